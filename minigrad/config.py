@@ -1,0 +1,54 @@
+"""Global settings and the one random generator. The lowest floor: it knows nothing of minigrad.
+
+Everything random (initial weights, shuffling, dropout seeds) is drawn from `generator()`, so that one call of
+`set_seed` makes a whole run repeat to the bit.
+"""
+
+import os
+
+import numpy as np
+
+_settings = {"floatx": "float32", "epsilon": 1e-7}
+_generator = np.random.default_rng()
+
+
+def floatx():
+    """The default dtype of weights and activations, 'float32' unless `set_floatx` changed it."""
+    return _settings["floatx"]
+
+
+def set_floatx(value):
+    """Make 'float32' or 'float64' the dtype of every layer built from now on."""
+    if value not in ("float32", "float64"):
+        raise ValueError(f"floatx must be 'float32' or 'float64', got {value!r}.")
+    _settings["floatx"] = value
+
+
+def epsilon():
+    """The small number that keeps logarithms and divisions finite, 1e-7 unless `set_epsilon` changed it."""
+    return _settings["epsilon"]
+
+
+def set_epsilon(value):
+    """Set the number that `epsilon()` returns."""
+    _settings["epsilon"] = float(value)
+
+
+def generator():
+    """The one `numpy.random.Generator` from which everything random is drawn."""
+    return _generator
+
+
+def set_seed(seed):
+    """Restart the generator from `seed`, an int >= 0 (or None for fresh entropy from the system)."""
+    global _generator
+    _generator = np.random.default_rng(seed)
+
+
+def draw_seed():
+    """A new seed (int) for something that keeps a random stream of its own, such as a Dropout layer."""
+    return int(_generator.integers(1, 2**31))
+
+
+# A forked child must not repeat its parent's random numbers, nor its siblings'.
+os.register_at_fork(after_in_child=lambda: set_seed([draw_seed(), os.getpid()]))

@@ -1,0 +1,131 @@
+"""Copying, filling, casting, gathering: what moves numbers and computes nothing."""
+
+from minigrad.program import kernel
+
+
+@kernel
+def fill(value, y: "out"):
+    """y_ij = value"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = value[0, 0]
+
+
+@kernel
+def copy(x, y: "out"):
+    """y = x"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j]
+
+
+@kernel
+def cast_bool(x: "bool", y: "out"):
+    """y = 1 where x is true, else 0"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_int64(x: "int64", y: "out"):
+    """y = x as a floating-point number"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_float32(x: "float32", y: "out"):
+    """y = x in the precision of y"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_float64(x: "float64", y: "out"):
+    """y = x in the precision of y"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def gather_rows(x, order: "int64", cursor: "int64", y: "out"):
+    """y_i = row order[cursor + i] of x: the next batch"""
+    n = order.shape[0]
+    for i in range(y.shape[0]):
+        place = cursor[0, 0] + i
+        row = order[place if place < n else place % n, 0]
+        for j in range(y.shape[1]):
+            y[i, j] = x[row, j]
+
+
+@kernel
+def take(x, index: "int64", y: "out"):
+    """y_k = x[index_k]"""
+    for k in range(index.shape[1]):
+        y[0, k] = x[0, index[0, k]]
+
+
+@kernel
+def put_add(gy, index: "int64", gx: "out"):
+    """gx = 0, then gx[index_k] += gy_k: the transpose of `take`"""
+    gx[:] = gx.dtype.type(0)
+    for k in range(index.shape[1]):
+        gx[0, index[0, k]] += gy[0, k]
+
+
+@kernel
+def put_columns(x, first: "int64", y: "out"):
+    """y[:, first : first + columns of x] = x"""
+    start = first[0, 0]
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, start + j] = x[i, j]
+
+
+@kernel
+def get_columns(x, first: "int64", y: "out"):
+    """y = x[:, first : first + columns of y]"""
+    start = first[0, 0]
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = x[i, start + j]
+
+
+@kernel
+def repeat_row(x, y: "out"):
+    """y_ij = x_j"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = x[0, j]
+
+
+@kernel
+def repeat_column(x, y: "out"):
+    """y_ij = x_i"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = x[i, 0]
+
+
+@kernel
+def transpose(a, y: "out"):
+    """y = a^T"""
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            y[j, i] = a[i, j]
+
+
+@kernel
+def increment(by: "int64", count: "int64 out"):
+    """count += by"""
+    count[0, 0] += by[0, 0]
+
+
+@kernel
+def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
+    """flag = 1 if count + 1 is a multiple of `of`, else 0"""
+    flag[0, 0] = (count[0, 0] + 1) % of[0, 0] == 0

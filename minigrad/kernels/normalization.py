@@ -1,0 +1,153 @@
+"""Batch Normalization and Dropout.
+
+`settings` of the former is the row [momentum, epsilon, floor]. The activation is part of the same pass over memory:
+floor = 0 is relu, floor = -inf is none.
+"""
+
+import math
+
+import numpy as np
+
+from minigrad.program import kernel
+
+
+@kernel
+def batch_normalization(
+    x, bias, gamma, beta, settings, moving_mean: "out", moving_variance: "out", y: "out", mean: "out", inverse: "out"
+):
+    """y = max(floor, (x - mean) inverse gamma + beta), inverse = 1 / sqrt(variance + epsilon), over each column
+
+    mean and variance (biased) are those of the batch; both are averaged into the moving ones, to whose mean the
+    bias that the caller did not add to x is added. Everything is measured from the first row, whose distance to
+    the mean is of the order of the deviation: a mean ten thousand times the deviation costs no digits.
+    """
+    m, n = x.shape
+    momentum, epsilon, floor = settings[0, 0], settings[0, 1], settings[0, 2]
+    one = x.dtype.type(1)
+    zero = x.dtype.type(0)
+    share = one / x.dtype.type(m)
+    fours = m - m % 4  # four rows at a time: a quarter of the loads and stores of the sums
+    for j in range(n):
+        mean[0, j] = zero
+        inverse[0, j] = zero
+    for i in range(0, fours, 4):
+        for j in range(n):
+            o = x[0, j]
+            mean[0, j] += ((x[i, j] - o) + (x[i + 1, j] - o)) + ((x[i + 2, j] - o) + (x[i + 3, j] - o))
+    for i in range(fours, m):
+        for j in range(n):
+            mean[0, j] += x[i, j] - x[0, j]
+    for j in range(n):
+        mean[0, j] *= share
+    for i in range(0, fours, 4):
+        for j in range(n):
+            o, u = x[0, j], mean[0, j]
+            a, b = (x[i, j] - o) - u, (x[i + 1, j] - o) - u
+            c, d = (x[i + 2, j] - o) - u, (x[i + 3, j] - o) - u
+            inverse[0, j] += (a * a + b * b) + (c * c + d * d)
+    for i in range(fours, m):
+        for j in range(n):
+            d = (x[i, j] - x[0, j]) - mean[0, j]
+            inverse[0, j] += d * d
+    for j in range(n):
+        mean[0, j] += x[0, j]
+        variance = inverse[0, j] * share
+        moving_mean[0, j] = moving_mean[0, j] * momentum + (mean[0, j] + bias[0, j]) * (one - momentum)
+        moving_variance[0, j] = moving_variance[0, j] * momentum + variance * (one - momentum)
+        inverse[0, j] = one / math.sqrt(variance + epsilon)
+    for i in range(m):
+        for j in range(n):
+            v = (x[i, j] - mean[0, j]) * (inverse[0, j] * gamma[0, j]) + beta[0, j]
+            y[i, j] = floor if v < floor else v
+
+
+@kernel
+def batch_normalization_vjp(
+    gy, x, y, gamma, settings, mean, inverse, work: "out", gx: "out", ggamma: "out", gbeta: "out"
+):
+    """With g = gy where y is above the floor, else 0, and h = (x - mean) inverse:
+
+    gbeta = sum_i g_i,   ggamma = sum_i g_i h_i,   gx_i = gamma inverse (g_i - gbeta / m - h_i ggamma / m);
+    work (3 rows) holds the factors of g_i, 1 and x_i - mean in the last formula.
+    """
+    m, n = x.shape
+    floor = settings[0, 2]
+    zero = x.dtype.type(0)
+    share = x.dtype.type(1) / x.dtype.type(m)
+    for j in range(n):
+        ggamma[0, j] = zero
+        gbeta[0, j] = zero
+    for i in range(m):
+        for j in range(n):
+            v = gy[i, j]
+            g = zero if y[i, j] == floor else v
+            gbeta[0, j] += g
+            ggamma[0, j] += g * (x[i, j] - mean[0, j])
+    for j in range(n):
+        ggamma[0, j] *= inverse[0, j]
+        work[0, j] = gamma[0, j] * inverse[0, j]
+        work[1, j] = work[0, j] * gbeta[0, j] * share
+        work[2, j] = work[0, j] * inverse[0, j] * ggamma[0, j] * share
+    for i in range(m):
+        for j in range(n):
+            v = gy[i, j]
+            g = zero if y[i, j] == floor else v
+            gx[i, j] = g * work[0, j] - (work[1, j] + (x[i, j] - mean[0, j]) * work[2, j])
+
+
+@kernel
+def frozen_normalization(x, bias, gamma, beta, settings, mean, variance, y: "out"):
+    """y = max(floor, (x + bias - mean) gamma / sqrt(variance + epsilon) + beta) with given mean and variance"""
+    epsilon, floor = settings[0, 1], settings[0, 2]
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            s = gamma[0, j] / math.sqrt(variance[0, j] + epsilon)
+            v = (x[i, j] + (bias[0, j] - mean[0, j])) * s + beta[0, j]
+            y[i, j] = floor if v < floor else v
+
+
+@kernel
+def frozen_normalization_vjp(
+    gy, x, y, bias, gamma, settings, mean, variance, gx: "out", gbias: "out", ggamma: "out", gbeta: "out"
+):
+    """With g = gy where y is above the floor, else 0, and s = 1 / sqrt(variance + epsilon):
+
+    gx = g gamma s,   gbias = sum_i gx_i,   ggamma = sum_i g_i (x_i + bias - mean) s,   gbeta = sum_i g_i
+    """
+    epsilon, floor = settings[0, 1], settings[0, 2]
+    one = x.dtype.type(1)
+    zero = x.dtype.type(0)
+    for j in range(x.shape[1]):
+        ggamma[0, j] = zero
+        gbeta[0, j] = zero
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            s = one / math.sqrt(variance[0, j] + epsilon)
+            g = zero if y[i, j] == floor else gy[i, j]
+            gx[i, j] = g * gamma[0, j] * s
+            gbeta[0, j] += g
+            ggamma[0, j] += g * (x[i, j] + (bias[0, j] - mean[0, j])) * s
+    for j in range(x.shape[1]):
+        gbias[0, j] = gbeta[0, j] * gamma[0, j] / math.sqrt(variance[0, j] + epsilon)
+
+
+@kernel
+def dropout_mask(settings, state: "uint64 out", mask: "out"):
+    """mask_ij = 1 / (1 - rate) with probability 1 - rate, else 0; settings = [rate], state = [seed, counter]
+
+    Number k of the stream is a hash (the finaliser of SplitMix64) of seed and k; the counter moves on by one a
+    number, so that a stream neither repeats nor depends on how often a step is recorded.
+    """
+    rate = settings[0, 0]
+    keep = mask.dtype.type(1) / (mask.dtype.type(1) - rate) if rate < 1 else mask.dtype.type(0)
+    unit = mask.dtype.type(1.0 / 16777216.0)
+    start = state[0, 0] + state[0, 1] * np.uint64(0x9E3779B97F4A7C15)
+    for i in range(mask.shape[0]):
+        for j in range(mask.shape[1]):
+            z = start + np.uint64(i * mask.shape[1] + j + 1) * np.uint64(0x9E3779B97F4A7C15)
+            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            z = z ^ (z >> np.uint64(31))
+            chance = mask.dtype.type(np.int64(z >> np.uint64(40))) * unit
+            mask[i, j] = keep if chance >= rate else mask.dtype.type(0)
+    state[0, 1] += np.uint64(mask.size)

@@ -1,0 +1,357 @@
+"""Probabilities and what they are compared with: sigmoid, softmax, losses, matches.
+
+A loss has one value a row: the mean (binary, squared error) or the sum (categorical) over the last axis.
+"""
+
+import math
+
+import numpy as np
+from numba.extending import register_jitable as helper
+
+from minigrad.program import kernel
+
+
+@helper
+def logistic(x, one):
+    """1 / (1 + e^-x), from e^-|x| so that nothing overflows; `one` carries the dtype."""
+    e = math.exp(-abs(x))
+    p = one / (one + e)
+    return p if x >= 0 else e * p
+
+
+@kernel
+def sigmoid(x, y: "out"):
+    """y = 1 / (1 + e^-x)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = logistic(x[i, j], x.dtype.type(1))
+
+
+@kernel
+def sigmoid_vjp(gy, y, gx: "out"):
+    """gx = gy y (1 - y)"""
+    one = y.dtype.type(1)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            gx[i, j] = gy[i, j] * y[i, j] * (one - y[i, j])
+
+
+@kernel
+def softplus(x, y: "out"):
+    """y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            top = x[i, j] if not (x[i, j] < 0) else x.dtype.type(0)
+            y[i, j] = top + math.log1p(math.exp(-abs(x[i, j])))
+
+
+@kernel
+def softplus_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + e^-x)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gx[i, j] = gy[i, j] * logistic(x[i, j], x.dtype.type(1))
+
+
+@kernel
+def softmax(x, y: "out"):
+    """y_ij = e^(x_ij - m_i) / sum_k e^(x_ik - m_i), m_i = max_k x_ik"""
+    for i in range(x.shape[0]):
+        top = x[i, 0]
+        for j in range(x.shape[1]):
+            top = max(top, x[i, j])
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            y[i, j] = math.exp(x[i, j] - top)
+            total += y[i, j]
+        for j in range(x.shape[1]):
+            y[i, j] /= total
+
+
+@kernel
+def softmax_vjp(gy, y, gx: "out"):
+    """gx_ij = y_ij (gy_ij - sum_k gy_ik y_ik)"""
+    for i in range(y.shape[0]):
+        dot = y.dtype.type(0)
+        for j in range(y.shape[1]):
+            dot += gy[i, j] * y[i, j]
+        for j in range(y.shape[1]):
+            gx[i, j] = y[i, j] * (gy[i, j] - dot)
+
+
+@kernel
+def log_softmax(x, y: "out"):
+    """y_ij = x_ij - m_i - ln sum_k e^(x_ik - m_i), m_i = max_k x_ik"""
+    for i in range(x.shape[0]):
+        top = x[i, 0]
+        for j in range(x.shape[1]):
+            top = max(top, x[i, j])
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += math.exp(x[i, j] - top)
+        shift = top + math.log(total)
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] - shift
+
+
+@kernel
+def log_softmax_vjp(gy, y, gx: "out"):
+    """gx_ij = gy_ij - e^y_ij sum_k gy_ik"""
+    for i in range(y.shape[0]):
+        total = y.dtype.type(0)
+        for j in range(y.shape[1]):
+            total += gy[i, j]
+        for j in range(y.shape[1]):
+            gx[i, j] = gy[i, j] - math.exp(y[i, j]) * total
+
+
+@kernel
+def squared_error(target, x, y: "out"):
+    """y_i = mean over j of (x_ij - target_ij)^2"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            d = x[i, j] - target[i, j]
+            total += d * d
+        y[i, 0] = total * share
+
+
+@kernel
+def squared_error_vjp(gy, target, x, gx: "out"):
+    """gx_ij = 2 gy_i (x_ij - target_ij) / n"""
+    share = x.dtype.type(2) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gx[i, j] = gy[i, 0] * (x[i, j] - target[i, j]) * share
+
+
+@kernel
+def absolute_error(target, x, y: "out"):
+    """y_i = mean over j of |x_ij - target_ij|"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += abs(x[i, j] - target[i, j])
+        y[i, 0] = total * share
+
+
+@kernel
+def absolute_error_vjp(gy, target, x, gx: "out"):
+    """gx_ij = gy_i sign(x_ij - target_ij) / n, with sign(0) = 0"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    zero = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            d = x[i, j] - target[i, j]
+            slope = share if d > zero else zero
+            gx[i, j] = gy[i, 0] * (slope - share if d < zero else slope)
+
+
+@helper
+def smoothed(target, smoothing, base):
+    """target (1 - smoothing) + smoothing base"""
+    return target + smoothing * (base - target)
+
+
+@kernel
+def binary_crossentropy(target, p, settings, y: "out"):
+    """y_i = -mean over j of t ln q + (1 - t) ln(1 - q), q = p kept within [e, 1 - e]; settings = [smoothing, e]"""
+    smoothing, low = settings[0, 0], settings[0, 1]
+    one = p.dtype.type(1)
+    half = p.dtype.type(0.5)
+    high = one - low
+    for i in range(p.shape[0]):
+        total = p.dtype.type(0)
+        for j in range(p.shape[1]):
+            t = smoothed(target[i, j], smoothing, half)
+            q = low if p[i, j] < low else p[i, j]
+            q = high if q > high else q
+            # Written with 1 - t, LLVM would make it ln(1 - q) + t (ln q - ln(1 - q)): no digit right for q near 1.
+            total -= t * math.log(q) - (t - one) * math.log(one - q)
+        y[i, 0] = total / p.dtype.type(p.shape[1])
+
+
+@kernel
+def binary_crossentropy_vjp(gy, target, p, settings, gp: "out"):
+    """gp_ij = gy_i (p - t) / (p (1 - p) n) inside [e, 1 - e], 0 outside, where the clipping is flat"""
+    smoothing, low = settings[0, 0], settings[0, 1]
+    one = p.dtype.type(1)
+    half = p.dtype.type(0.5)
+    high = one - low
+    for i in range(p.shape[0]):
+        for j in range(p.shape[1]):
+            t = smoothed(target[i, j], smoothing, half)
+            q = p[i, j]
+            slope = (q - t) / (q * (one - q) * p.dtype.type(p.shape[1]))
+            gp[i, j] = p.dtype.type(0) if q < low or q > high else gy[i, 0] * slope
+
+
+@kernel
+def binary_crossentropy_logits(target, x, settings, y: "out"):
+    """y_i = mean over j of max(x, 0) - x t + ln(1 + e^-|x|): exact for logits x of any size; settings = [smoothing]"""
+    smoothing = settings[0, 0]
+    half = x.dtype.type(0.5)
+    zero = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        total = zero
+        for j in range(x.shape[1]):
+            v = x[i, j]
+            t = smoothed(target[i, j], smoothing, half)
+            total += (zero if v < zero else v) - v * t + math.log1p(math.exp(-abs(v)))
+        y[i, 0] = total / x.dtype.type(x.shape[1])
+
+
+@kernel
+def binary_crossentropy_logits_vjp(gy, target, x, settings, gx: "out"):
+    """gx_ij = gy_i (1 / (1 + e^-x) - t) / n"""
+    smoothing = settings[0, 0]
+    one = x.dtype.type(1)
+    half = x.dtype.type(0.5)
+    share = one / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            t = smoothed(target[i, j], smoothing, half)
+            gx[i, j] = gy[i, 0] * (logistic(x[i, j], one) - t) * share
+
+
+@kernel
+def categorical_crossentropy(target, p, settings, y: "out"):
+    """y_i = -sum over j of t ln q, q = p / (sum of p) kept within [e, 1 - e]; settings = [smoothing, e]"""
+    smoothing, low = settings[0, 0], settings[0, 1]
+    one = p.dtype.type(1)
+    high = one - low
+    base = one / p.dtype.type(p.shape[1])
+    for i in range(p.shape[0]):
+        norm = p.dtype.type(0)
+        for j in range(p.shape[1]):
+            norm += p[i, j]
+        total = p.dtype.type(0)
+        for j in range(p.shape[1]):
+            q = p[i, j] / norm
+            q = low if q < low else q
+            q = high if q > high else q
+            total -= smoothed(target[i, j], smoothing, base) * math.log(q)
+        y[i, 0] = total
+
+
+@kernel
+def categorical_crossentropy_vjp(gy, target, p, settings, gp: "out"):
+    """gp_ij = gy_i (T_i - t_ij / q_ij) / (sum of p), t counting only where e <= q <= 1 - e, T_i the sum of those t"""
+    smoothing, low = settings[0, 0], settings[0, 1]
+    one = p.dtype.type(1)
+    zero = p.dtype.type(0)
+    high = one - low
+    base = one / p.dtype.type(p.shape[1])
+    for i in range(p.shape[0]):
+        norm = zero
+        for j in range(p.shape[1]):
+            norm += p[i, j]
+        inside = zero
+        for j in range(p.shape[1]):
+            q = p[i, j] / norm
+            inside += zero if q < low or q > high else smoothed(target[i, j], smoothing, base)
+        for j in range(p.shape[1]):
+            q = p[i, j] / norm
+            pull = zero if q < low or q > high else smoothed(target[i, j], smoothing, base) / q
+            gp[i, j] = gy[i, 0] * (inside - pull) / norm
+
+
+@helper
+def log_total(x, i):
+    """ln sum over j of e^x_ij, from the largest x_ij so that nothing overflows"""
+    top = x[i, 0]
+    for j in range(x.shape[1]):
+        top = max(top, x[i, j])
+    total = x.dtype.type(0)
+    for j in range(x.shape[1]):
+        total += math.exp(x[i, j] - top)
+    return top + math.log(total)
+
+
+@kernel
+def categorical_crossentropy_logits(target, x, settings, y: "out"):
+    """y_i = sum over j of t (ln sum_k e^x_ik - x_ij); settings = [smoothing]"""
+    smoothing = settings[0, 0]
+    base = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        shift = log_total(x, i)
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += smoothed(target[i, j], smoothing, base) * (shift - x[i, j])
+        y[i, 0] = total
+
+
+@kernel
+def categorical_crossentropy_logits_vjp(gy, target, x, settings, gx: "out"):
+    """gx_ij = gy_i (T_i e^x_ij / sum_k e^x_ik - t_ij), T_i the sum of the targets of row i"""
+    smoothing = settings[0, 0]
+    base = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        shift = log_total(x, i)
+        mass = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            mass += smoothed(target[i, j], smoothing, base)
+        for j in range(x.shape[1]):
+            p = math.exp(x[i, j] - shift)
+            gx[i, j] = gy[i, 0] * (mass * p - smoothed(target[i, j], smoothing, base))
+
+
+@kernel
+def sparse_crossentropy_logits(label, x, y: "out"):
+    """y_i = ln sum_k e^x_ik - x_i,label; NaN where the label is no class"""
+    for i in range(x.shape[0]):
+        c = label[i, 0]
+        if c >= 0 and c < x.shape[1]:
+            y[i, 0] = log_total(x, i) - x[i, int(c)]
+        else:
+            y[i, 0] = np.nan
+
+
+@kernel
+def sparse_crossentropy_logits_vjp(gy, label, x, gx: "out"):
+    """gx_ij = gy_i (e^x_ij / sum_k e^x_ik - [j = label_i])"""
+    for i in range(x.shape[0]):
+        shift = log_total(x, i)
+        for j in range(x.shape[1]):
+            gx[i, j] = gy[i, 0] * math.exp(x[i, j] - shift)
+        c = label[i, 0]
+        if c >= 0 and c < x.shape[1]:
+            gx[i, int(c)] -= gy[i, 0]
+
+
+@kernel
+def binary_match(target, p, threshold, y: "out"):
+    """y_i = share of the j with [p_ij > threshold] = target_ij"""
+    one = y.dtype.type(1)
+    for i in range(p.shape[0]):
+        hits = 0
+        for j in range(p.shape[1]):
+            label = one if p[i, j] > threshold[0, 0] else y.dtype.type(0)
+            hits += label == target[i, j]
+        y[i, 0] = y.dtype.type(hits) / y.dtype.type(p.shape[1])
+
+
+@helper
+def first_largest(x, i):
+    """The first j with the largest x_ij"""
+    best = 0
+    for j in range(x.shape[1]):
+        if x[i, j] > x[i, best]:
+            best = j
+    return best
+
+
+@kernel
+def categorical_match(target, p, y: "out"):
+    """y_i = 1 if the largest target_ij and the largest p_ij stand in the same column, else 0"""
+    for i in range(p.shape[0]):
+        y[i, 0] = y.dtype.type(first_largest(target, i) == first_largest(p, i))
+
+
+@kernel
+def sparse_match(label, p, y: "out"):
+    """y_i = 1 if the largest p_ij stands in column label_i, else 0"""
+    for i in range(p.shape[0]):
+        y[i, 0] = y.dtype.type(label[i, 0] == y.dtype.type(first_largest(p, i)))

@@ -1,0 +1,121 @@
+"""Sums, means and maxima over rows or columns, and the running averages of metrics."""
+
+from numba.extending import register_jitable as helper
+
+from minigrad.program import kernel
+
+
+@kernel
+def sum_rows(x, y: "out"):
+    """y_j = sum over i of x_ij"""
+    y[:] = y.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[0, j] += x[i, j]
+
+
+@helper
+def row_sum(x, i):
+    """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n."""
+    total = x.dtype.type(0)
+    for start in range(0, x.shape[1], 1024):
+        block = x.dtype.type(0)
+        for j in range(start, min(start + 1024, x.shape[1])):
+            block += x[i, j]
+        total += block
+    return total
+
+
+@kernel
+def sum_columns(x, y: "out"):
+    """y_i = sum over j of x_ij"""
+    for i in range(x.shape[0]):
+        y[i, 0] = row_sum(x, i)
+
+
+@kernel
+def mean_all(x, share, y: "out"):
+    """y = share times the sum of the row x, share = 1 / its length"""
+    y[0, 0] = row_sum(x, 0) * share[0, 0]
+
+
+@kernel
+def fill_scaled(value, factor, y: "out"):
+    """y_ij = value factor"""
+    v = value[0, 0] * factor[0, 0]
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = v
+
+
+@kernel
+def max_rows(x, y: "out"):
+    """y_j = max over i of x_ij; a NaN wins"""
+    for j in range(x.shape[1]):
+        y[0, j] = x[0, j]
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            if x[i, j] > y[0, j] or x[i, j] != x[i, j]:
+                y[0, j] = x[i, j]
+
+
+@kernel
+def max_columns(x, y: "out"):
+    """y_i = max over j of x_ij; a NaN wins"""
+    for i in range(x.shape[0]):
+        best = x[i, 0]
+        for j in range(x.shape[1]):
+            if x[i, j] > best or x[i, j] != x[i, j]:
+                best = x[i, j]
+        y[i, 0] = best
+
+
+@kernel
+def max_rows_vjp(gy, x, y, gx: "out"):
+    """gx_ij = gy_j / (number of i with x_ij = y_j) where x_ij = y_j, else 0: equal maxima share the gradient"""
+    for j in range(x.shape[1]):
+        ties = 0
+        for i in range(x.shape[0]):
+            ties += x[i, j] == y[0, j]
+        share = gy[0, j] / gy.dtype.type(ties)
+        for i in range(x.shape[0]):
+            gx[i, j] = share if x[i, j] == y[0, j] else gx.dtype.type(0)
+
+
+@kernel
+def max_columns_vjp(gy, x, y, gx: "out"):
+    """gx_ij = gy_i / (number of j with x_ij = y_i) where x_ij = y_i, else 0: equal maxima share the gradient"""
+    for i in range(x.shape[0]):
+        ties = 0
+        for j in range(x.shape[1]):
+            ties += x[i, j] == y[i, 0]
+        share = gy[i, 0] / gy.dtype.type(ties)
+        for j in range(x.shape[1]):
+            gx[i, j] = share if x[i, j] == y[i, 0] else gx.dtype.type(0)
+
+
+@kernel
+def argmax_columns(x, y: "int64 out"):
+    """y_i = the first j with the largest x_ij"""
+    for i in range(x.shape[0]):
+        best = 0
+        for j in range(x.shape[1]):
+            if x[i, j] > x[i, best]:
+                best = j
+        y[i, 0] = best
+
+
+@kernel
+def accumulate(values, settings, total: "out", count: "out"):
+    """total += share times the sum of the row of values, count += rows; settings = [share, rows]"""
+    total[0, 0] += row_sum(values, 0) * settings[0, 0]
+    count[0, 0] += settings[0, 1]
+
+
+@kernel
+def accumulate_weighted(values, weights, total: "out", count: "out"):
+    """total += sum of weight_i (row mean of values_i), count += sum of the weights"""
+    share = values.dtype.type(1) / values.dtype.type(values.shape[1])
+    for i in range(values.shape[0]):
+        total[0, 0] += weights[i, 0] * row_sum(values, i) * share
+        count[0, 0] += weights[i, 0]
