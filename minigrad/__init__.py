@@ -1,0 +1,54 @@
+"""minigrad: Keras-style networks on a CPU, from scratch: NumPy arrays, Numba kernels, an autograd engine to read.
+
+    import minigrad as keras
+"""
+
+from minigrad import (
+    activations,
+    callbacks,
+    config,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    regularizers,
+    utils,
+)
+from minigrad.layers import Input, InputLayer, Layer
+from minigrad.models import Model, Sequential
+from minigrad.program import Program, RecordingError, kernel, launch
+from minigrad.tensor import Tensor, Variable, no_grad, op
+
+__version__ = "0.1.0"
+__all__ = [
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Model",
+    "Program",
+    "RecordingError",
+    "Sequential",
+    "Tensor",
+    "Variable",
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "initializers",
+    "kernel",
+    "launch",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "no_grad",
+    "op",
+    "ops",
+    "optimizers",
+    "regularizers",
+    "utils",
+]

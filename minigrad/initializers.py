@@ -1,0 +1,269 @@
+"""How weights start: `initializer(shape, dtype)` returns a NumPy array.
+
+Variance scaling keeps the size of activations (fan_in) or gradients (fan_out) from layer to layer: Glorot and
+Bengio 2010 (Xavier) for saturating activations, He et al. 2015 for ReLU, LeCun et al. 1998.
+"""
+
+import math
+
+import numpy as np
+
+from minigrad import config
+from minigrad.registry import Configurable, Registry
+
+registry = Registry("initializer", "keras.initializers")
+get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
+
+
+class Initializer(Configurable):
+    """Base class: `__call__(shape, dtype=None)` returns the initial values as a NumPy array."""
+
+    def __call__(self, shape, dtype=None):
+        raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype=None).")
+
+
+class _Random(Initializer):
+    """An initializer with a stream of its own, so that calling it again returns the same values, as in Keras."""
+
+    def __init__(self, seed=None):
+        if seed is not None and not isinstance(seed, (int, np.integer)):
+            raise ValueError(f"{type(self).__name__}: seed must be an int or None, got {seed!r}.")
+        self.seed = seed
+        self._stream = config.draw_seed() if seed is None else int(seed)
+
+    def __call__(self, shape, dtype=None):
+        values = self.draw(np.random.default_rng(self._stream), tuple(shape))
+        return values.astype(dtype or config.floatx())
+
+    def draw(self, generator, shape):
+        """float64 values of `shape` from a NumPy generator."""
+        raise TypeError(f"{type(self).__name__} must define draw(self, generator, shape).")
+
+    def get_config(self):
+        return {"seed": self.seed}
+
+
+def truncated_normal(generator, shape, stddev):
+    """Normal numbers of mean 0, those beyond two deviations drawn again."""
+    values = generator.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = generator.standard_normal(np.count_nonzero(outside))
+    return values * stddev
+
+
+def fans(shape):
+    """(fan_in, fan_out): how many inputs feed one unit, how many units one input feeds."""
+    if len(shape) < 2:
+        n = shape[0] if shape else 1
+        return n, n
+    receptive = math.prod(shape[:-2])
+    return shape[-2] * receptive, shape[-1] * receptive
+
+
+@registry.register("zero")
+class Zeros(Initializer):
+    """All zeros."""
+
+    def __call__(self, shape, dtype=None):
+        return np.zeros(shape, dtype or config.floatx())
+
+
+@registry.register("one")
+class Ones(Initializer):
+    """All ones."""
+
+    def __call__(self, shape, dtype=None):
+        return np.ones(shape, dtype or config.floatx())
+
+
+@registry.register()
+class Constant(Initializer):
+    """All equal to `value`."""
+
+    def __init__(self, value=0.0):
+        self.value = value
+
+    def __call__(self, shape, dtype=None):
+        return np.full(shape, self.value, dtype or config.floatx())
+
+    def get_config(self):
+        return {"value": self.value}
+
+
+@registry.register("IdentityInitializer")
+class Identity(Initializer):
+    """`gain` times the identity matrix; only for two axes."""
+
+    def __init__(self, gain=1.0):
+        self.gain = gain
+
+    def __call__(self, shape, dtype=None):
+        if len(shape) != 2:
+            raise ValueError(f"Identity makes matrices; got shape {tuple(shape)}.")
+        return self.gain * np.eye(*shape, dtype=dtype or config.floatx())
+
+    def get_config(self):
+        return {"gain": self.gain}
+
+
+@registry.register("normal")
+class RandomNormal(_Random):
+    """Normal numbers with the given mean and standard deviation."""
+
+    def __init__(self, mean=0.0, stddev=0.05, seed=None):
+        super().__init__(seed)
+        self.mean, self.stddev = mean, stddev
+
+    def draw(self, generator, shape):
+        return self.mean + self.stddev * generator.standard_normal(shape)
+
+    def get_config(self):
+        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
+
+
+@registry.register()
+class TruncatedNormal(RandomNormal):
+    """Normal numbers, cut off (drawn again) beyond two standard deviations."""
+
+    def draw(self, generator, shape):
+        return self.mean + truncated_normal(generator, shape, self.stddev)
+
+
+@registry.register("uniform")
+class RandomUniform(_Random):
+    """Numbers equally likely anywhere in [minval, maxval)."""
+
+    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
+        super().__init__(seed)
+        self.minval, self.maxval = minval, maxval
+
+    def draw(self, generator, shape):
+        return generator.uniform(self.minval, self.maxval, shape)
+
+    def get_config(self):
+        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
+
+
+@registry.register("OrthogonalInitializer")
+class Orthogonal(_Random):
+    """A matrix with orthonormal rows or columns times `gain` (Saxe et al. 2013); leading axes are folded."""
+
+    def __init__(self, gain=1.0, seed=None):
+        super().__init__(seed)
+        self.gain = gain
+
+    def draw(self, generator, shape):
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal needs at least two axes; got shape {shape}.")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
+        q *= np.sign(np.diag(r))
+        return self.gain * (q.T if rows < columns else q).reshape(shape)
+
+    def get_config(self):
+        return {"gain": self.gain, "seed": self.seed}
+
+
+@registry.register()
+class VarianceScaling(_Random):
+    """Numbers of mean 0 and variance `scale / n`, n the fan_in, the fan_out, or the mean of both (fan_avg).
+
+    `distribution`: "truncated_normal" (cut at two deviations, with the deviation corrected for the cut),
+    "untruncated_normal" or "uniform".
+    """
+
+    modes = ("fan_in", "fan_out", "fan_avg")
+    distributions = ("truncated_normal", "untruncated_normal", "uniform")
+
+    def __init__(
+        self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, input_axes=None, output_axes=None
+    ):
+        super().__init__(seed)
+        distribution = "truncated_normal" if distribution == "normal" else distribution
+        for what, value, known in (("mode", mode, self.modes), ("distribution", distribution, self.distributions)):
+            if value not in known:
+                raise ValueError(f"{type(self).__name__}: {what} must be one of {known}, got {value!r}.")
+        if not scale > 0:
+            raise ValueError(f"{type(self).__name__}: scale must be positive, got {scale!r}.")
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
+
+    def draw(self, generator, shape):
+        fan_in, fan_out = fans(shape)
+        if self.input_axes is not None:
+            fan_in = math.prod(shape[a] for a in self.input_axes)
+        if self.output_axes is not None:
+            fan_out = math.prod(shape[a] for a in self.output_axes)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3 * variance)
+            return generator.uniform(-limit, limit, shape)
+        if self.distribution == "untruncated_normal":
+            return math.sqrt(variance) * generator.standard_normal(shape)
+        # 0.8796... is the deviation of a standard normal cut at two deviations.
+        return truncated_normal(generator, shape, math.sqrt(variance) / 0.87962566103423978)
+
+    def get_config(self):
+        return {
+            "scale": self.scale,
+            "mode": self.mode,
+            "distribution": self.distribution,
+            "seed": self.seed,
+            "input_axes": self.input_axes,
+            "output_axes": self.output_axes,
+        }
+
+
+class _Named(VarianceScaling):
+    """VarianceScaling with `scale`, `mode` and `distribution` fixed by the class."""
+
+    fixed = ()
+
+    def __init__(self, seed=None, input_axes=None, output_axes=None):
+        super().__init__(*self.fixed, seed, input_axes, output_axes)
+
+    def get_config(self):
+        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
+
+
+@registry.register("xavier_uniform")
+class GlorotUniform(_Named):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010): Keras' default for Dense."""
+
+    fixed = (1.0, "fan_avg", "uniform")
+
+
+@registry.register("xavier_normal")
+class GlorotNormal(_Named):
+    """Normal with variance 2 / (fan_in + fan_out), truncated (Glorot and Bengio 2010)."""
+
+    fixed = (1.0, "fan_avg", "truncated_normal")
+
+
+@registry.register()
+class HeUniform(_Named):
+    """Uniform in +-sqrt(6 / fan_in) (He et al. 2015): for ReLU."""
+
+    fixed = (2.0, "fan_in", "uniform")
+
+
+@registry.register()
+class HeNormal(_Named):
+    """Normal with variance 2 / fan_in, truncated (He et al. 2015): for ReLU."""
+
+    fixed = (2.0, "fan_in", "truncated_normal")
+
+
+@registry.register()
+class LecunUniform(_Named):
+    """Uniform in +-sqrt(3 / fan_in) (LeCun et al. 1998)."""
+
+    fixed = (1.0, "fan_in", "uniform")
+
+
+@registry.register()
+class LecunNormal(_Named):
+    """Normal with variance 1 / fan_in, truncated (LeCun et al. 1998)."""
+
+    fixed = (1.0, "fan_in", "truncated_normal")

@@ -1,0 +1,252 @@
+"""Batch Normalization."""
+
+import math
+import warnings
+
+import numpy as np
+
+from minigrad import config, constraints, initializers, ops, regularizers
+from minigrad.layers.base import Layer, registry
+from minigrad.tensor import Tensor, flat
+
+
+@registry.register()
+class BatchNormalization(Layer):
+    """Zero-centre, scale to unit variance, then shift and scale as learned (Ioffe and Szegedy 2015).
+
+    In training, over the m rows of the batch (all axes but `axis`), with mean u and biased variance v:
+
+        h = (x - u) / sqrt(v + epsilon),   y = gamma h + beta
+        moving_mean = momentum moving_mean + (1 - momentum) u, and moving_variance likewise with v
+
+    In inference, and in a frozen layer (`trainable = False`), the moving statistics take the place of u and v.
+    PyTorch's momentum is 1 - momentum, and it averages the unbiased variance.
+
+    The gradient. With g = dL/dy: dL/dbeta = sum g, dL/dgamma = sum g h, and dL/dh = gamma g. x_i acts on the loss in
+    three ways: directly on h_i, by 1/s where s = sqrt(v + epsilon); through the mean, which moves every h by
+    -1/(m s); and through the variance, whose change by 2 (x_i - u) / m moves every h_k by -h_k h_i / (m s). So
+
+        dL/dx_i = gamma / s  (g_i - (1/m) sum_k g_k - h_i (1/m) sum_k g_k h_k)
+
+    The gradient is free of its mean and of its component along h: hence a bias before the layer learns nothing, and
+    the size of the weights before it does not matter.
+
+    Args:
+        axis: the axis of the features, each normalised by itself.
+        momentum: of the moving statistics; epsilon: added to the variance.
+        center, scale: whether there is a beta, a gamma.
+        renorm: Batch Renormalization (Ioffe 2017), with `renorm_clipping` {"rmin", "rmax", "dmax"}.
+        *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
+
+    Raises:
+        ValueError: an axis out of range, or an input whose features are not those it was built for.
+    """
+
+    def __init__(
+        self,
+        axis=-1,
+        momentum=0.99,
+        epsilon=0.001,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        moving_mean_initializer="zeros",
+        moving_variance_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        renorm=False,
+        renorm_clipping=None,
+        renorm_momentum=0.99,
+        synchronized=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if isinstance(axis, (list, tuple)) and len(axis) == 1:
+            axis = axis[0]
+        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+            raise ValueError(f"BatchNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
+        for what, value, top in (
+            ("momentum", momentum, 1), ("renorm_momentum", renorm_momentum, 1), ("epsilon", epsilon, math.inf)
+        ):
+            if not isinstance(value, (int, float, np.number)) or not 0 <= value <= top:
+                raise ValueError(
+                    f"BatchNormalization {self.name!r}: {what} must be a number in [0, {top}], got {value!r}."
+                )
+        if synchronized:
+            raise ValueError(f"BatchNormalization {self.name!r}: synchronized=True needs several processes.")
+        unknown = set(renorm_clipping or ()) - {"rmin", "rmax", "dmax"}
+        if unknown:
+            raise ValueError(
+                f"BatchNormalization {self.name!r}: renorm_clipping knows rmin, rmax and dmax; got {unknown}."
+            )
+        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
+        self.center, self.scale = center, scale
+        self.renorm, self.renorm_clipping, self.renorm_momentum = renorm, renorm_clipping, float(renorm_momentum)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+
+    def build(self, input_shape):
+        rank = len(input_shape)
+        if not -rank <= self.axis < rank or rank < 2:
+            raise ValueError(
+                f"Layer {self.name!r} (BatchNormalization): axis {self.axis} is out of range for inputs of shape "
+                f"{tuple(input_shape)}."
+            )
+        n = input_shape[self.axis]
+        if n is None:
+            raise ValueError(
+                f"Layer {self.name!r} (BatchNormalization): the length of axis {self.axis} must be known; "
+                f"got shape {tuple(input_shape)}."
+            )
+        self.gamma = self.beta = None
+        if self.scale:
+            options = {"regularizer": self.gamma_regularizer, "constraint": self.gamma_constraint}
+            self.gamma = self.add_weight(n, self.gamma_initializer, name="gamma", **options)
+        if self.center:
+            options = {"regularizer": self.beta_regularizer, "constraint": self.beta_constraint}
+            self.beta = self.add_weight(n, self.beta_initializer, name="beta", **options)
+        self.moving_mean = self.add_weight(n, self.moving_mean_initializer, trainable=False, name="moving_mean")
+        self.moving_variance = self.add_weight(
+            n, self.moving_variance_initializer, trainable=False, name="moving_variance"
+        )
+        if self.renorm:
+            deviation = np.sqrt(self.moving_variance.numpy())
+            self.moving_stddev = self.add_weight(n, initializers.Zeros(), trainable=False, name="moving_stddev")
+            self.renorm_mean = self.add_weight(n, self.moving_mean_initializer, trainable=False, name="renorm_mean")
+            self.renorm_stddev = self.add_weight(n, initializers.Zeros(), trainable=False, name="renorm_stddev")
+            self.moving_stddev.assign(deviation)
+            self.renorm_stddev.assign(deviation)
+        self._size = n
+        # What stands in for a gamma or beta that is not there, and for a bias.
+        self._ones, self._zeros = Tensor(np.ones(n, self.dtype)), Tensor(np.zeros(n, self.dtype))
+        self.built = True
+
+    def call(self, inputs, training=False, mask=None):
+        return self.normalize(inputs, training, mask)
+
+    def normalize(self, inputs, training, mask=None, bias=None, floor=-math.inf):
+        """The output for inputs + bias, in the same pass cut off below `floor` (0: relu).
+
+        Sequential passes it the bias of a Dense before it and the relu after it.
+        """
+        rank = inputs.ndim
+        axis = self.axis % rank
+        if not -rank <= self.axis < rank or inputs.shape[axis] != self._size:
+            raise ValueError(
+                f"Layer {self.name!r} (BatchNormalization) expected axis {self.axis} of the input to have value "
+                f"{self._size}; got shape {inputs.shape}."
+            )
+        if axis != rank - 1:
+            order = [a for a in range(rank) if a != axis] + [axis]
+            y = self._last_axis(ops.transpose(inputs, order), training, mask, bias, floor)
+            return ops.transpose(y, np.argsort(order).tolist())
+        return self._last_axis(inputs, training, mask, bias, floor)
+
+    def _last_axis(self, x, training, mask, bias, floor):
+        gamma = self._ones if self.gamma is None else self.gamma
+        beta = self._zeros if self.beta is None else self.beta
+        bias = self._zeros if bias is None else bias
+        mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
+        if not training or not self.trainable:
+            return ops.frozen_normalization(
+                x, bias, gamma, beta, mean=mean, variance=variance, epsilon=self.epsilon, floor=floor
+            )
+        if x.size == x.shape[-1]:
+            warnings.warn(
+                f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, "
+                "so the output is beta whatever the input, and no gradient passes. Use larger batches.",
+                stacklevel=2,
+            )
+        if self.renorm or mask is not None:
+            return self._composed(x, mask, gamma, beta, bias, floor)
+        return ops.batch_normalization(
+            x,
+            bias,
+            gamma,
+            beta,
+            moving_mean=mean,
+            moving_variance=variance,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            floor=floor,
+        )
+
+    def _composed(self, x, mask, gamma, beta, bias, floor):
+        """Masked statistics and Batch Renormalization, composed of other operations: rare, so not a kernel."""
+        x = x + bias
+        axes = tuple(range(x.ndim - 1))
+        if mask is None:
+            mean, variance = ops.mean(x, axes), ops.var(x, axes)
+        else:
+            mask = ops.convert_to_tensor(mask)
+            if mask.shape != x.shape[:-1]:
+                raise ValueError(
+                    f"Layer {self.name!r} (BatchNormalization): the mask must have the shape {x.shape[:-1]}, one "
+                    f"value for each row; got {mask.shape}."
+                )
+            kept = ops.expand_dims(ops.cast(mask, x.dtype), -1)
+            count = ops.sum(kept) + config.epsilon()
+            mean = ops.sum(x * kept, axes) / count
+            variance = ops.sum(ops.square(x - mean) * kept, axes) / count
+        inverse = 1.0 / ops.sqrt(variance + self.epsilon)
+        if self.renorm:
+            gamma, beta = self._renormalized(mean.detach(), variance.detach(), gamma, beta)
+        else:
+            _follow(self.moving_mean, mean, self.momentum)
+            _follow(self.moving_variance, variance, self.momentum)
+        y = (x - mean) * (inverse * gamma) + beta
+        return y if floor == -math.inf else ops.maximum(y, floor)
+
+    def _renormalized(self, mean, variance, gamma, beta):
+        """gamma r and gamma d + beta: what makes the batch's statistics those of the long run (constants)."""
+        clipping = self.renorm_clipping or {}
+        deviation = ops.sqrt(variance + self.epsilon)
+        long_run = ops.maximum(self.renorm_stddev.value, math.sqrt(self.epsilon))
+        r, d = deviation / long_run, (mean - self.renorm_mean.value) / long_run
+        r = ops.clip(r, clipping.get("rmin", -math.inf), clipping.get("rmax", math.inf))
+        d = ops.clip(d, -clipping.get("dmax", math.inf), clipping.get("dmax", math.inf))
+        _follow(self.renorm_mean, mean, self.renorm_momentum)
+        _follow(self.renorm_stddev, deviation, self.renorm_momentum)
+        _follow(self.moving_mean, mean, self.momentum)
+        _follow(self.moving_stddev, deviation, self.momentum)
+        self.moving_variance.assign(ops.maximum(ops.square(self.moving_stddev.value) - self.epsilon, 0.0))
+        return gamma * r, gamma * d + beta
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+            "synchronized": False,
+            "renorm": self.renorm,
+            "renorm_clipping": self.renorm_clipping,
+            "renorm_momentum": self.renorm_momentum,
+        }
+
+
+def _follow(average, value, momentum):
+    """average = momentum average + (1 - momentum) value"""
+    average.assign(average.value * momentum + value.detach() * (1 - momentum))

@@ -1,0 +1,71 @@
+"""Model: a layer that can be trained, evaluated and asked for predictions."""
+
+from minigrad import utils
+from minigrad.layers.base import Layer
+from minigrad.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """A layer with `compile`, `fit`, `evaluate` and `predict`.
+
+    Subclass it with a `call(self, inputs, training=False)` that uses layers kept as attributes, or use Sequential.
+    """
+
+    def __init__(self, *args, **kwargs):
+        if args:
+            raise ValueError("minigrad has no functional API: subclass Model with a `call`, or use Sequential.")
+        Layer.__init__(self, **kwargs)
+        Trainer.__init__(self)
+
+    @property
+    def layers(self):
+        """The layers that it is made of."""
+        return self._children()
+
+    def build(self, input_shape=None):
+        """Make all variables for inputs of this shape, a tuple whose first element is None."""
+        self.built = True
+        self._input_shape = tuple(input_shape)
+        self.compute_output_shape(self._input_shape)
+
+    def get_layer(self, name=None, index=None):
+        """The layer of this name, or at this index."""
+        if (name is None) == (index is None):
+            raise ValueError(f"get_layer expects a name or an index; got name={name!r}, index={index!r}.")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"get_layer: index {index} is out of range; there are {len(self.layers)} layers.")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"No layer is named {name!r}. There are: {[layer.name for layer in self.layers]}.")
+
+    def summary(
+        self,
+        line_length=None,
+        positions=None,
+        print_fn=None,
+        expand_nested=False,
+        show_trainable=False,
+        layer_range=None,
+    ):
+        """Print the layers with their output shapes and numbers of parameters, as Keras does."""
+        utils.print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
+
+    def _check_input(self, shape):
+        """Raise a ValueError unless rows of this shape fit the model."""
+        expected = self._input_shape
+        if expected is None:
+            return
+        if len(shape) != len(expected) or any(
+            e is not None and e != n for e, n in zip(expected[1:], shape[1:], strict=True)
+        ):
+            hint = " A single row must have shape (1, features)." if len(shape) == len(expected) - 1 else ""
+            first = self.layers[0].name if self.layers else self.name
+            raise ValueError(
+                f"Model {self.name!r} (first layer {first!r}) expects input of shape {tuple(expected)}, "
+                f"got {tuple(shape)}.{hint}"
+            )

@@ -1,0 +1,91 @@
+"""Penalties on the size of weights, added to the loss: `regularizer(weights)` returns a scalar tensor."""
+
+import math
+
+from minigrad import ops
+from minigrad.registry import Configurable, Registry
+
+registry = Registry("regularizer", "keras.regularizers")
+get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
+
+
+def _rate(owner, name, value):
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
+    return float(value)
+
+
+class Regularizer(Configurable):
+    """Base class: `__call__(x)` returns the penalty."""
+
+
+@registry.register("l1_l2_penalty")
+class L1L2(Regularizer):
+    """l1 sum |w| + l2 sum w^2."""
+
+    def __init__(self, l1=0.0, l2=0.0):
+        self.l1, self.l2 = _rate(type(self).__name__, "l1", l1 or 0.0), _rate(type(self).__name__, "l2", l2 or 0.0)
+
+    def __call__(self, x):
+        penalty = 0.0
+        if self.l1:
+            penalty = ops.multiply(ops.sum(ops.absolute(x)), self.l1)
+        if self.l2:
+            penalty = ops.add(ops.multiply(ops.sum(ops.square(x)), self.l2), penalty)
+        return ops.convert_to_tensor(penalty)
+
+    def get_config(self):
+        return {"l1": self.l1, "l2": self.l2}
+
+
+@registry.register("l1")
+class L1(L1L2):
+    """l1 sum |w|."""
+
+    def __init__(self, l1=0.01):
+        super().__init__(0.01 if l1 is None else l1, 0.0)
+
+    def get_config(self):
+        return {"l1": self.l1}
+
+
+@registry.register("l2")
+class L2(L1L2):
+    """l2 sum w^2 (no factor of one half)."""
+
+    def __init__(self, l2=0.01):
+        super().__init__(0.0, 0.01 if l2 is None else l2)
+
+    def get_config(self):
+        return {"l2": self.l2}
+
+
+registry.members["l1l2"] = L1L2
+del registry.members["l1_l2_penalty"]
+
+
+@registry.register()
+class OrthogonalRegularizer(Regularizer):
+    """factor times the mean |cosine| between different rows (or columns) of a matrix."""
+
+    def __init__(self, factor=0.01, mode="rows"):
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"OrthogonalRegularizer: mode must be 'rows' or 'columns', got {mode!r}.")
+        self.factor, self.mode = _rate("OrthogonalRegularizer", "factor", factor), mode
+
+    def __call__(self, x):
+        if len(x.shape) != 2:
+            raise ValueError(f"OrthogonalRegularizer is for matrices; got shape {x.shape}.")
+        x = ops.transpose(x) if self.mode == "columns" else x
+        length = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
+        x = ops.divide(x, length)
+        n = x.shape[0]
+        cosines = ops.matmul(x, ops.transpose(x))
+        off_diagonal = ops.sum(ops.absolute(cosines)) - ops.sum(ops.absolute(ops.sum(ops.square(x), axis=1)))
+        return ops.multiply(off_diagonal, self.factor * 0.5 / max(n * (n - 1) / 2, 1))
+
+    def get_config(self):
+        return {"factor": self.factor, "mode": self.mode}
+
+
+l1, l2, l1_l2 = L1, L2, L1L2

@@ -1,0 +1,75 @@
+"""Steps: a Program with the buffers of its batch, and the pool from which threads take them."""
+
+import os
+import threading
+import traceback
+
+from minigrad.program import Program
+from minigrad.tensor import Structure
+
+SLICE = 0.05  # seconds of replay between two looks at the clock, the progress bar and Ctrl-C
+
+
+class Pool:
+    """The Programs of one model: each belongs to one thread at a time, so eight threads get eight."""
+
+    def __init__(self):
+        self._free = {}
+        self._lock = threading.Lock()
+        self.training = threading.RLock()
+
+    def clear(self):
+        """Forget all Programs."""
+        with self._lock:
+            self._free = {}
+
+    def take(self, key, is_valid, build):
+        """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
+        with self._lock:
+            free = self._free.get(key)
+            step = free.pop() if free else None
+        if step is None or not is_valid(step):
+            step = build()
+            step.key = key
+        return step
+
+    def give_back(self, step):
+        """Let others have the step."""
+        with self._lock:
+            self._free.setdefault(step.key, []).append(step)
+
+    def __deepcopy__(self, memo):
+        return Pool()
+
+    def __reduce__(self):
+        return Pool, ()
+
+
+class Step:
+    """A step with its input buffers: replayed where it could be recorded, else run eagerly."""
+
+    def __init__(self, run, inputs, homes, result=None):
+        self.run, self.inputs, self.homes, self.result = run, inputs, homes, result
+        self.program = None
+        self.version = Structure.version
+
+    def record(self, names, title):
+        """Turn the step into a Program."""
+        self.program = Program(self.run, self.inputs, names, title)
+
+    def replay(self, steps=1):
+        """Take `steps` steps."""
+        if self.program is not None:
+            self.program.replay(steps)
+            return
+        for _ in range(steps):
+            self.run()
+
+
+def where(error):
+    """Which line of the user's code stopped a recording."""
+    home = os.path.dirname(os.path.dirname(__file__))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not os.path.abspath(frame.filename).startswith(home) and "site-packages" not in frame.filename:
+            return f" It was stopped by {frame.filename}, line {frame.lineno}: {frame.line}"
+    return ""

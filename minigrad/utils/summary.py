@@ -1,0 +1,150 @@
+"""`model.summary()`: the table of layers and the parameter counts below, byte for byte as Keras prints them.
+
+It asks a model for names, shapes and weights, and needs no class of the engine.
+"""
+import math
+import re
+import shutil
+
+import numpy as np
+
+# As in Keras' own summary, by their number in the 256 colours of a terminal.
+CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
+
+
+def print_summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False,
+                  show_trainable=False, layer_range=None):
+    """Print the layers of `model`, their output shapes and parameters, and what they add up to.
+
+    Args: `line_length`, the table's width, by default the window's, at most 88 (100 with `show_trainable`);
+    `positions`, where columns end, as fractions of it; `print_fn`, called once with the whole text instead of
+    printing; `expand_nested`, show the layers of layers; `show_trainable`, add a column of Y and N;
+    `layer_range`, two regular expressions: from the first name matching one to the last matching the other.
+
+    The total counts the optimizer's variables too, once there are any. A layer of unknown shape shows `?`.
+    Raises ValueError if a column would be narrower than 4, or no name matches.
+
+    >>> model.summary(layer_range=["dense_1", "dense_2"], show_trainable=True)
+    """
+    # rich is slow to import (35 ms): only those who look at a table pay for it.
+    from rich.console import Console, Group
+    from rich.table import Table
+    from rich.text import Text
+
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    justify = ["left", "left", "right"]
+    positions = positions or [0.45, 0.8, 1.0]
+    widest = 88
+    if show_trainable:
+        header.append("Trainable")
+        justify.append("center")
+        positions = [0.9 * p for p in positions] + [1.0]
+        widest += 12
+    line_length = line_length or min(widest, shutil.get_terminal_size().columns - 4)
+
+    table = Table(width=line_length, show_lines=True)
+    for name, side, width in zip(header, justify, _column_widths(positions, line_length)):
+        table.add_column(name, justify=side, width=width)
+    for layer, depth in _walk(_in_range(model.layers, layer_range), expand_nested):
+        table.add_row(*(Text.assemble(*cell) for cell in _cells(layer, depth, show_trainable)))
+    text = Group(Text(f'Model: "{model.name}"', "bold"), table,
+                 *(Text.assemble(*line) for line in _footer(model)))
+
+    def as_plain_text():
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+        with console.capture() as capture:
+            console.print(text)
+        return capture.get()
+
+    if print_fn:
+        print_fn(as_plain_text())
+        return
+    console = Console(highlight=False)
+    try:
+        console.print(text)
+    except UnicodeEncodeError:
+        # rich draws the table in ASCII where it must, but leaves names and the sign of a cut one as they are.
+        encoding = console.encoding
+        print(as_plain_text().encode(encoding, "replace").decode(encoding), end="")
+
+
+def _column_widths(positions, line_length):
+    # Ends, not widths, are rounded: what rounding takes from a column falls to the next one.
+    ends = [int(position * line_length) for position in positions]
+    widths = [end - start for start, end in zip([0, *ends], ends)]
+    if min(widths) < 4:
+        raise ValueError(
+            f"summary expects columns at least 4 wide; got {widths} from a line_length of {line_length} and "
+            f"positions {positions}. Pass a larger line_length.")
+    return widths
+
+
+def _in_range(layers, layer_range):
+    if layer_range is None:
+        return layers
+    if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
+        raise ValueError(f"summary expects layer_range to be two names or patterns; got {layer_range!r}.")
+    first, last = ([i for i, layer in enumerate(layers) if re.match(pattern, layer.name)]
+                   for pattern in layer_range)
+    if not first or not last:
+        raise ValueError(
+            f"summary expects layer_range to match names of layers; got {layer_range!r}, the layers being "
+            f"{[layer.name for layer in layers]}.")
+    if first[0] > last[-1]:
+        first, last = last, first
+    return layers[first[0]:last[-1] + 1]
+
+
+def _walk(layers, expand_nested, depth=0):
+    for layer in layers:
+        yield layer, depth
+        if expand_nested:
+            yield from _walk(getattr(layer, "layers", ()), expand_nested, depth + 1)
+
+
+def _cells(layer, depth, show_trainable):
+    """The cells of one row, each a list of text and (text, style)."""
+    indent = "   " * depth + "└ " if depth else ""
+    yield [f"{indent}{layer.name} (", (type(layer).__name__, CLASS), ")"]
+    yield _shape(getattr(layer, "output_shape", None))
+    if layer.built:
+        yield [(f"{layer.count_params():,}", NUMBER)]
+    else:
+        yield [("0", NUMBER), " (unbuilt)"]
+    if show_trainable:
+        if not layer.weights:
+            yield [("-", "bold")]
+        else:
+            yield [("Y", f"bold {NUMBER}") if layer.trainable else ("N", f"bold {FROZEN}")]
+
+
+def _shape(shape):
+    if shape is None:
+        return ["?"]
+    sizes = [part for size in shape for part in (", ", (str(size), UNKNOWN if size is None else NUMBER))]
+    return ["(", *sizes[1:], ")"]
+
+
+def _footer(model):
+    sizes = {"Trainable": _size(model.trainable_weights), "Non-trainable": _size(model.non_trainable_weights)}
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and optimizer.built:
+        sizes["Optimizer"] = _size(optimizer.variables)
+    total = tuple(map(sum, zip(*sizes.values())))
+    for label, (count, size) in {"Total": total, **sizes}.items():
+        yield [(f" {label} params: ", "bold"), (f"{count:,}", NUMBER), f" ({_readable(size)})"]
+
+
+def _size(variables):
+    """How many numbers and how many bytes; a variable that two layers share counts once."""
+    distinct = {id(v): v for v in variables}.values()
+    return (sum(math.prod(v.shape) for v in distinct),
+            sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in distinct))
+
+
+def _readable(size):
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024:
+            return f"{size:.2f} {unit}"
+        size /= 1024
+    return f"{size:.2f} PB"
