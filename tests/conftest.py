@@ -1,0 +1,83 @@
+"""What every test runs under: a fixed seed, and failure if it leaks global state into the next one.
+
+Warnings are errors (setup.cfg).
+"""
+
+import threading
+
+import numpy as np
+import pytest
+
+from minigrad import config, program, registry, tensor, utils
+
+
+def global_state():
+    """Everything in minigrad and NumPy that would change what another test computes, under readable names."""
+    return {
+        "floatx": config.floatx(),
+        "epsilon": config.epsilon(),
+        "recording a Program": program._state.trace is not None,
+        "inside when()": program._state.condition is not None,
+        "tape switched off": not tensor._mode.recording,
+        "custom_object_scope": registry._scopes.stack,
+        "numpy.errstate": np.geterr(),
+    }
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random numbers for a test whatever ran before it."""
+    utils.set_random_seed(1234)
+
+
+@pytest.fixture(autouse=True)
+def leaks_nothing():
+    """Fail a test that leaves global state behind, and clean up after it."""
+    before = global_state()
+    yield
+    after = global_state()
+    config.set_floatx(before["floatx"])
+    config.set_epsilon(before["epsilon"])
+    program._state.trace = program._state.condition = None
+    tensor._mode.recording = True
+    registry._scopes.stack = ()
+    np.seterr(**before["numpy.errstate"])
+    leaked = {name: after[name] for name in before if after[name] != before[name]}
+    assert not leaked, f"the test leaks global state: {leaked}"
+
+
+@pytest.fixture
+def leaf():
+    """`leaf(3, 4)`: a float64 tensor to differentiate, with values of size 0.3 to 2 and random signs."""
+
+    def make(*shape, dtype="float64"):
+        values = config.generator().uniform(0.3, 2.0, shape) * config.generator().choice([-1.0, 1.0], shape)
+        return tensor.Tensor(np.asarray(values, dtype), requires_grad=True)
+
+    return make
+
+
+@pytest.fixture
+def in_threads():
+    """`in_threads(f, 8)`: the results of f(0), ..., f(7), each run in a thread of its own, all at once."""
+
+    def run(function, count):
+        results, errors, barrier = [None] * count, [], threading.Barrier(count)
+
+        def work(i):
+            try:
+                barrier.wait(10)
+                results[i] = function(i)
+            except BaseException as error:  # handed to the test's own thread, which raises it
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
+        return results
+
+    return run

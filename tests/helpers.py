@@ -1,0 +1,107 @@
+"""Small models, data and comparisons that several test files share.
+
+Everything made here is the same for the same arguments, whatever ran before.
+"""
+
+import contextlib
+import warnings
+
+import numpy as np
+
+import minigrad as keras
+
+
+def data(rows=42, width=5, target="binary", seed=0, dtype="float32"):
+    """Rows that can be learned from, and their targets; 42 rows in batches of 8 leave a short last batch of 2."""
+    generator = np.random.default_rng(seed)
+    x = generator.standard_normal((rows, width)) * 2 + 1
+    scores = x @ generator.standard_normal((width, 3)) + generator.standard_normal((rows, 3)) * 0.3
+    y = {
+        "binary": (scores[:, :1] > scores[:, :1].mean()).astype(dtype),
+        "labels": scores.argmax(1),
+        "one-hot": np.eye(3)[scores.argmax(1)].astype(dtype),
+        "regression": scores[:, :1].astype(dtype),
+    }[target]
+    return x.astype(dtype), y
+
+
+HEADS = {
+    "binary": (1, "sigmoid", "binary_crossentropy"),
+    "labels": (3, "softmax", "sparse_categorical_crossentropy"),
+    "one-hot": (3, "softmax", "categorical_crossentropy"),
+    "regression": (1, None, "mean_squared_error"),
+}
+
+
+def network(target="binary", width=5, dropout=0.0, seed=1, optimizer=None, **compile_arguments):
+    """A small compiled model of the article's kind: Dense, BatchNormalization, relu (, Dropout), Dense."""
+    keras.utils.set_random_seed(seed)
+    keras.utils.clear_session()
+    units, activation, loss = HEADS[target]
+    layers = [keras.layers.Dense(4), keras.layers.BatchNormalization(momentum=0.8), keras.layers.Activation("relu")]
+    if dropout:
+        layers.append(keras.layers.Dropout(dropout))
+    layers.append(keras.layers.Dense(units, activation=activation))
+    model = keras.Sequential([keras.Input((width,)), *layers])
+    compile_arguments = {"loss": loss, "metrics": ["accuracy"] if activation else ["mae"], **compile_arguments}
+    model.compile(optimizer or keras.optimizers.Adam(0.01), **compile_arguments)
+    return model
+
+
+def state(model):
+    """Copies of everything that training moves: weights, optimizer, metrics, random streams."""
+    found = {f"weight {i} {v.path}": v.numpy() for i, v in enumerate(model.weights)}
+    if model.optimizer is not None and model.optimizer.built:
+        found |= {f"optimizer {i}": v.numpy() for i, v in enumerate(model.optimizer.variables)}
+    found |= {f"metric {m.name} {v.name}": v.numpy() for m in model.metrics for v in m.variables}
+    dropouts = [layer for layer in model._all_layers() if isinstance(layer, keras.layers.Dropout)]
+    return found | {f"stream of {layer.name}": layer._state.copy() for layer in dropouts}
+
+
+def assert_same(actual, expected):
+    """Equal to the bit, dtype and shape included: of arrays, dicts, lists, numbers."""
+    if isinstance(expected, dict):
+        assert list(actual) == list(expected)
+        for key in expected:
+            try:
+                assert_same(actual[key], expected[key])
+            except AssertionError as error:
+                raise AssertionError(f"{key}: {error}") from None
+    elif isinstance(expected, (list, tuple)):
+        assert len(actual) == len(expected)
+        for a, b in zip(actual, expected, strict=True):
+            assert_same(a, b)
+    else:
+        a, b = np.asarray(actual), np.asarray(expected)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        if a.tobytes() != b.tobytes():
+            np.testing.assert_array_equal(a, b)
+            raise AssertionError("equal, but for the sign of a zero or the bits of a NaN")
+
+
+class Quiet:
+    """Context manager: any warning inside is an error, whatever the filters outside."""
+
+    def __enter__(self):
+        self._catcher = warnings.catch_warnings()
+        self._catcher.__enter__()
+        warnings.simplefilter("error")
+
+    def __exit__(self, *error):
+        return self._catcher.__exit__(*error)
+
+
+@contextlib.contextmanager
+def recordings():
+    """The titles of the Programs that are recorded inside."""
+    titles, original = [], keras.Program.__init__
+
+    def counting(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        titles.append(self.title)
+
+    keras.Program.__init__ = counting
+    try:
+        yield titles
+    finally:
+        keras.Program.__init__ = original

@@ -1,0 +1,1125 @@
+"""One exam that every layer passes; then BatchNormalization, Dropout and layers of one's own in depth.
+
+A layer without a row in `EXAM` fails, so a new one can't be forgotten.
+"""
+
+import json
+import math
+import re
+import sys
+
+import numpy as np
+import pytest
+from helpers import Quiet, assert_same, data, network, state
+
+import minigrad as keras
+from minigrad import layers, ops
+from minigrad.utils import gradcheck
+
+
+class Row:
+    """One instance of a layer and what must be true of it.
+
+    shape: of one row; weights: name -> shape, in order; output: of one row, by default `shape`; more: other shapes
+    of whole inputs for the gradient check (each for a new layer); random: its mask must be held still for a gradient
+    check; smooth_in_training: whether the gradient in training is that of the function computed.
+    """
+
+    def __init__(self, make, shape=(5,), weights=None, output=None, more=(), frozen=(), smooth_in_training=True):
+        self.make, self.shape, self.weights = make, shape, weights or {}
+        self.output = shape if output is None else output
+        self.shapes = [(1, *shape), (3, *shape), *more]
+        self.frozen = set(frozen)
+        self.smooth_in_training = smooth_in_training
+
+
+def norm(n, *names):
+    return {name: (n,) for name in (*names, "moving_mean", "moving_variance")}
+
+
+MOVING = ("moving_mean", "moving_variance")
+RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")
+HIGH_RANK = [(2, 3, 5), (2, 3, 1, 5)]
+
+EXAM = {
+    "InputLayer": Row(lambda **k: layers.InputLayer((5,), **k)),
+    "Dense": Row(lambda **k: layers.Dense(3, **k), weights={"kernel": (5, 3), "bias": (3,)}, output=(3,), more=HIGH_RANK),
+    "Dense one to one": Row(lambda **k: layers.Dense(1, **k), (1,), {"kernel": (1, 1), "bias": (1,)}),
+    "Dense tanh, no bias": Row(
+        lambda **k: layers.Dense(17, "tanh", use_bias=False, **k), (9,), {"kernel": (9, 17)}, (17,), [(2, 2, 9)]
+    ),
+    "Dense penalties": Row(
+        lambda **k: layers.Dense(
+            2, "softmax", kernel_initializer="he_normal", bias_initializer="ones", kernel_regularizer="l2",
+            bias_regularizer=keras.regularizers.L1(0.1), activity_regularizer="l2", kernel_constraint="max_norm",
+            bias_constraint="non_neg", **k,
+        ),
+        weights={"kernel": (5, 2), "bias": (2,)},
+        output=(2,),
+    ),
+    "Dense, rank 3": Row(lambda **k: layers.Dense(3, **k), (4, 5), {"kernel": (5, 3), "bias": (3,)}, (4, 3)),
+    "BatchNormalization": Row(
+        lambda **k: layers.BatchNormalization(**k), weights=norm(5, "gamma", "beta"), frozen=MOVING,
+        more=[*HIGH_RANK, (17, 5)],
+    ),
+    "BatchNormalization, no gamma": Row(
+        lambda **k: layers.BatchNormalization(scale=False, momentum=0.5, epsilon=0.1, **k), (1,), norm(1, "beta"),
+        frozen=MOVING,
+    ),
+    "BatchNormalization, no beta": Row(
+        lambda **k: layers.BatchNormalization(center=False, **k), (3,), norm(3, "gamma"), frozen=MOVING
+    ),
+    "BatchNormalization, neither": Row(
+        lambda **k: layers.BatchNormalization(center=False, scale=False, **k), (3,), norm(3), frozen=MOVING
+    ),
+    "BatchNormalization, axis 1": Row(
+        lambda **k: layers.BatchNormalization(axis=1, **k), (3, 4), norm(3, "gamma", "beta"), frozen=MOVING,
+        more=[(2, 3, 4, 5)],
+    ),
+    "BatchNormalization, rank 4": Row(
+        lambda **k: layers.BatchNormalization(axis=-2, gamma_regularizer="l1", beta_constraint="non_neg", **k),
+        (2, 3, 4), norm(3, "gamma", "beta"), frozen=MOVING,
+    ),
+    "BatchNormalization, renorm": Row(
+        lambda **k: layers.BatchNormalization(
+            renorm=True, renorm_clipping={"rmax": 3.0, "rmin": 0.3, "dmax": 5.0}, renorm_momentum=0.9, **k
+        ),
+        weights={**norm(5, "gamma", "beta"), **{name: (5,) for name in RENORM}}, frozen=MOVING + RENORM,
+        smooth_in_training=False,
+    ),
+    "Activation": Row(lambda **k: layers.Activation("relu", **k), more=HIGH_RANK),
+    "Activation, function": Row(lambda **k: layers.Activation(keras.activations.tanh, activity_regularizer="l1", **k)),
+    "Dropout": Row(lambda **k: layers.Dropout(0.4, seed=3, **k), more=HIGH_RANK),
+    "Dropout, noise_shape": Row(lambda **k: layers.Dropout(0.4, noise_shape=(None, 1, None), **k), (4, 5)),
+    "Flatten": Row(lambda **k: layers.Flatten(**k), (2, 3), output=(6,)),
+    "Flatten, rank 1": Row(lambda **k: layers.Flatten(**k), (), output=(1,)),
+    "Flatten, rank 4": Row(lambda **k: layers.Flatten(**k), (2, 1, 3), output=(6,)),
+    "ReLU": Row(lambda **k: layers.ReLU(**k), more=HIGH_RANK),
+    "ReLU in full": Row(lambda **k: layers.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.2, **k), more=HIGH_RANK),
+    "LeakyReLU": Row(lambda **k: layers.LeakyReLU(**k), more=HIGH_RANK),
+    "LeakyReLU, slope": Row(lambda **k: layers.LeakyReLU(negative_slope=0.7, **k)),
+    "Softmax": Row(lambda **k: layers.Softmax(**k), more=HIGH_RANK),
+    "Softmax, axis 1": Row(lambda **k: layers.Softmax(axis=1, **k), (3, 4)),
+    "Softmax, two axes": Row(lambda **k: layers.Softmax(axis=(1, 2), **k), (3, 4)),
+}
+
+every_row = pytest.mark.parametrize("row", EXAM.values(), ids=EXAM)
+in_both_modes = pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+
+
+def random_input(shape, seed=0, dtype="float64"):
+    """Normal numbers, none of them near the kinks of the piecewise linear layers."""
+    x = np.random.default_rng(seed).standard_normal(shape)
+    for kink in (0.0, 0.2, 1.5):
+        x[np.abs(x - kink) < 1e-3] += 0.01
+    return x.astype(dtype)
+
+
+def call(layer, x, training):
+    """The output, with a dropout layer's stream put back: the same mask on every call."""
+    if isinstance(layer, layers.Dropout):
+        layer._state[0, 1] = 0
+    return layer(x, training=training)
+
+
+def shaken(layer):
+    """The built layer with every weight moved off its initial value, so that zeros and ones hide nothing."""
+    generator = np.random.default_rng(5)
+    layer.set_weights([w + generator.uniform(0.1, 0.9, w.shape).astype(w.dtype) for w in layer.get_weights()])
+    return layer
+
+
+def test_every_layer_sits_the_exam():
+    public = {n for n, v in vars(layers).items() if isinstance(v, type) and issubclass(v, layers.Layer)} - {"Layer"}
+    assert public == {type(row.make()).__name__ for row in EXAM.values()}
+
+
+@every_row
+def test_config_round_trip(row):
+    layer = row.make(name="its_name", trainable=False, dtype="float64")
+    config = layer.get_config()
+    again = type(layer).from_config(json.loads(json.dumps(config)))
+    assert type(again) is type(layer)
+    assert json.dumps(again.get_config(), sort_keys=True) == json.dumps(config, sort_keys=True)
+    assert again.name == "its_name" and again.dtype == "float64"
+    if not isinstance(layer, layers.InputLayer):
+        assert again.trainable is False
+
+
+@every_row
+def test_a_copy_made_from_the_config_computes_the_same(row):
+    layer = row.make()
+    x = random_input((4, *row.shape), dtype="float32")
+    y = call(layer, x, training=False)
+    again = type(layer).from_config(layer.get_config())
+    call(again, x, training=False)
+    again.set_weights(layer.get_weights())
+    assert_same(call(again, x, training=False).numpy(), y.numpy())
+
+
+@every_row
+def test_shapes(row):
+    layer = row.make()
+    is_input = isinstance(layer, layers.InputLayer)
+    assert layer.built is is_input
+    if not is_input:
+        with pytest.raises(AttributeError, match=layer.name):
+            _ = layer.output_shape
+    assert layer.compute_output_shape((None, *row.shape)) == (None, *row.output)
+    for rows in (1, 2, 7):
+        with np.errstate(all="raise"):
+            assert layer(random_input((rows, *row.shape), dtype="float32")).shape == (rows, *row.output)
+    assert layer.built
+    assert layer.input_shape == (None, *row.shape) and layer.output_shape == (None, *row.output)
+
+
+@every_row
+def test_weights(row):
+    layer = row.make(name="it")
+    if not isinstance(layer, layers.InputLayer):
+        with pytest.raises(ValueError, match="it"):
+            layer.count_params()
+    layer(random_input((2, *row.shape), dtype="float32"))
+    assert {v.name: v.shape for v in layer.weights} == row.weights
+    assert [v.name for v in layer.weights] == list(row.weights)
+    assert [v.path for v in layer.weights] == [f"it/{name}" for name in row.weights]
+    assert {v.name for v in layer.non_trainable_weights} == row.frozen
+    assert {v.name for v in layer.trainable_weights} == set(row.weights) - row.frozen
+    assert layer.count_params() == sum(math.prod(shape) for shape in row.weights.values())
+    assert layer.variables == layer.weights
+    assert {v.dtype.name for v in layer.weights} <= {"float32"}
+
+
+@in_both_modes
+@every_row
+def test_gradients(row, training):
+    if training and not row.smooth_in_training:
+        pytest.skip("its gradient treats as constant what depends on the input; checked by hand below")
+    for shape in row.shapes:
+        layer = row.make(dtype="float64")
+        if training and isinstance(layer, layers.BatchNormalization) and math.prod(shape) == shape[layer.axis]:
+            continue  # one value a feature: warned about, and flat
+        call(layer, random_input(shape), training=False)
+        names = [v.name for v in shaken(layer).trainable_weights]
+        values = [v.numpy() for v in layer.trainable_weights]
+
+        def function(x, *weights):
+            for name, weight in zip(names, weights, strict=True):
+                setattr(layer, name, weight)
+            return call(layer, x, training)
+
+        tensors = [keras.Tensor(a, requires_grad=True) for a in (random_input(shape), *values)]
+        assert gradcheck(function, *tensors)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@every_row
+def test_replay_equals_eager(row, dtype):
+    """Five steps of training, one of them on a short batch, and an evaluation: the same to the bit both ways."""
+
+    def train(run_eagerly):
+        keras.utils.set_random_seed(4)
+        keras.utils.clear_session()
+        stack = [row.make(dtype=dtype), layers.Flatten(dtype=dtype), layers.Dense(2, dtype=dtype)]
+        model = keras.Sequential([keras.Input(row.shape), *(s for s in stack if not isinstance(s, layers.InputLayer))])
+        assert model.dtype == "float32"
+        x, y = random_input((18, *row.shape), dtype=dtype), random_input((18, 2), 1, dtype)
+        model.compile("adam", "mse", metrics=["mae"], run_eagerly=run_eagerly)
+        with Quiet():
+            history = model.fit(x, y, batch_size=4, epochs=1, verbose=0)
+            values = model.evaluate(x, y, batch_size=4, verbose=0)
+        assert (model.train_program is None) is run_eagerly
+        return state(model), history.history, values, model.predict(x, verbose=0)
+
+    assert_same(train(run_eagerly=False), train(run_eagerly=True))
+
+
+@in_both_modes
+@every_row
+def test_float64_throughout(row, training):
+    layer = row.make(dtype="float64")
+    x = keras.Tensor(random_input((3, *row.shape)), requires_grad=True)
+    y = call(layer, x, training)
+    y.backward(random_input(y.shape, 1))
+    assert y.dtype == x.grad.dtype == np.float64
+    assert {v.dtype.name for v in layer.weights} <= {"float64"}
+    assert {v.grad.dtype.name for v in layer.trainable_weights} <= {"float64"}
+    if len(row.output) == 1 and not isinstance(layer, layers.Dropout) and row.weights:
+        # Not merely stored as doubles: float32 on the way would cost nine digits.
+        twin = row.make(dtype="float32")
+        call(twin, x.numpy(), training=False)
+        twin.set_weights([w * 1 for w in layer.get_weights()])
+        again = row.make(dtype="float64")
+        call(again, x.numpy(), training=False)
+        again.set_weights(twin.get_weights())
+        difference = np.abs(call(again, x, False).numpy() - call(twin, x.numpy(), False).numpy()).max()
+        assert difference < 1e-4
+
+
+@every_row
+def test_frozen(row):
+    layer = row.make(trainable=False)
+    stack = [layer, layers.Flatten(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input(row.shape), *(s for s in stack if not isinstance(s, layers.InputLayer))])
+    assert layer.trainable_weights == [] and len(layer.non_trainable_weights) == len(row.weights)
+    before = layer.get_weights()
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    model.fit(random_input((8, *row.shape)), random_input((8, 2)), batch_size=4, verbose=0)
+    assert_same(layer.get_weights(), before)
+    layer.trainable = True
+    assert {v.name for v in layer.trainable_weights} == set(row.weights) - row.frozen
+
+
+@every_row
+def test_nothing_is_warned_about(row):
+    with Quiet():
+        layer = row.make()
+        layer(random_input((3, *row.shape), dtype="float32"), training=True)
+
+
+BAD_ARGUMENTS = {
+    "Dense units 0": (lambda: layers.Dense(0), ["Dense", "units", "0"]),
+    "Dense units negative": (lambda: layers.Dense(-3), ["Dense", "units", "-3"]),
+    "Dense units float": (lambda: layers.Dense(3.0), ["Dense", "units", "3.0"]),
+    "Dense units string": (lambda: layers.Dense("3"), ["Dense", "units", "'3'"]),
+    "Dense units None": (lambda: layers.Dense(None), ["Dense", "units", "None"]),
+    "Dense activation": (lambda: layers.Dense(3, activation="rleu"), ["rleu", "relu"]),
+    "Dense activation number": (lambda: layers.Dense(3, activation=5), ["activation", "5"]),
+    "Dense initializer": (lambda: layers.Dense(3, kernel_initializer="he_norml"), ["he_norml", "he_normal"]),
+    "Dense regularizer": (lambda: layers.Dense(3, kernel_regularizer="l3"), ["l3"]),
+    "Dense constraint": (lambda: layers.Dense(3, bias_constraint="maxnorm"), ["maxnorm", "max_norm"]),
+    "Dense keyword": (lambda: layers.Dense(3, activaton="relu"), ["Dense", "activaton", "activation"]),
+    "BatchNormalization axis": (lambda: layers.BatchNormalization(axis=1.5), ["BatchNormalization", "axis", "1.5"]),
+    "BatchNormalization axes": (lambda: layers.BatchNormalization(axis=[1, 2]), ["BatchNormalization", "axis"]),
+    "BatchNormalization momentum": (lambda: layers.BatchNormalization(momentum=1.1), ["BatchNorm", "momentum", "1.1"]),
+    "BatchNormalization momentum string": (
+        lambda: layers.BatchNormalization(momentum="0.9"), ["BatchNormalization", "momentum", "'0.9'"]
+    ),
+    "BatchNormalization epsilon": (lambda: layers.BatchNormalization(epsilon=-1e-3), ["BatchNorm", "epsilon", "-0.001"]),
+    "BatchNormalization epsilon None": (lambda: layers.BatchNormalization(epsilon=None), ["BatchNorm", "epsilon", "None"]),
+    "BatchNormalization epsilon NaN": (lambda: layers.BatchNormalization(epsilon=math.nan), ["BatchNorm", "epsilon", "nan"]),
+    "BatchNormalization renorm_clipping": (
+        lambda: layers.BatchNormalization(renorm=True, renorm_clipping={"rmx": 1}), ["BatchNormalization", "rmx"]
+    ),
+    "BatchNormalization synchronized": (lambda: layers.BatchNormalization(synchronized=True), ["synchronized"]),
+    "BatchNormalization keyword": (lambda: layers.BatchNormalization(momentun=0.9), ["BatchNorm", "momentun", "momentum"]),
+    "Activation": (lambda: layers.Activation("ReLU"), ["ReLU"]),
+    "Activation keyword": (lambda: layers.Activation("relu", nam="a"), ["Activation", "nam", "name"]),
+    "Dropout above 1": (lambda: layers.Dropout(1.1), ["Dropout", "rate", "1.1"]),
+    "Dropout below 0": (lambda: layers.Dropout(-0.1), ["Dropout", "rate", "-0.1"]),
+    "Dropout string": (lambda: layers.Dropout("0.5"), ["Dropout", "rate", "'0.5'"]),
+    "Dropout NaN": (lambda: layers.Dropout(math.nan), ["Dropout", "rate", "nan"]),
+    "Dropout bool": (lambda: layers.Dropout(True), ["Dropout", "rate", "True"]),
+    "Dropout seed": (lambda: layers.Dropout(0.5, seed=1.5), ["Dropout", "seed", "1.5"]),
+    "Dropout noise_shape": (lambda: layers.Dropout(0.5, noise_shape=3), ["Dropout", "noise_shape", "3"]),
+    "Flatten": (lambda: layers.Flatten("channels_frist"), ["Flatten", "data_format", "channels_frist"]),
+    "ReLU": (lambda: layers.ReLU(max_value=-1.0), ["ReLU", "max_value", "-1.0"]),
+    "ReLU slope": (lambda: layers.ReLU(negative_slope=None), ["ReLU", "negative_slope", "None"]),
+    "ReLU threshold": (lambda: layers.ReLU(threshold=-1), ["ReLU", "threshold", "-1"]),
+    "LeakyReLU": (lambda: layers.LeakyReLU(negative_slope=-0.2), ["LeakyReLU", "negative_slope", "-0.2"]),
+    "Softmax": (lambda: layers.Softmax(axis=0.5), ["Softmax", "axis", "0.5"]),
+    "Softmax keyword": (lambda: layers.Softmax(axsi=1), ["Softmax", "axsi", "axis"]),
+    "Input int": (lambda: keras.Input(20), ["Input", "shape", "20"]),
+    "Input string": (lambda: keras.Input("20"), ["Input", "shape"]),
+    "Input none": (lambda: keras.Input(), ["Input", "shape", "None"]),
+    "Input negative": (lambda: keras.Input((-1,)), ["Input", "shape", "-1"]),
+    "Input float": (lambda: keras.Input((2.0,)), ["Input", "shape", "2.0"]),
+    "InputLayer zero": (lambda: layers.InputLayer((0,)), ["Input", "shape", "0"]),
+    "input_shape int": (lambda: layers.Dense(3, input_shape=20), ["Dense", "input_shape", "20"]),
+    "input_dim string": (lambda: layers.Dense(3, input_dim="20"), ["Dense", "input_dim", "'20'"]),
+    "input_shape negative": (lambda: layers.Dense(3, input_shape=(-2,)), ["Dense", "input_shape", "-2"]),
+    "batch_input_shape": (lambda: layers.Dense(3, batch_input_shape=(None, 2)), ["Dense", "batch_input_shape"]),
+    "name with a slash": (lambda: layers.Dense(3, name="a/b"), ["Dense", "name", "a/b"]),
+    "name not a string": (lambda: layers.Dropout(0.1, name=3), ["Dropout", "name", "3"]),
+    "dtype": (lambda: layers.Dense(3, dtype="float16"), ["Dense", "dtype", "float16"]),
+    "Layer keyword": (lambda: layers.Layer(units=3), ["Layer", "units"]),
+}
+
+
+@pytest.mark.parametrize("make, words", BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
+def test_bad_arguments(make, words):
+    with pytest.raises(ValueError) as error:
+        make()
+    for word in words:
+        assert word in str(error.value)
+
+
+BAD_INPUTS = {
+    "Dense width": (lambda: layers.Dense(3, name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "Dense rank 1": (lambda: layers.Dense(3, name="it"), None, (5,), ["it", "two axes", "(1, features)"]),
+    "Dense rank 1, built": (lambda: layers.Dense(3, name="it"), (2, 5), (5,), ["it", "two axes", "(5,)"]),
+    "BatchNormalization width": (lambda: layers.BatchNormalization(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "BatchNormalization axis": (lambda: layers.BatchNormalization(axis=2, name="it"), None, (2, 5), ["it", "axis 2"]),
+    "BatchNormalization negative axis": (lambda: layers.BatchNormalization(axis=-3, name="it"), None, (2, 5), ["it", "-3"]),
+    "BatchNormalization rank 1": (lambda: layers.BatchNormalization(name="it"), None, (5,), ["it", "(None,)"]),
+    "BatchNormalization rank, built": (
+        lambda: layers.BatchNormalization(axis=2, name="it"), (2, 3, 5), (2, 5), ["it", "axis 2", "(2, 5)"]
+    ),
+    "Softmax axis": (lambda: layers.Softmax(axis=3, name="it"), None, (2, 5), ["it", "axis", "3", "(2, 5)"]),
+    "Dropout noise_shape rank": (
+        lambda: layers.Dropout(0.5, noise_shape=(None, 1, 1), name="it"), None, (2, 5), ["it", "noise_shape", "(2, 5)"]
+    ),
+    "Dropout noise_shape size": (
+        lambda: layers.Dropout(0.5, noise_shape=(2, 3), name="it"), None, (2, 1), ["it", "noise_shape", "(2, 1)"]
+    ),
+}
+
+
+@in_both_modes
+@pytest.mark.parametrize("make, built_for, shape, words", BAD_INPUTS.values(), ids=BAD_INPUTS)
+def test_bad_inputs(make, built_for, shape, words, training):
+    layer = make()
+    if built_for is not None:
+        layer(np.ones(built_for, "float32"))
+    if "noise_shape" in words and not training:
+        return  # only looked at where there is noise
+    before = layer.get_weights()
+    with pytest.raises(ValueError) as error:
+        layer(np.ones(shape, "float32"), training=training)
+    for word in words:
+        assert word in str(error.value)
+    assert_same(layer.get_weights(), before)
+
+
+# ------------------------------------------------------------------------------------------ BatchNormalization
+
+
+def normalized(x, axis, gamma, beta, mean, variance, epsilon):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64."""
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    gamma, beta, mean, variance = (np.reshape(a, shape).astype("float64") for a in (gamma, beta, mean, variance))
+    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+
+
+def statistics(x, axis):
+    others = tuple(a for a in range(x.ndim) if a != axis % x.ndim)
+    return x.mean(others), x.var(others)
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("shape, axis", [
+    ((7, 5), -1), ((7, 5), 1), ((1, 2, 3), -1), ((4, 3, 5), 1), ((4, 3, 5), -2), ((2, 3, 4, 5), -1), ((2, 3, 4, 5), 1),
+    ((2, 3, 4, 5), 2), ((5, 7), 0), ((64, 1), -1), ((33, 17), -1), ((2, 64), -1),
+])
+def test_formula(shape, axis, center, scale):
+    x = random_input(shape) * 3 + 2
+    layer = layers.BatchNormalization(axis=axis, momentum=0.7, epsilon=0.01, center=center, scale=scale, dtype="float64")
+    layer.build(shape)
+    shaken(layer)
+    gamma = layer.gamma.numpy() if scale else np.ones(shape[axis])
+    beta = layer.beta.numpy() if center else np.zeros(shape[axis])
+    old_mean, old_variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    inference = layer(x).numpy()
+    np.testing.assert_allclose(inference, normalized(x, axis, gamma, beta, old_mean, old_variance, 0.01), rtol=1e-12)
+    assert_same(layer.moving_mean.numpy(), old_mean)
+
+    mean, variance = statistics(x, axis)
+    y = layer(x, training=True).numpy()
+    np.testing.assert_allclose(y, normalized(x, axis, gamma, beta, mean, variance, 0.01), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.7 * old_mean + 0.3 * mean, rtol=1e-12)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.7 * old_variance + 0.3 * variance, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layout", ["rows", "images, channels first"])
+@pytest.mark.parametrize("features", [1, 3, 16, 37])
+def test_statistics_are_accurate(features, layout):
+    """To 1e-6 relative, in float32, where the mean is ten thousand times the deviation."""
+    generator = np.random.default_rng(3)
+    deviation = generator.uniform(0.5, 2, features)
+    x = deviation * (1e4 + generator.standard_normal((1000, features)))
+    axis = -1
+    if layout != "rows":
+        x, axis = x.reshape(10, 100, features).transpose(0, 2, 1), 1
+    x = np.ascontiguousarray(x, dtype="float32")
+    layer = layers.BatchNormalization(axis=axis, momentum=0.0)
+    layer(x, training=True)
+    mean, variance = statistics(x.astype("float64"), axis)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-6)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-6)
+
+
+def test_statistics_of_the_fused_layers_are_accurate():
+    """The same where Sequential computes Dense, BatchNormalization and relu in one pass, with a large bias."""
+    x = np.random.default_rng(3).standard_normal((500, 1)).astype("float32")
+    model = keras.Sequential([
+        keras.Input((1,)),
+        layers.Dense(2, kernel_initializer="ones", bias_initializer=keras.initializers.Constant(1e4)),
+        layers.BatchNormalization(momentum=0.0),
+        layers.ReLU(),
+    ])
+    model(x, training=True)
+    norm = model.layers[1]
+    np.testing.assert_allclose(norm.moving_mean.numpy(), [x.astype("float64").mean() + 1e4] * 2, rtol=1e-6)
+    np.testing.assert_allclose(norm.moving_variance.numpy(), [x.astype("float64").var()] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 1.0])
+def test_momentum(momentum):
+    layer = layers.BatchNormalization(momentum=momentum)
+    x = random_input((20, 3), dtype="float32")
+    trained = layer(x, training=True).numpy()
+    mean, variance = statistics(x.astype("float64"), -1)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), (1 - momentum) * mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), momentum + (1 - momentum) * variance, rtol=1e-5)
+    is_equal = np.allclose(layer(x).numpy(), trained, rtol=1e-5, atol=1e-6)
+    assert is_equal is (momentum == 0)
+
+
+def test_without_momentum_evaluating_equals_training():
+    x, y = data(32)
+    model = keras.Sequential([
+        keras.Input((5,)), layers.Dense(4), layers.BatchNormalization(momentum=0.0), layers.ReLU(), layers.Dense(1)
+    ])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    trained = model.train_on_batch(x, y)
+    assert model.test_on_batch(x, y) == pytest.approx(trained, rel=1e-5)
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4])
+def test_frozen_layer_runs_in_inference_mode(rank):
+    layer = layers.BatchNormalization(trainable=False)
+    x = random_input((6, 4, 3, 5)[-rank:], dtype="float32")
+    layer.build(x.shape)
+    shaken(layer)
+    before = layer.get_weights()
+    assert_same(layer(x, training=True).numpy(), layer(x, training=False).numpy())
+    assert_same(layer.get_weights(), before)
+    assert len(layer.non_trainable_weights) == 4
+    layer.trainable = True
+    assert not np.allclose(layer(x, training=True).numpy(), layer(x, training=False).numpy())
+
+
+def test_a_model_with_a_frozen_layer_trains_as_with_its_inference_formula():
+    """The layers around it learn; the same gradient comes from a Dense layer that computes the same line."""
+    x, y = data(24)
+    model = network(metrics=[])
+    norm = model.layers[1]
+    shaken(norm)
+    norm.trainable = False
+    gamma, beta, mean, variance = (w.astype("float64") for w in norm.get_weights())
+    slope = gamma / np.sqrt(variance + norm.epsilon)
+    twin = keras.Sequential([
+        keras.Input((5,)), layers.Dense(4), layers.Dense(4, trainable=False), layers.ReLU(),
+        layers.Dense(1, activation="sigmoid"),
+    ])
+    kernel, bias, *_, last, last_bias = model.get_weights()
+    twin.set_weights([kernel, bias, np.diag(slope), beta - slope * mean, last, last_bias])
+    model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+    twin.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
+    losses = [m.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"] for m in (model, twin)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    np.testing.assert_allclose(model.get_weights()[0], twin.get_weights()[0], rtol=1e-4, atol=1e-6)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_mask():
+    layer = layers.BatchNormalization(momentum=0.5, dtype="float64")
+    x = random_input((4, 3, 5)) * 2 + 1
+    mask = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]], bool)
+    y = layer(x, training=True, mask=mask).numpy()
+    kept = x[mask]
+    count = len(kept) + 1e-7
+    mean = kept.sum(0) / count
+    variance = ((kept - mean) ** 2).sum(0) / count
+    one = np.ones(5)
+    np.testing.assert_allclose(y, normalized(x, -1, one, 0 * one, mean, variance, 1e-3), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.5 * mean, rtol=1e-10)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.5 + 0.5 * variance, rtol=1e-10)
+    full = layers.BatchNormalization(dtype="float64")(x, training=True).numpy()
+    everything = layers.BatchNormalization(dtype="float64")(x, training=True, mask=np.ones((4, 3), bool)).numpy()
+    np.testing.assert_allclose(everything, full, rtol=1e-6)
+    moved = layers.BatchNormalization(axis=1, dtype="float64")(x.transpose(0, 2, 1), training=True, mask=mask).numpy()
+    np.testing.assert_allclose(moved.transpose(0, 2, 1), y, rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_with_mask():
+    mask = np.array([[1, 1, 0], [1, 0, 1]], bool)
+    gradcheck(
+        lambda x: layers.BatchNormalization(dtype="float64")(x, training=True, mask=mask),
+        keras.Tensor(random_input((2, 3, 5)), requires_grad=True),
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4,), (3, 4), (4, 3, 5)])
+def test_mask_of_a_wrong_shape(shape):
+    layer = layers.BatchNormalization(name="it")
+    layer.build((4, 3, 5))
+    before = layer.get_weights()
+    with pytest.raises(ValueError, match="it.*mask"):
+        layer(random_input((4, 3, 5)), training=True, mask=np.ones(shape, bool))
+    assert_same(layer.get_weights(), before)
+
+
+@pytest.mark.parametrize("clipping", [None, {"rmin": 0.9, "rmax": 1.1, "dmax": 0.1}, {"dmax": 0.0}])
+def test_renorm(clipping):
+    layer = layers.BatchNormalization(
+        renorm=True, renorm_clipping=clipping, momentum=0.8, renorm_momentum=0.7, dtype="float64",
+        moving_variance_initializer=keras.initializers.Constant(4.0),
+    )
+    limits = {"rmin": -np.inf, "rmax": np.inf, "dmax": np.inf, **(clipping or {})}
+    generator = np.random.default_rng(2)
+    moving_mean, moving_stddev = np.zeros(3), np.full(3, 2.0)
+    renorm_mean, renorm_stddev = moving_mean, moving_stddev
+    for _ in range(4):
+        x = generator.standard_normal((6, 3)) * 3 + 1
+        mean, deviation = x.mean(0), np.sqrt(x.var(0) + 1e-3)
+        long_run = np.maximum(renorm_stddev, np.sqrt(1e-3))
+        r = np.clip(deviation / long_run, limits["rmin"], limits["rmax"])
+        d = np.clip((mean - renorm_mean) / long_run, -limits["dmax"], limits["dmax"])
+        tensor = keras.Tensor(x, requires_grad=True)
+        y = layer(tensor, training=True)
+        np.testing.assert_allclose(y.numpy(), (x - mean) / deviation * r + d, rtol=1e-10, atol=1e-12)
+        # r and d are constants for the gradient: it is that of plain normalization, times r.
+        g = generator.standard_normal(y.shape)
+        y.backward(g)
+        h = (x - mean) / deviation
+        expected = r / deviation * (g - g.mean(0) - h * (g * h).mean(0))
+        np.testing.assert_allclose(tensor.grad, expected, rtol=1e-9, atol=1e-12)
+        moving_mean, moving_stddev = 0.8 * moving_mean + 0.2 * mean, 0.8 * moving_stddev + 0.2 * deviation
+        renorm_mean, renorm_stddev = 0.7 * renorm_mean + 0.3 * mean, 0.7 * renorm_stddev + 0.3 * deviation
+        for variable, value in [
+            (layer.moving_mean, moving_mean), (layer.moving_stddev, moving_stddev), (layer.renorm_mean, renorm_mean),
+            (layer.renorm_stddev, renorm_stddev), (layer.moving_variance, np.maximum(moving_stddev**2 - 1e-3, 0)),
+        ]:
+            np.testing.assert_allclose(variable.numpy(), value, rtol=1e-10)
+    inference = (x - moving_mean) / np.sqrt(layer.moving_variance.numpy() + 1e-3)
+    np.testing.assert_allclose(layer(x).numpy(), inference, rtol=1e-10)
+
+
+def test_a_bias_before_it_learns_nothing():
+    x, y = data()
+    model = network()
+    dense, norm = model.layers[:2]
+    model(x, training=True)
+    loss = keras.losses.BinaryCrossentropy()(y, model(x, training=True))
+    loss.backward()
+    assert_same(dense.bias.grad, np.zeros(4, "float32"))
+    assert np.abs(dense.kernel.grad).max() > 1e-4 and np.abs(norm.beta.grad).max() > 1e-4
+    model.fit(x, y, batch_size=8, epochs=3, verbose=0)
+    assert_same(dense.bias.numpy(), np.zeros(4, "float32"))
+
+
+def test_scaling_the_weights_before_it_leaves_the_loss_and_divides_the_gradient():
+    x, y = data(dtype="float64")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((5,)), layers.Dense(4, dtype="float64"), layers.BatchNormalization(epsilon=0.0, dtype="float64"),
+        layers.ReLU(dtype="float64"), layers.Dense(1, activation="sigmoid", dtype="float64"),
+    ])
+    kernel = model.layers[0].kernel
+
+    def loss_and_gradient():
+        kernel.grad = None
+        loss = keras.losses.BinaryCrossentropy()(y, model(x, training=True))
+        loss.backward()
+        return float(loss), kernel.grad.copy()
+
+    loss, gradient = loss_and_gradient()
+    assert abs(np.vdot(kernel.numpy(), gradient)) < 1e-12 * np.abs(gradient).sum()
+    kernel.assign(kernel.numpy() * 10)
+    scaled_loss, scaled_gradient = loss_and_gradient()
+    assert scaled_loss == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(scaled_gradient * 10, gradient, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("shape, axis", [((1, 4), -1), ((1, 4, 1), 1), ((1, 1, 4), -1)])
+def test_a_training_batch_of_one_row_warns(shape, axis):
+    layer = layers.BatchNormalization(axis=axis, name="it", beta_initializer=keras.initializers.Constant(0.5))
+    with pytest.warns(UserWarning, match="'it'.*one row"):
+        y = layer(random_input(shape), training=True)
+    assert_same(y.numpy(), np.full(shape, 0.5, "float32"))
+    with Quiet():
+        layer(random_input(shape))
+        layer(random_input((1, 4, 2)[:len(shape)] if len(shape) == 2 else (1, 4, 2) if axis == 1 else (1, 2, 4)))
+        layer.trainable = False
+        layer(random_input(shape), training=True)
+
+
+def test_positions_count_as_rows():
+    with Quiet():
+        layers.BatchNormalization()(random_input((1, 3, 4)), training=True)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_short_last_batch_of_one_row_warns(run_eagerly):
+    x, y = data(17)
+    model = network(run_eagerly=run_eagerly)
+    with pytest.warns(UserWarning, match="'batch_normalization'.*one row"):
+        model.fit(x, y, batch_size=8, verbose=0)
+
+
+# -------------------------------------------------------------------------------------------------- Dropout
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_statistics(rate):
+    layer = layers.Dropout(rate, seed=1)
+    y = layer(np.ones((400, 250), "float32"), training=True).numpy()
+    kept = y != 0
+    np.testing.assert_allclose(y[kept], 1 / (1 - rate), rtol=3e-7)
+    tolerance = 4 * math.sqrt(rate * (1 - rate) / y.size)
+    assert abs(kept.mean() - (1 - rate)) < tolerance
+    # No pattern: neither along rows nor along columns, nor between neighbours.
+    for axis in (0, 1):
+        spread = kept.mean(axis).std()
+        assert spread == pytest.approx(math.sqrt(rate * (1 - rate) / y.shape[axis]), rel=0.25)
+        a, b = np.delete(kept, -1, axis), np.delete(kept, 0, axis)
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
+
+
+def test_dropout_draws_a_new_mask_on_every_call():
+    x = np.ones((10, 100), "float32")
+    layer = layers.Dropout(0.5, seed=7)
+    masks = [layer(x, training=True).numpy() for _ in range(5)]
+    assert len({m.tobytes() for m in masks}) == 5
+    again = layers.Dropout(0.5, seed=7)
+    assert_same([again(x, training=True).numpy() for _ in range(5)], masks)
+    other = layers.Dropout(0.5, seed=8)
+    assert not np.array_equal(other(x, training=True).numpy(), masks[0])
+
+
+def test_dropout_without_a_seed_follows_the_global_one():
+    x = np.ones((10, 100), "float32")
+
+    def two():
+        return [layers.Dropout(0.5)(x, training=True).numpy() for _ in range(2)]
+
+    keras.utils.set_random_seed(1)
+    first = two()
+    assert not np.array_equal(*first)
+    keras.utils.set_random_seed(1)
+    assert_same(two(), first)
+
+
+@pytest.mark.parametrize("layer", [layers.Dropout(0.5), layers.Dropout(0.0)])
+def test_dropout_lets_everything_pass(layer):
+    x = random_input((4, 5), dtype="float32")
+    assert_same(layer(x).numpy(), x)
+    assert_same(layer(x, training=False).numpy(), x)
+    if layer.rate == 0:
+        assert_same(layer(x, training=True).numpy(), x)
+
+
+def test_dropout_of_everything():
+    x = keras.Tensor(random_input((4, 5), dtype="float32"), requires_grad=True)
+    y = layers.Dropout(1.0)(x, training=True)
+    y.backward(np.ones((4, 5), "float32"))
+    assert not y.numpy().any() and not x.grad.any()
+
+
+def test_dropout_has_nothing_to_freeze():
+    """As in Keras: `trainable` is about weights, of which it has none."""
+    layer = layers.Dropout(0.5, trainable=False)
+    assert (layer(np.ones((10, 10), "float32"), training=True).numpy() == 0).any()
+
+
+@pytest.mark.parametrize("noise_shape", [(None, 1), (1, None), (20, 1), [None, 1]])
+def test_dropout_noise_shape(noise_shape):
+    y = layers.Dropout(0.5, noise_shape=noise_shape, seed=0)(np.ones((20, 30), "float32"), training=True).numpy()
+    axis = list(noise_shape).index(1)
+    assert (y == y.take([0], axis)).all()
+    assert 0 < (y == 0).mean() < 1
+
+
+def test_dropout_gradient_has_the_mask_of_the_output():
+    x = keras.Tensor(random_input((20, 30), dtype="float32"), requires_grad=True)
+    layer = layers.Dropout(0.5)
+    y = layer(x, training=True)
+    y.backward(np.full(y.shape, 3, "float32"))
+    assert_same(x.grad, np.where(y.numpy() == 0, 0, 6).astype("float32"))
+
+
+# -------------------------------------------------------------------------------------- layers of one's own
+
+
+class Scale(keras.Layer):
+    """y = a x, a one number a column."""
+
+    def build(self, input_shape):
+        self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+        self.count = self.add_weight((), "zeros", trainable=False, name="count")
+
+    def call(self, inputs):
+        return inputs * self.factor
+
+
+class Block(keras.Layer):
+    """Sub-layers as an attribute, in a list, in a dict and in a list in a dict."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = layers.Dense(4, name="first")
+        self.middle = [layers.BatchNormalization(name="norm"), layers.Dropout(0.5, name="drop")]
+        self.heads = {"a": layers.Dense(2, name="a"), "b": [layers.Dense(2, name="b")]}
+
+    def call(self, inputs):
+        x = self.first(inputs)
+        for layer in self.middle:
+            x = layer(x)
+        return self.heads["a"](x) + self.heads["b"][0](x)
+
+
+def test_add_weight():
+    layer = Scale(name="scale")
+    y = layer(np.full((2, 3), 2.0, "float32"))
+    assert [(v.path, v.shape, v.trainable) for v in layer.weights] == [("scale/factor", (3,), True), ("scale/count", (), False)]
+    assert_same(y.numpy(), np.full((2, 3), 2.0, "float32"))
+    with pytest.raises(ValueError, match="glorot_unform"):
+        layer.add_weight((2,), "glorot_unform")
+
+
+def test_sublayers_are_found_wherever_they_are():
+    block = Block()
+    block(random_input((3, 5), dtype="float32"))
+    names = ["first/kernel", "first/bias", "norm/gamma", "norm/beta", "norm/moving_mean", "norm/moving_variance",
+             "a/kernel", "a/bias", "b/kernel", "b/bias"]
+    assert [v.path for v in block.weights] == names
+    assert len(block.trainable_weights) == 8
+    block.trainable = False
+    assert block.trainable_weights == [] and not block.heads["b"][0].trainable
+    block.trainable = True
+    assert len(block.trainable_weights) == 8
+
+
+def test_a_layer_put_in_later_is_found():
+    block = Block()
+    block(random_input((3, 5), dtype="float32"))
+    count = len(block.weights)
+    extra = layers.Dense(1)
+    extra.build((None, 2))
+    block.heads["c"] = extra  # a change no attribute assignment tells of
+    assert len(block.weights) == count + 2
+    block.middle.append(extra)
+    assert len(block.weights) == count + 2  # the same one, counted once
+
+
+@pytest.mark.parametrize("passes_on", [False, True])
+def test_training_is_inherited(passes_on):
+    class Outer(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = Block()
+
+        if passes_on:
+            def call(self, inputs, training=False):
+                self.told = training
+                return self.inner(inputs)
+        else:
+            def call(self, inputs):
+                return self.inner(inputs)
+
+    outer = Outer()
+    x = random_input((6, 5), dtype="float32")
+    outer(x)
+    norm = outer.inner.middle[0]
+    before = norm.moving_mean.numpy()
+    outer(x, training=False)
+    outer(x)
+    assert_same(norm.moving_mean.numpy(), before)
+    outer(x, training=True)
+    assert not np.array_equal(norm.moving_mean.numpy(), before)
+    if passes_on:
+        assert outer.told is True
+    before = norm.moving_mean.numpy()
+    outer(x)  # what the last call was told is forgotten
+    assert_same(norm.moving_mean.numpy(), before)
+
+    model = keras.Sequential([outer, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(*data(12), batch_size=6, verbose=0)
+    assert not np.array_equal(norm.moving_mean.numpy(), before)
+    before = norm.moving_mean.numpy()
+    model.evaluate(*data(12), verbose=0)
+    model.predict(x, verbose=0)
+    assert_same(norm.moving_mean.numpy(), before)
+
+
+def test_training_is_forgotten_after_an_error():
+    class Fails(keras.Layer):
+        def call(self, inputs, training=False):
+            if training:
+                raise ArithmeticError
+            return inputs
+
+    outer = keras.Sequential([keras.Input((5,)), layers.Dropout(0.5), Fails()])
+    x = random_input((6, 5), dtype="float32")
+    with pytest.raises(ArithmeticError):
+        outer(x, training=True)
+    assert_same(outer(x).numpy(), x)
+    assert_same(layers.Dropout(0.5)(x).numpy(), x)
+
+
+class Penalty(keras.Layer):
+    """Adds the mean square of its input to the loss."""
+
+    def call(self, inputs):
+        self.add_loss(ops.mean(ops.square(inputs)) * 0.1)
+        return inputs
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_add_loss(run_eagerly):
+    x, y = data(16, target="regression")
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3), Penalty(), layers.Dense(1)])
+    assert model.losses == []  # building leaves none behind
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    hidden = model.layers[0](x).numpy()
+    expected = ((model(x).numpy() - y) ** 2).mean() + 0.1 * (hidden**2).mean()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+    plain = keras.Sequential([keras.Input((5,)), layers.Dense(3), layers.Dense(1)])
+    plain.set_weights(model.get_weights())
+    plain.compile("sgd", "mse")
+    for m in (model, plain):
+        m.fit(x, y, batch_size=16, epochs=3, verbose=0)
+    assert np.abs(model.get_weights()[0]).sum() < np.abs(plain.get_weights()[0]).sum()
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(
+        ((model(x).numpy() - y) ** 2).mean() + 0.1 * (model.layers[0](x).numpy() ** 2).mean(), rel=1e-5
+    )
+
+
+def test_losses_are_those_of_the_last_call():
+    layer = layers.Dense(2, activity_regularizer="l2", kernel_regularizer="l2")
+    x = random_input((3, 5), dtype="float32")
+    for _ in range(3):
+        y = layer(x)
+    kernel = layer.kernel.numpy()
+    values = sorted(float(value) for value in layer.losses)
+    expected = sorted([0.01 * (y.numpy() ** 2).sum() / 3, 0.01 * (kernel**2).sum()])
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    model = keras.Sequential([keras.Input((5,)), Penalty()])
+    model(x)
+    model(2 * x)
+    (loss,) = model.losses
+    assert float(loss) == pytest.approx(0.4 * (x**2).mean(), rel=1e-5)
+
+
+def test_a_layer_used_twice_in_one_call_adds_its_loss_twice():
+    class Twice(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.penalty = Penalty()
+
+        def call(self, inputs):
+            return self.penalty(self.penalty(inputs) * 2.0)
+
+    layer = Twice()
+    for _ in range(2):
+        layer(np.ones((2, 2), "float32"))
+    assert sorted(float(value) for value in layer.losses) == pytest.approx([0.1, 0.4])
+
+
+class Reads(keras.Layer):
+    """Divides by the largest value, which it reads."""
+
+    def call(self, inputs):
+        return inputs * (1.0 / max(1.0, float(ops.max(inputs))))  # this line reads
+
+
+def test_a_layer_that_reads_values_falls_back_to_eager_and_says_so_once(recwarn):
+    x, y = data(18)
+    model = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning) as caught:
+        model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+        model.evaluate(x, y, verbose=0)
+        model.fit(x, y, batch_size=4, verbose=0)
+    assert len(caught) == 1
+    message = str(caught[0].message)
+    line = next(i for i, text in enumerate(open(__file__, encoding="utf-8"), 1) if "# this line reads" in text)
+    assert __file__ in message and f"line {line}" in message and "eager" in message
+    assert model.train_program is None
+
+    twin = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
+    model = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
+    model.set_weights(twin.get_weights())
+    twin.compile("sgd", "mse", run_eagerly=True)
+    model.compile("sgd", "mse")
+    with Quiet():
+        twin.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    with pytest.warns(UserWarning, match="eager"):
+        model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
+    assert_same(model.get_weights(), twin.get_weights())
+
+
+class Counts(keras.Layer):
+    """Multiplies by a Python number that changes from call to call: it can't be frozen into a Program."""
+
+    calls = 0
+
+    def call(self, inputs):
+        self.calls += 1
+        return inputs * (1.0 + self.calls / 1000)
+
+
+def test_a_layer_with_a_python_counter_falls_back_to_eager():
+    model = keras.Sequential([keras.Input((5,)), Counts(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="eager"):
+        model.fit(*data(16), batch_size=4, verbose=0)
+    before = model.layers[0].calls
+    model.fit(*data(16), batch_size=4, verbose=0)
+    assert model.layers[0].calls >= before + 4
+
+
+def test_a_layer_written_from_ops_records_like_the_others():
+    class Gate(keras.Layer):
+        def build(self, input_shape):
+            self.w = self.add_weight((input_shape[-1], 3), name="w")
+
+        def call(self, inputs, training=False):
+            y = ops.sigmoid(ops.matmul(inputs, self.w)) * ops.tanh(ops.matmul(inputs, self.w))
+            return y * 2.0 if training else y
+
+    def train(run_eagerly):
+        keras.utils.set_random_seed(0)
+        keras.utils.clear_session()
+        model = keras.Sequential([Gate(), layers.Dense(1)])
+        model.compile("adam", "mse", run_eagerly=run_eagerly)
+        with Quiet():
+            model.fit(*data(18), batch_size=4, epochs=2, verbose=0)
+        assert (model.train_program is None) is run_eagerly
+        return state(model)
+
+    assert_same(train(False), train(True))
+
+
+def test_a_layer_without_call_says_what_is_missing():
+    class Nothing(keras.Layer):
+        pass
+
+    with pytest.raises(TypeError, match="Nothing.*call"):
+        Nothing()(np.ones((2, 2), "float32"))
+
+
+# ---------------------------------------------------------------------------------- shared, frozen, exchanged
+
+
+def test_layers_shared_between_two_models():
+    """Each model's training moves the shared weights on from where the other left them."""
+    x, y = data(24)
+    body = [layers.Dense(4, name="shared"), layers.BatchNormalization(name="norm"), layers.ReLU(name="relu")]
+    one = keras.Sequential([keras.Input((5,)), *body, layers.Dense(1, name="one")])
+    two = keras.Sequential([keras.Input((5,)), *body, layers.Dense(1, name="two")])
+    one.compile(keras.optimizers.Adam(0.01), "mse")
+    two.compile(keras.optimizers.Adam(0.01), "mse")
+
+    def twin(model):
+        copy = keras.Sequential.from_config(model.get_config())
+        copy.set_weights(model.get_weights())
+        copy.compile(keras.optimizers.Adam(0.01), "mse")
+        return copy
+
+    first, second = twin(one), twin(two)
+    for turn in range(3):
+        for model, copy, other in ((one, first, second), (two, second, first)):
+            settings = {"batch_size": 8, "shuffle": False, "verbose": 0}
+            model.fit(x, y, **settings)
+            copy.fit(x, y, **settings)
+            assert_same(model.get_weights(), copy.get_weights())
+            other.set_weights([*copy.get_weights()[:6], *other.get_weights()[6:]])
+        assert_same(one.get_weights()[:6], two.get_weights()[:6])
+        assert_same(model.optimizer.iterations, 3 * (turn + 1))
+
+
+def test_trainable_set_after_a_fit_takes_effect_at_once():
+    x, y = data(24)
+    model = network()
+    model.fit(x, y, batch_size=8, verbose=0)
+    before = model.get_weights()
+    first, norm = model.layers[:2]
+    first.trainable = norm.trainable = False
+    model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    after = model.get_weights()
+    assert_same(after[:6], before[:6])
+    assert not np.array_equal(after[6], before[6])
+    norm.trainable = True
+    model.fit(x, y, batch_size=8, verbose=0)
+    thawed = model.get_weights()
+    assert_same(thawed[:2], before[:2])
+    assert all(not np.array_equal(a, b) for a, b in zip(thawed[2:6], before[2:6], strict=True))
+    model.trainable = False
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        history = model.fit(x, y, batch_size=8, verbose=0)
+    assert_same(model.get_weights(), thawed)
+    assert history.history["loss"] == pytest.approx([model.evaluate(x, y, verbose=0)[0]], rel=1e-5)
+
+
+def test_trainable_is_read_by_an_eager_step_and_a_replayed_one_alike():
+    def train(run_eagerly):
+        model = network(run_eagerly=run_eagerly)
+        x, y = data(24)
+        for frozen in (False, True, False):
+            model.layers[1].trainable = not frozen
+            model.fit(x, y, batch_size=8, verbose=0)
+        return state(model)
+
+    assert_same(train(False), train(True))
+
+
+def test_weights_set_between_fits_are_used():
+    x, y = data(24)
+    new = [w * 0.5 for w in network().get_weights()]
+
+    def train(change):
+        model = network()
+        model.fit(x, y, batch_size=8, verbose=0)
+        change(model)
+        model.fit(x, y, batch_size=8, verbose=0)
+        return state(model)
+
+    def assign(model):
+        for v, w in zip(model.weights, new, strict=True):
+            v.assign(w)
+
+    expected = train(lambda model: model.set_weights(new))
+    assert_same(train(assign), expected)
+    assert not np.array_equal(train(lambda model: None)["weight 0 dense/kernel"], expected["weight 0 dense/kernel"])
+
+
+@pytest.mark.parametrize("weights, words", [
+    ([np.ones((5, 3))], ["it", "2 weights", "1"]),
+    ([np.ones((5, 3)), np.ones(3), np.ones(1)], ["it", "2 weights", "3"]),
+    ([np.ones((5, 2)), np.ones(3)], ["it", "it/kernel", "(5, 3)", "(5, 2)"]),
+    ([np.ones((5, 3)), np.ones((3, 1))], ["it", "it/bias", "(3,)", "(3, 1)"]),
+    ([np.ones((5, 3)), np.array(["a", "b", "c"])], ["it", "it/bias"]),
+    ([np.ones((5, 3)), np.ones(3) * 1j], ["it", "it/bias", "complex"]),
+])
+def test_set_weights_that_do_not_fit(weights, words):
+    layer = layers.Dense(3, name="it")
+    layer.build((None, 5))
+    before = layer.get_weights()
+    with pytest.raises(ValueError) as error:
+        layer.set_weights(weights)
+    for word in words:
+        assert word in str(error.value)
+    assert_same(layer.get_weights(), before)
+
+
+def test_get_weights_are_copies():
+    layer = layers.Dense(3)
+    layer.build((None, 5))
+    weights = layer.get_weights()
+    weights[0][...] = 7
+    assert not (layer.kernel.numpy() == 7).any()
+
+
+def test_names():
+    keras.utils.clear_session()
+    assert [layers.Dense(1).name, layers.Dense(1).name, layers.Dense(1, name="dense_2").name, layers.Dense(1).name] == [
+        "dense", "dense_1", "dense_2", "dense_2"
+    ]
+    assert layers.LeakyReLU().name == "leaky_re_lu" and layers.ReLU().name == "re_lu"
+    assert re.match(r"<Dense name=dense_3 built=False>", repr(layers.Dense(1)))
+
+
+def test_floatx_is_the_dtype_of_layers_made_from_then_on():
+    try:
+        keras.config.set_floatx("float64")
+        layer = layers.Dense(2)
+        assert layer(np.ones((2, 2))).dtype == np.float64
+    finally:
+        keras.config.set_floatx("float32")
+    assert layers.Dense(2)(np.ones((2, 2))).dtype == np.float32
+    assert sys.float_info.epsilon < keras.config.epsilon()
