@@ -89,7 +89,7 @@ def softsign(x):
 @registry.register("swish")
 def silu(x):
     """x sigmoid(x)"""
-    return x * ops._sigmoid(x)
+    return x * sigmoid(x)
 
 
 @registry.register()
@@ -109,7 +109,7 @@ def glu(x, axis=-1):
     first = [slice(None)] * x.ndim
     second = list(first)
     first[axis], second[axis] = slice(half), slice(half, None)
-    return x[tuple(first)] * ops._sigmoid(x[tuple(second)])
+    return x[tuple(first)] * sigmoid(x[tuple(second)])
 
 
 @registry.register()

@@ -28,17 +28,24 @@ def as_rows(value, name, dtype):
         warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=3)
         value = value[0]
     try:
-        is_frame = hasattr(value, "dtypes") and hasattr(value, "to_numpy")  # its columns may differ in dtype
-        array = value.to_numpy(dtype=dtype) if is_frame else np.asarray(value)
+        array = _from_pandas(value, dtype) if hasattr(value, "iloc") else np.asarray(value)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{name} can't be made an array of numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
     if array.ndim == 0:
         raise ValueError(f"{name} must have rows; got a single value.")
-    if array.shape[0] == 0:
-        raise ValueError(f"{name} is empty: it has no rows (shape {array.shape}).")
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: it has shape {array.shape}.")
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def _from_pandas(value, dtype):
+    """A data frame or a series as an array: its columns may differ in dtype, and missing values become NaN."""
+    for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
+        if kind.kind not in "fiub":
+            raise ValueError(f"column {column!r} has dtype {kind}.")
+    return value.to_numpy(dtype=dtype, na_value=np.nan)
 
 
 def check_lengths(**arrays):
@@ -84,7 +91,12 @@ class Rows:
     """
 
     def __init__(self, x, y, w):
-        self.arrays = {name: a.reshape(len(a), -1) for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
+        self.arrays = {}
+        for name, a in (("x", x), ("y", y), ("w", w)):
+            if any(np.may_share_memory(a, other) for other in self.arrays.values() if a is not None):
+                a = a.copy()  # an autoencoder's x is its y, but a Program tells its inputs apart by their addresses
+            if a is not None:
+                self.arrays[name] = a.reshape(len(a), -1)
         self.shapes = {name: a.shape[1:] for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
         self.size = len(x)
         self.order = np.arange(self.size, dtype=np.int64).reshape(-1, 1)

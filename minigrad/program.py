@@ -5,6 +5,7 @@ of steps inside one call of compiled code. This file knows no kernel, no tensor 
 """
 
 import contextlib
+import functools
 import inspect
 import itertools
 import pickle
@@ -26,6 +27,7 @@ OPTIONS = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
 }
+EXACT = {**OPTIONS, "fastmath": OPTIONS["fastmath"] - {"reassoc"}}
 MAX_OPERANDS = 12
 
 _compiling = threading.RLock()
@@ -75,8 +77,8 @@ class Kernel:
     that does not follow the dtype of the others. Compiled lazily, once per dtype and machine, cached on disk.
     """
 
-    def __init__(self, function):
-        self.function = function
+    def __init__(self, function, options=OPTIONS):
+        self.function, self.options = function, options
         self.name = function.__name__
         self.__doc__ = function.__doc__
         self.parameters = list(inspect.signature(function).parameters)
@@ -93,7 +95,7 @@ class Kernel:
         operands = [types.Array(numba.from_dtype(fixed or dtype), 2, "C") for fixed in self.dtypes]
         with _compiling:
             if dtype not in self.entry:
-                result = _compile(self.function, types.void(*operands))
+                result = _compile(self.function, types.void(*operands), self.options)
                 self.address[dtype] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
                 self.entry[dtype] = result.entry_point
         return self.entry[dtype]
@@ -102,11 +104,11 @@ class Kernel:
         return f"<kernel {self.name}({', '.join(self.parameters)})>"
 
 
-def _compile(function, signature, **options):
+def _compile(function, signature, options=OPTIONS):
     """Numba's compile result of `function`, from the disk cache where that works and without it where not."""
     with event.install_listener("numba:compile", _Notice()):
         try:
-            dispatcher = numba.njit(**OPTIONS, cache=True)(function)
+            dispatcher = numba.njit(**options, cache=True)(function)
             try:
                 dispatcher.compile(signature)
                 return dispatcher.overloads[signature.args]
@@ -115,14 +117,19 @@ def _compile(function, signature, **options):
                 dispatcher.compile(signature)
         except (OSError, RuntimeError):
             # The folder can't be written: a cache is a convenience, go without.
-            dispatcher = numba.njit(**OPTIONS)(function)
+            dispatcher = numba.njit(**options)(function)
             dispatcher.compile(signature)
     return dispatcher.overloads[signature.args]
 
 
-def kernel(function):
-    """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations mean."""
-    return Kernel(function)
+def kernel(function=None, *, exact=False):
+    """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations mean.
+
+    With `exact=True` sums stay in the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o.
+    """
+    if function is None:
+        return functools.partial(kernel, exact=exact)
+    return Kernel(function, EXACT if exact else OPTIONS)
 
 
 def launch(kernel, *operands):
@@ -141,6 +148,8 @@ def when(flag):
     """Launches inside happen only in steps in which `flag`, an int64 array (1, 1), is not zero."""
     if _state.condition is not None:
         raise RuntimeError("when(flag) can't stand inside another one: launch what combines the flags into one.")
+    if flag.dtype != np.int64 or flag.shape != (1, 1):
+        raise ValueError(f"when() expects an int64 array (1, 1), got {flag.dtype} {flag.shape}.")
     _state.condition = flag
     try:
         yield
@@ -280,14 +289,20 @@ class Program:
 
     def __init__(self, step, inputs=None, names=None, title="program"):
         self.title = title
-        launches = trace(step)
-        _compare(launches, trace(step))
+        first = trace(step)
+        small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
+        launches = trace(step)  # this one is replayed: what the step leaves in Python, such as v.grad, belongs to it
+        _compare(first, launches)
+        if any(operand.tobytes() != before for operand, before in small):
+            raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
         self.instructions = launches  # keeps every operand alive: addresses in the table never move
         self.inputs = dict(inputs or {})
         self._names = dict(names or {})
         width = _HEAD + _PER_OPERAND * max((len(operands) for _, operands, _ in launches), default=0)
         self._table = np.zeros((len(launches), width), np.int64)
         places = {_address(array): (name, []) for name, array in self.inputs.items()}
+        if len(places) < len(self.inputs):
+            raise ValueError(f"Two of the inputs {', '.join(self.inputs)} are the same array: pass a copy of one.")
         for i, (kernel, operands, condition) in enumerate(launches):
             flag = 0 if condition is None else _address(condition)
             self._table[i, :_HEAD] = len(operands), flag, self._find(kernel, operands)
@@ -319,14 +334,15 @@ class Program:
     def bind(self, **arrays):
         """Let the named inputs stand for other arrays of the same dtype and number of columns from now on."""
         for name, array in arrays.items():
+            if name not in self.inputs:
+                raise ValueError(f"This Program has no input {name!r}; it has {', '.join(self.inputs)}.")
             old = self.inputs[name]
-            if array is old:
-                continue
-            if array.dtype != old.dtype or array.shape[1] != old.shape[1] or not array.flags.c_contiguous:
+            if (array.dtype, array.shape[1:]) != (old.dtype, old.shape[1:]) or not array.flags.c_contiguous:
                 raise ValueError(
                     f"Input {name!r} of this Program is a C-contiguous array of {old.dtype} with {old.shape[1]} "
                     f"columns; got {array.dtype} {array.shape}. Record a new Program for it."
                 )
+        for name, array in arrays.items():
             for i, at in self._places[name]:
                 self._table[i, at : at + 2] = _address(array), array.shape[0]
             self.inputs[name] = array

@@ -20,6 +20,14 @@ def copy(x, y: "out"):
 
 
 @kernel
+def is_nonzero(x, y: "bool out"):
+    """y = (x is not 0)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] != 0
+
+
+@kernel
 def cast_bool(x: "bool", y: "out"):
     """y = 1 where x is true, else 0"""
     for i in range(x.shape[0]):

@@ -80,7 +80,7 @@ class Dense(Layer):
         """x kernel, after a check of x."""
         if inputs.ndim < 2 or inputs.shape[-1] != self.kernel.shape[0]:
             raise self._misfit(inputs.shape)
-        return ops._matmul(inputs, self.kernel)
+        return ops.matmul(inputs, self.kernel)
 
     def call(self, inputs):
         if self.bias is None:

@@ -27,6 +27,8 @@ class Sequential(Model):
         self._layers = []
         self._input_layer = None
         self._plan = []
+        if layers is not None and not hasattr(layers, "__iter__"):
+            raise ValueError(f"Sequential expects a list of layers, got {layers!r}.")
         for layer in layers or ():
             self.add(layer)
 
@@ -112,10 +114,21 @@ class Sequential(Model):
             raise ValueError(f"Sequential {self.name!r} needs an input shape to be built: put an Input in front.")
         if not self._layers:
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
-        self._input_shape = (None, *shape[1:])
-        for layer in self._layers:
-            layer._ensure_built(shape)
-            shape = layer.compute_output_shape(shape)
+        if self.built and self._input_shape is not None:
+            self._check_input((1, *shape[1:]))
+        unbuilt = [(layer, dict(vars(layer)), list(layer._variables)) for layer in self._all_layers() if not layer.built]
+        try:
+            self._input_shape = (None, *shape[1:])
+            for layer in self._layers:
+                layer._ensure_built(shape)
+                shape = layer.compute_output_shape(shape)
+        except Exception:
+            # As if nothing had happened: layers in front of the one that can't be built may fit other data.
+            for layer, attributes, variables in unbuilt:
+                vars(layer).clear()
+                vars(layer).update(attributes, _variables=variables)
+            Structure.changed()
+            raise
         self._output_shape = (None, *shape[1:])
         if not self._trainable:
             self.trainable = False

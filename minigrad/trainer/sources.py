@@ -18,8 +18,6 @@ from minigrad.trainer.steps import SLICE, Step
 class ArraySource:
     """The epochs of a `fit` on arrays: passes over all rows, whole slices of which are one replay."""
 
-    is_exhausted = False
-
     def __init__(self, model, rows, batch_size, shuffle, steps_per_epoch):
         self.model, self.rows = model, rows
         self.batch_size, self.shuffle = batch_size, shuffle
@@ -32,8 +30,12 @@ class ArraySource:
         model = self.model
         first = min(self.batch_size, len(x))
         batch = [None if a is None else as_tensor(np.zeros((first, *a.shape[1:]), a.dtype)) for a in (x, y, w)]
-        model._check_step(*batch)
+        model._check_step(*batch, training=True)
         model._build_optimizer()
+
+    def begin(self):
+        """Whether there is data for another epoch."""
+        return True
 
     def run_epoch(self, callbacks):
         """Train on the batches of one epoch."""
@@ -92,45 +94,52 @@ class BatchSource:
     def __init__(self, model, batches, steps_per_epoch):
         self.model, self.batches, self.limit = model, batches, steps_per_epoch
         self.steps = steps_per_epoch or (len(batches) if hasattr(batches, "__len__") else None)
-        self.is_once = iter(batches) is batches if hasattr(batches, "__iter__") else False
-        self.iterator = None
-        self.is_exhausted = False
+        self.iterator = iterate(batches)
+        self.is_once = self.iterator is batches
+        self.has_begun = False
+        self.next = None  # the batch that `begin` fetched
+
+    def begin(self):
+        """Fetch and check the first batch of an epoch; whether there is one."""
+        if self.next is None:
+            self.next = self._fetch()
+        if self.next is None and self.has_begun and not self.is_once:
+            self.iterator = iterate(self.batches)
+            self.next = self._fetch()
+        if self.next is None and not self.has_begun:
+            raise ValueError("The data is empty: the iterable yielded no batch.")
+        self.has_begun = True
+        return self.next is not None
+
+    def _fetch(self):
+        """The next batch, checked; None after the last one."""
+        batch = next(self.iterator, None)
+        if batch is None:
+            return None
+        arrays = self.model._prepare(*split_batch(batch))
+        self.model._build_optimizer()
+        return arrays
 
     def run_epoch(self, callbacks):
-        """Train on the batches of one epoch."""
+        """Train on the batches of one epoch, of which `begin` has fetched the first."""
         model = self.model
-        if self.iterator is None:
-            self.iterator = iterate(self.batches)
         hooks = callbacks.has_batch_hooks("train")
         done = 0
-        while self.limit is None or done < self.limit:
-            batch = next(self.iterator, None)
-            if batch is None:
-                break
-            arrays = model._prepare(*split_batch(batch))
-            model._build_optimizer()
-            if done == 0:
-                model.reset_metrics()
+        while self.next is not None:
             if hooks:
                 callbacks.call("on_train_batch_begin", done, {})
-            model._run_staged("train", *arrays)
+            model._run_staged("train", *self.next)
             done += 1
+            self.next = None
             if hooks:
                 callbacks.call("on_train_batch_end", done - 1, model._results())
             callbacks.advance(done, model._results)
-            if model.stop_training:
+            if model.stop_training or done == self.limit:
                 return
-        if done == 0:
-            raise ValueError("The data is empty: the iterable yielded no batch.")
-        if self.limit is None or done < self.limit:
-            self.iterator = None
-            if self.is_once:
-                self.is_exhausted = True
-        if self.is_exhausted and self.limit is not None:
+            self.next = self._fetch()
+        if self.limit is not None:
             warnings.warn(
-                f"The data ran out after {done} of {self.limit} steps: a generator can't be started again, so the "
-                "training ends here.",
-                stacklevel=3,
+                f"The data ran out after {done} of {self.limit} steps; the epoch ends early.", stacklevel=3
             )
 
 

@@ -5,6 +5,7 @@ step, recorded it is a Program that replays thousands of steps.
 """
 
 import contextlib
+import itertools
 import math
 import warnings
 
@@ -14,7 +15,7 @@ from minigrad import kernels as K
 from minigrad import losses, metrics, optimizers
 from minigrad.callbacks import CallbackList
 from minigrad.data import Rows, as_rows, check_lengths, class_weights, is_array_like, split_batch
-from minigrad.program import RecordingError, is_recording, launch, trace
+from minigrad.program import RecordingError, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, no_grad
 from minigrad.trainer.arguments import check_loss, check_metric, kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.sources import ArraySource, BatchSource, iterate
@@ -184,11 +185,11 @@ class Trainer:
             )
         return loss
 
-    def _check_step(self, x, y, w):
-        """Raise what training on such a batch would raise, while nothing is computed or changed."""
+    def _check_step(self, x, y, w, training):
+        """Raise what a step on such a batch would raise, while nothing is computed or changed."""
 
         def run():
-            y_pred = self(x, training=True)
+            y_pred = self(x, training=training)
             self._track(self._total_loss(y, y_pred, w), y, y_pred, w)
 
         with contextlib.suppress(RecordingError), no_grad():
@@ -278,20 +279,25 @@ class Trainer:
                     self._test(*tensors)
                 else:
                     with no_grad():
-                        y = self(tensors[0], training=False)
-                    if not (result and is_recording()):  # the first recording is the one that is replayed
-                        result[:] = [y]
+                        result[:] = [self(tensors[0], training=False)]
 
             flat = {name: a.reshape(1, -1) if a.ndim < 2 else a.reshape(len(a), -1) for name, a in stage.items()}
             step = self._build_step(run, flat, f"one {kind} step of {self.name}, {len(x)} rows", result)
+            if step.program is None and kind != "predict":
+                self._check_step(*tensors, training=kind == "train")  # recording would have done it
             step.stage = stage
             return step
 
         return self._pool.take(key, self._is_valid, build)
 
-    def _run_staged(self, kind, x, y=None, w=None):
-        """Run one staged step on a batch of arrays; the result of "predict" as a new array."""
+    def _run_staged(self, kind, x, y=None, w=None, reset=False):
+        """Run one staged step on a batch of arrays; the result of "predict" as a new array.
+
+        `reset` makes the metrics start anew, once it is known that the batch is fit for the model.
+        """
         step = self._staged_step(kind, x, y, w)
+        if reset:
+            self.reset_metrics()
         step.stage["x"][...] = x
         if y is not None:
             step.stage["y"][...] = y
@@ -390,10 +396,15 @@ class Trainer:
         initial_epoch = whole_number("initial_epoch", initial_epoch, 0)
         steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch, 1, optional=True)
         verbose = verbosity(verbose)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
         is_array = is_array_like(x)
-        rows = len(x) if is_array and hasattr(x, "__len__") else None
-        batch_size = self._batch_size(batch_size, rows, steps_per_epoch)
         validates = validation_epochs(validation_freq)
+        validation_steps = whole_number("validation_steps", validation_steps, 1, optional=True)
+        validation_batch_size = whole_number("validation_batch_size", validation_batch_size, 0, optional=True)
+        if isinstance(validation_split, bool) or not isinstance(validation_split, (int, float)) or (
+            not 0 <= validation_split < 1
+        ):
+            raise ValueError(f"validation_split must be in [0, 1), got {validation_split!r}.")
         if shuffle not in (True, False, "batch", 0, 1, None):
             raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")
         beside = any(value is not None for value in (y, sample_weight, class_weight)) or validation_split
@@ -402,23 +413,22 @@ class Trainer:
                 f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight, class_weight "
                 "and validation_split can't be given beside it."
             )
-        if is_array:
-            x, y, w, validation_data = self._fit_arrays(
-                x, y, sample_weight, class_weight, validation_split, validation_data
-            )
-            source = ArraySource(self, Rows(x, y, w), batch_size, shuffle, steps_per_epoch)
-            source.check(x, y, w)
-        else:
-            source = BatchSource(self, x, steps_per_epoch)
-        if validation_data is not None and not self._is_prepared(validation_data):
-            validation_data = self._validation(validation_data)
-        callbacks = CallbackList(
-            callbacks,
-            self,
-            {"verbose": verbose, "epochs": epochs, "steps": source.steps},
-            history=True,
-            progress=verbose != 0,
-        )
+        with self._forgetting_after_an_error():
+            if is_array:
+                x, y, w, validation_data = self._fit_arrays(
+                    x, y, sample_weight, class_weight, validation_split, validation_data
+                )
+                batch_size = batch_size or self._default_batch_size(len(x), steps_per_epoch)
+                source = ArraySource(self, Rows(x, y, w), batch_size, shuffle, steps_per_epoch)
+                source.check(x, y, w)
+            else:
+                source = BatchSource(self, x, steps_per_epoch)
+                if epochs > initial_epoch:
+                    source.begin()
+            validation_batch_size = validation_batch_size or batch_size or 32
+            validation_data = self._validation(validation_data, validation_batch_size, validation_steps)
+            params = {"verbose": verbose, "epochs": epochs, "steps": source.steps}
+            callbacks = CallbackList(callbacks, self, params, history=True, progress=verbose != 0)
         self.history = callbacks.history
         self.stop_training = False
         with self._pool.training:
@@ -426,18 +436,23 @@ class Trainer:
                 logs = {}
                 callbacks.call("on_train_begin", {})
                 for epoch in range(initial_epoch, epochs):
+                    if not source.begin():
+                        warnings.warn(
+                            f"The data ran out after {epoch - initial_epoch} epochs: a generator can't be started "
+                            "again, so the training ends here.",
+                            stacklevel=2,
+                        )
+                        break
                     self.reset_metrics()
                     callbacks.call("on_epoch_begin", epoch, {})
                     source.run_epoch(callbacks)
                     logs = self._results()
                     if validation_data is not None and validates(epoch):
-                        values = self._evaluate(
-                            *validation_data, validation_batch_size or batch_size, validation_steps, callbacks
-                        )
+                        values = self._evaluate(*validation_data, validation_batch_size, validation_steps, callbacks)
                         logs.update({f"val_{k}": v for k, v in values.items()})
                         logs = dict(sorted(logs.items()))
                     callbacks.call("on_epoch_end", epoch, logs)
-                    if self.stop_training or source.is_exhausted:
+                    if self.stop_training:
                         break
                 if epochs > initial_epoch:
                     self.optimizer.finalize_variable_values(self.trainable_variables)
@@ -447,17 +462,25 @@ class Trainer:
                 raise
         return callbacks.history
 
-    def _batch_size(self, batch_size, rows, steps):
-        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
-        if not batch_size:
-            return math.ceil(rows / steps) if rows and steps else 32
-        return batch_size
+    @contextlib.contextmanager
+    def _forgetting_after_an_error(self):
+        """Metrics that were made for data which turned out to be bad are made anew for the next data."""
+        were_made = self._metrics
+        try:
+            yield
+        except Exception:
+            if were_made is None:
+                self._metrics = None
+                self._pool.clear()
+            raise
+
+    @staticmethod
+    def _default_batch_size(rows, steps):
+        return math.ceil(rows / steps) if steps else 32
 
     def _fit_arrays(self, x, y, w, class_weight, split, validation_data):
         """The checked arrays to train on and the validation data, which may be cut from their end."""
         x, y, w = self._prepare(x, y, w, class_weight)
-        if not isinstance(split, (int, float)) or not 0 <= split < 1:
-            raise ValueError(f"validation_split must be in [0, 1), got {split!r}.")
         if not split or validation_data is not None:
             return x, y, w, validation_data
         kept = math.floor(len(x) * (1 - split))
@@ -468,21 +491,23 @@ class Trainer:
         validation_data = _Prepared((x[kept:], y[kept:], held_w))
         return x[:kept], y[:kept], None if w is None else w[:kept], validation_data
 
-    @staticmethod
-    def _is_prepared(data):
-        return isinstance(data, _Prepared)
-
-    def _validation(self, data):
-        """validation_data as checked arrays, or as an iterable of batches."""
+    def _validation(self, data, batch_size, steps):
+        """validation_data as checked arrays, or as an iterable of batches; None if there is none."""
+        if data is None:
+            return None
         if not isinstance(data, (tuple, list)):
             if is_array_like(data):
                 raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
-            return _Prepared((data, None, None))
-        if len(data) not in (2, 3):
-            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
-        if not self.built or self._metrics is None:
-            return _Prepared(tuple([*data, None][:3]))
-        return _Prepared(self._prepare(*data))
+            batches = iterate(data)
+            # What can be read only once must last for all epochs.
+            return (list(batches) if batches is data and steps is None else data), None, None
+        if not isinstance(data, _Prepared):
+            if len(data) not in (2, 3):
+                raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
+            data = self._prepare(*data)
+        batch = [None if a is None else a[:batch_size] for a in data]
+        self._pool.give_back(self._staged_step("test", *batch))  # shapes that do not fit are found out here
+        return data
 
     # -------------------------------------------------------------------------------------------- evaluate
 
@@ -498,15 +523,21 @@ class Trainer:
         self._require_compiled("evaluate")
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
-        if is_array_like(x):
-            batch_size = self._batch_size(batch_size, len(x), steps)
-            x, y, sample_weight = self._prepare(x, y, sample_weight)
-            count = math.ceil(len(x) / batch_size)
-        else:
-            count = steps
-        params = {"verbose": verbose, "epochs": 1, "steps": min(count, steps) if steps and count else count}
-        callbacks = CallbackList(callbacks, self, params, progress=verbose != 0)
-        with self._pool.training:
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
+        count = steps
+        with self._forgetting_after_an_error():
+            if is_array_like(x):
+                x, y, sample_weight = self._prepare(x, y, sample_weight)
+                batch_size = batch_size or self._default_batch_size(len(x), steps)
+                count = min(math.ceil(len(x) / batch_size), steps or math.inf)
+            elif y is not None or sample_weight is not None:
+                raise ValueError(
+                    f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y and sample_weight can't be "
+                    "given beside it."
+                )
+            params = {"verbose": verbose, "epochs": 1, "steps": count}
+            callbacks = CallbackList(callbacks, self, params, progress=verbose != 0)
+        with self._pool.training, self._forgetting_after_an_error():
             try:
                 logs = self._evaluate(x, y, sample_weight, batch_size, steps, callbacks)
             except BaseException:
@@ -522,21 +553,18 @@ class Trainer:
         """Evaluate checked arrays, or an iterable x of batches; the logs."""
         batches = self._batches(x, y, w, batch_size) if y is not None else self._checked(x)
         hooks = callbacks.has_batch_hooks("test")
-        self.reset_metrics() if self._metrics is not None else None
         callbacks.call("on_test_begin", {})
-        for i, batch in enumerate(batches):
-            if steps is not None and i >= steps:
-                break
-            if i == 0 and y is None:
-                self.reset_metrics()
+        done = 0
+        for batch in itertools.islice(batches, steps):
             if hooks:
-                callbacks.call("on_test_batch_begin", i, {})
-            self._run_staged("test", *batch)
+                callbacks.call("on_test_batch_begin", done, {})
+            self._run_staged("test", *batch, reset=done == 0)
             if hooks:
-                callbacks.call("on_test_batch_end", i, self._results())
+                callbacks.call("on_test_batch_end", done, self._results())
+            done += 1
             if callbacks.progress is not None and callbacks.history is None:
-                callbacks.advance(i + 1, self._results)
-        if self._metrics is None:
+                callbacks.advance(done, self._results)
+        if done == 0:
             raise ValueError("The data is empty: there is no batch to evaluate.")
         logs = self._results()
         callbacks.call("on_test_end", logs)
@@ -562,10 +590,11 @@ class Trainer:
         """
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
         if not is_array_like(x):
             return self._predict_batches(x, steps, callbacks, verbose)
-        batch_size = self._batch_size(batch_size, len(x), steps)
         x = self._prepare_x(x)
+        batch_size = batch_size or self._default_batch_size(len(x), steps)
         n = len(x) if steps is None else min(len(x), steps * batch_size)
         params = {"verbose": verbose, "epochs": 1, "steps": math.ceil(n / batch_size)}
         quiet = callbacks is None and not verbose
@@ -601,9 +630,7 @@ class Trainer:
         callbacks = CallbackList(callbacks, self, params, progress=verbose != 0)
         callbacks.call("on_predict_begin", {})
         outputs = []
-        for i, batch in enumerate(iterate(batches)):
-            if steps is not None and i >= steps:
-                break
+        for i, batch in enumerate(itertools.islice(iterate(batches), steps)):
             callbacks.call("on_predict_batch_begin", i, {})
             outputs.append(self._run_staged("predict", self._prepare_x(split_batch(batch)[0])))
             callbacks.call("on_predict_batch_end", i, {"outputs": outputs[-1]})
@@ -618,21 +645,19 @@ class Trainer:
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on a batch; the loss and metrics of the batch before the step."""
         self._require_compiled("train_on_batch")
-        batch = self._prepare(x, y, sample_weight, class_weight)
-        with self._pool.training:
+        with self._pool.training, self._forgetting_after_an_error():
+            batch = self._prepare(x, y, sample_weight, class_weight)
             self._build_optimizer()
-            self.reset_metrics()
-            self._run_staged("train", *batch)
+            self._run_staged("train", *batch, reset=True)
             logs = self._results()
         return logs if return_dict else self._listed(logs)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """The loss and metrics of a batch, in inference mode."""
         self._require_compiled("test_on_batch")
-        batch = self._prepare(x, y, sample_weight)
-        with self._pool.training:
-            self.reset_metrics()
-            self._run_staged("test", *batch)
+        with self._pool.training, self._forgetting_after_an_error():
+            batch = self._prepare(x, y, sample_weight)
+            self._run_staged("test", *batch, reset=True)
             logs = self._results()
         return logs if return_dict else self._listed(logs)
 

@@ -1,0 +1,400 @@
+"""One element in, one element out, with NumPy's broadcasting."""
+
+import numpy as np
+
+from minigrad import kernels as K
+from minigrad.ops.reducing import broadcast_to
+from minigrad.ops.shaping import _common_dtype, cast
+from minigrad.program import launch
+from minigrad.tensor import Tensor, as_tensor, constant, op
+
+
+def _promote(a, b):
+    """Both as tensors of one dtype: what is no tensor takes that of the other, float64 beside float32 wins."""
+    if not isinstance(a, Tensor):
+        a = as_tensor(a, b.dtype if isinstance(b, Tensor) and b.dtype.kind == "f" else None)
+    if not isinstance(b, Tensor):
+        b = as_tensor(b, a.dtype if a.dtype.kind == "f" else None)
+    if a.dtype != b.dtype or a.dtype.kind != "f":
+        dtype = _common_dtype((a, b))
+        a, b = cast(a, dtype), cast(b, dtype)
+    return a, b
+
+
+def _align(a, b):
+    """Both as tensors of one dtype and one shape."""
+    a, b = _promote(a, b)
+    if a.shape != b.shape:
+        try:
+            shape = np.broadcast_shapes(a.shape, b.shape)
+        except ValueError:
+            raise ValueError(f"Shapes {a.shape} and {b.shape} can't be broadcast together.") from None
+        a, b = broadcast_to(a, shape), broadcast_to(b, shape)
+    return a, b
+
+
+def _broadcasting(operation):
+    """Let an operation on two tensors of one shape take what NumPy's broadcasting allows."""
+
+    def apply(a, b):
+        return operation(*_align(a, b))
+
+    apply.__name__, apply.__doc__ = operation.__name__, operation.__doc__
+    return apply
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def add(y, a, b):
+    """y = a + b;   da = dy,   db = dy."""
+    launch(K.add, a, b, y)
+
+    def vjp(gy, ga, gb):
+        for g in (ga, gb):
+            if g is not None:
+                launch(K.copy, gy, g)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def subtract(y, a, b):
+    """y = a - b;   da = dy,   db = -dy."""
+    launch(K.subtract, a, b, y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None:
+            launch(K.copy, gy, ga)
+        if gb is not None:
+            launch(K.negative, gy, gb)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def multiply(y, a, b):
+    """y = a b;   da = dy b,   db = dy a."""
+    launch(K.multiply, a, b, y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None:
+            launch(K.multiply, gy, b, ga)
+        if gb is not None:
+            launch(K.multiply, gy, a, gb)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def divide(y, a, b):
+    """y = a / b;   da = dy / b,   db = -dy y / b."""
+    launch(K.divide, a, b, y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None:
+            launch(K.divide, gy, b, ga)
+        if gb is not None:
+            launch(K.divide_vjp_b, gy, b, y, gb)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def _power(y, a, b):
+    """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
+    launch(K.power, a, b, y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None:
+            launch(K.power_vjp_a, gy, a, b, ga)
+        if gb is not None:
+            launch(K.power_vjp_b, gy, a, y, gb)
+
+    return vjp
+
+
+def power(a, b):
+    """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
+    return square(a) if isinstance(b, (int, float)) and b == 2 else _power(a, b)
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def maximum(y, a, b):
+    """y = the larger of a and b; where they are equal the gradient goes to a, as in TensorFlow."""
+    launch(K.maximum, a, b, y)
+
+    def vjp(gy, ga, gb):
+        _share(K.greater_equal, a, b, gy, ga, gb)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def minimum(y, a, b):
+    """y = the smaller of a and b; where they are equal the gradient goes to a, as in TensorFlow."""
+    launch(K.minimum, a, b, y)
+
+    def vjp(gy, ga, gb):
+        _share(K.greater_equal, b, a, gy, ga, gb)
+
+    return vjp
+
+
+def _share(test, left, right, gy, ga, gb):
+    """Give gy to `ga` where test(left, right) holds, else to `gb`."""
+    condition = np.empty(gy.shape, bool)
+    launch(test, left, right, condition)
+    _pick(condition, gy, ga, gb)
+
+
+def _pick(condition, gy, ga, gb):
+    if ga is not None:
+        launch(K.pick_where, gy, condition, ga)
+    if gb is not None:
+        launch(K.pick_where_not, gy, condition, gb)
+
+
+@op("(...), (...), (...) -> (...)")
+def _where(y, condition, a, b):
+    """y = a where the condition holds, else b; dy goes to the one that was taken."""
+    launch(K.where, condition, a, b, y)
+
+    def vjp(gy, gcondition, ga, gb):
+        _pick(condition, gy, ga, gb)
+
+    return vjp
+
+
+def where(condition, a, b):
+    """`a` where `condition` holds, else `b`, broadcast; the gradient goes to the one that was taken."""
+    condition = as_tensor(condition) if isinstance(condition, Tensor) else as_tensor(np.asarray(condition, bool))
+    a, b = _align(a, b)
+    shape = np.broadcast_shapes(condition.shape, a.shape)
+    if condition.shape != shape:
+        condition = cast(broadcast_to(cast(condition, a.dtype), shape), "bool")
+    return _where(cast(condition, "bool"), broadcast_to(a, shape), broadcast_to(b, shape))
+
+
+@_broadcasting
+@op("(...), (...) -> (...)", dtype="bool")
+def greater(y, a, b):
+    """y = (a > b), as bool."""
+    launch(K.greater, a, b, y)
+
+
+@_broadcasting
+@op("(...), (...) -> (...)", dtype="bool")
+def greater_equal(y, a, b):
+    """y = (a >= b), as bool."""
+    launch(K.greater_equal, a, b, y)
+
+
+@_broadcasting
+@op("(...), (...) -> (...)", dtype="bool")
+def equal(y, a, b):
+    """y = (a == b), as bool."""
+    launch(K.equal, a, b, y)
+
+
+@_broadcasting
+@op("(...), (...) -> (...)", dtype="bool")
+def not_equal(y, a, b):
+    """y = (a != b), as bool."""
+    launch(K.not_equal, a, b, y)
+
+
+def less(a, b):
+    """y = (a < b), as bool."""
+    return greater(b, a)
+
+
+def less_equal(a, b):
+    """y = (a <= b), as bool."""
+    return greater_equal(b, a)
+
+
+@op("(...) -> (...)")
+def negative(y, x):
+    """y = -x;   dx = -dy."""
+    launch(K.negative, x, y)
+
+    def vjp(gy, gx):
+        launch(K.negative, gy, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def _scale(y, x, factor):
+    """y = factor x for a Python number;   dx = factor dy."""
+    factor = constant(x.dtype, factor)
+    launch(K.scale, x, factor, y)
+
+    def vjp(gy, gx):
+        launch(K.scale, gy, factor, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def exp(y, x):
+    """y = e^x;   dx = dy y."""
+    launch(K.exp, x, y)
+
+    def vjp(gy, gx):
+        launch(K.multiply, gy, y, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def log(y, x):
+    """y = ln x;   dx = dy / x."""
+    launch(K.log, x, y)
+
+    def vjp(gy, gx):
+        launch(K.divide, gy, x, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def sqrt(y, x):
+    """y = the square root of x;   dx = dy / 2y."""
+    launch(K.sqrt, x, y)
+
+    def vjp(gy, gx):
+        launch(K.sqrt_vjp, gy, y, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def square(y, x):
+    """y = x^2;   dx = 2 x dy."""
+    launch(K.square, x, y)
+
+    def vjp(gy, gx):
+        launch(K.square_vjp, gy, x, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def absolute(y, x):
+    """y = |x|;   dx = dy sign(x), 0 at 0."""
+    launch(K.absolute, x, y)
+
+    def vjp(gy, gx):
+        launch(K.absolute_vjp, gy, x, gx)
+
+    return vjp
+
+
+abs = absolute
+
+
+@op("(...) -> (...)")
+def _clip(y, x, low, high):
+    """y = x kept within [low, high];   dx = dy inside, the bounds included, else 0."""
+    low, high = constant(x.dtype, low), constant(x.dtype, high)
+    launch(K.clip, x, low, high, y)
+
+    def vjp(gy, gx):
+        launch(K.clip_vjp, gy, x, low, high, gx)
+
+    return vjp
+
+
+def clip(x, x_min, x_max):
+    """x kept within [x_min, x_max], two numbers; the gradient passes inside, the bounds included, else it is 0."""
+    return _clip(x, low=float(x_min), high=float(x_max))
+
+
+@op("(...) -> (...)")
+def tanh(y, x):
+    """y = tanh x;   dx = dy (1 - y^2)."""
+    launch(K.tanh, x, y)
+
+    def vjp(gy, gx):
+        launch(K.tanh_vjp, gy, y, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def _sigmoid(y, x):
+    """y = 1 / (1 + e^-x);   dx = dy y (1 - y)."""
+    launch(K.sigmoid, x, y)
+
+    def vjp(gy, gx):
+        launch(K.sigmoid_vjp, gy, y, gx)
+
+    return vjp
+
+
+def sigmoid(x):
+    """y = 1 / (1 + e^-x);   dx = dy y (1 - y).
+
+    The result remembers x: a cross-entropy that is given it computes from x, exactly, as on TensorFlow.
+    """
+    x = as_tensor(x)
+    y = _sigmoid(x)
+    y._logits = x
+    return y
+
+
+@op("(...) -> (...)")
+def softplus(y, x):
+    """y = ln(1 + e^x);   dx = dy / (1 + e^-x)."""
+    launch(K.softplus, x, y)
+
+    def vjp(gy, gx):
+        launch(K.softplus_vjp, gy, x, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def erf(y, x):
+    """y = 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x;   dx = dy 2/sqrt(pi) e^(-x^2)."""
+    launch(K.erf, x, y)
+
+    def vjp(gy, gx):
+        launch(K.erf_vjp, gy, x, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def relu(y, x):
+    """y = max(x, 0);   dx = dy where x > 0, else 0: the slope at 0 is 0."""
+    launch(K.relu, x, y)
+
+    def vjp(gy, gx):
+        launch(K.relu_vjp, gy, y, gx)
+
+    return vjp
+
+
+@op("(...) -> (...)")
+def _leaky_relu(y, x, slope):
+    """y = x where x > 0, else slope x;   dx = dy or slope dy."""
+    slope = constant(x.dtype, slope)
+    launch(K.leaky_relu, x, slope, y)
+
+    def vjp(gy, gx):
+        launch(K.leaky_relu_vjp, gy, x, slope, gx)
+
+    return vjp
+
+
+def leaky_relu(x, negative_slope=0.2):
+    """y = x where x > 0, else negative_slope x;   dx = dy or negative_slope dy."""
+    return _leaky_relu(x, slope=float(negative_slope))

@@ -1,0 +1,184 @@
+"""Probabilities: softmax, losses and matches, one value a row."""
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.ops.elementwise import equal
+from minigrad.ops.reducing import _axes
+from minigrad.ops.shaping import cast, expand_dims, transpose
+from minigrad.program import launch
+from minigrad.tensor import as_tensor, constant, op, view
+
+
+@op("(...,n) -> (...,n)")
+def _softmax(y, x):
+    """y_j = e^x_j / sum_k e^x_k;   dx_j = y_j (dy_j - sum_k dy_k y_k)."""
+    launch(K.softmax, x, y)
+
+    def vjp(gy, gx):
+        launch(K.softmax_vjp, gy, y, gx)
+
+    return vjp
+
+
+@op("(...,n) -> (...,n)")
+def _log_softmax(y, x):
+    """y_j = x_j - ln sum_k e^x_k;   dx_j = dy_j - e^y_j sum_k dy_k."""
+    launch(K.log_softmax, x, y)
+
+    def vjp(gy, gx):
+        launch(K.log_softmax_vjp, gy, y, gx)
+
+    return vjp
+
+
+def _along_axis(operation, x, axis):
+    """Apply an operation on the last axis to another one (or to several, taken as one)."""
+    axes = _axes(axis, x)
+    if axes == [x.ndim - 1]:
+        return operation(x)
+    order = [a for a in range(x.ndim) if a not in axes] + axes
+    moved = transpose(x, order)
+    shape = moved.shape
+    y = operation(view(moved, (*shape[: len(shape) - len(axes)], -1)))
+    return transpose(view(y, shape), np.argsort(order).tolist())
+
+
+def softmax(x, axis=-1):
+    """y_j = e^x_j / sum_k e^x_k along `axis`;   dx_j = y_j (dy_j - sum_k dy_k y_k).
+
+    The result remembers x: a cross-entropy that is given it computes from x, exactly, as on TensorFlow.
+    """
+    x = as_tensor(x)
+    y = _along_axis(_softmax, x, axis)
+    if axis in (-1, x.ndim - 1):
+        y._logits = x
+    return y
+
+
+def log_softmax(x, axis=-1):
+    """y_j = x_j - ln sum_k e^x_k along `axis`;   dx_j = dy_j - e^y_j sum_k dy_k."""
+    return _along_axis(_log_softmax, as_tensor(x), axis)
+
+
+def one_hot(x, num_classes, axis=-1, dtype=None):
+    """Rows of the identity matrix: 1 in column x, else 0."""
+    if axis not in (-1, as_tensor(x).ndim):
+        raise ValueError(f"one_hot puts the classes last: axis must be -1, got {axis}.")
+    classes = np.arange(num_classes)
+    return cast(equal(expand_dims(as_tensor(x), -1), classes), dtype or config.floatx())
+
+
+def _no_target_gradient(name, gtarget):
+    if gtarget is not None:
+        raise ValueError(f"{name} has no gradient with respect to the targets: detach() them.")
+
+
+@op("(...,n), (...,n) -> (...)")
+def squared_error(y, target, x):
+    """y = mean over the last axis of (x - t)^2;   dx = 2 dy (x - t) / n."""
+    launch(K.squared_error, target, x, y)
+
+    def vjp(gy, gtarget, gx):
+        _no_target_gradient("squared_error", gtarget)
+        launch(K.squared_error_vjp, gy, target, x, gx)
+
+    return vjp
+
+
+@op("(...,n), (...,n) -> (...)")
+def absolute_error(y, target, x):
+    """y = mean over the last axis of |x - t|;   dx = dy sign(x - t) / n."""
+    launch(K.absolute_error, target, x, y)
+
+    def vjp(gy, gtarget, gx):
+        _no_target_gradient("absolute_error", gtarget)
+        launch(K.absolute_error_vjp, gy, target, x, gx)
+
+    return vjp
+
+
+def _crossentropy(name, formula, forward, backward, needs_epsilon):
+    """A cross-entropy op of (target, x): they differ in their kernels only."""
+
+    def function(y, target, x, label_smoothing=0.0):
+        epsilon = (config.epsilon(),) if needs_epsilon else ()
+        settings = constant(x.dtype, label_smoothing, *epsilon)
+        launch(forward, target, x, settings, y)
+
+        def vjp(gy, gtarget, gx):
+            _no_target_gradient(name, gtarget)
+            launch(backward, gy, target, x, settings, gx)
+
+        return vjp
+
+    function.__name__, function.__doc__ = name, formula
+    return op("(...,n), (...,n) -> (...)")(function)
+
+
+binary_crossentropy = _crossentropy(
+    "binary_crossentropy",
+    """y = -mean of t ln p + (1 - t) ln(1 - p), p clipped to [e, 1 - e];   dp = dy (p - t) / (n p (1 - p)), or 0.""",
+    K.binary_crossentropy,
+    K.binary_crossentropy_vjp,
+    needs_epsilon=True,
+)
+
+
+binary_crossentropy_logits = _crossentropy(
+    "binary_crossentropy_logits",
+    """y = mean of max(x, 0) - x t + ln(1 + e^-|x|), that is -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x):
+    the log of p = 1 / (1 + e^-x) is -ln(1 + e^-x), so no clipping is needed;   dx = dy (p - t) / n.""",
+    K.binary_crossentropy_logits,
+    K.binary_crossentropy_logits_vjp,
+    needs_epsilon=False,
+)
+
+
+categorical_crossentropy = _crossentropy(
+    "categorical_crossentropy",
+    """y = -sum of t ln q, q = p / sum(p) clipped to [e, 1 - e];   dp_j = dy (sum_k t_k - t_j / q_j) / sum(p).""",
+    K.categorical_crossentropy,
+    K.categorical_crossentropy_vjp,
+    needs_epsilon=True,
+)
+
+
+categorical_crossentropy_logits = _crossentropy(
+    "categorical_crossentropy_logits",
+    """y = -sum of t ln q, q = softmax(x), so ln q_j = x_j - ln sum_k e^x_k;   dx_j = dy (q_j sum_k t_k - t_j).""",
+    K.categorical_crossentropy_logits,
+    K.categorical_crossentropy_logits_vjp,
+    needs_epsilon=False,
+)
+
+
+@op("(...), (...,n) -> (...)")
+def sparse_crossentropy_logits(y, label, x):
+    """y = -ln softmax(x)_label, NaN where the label is no class;   dx_j = dy (softmax(x)_j - [j = label])."""
+    launch(K.sparse_crossentropy_logits, label, x, y)
+
+    def vjp(gy, glabel, gx):
+        _no_target_gradient("sparse_crossentropy_logits", glabel)
+        launch(K.sparse_crossentropy_logits_vjp, gy, label, x, gx)
+
+    return vjp
+
+
+@op("(...,n), (...,n) -> (...)")
+def binary_match(y, target, p, threshold=0.5):
+    """The share of the last axis in which [p > threshold] equals the target."""
+    launch(K.binary_match, target, p, constant(p.dtype, threshold), y)
+
+
+@op("(...,n), (...,n) -> (...)")
+def categorical_match(y, target, p):
+    """1 where the largest target and the largest p stand at the same place of the last axis, else 0."""
+    launch(K.categorical_match, target, p, y)
+
+
+@op("(...), (...,n) -> (...)")
+def sparse_match(y, label, p):
+    """1 where the largest p of the last axis stands at place `label`, else 0."""
+    launch(K.sparse_match, label, p, y)

@@ -1,0 +1,163 @@
+"""Repeating along axes and reducing over them: each is the derivative of the other."""
+
+import builtins
+import math
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.ops.shaping import _places, _rearrange, cast, transpose
+from minigrad.program import launch
+from minigrad.tensor import as_tensor, constant, op, view
+
+
+@op("(n) -> (m,n)")
+def _repeat_first(y, x, m):
+    """y_ij = x_j; gx_j = sum over i of gy_ij."""
+    launch(K.repeat_row, x, y)
+
+    def vjp(gy, gx):
+        launch(K.sum_rows, gy, gx)
+
+    return vjp
+
+
+@op("(...) -> (...,n)")
+def _repeat_last(y, x, n):
+    """y_ij = x_i; gx_i = sum over j of gy_ij."""
+    launch(K.repeat_column, x, y)
+
+    def vjp(gy, gx):
+        launch(K.sum_columns, gy, gx)
+
+    return vjp
+
+
+@op("(m,n) -> (n)")
+def _sum_first(y, x):
+    """y_j = sum over i of x_ij; gx_ij = gy_j."""
+    launch(K.sum_rows, x, y)
+
+    def vjp(gy, gx):
+        launch(K.repeat_row, gy, gx)
+
+    return vjp
+
+
+@op("(...,n) -> (...)")
+def _sum_last(y, x):
+    """y_i = sum over j of x_ij; gx_ij = gy_i."""
+    launch(K.sum_columns, x, y)
+
+    def vjp(gy, gx):
+        launch(K.repeat_column, gy, gx)
+
+    return vjp
+
+
+@op("(...) -> ()")
+def mean_all(y, x):
+    """y = mean of all x;   dx = dy / n."""
+    share = constant(x.dtype, 1.0 / x.size if x.size else math.nan)
+    launch(K.mean_all, x, share, y)
+
+    def vjp(gy, gx):
+        launch(K.fill_scaled, gy, share, gx)
+
+    return vjp
+
+
+@op("(m,n) -> (n)")
+def _max_first(y, x):
+    """y_j = max over i of x_ij; equal maxima share the gradient, as in TensorFlow."""
+    launch(K.max_rows, x, y)
+
+    def vjp(gy, gx):
+        launch(K.max_rows_vjp, gy, x, y, gx)
+
+    return vjp
+
+
+@op("(...,n) -> (...)")
+def _max_last(y, x):
+    """y_i = max over j of x_ij; equal maxima share the gradient, as in TensorFlow."""
+    launch(K.max_columns, x, y)
+
+    def vjp(gy, gx):
+        launch(K.max_columns_vjp, gy, x, y, gx)
+
+    return vjp
+
+
+def broadcast_to(x, shape):
+    """Repeat `x` along new axes and along its axes of length one, until it has `shape`."""
+    x, shape = as_tensor(x), tuple(shape)
+    if x.shape == shape:
+        return x
+    try:
+        places = np.broadcast_to(_places(x), shape)
+    except ValueError:
+        raise ValueError(f"{x.shape} can't be broadcast to {shape}.") from None
+    padded = (1,) * (len(shape) - x.ndim) + x.shape
+    own = [i for i, n in enumerate(padded) if n != 1]
+    if not own or padded[own[0] :] == shape[own[0] :]:
+        return view(_repeat_first(view(x, (x.size,)), m=math.prod(shape) // builtins.max(x.size, 1)), shape)
+    if padded[: own[-1] + 1] == shape[: own[-1] + 1]:
+        return view(_repeat_last(view(x, (x.size,)), n=math.prod(shape) // builtins.max(x.size, 1)), shape)
+    return _rearrange(x, places)
+
+
+def _axes(axis, x):
+    """The axes that `axis` (an int, several, or None for all) names, counted from the first."""
+    if axis is None:
+        return list(range(x.ndim))
+    axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
+    if builtins.any(not -x.ndim <= a < x.ndim for a in axes):
+        raise ValueError(f"axis {axis} is out of range for a tensor of shape {x.shape}.")
+    return [a % x.ndim for a in axes]
+
+
+def _reduce(first, last, x, axis, keepdims):
+    """Reduce over axes by `first`, which reduces the first axis of two, or `last`, which reduces the last."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        x = cast(x, config.floatx())
+    axes = sorted(set(_axes(axis, x)))
+    rest = [a for a in range(x.ndim) if a not in axes]
+    kept = tuple(x.shape[a] for a in rest)
+    final = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims else kept
+    if axes and rest and axes[-1] < rest[0]:
+        y = first(view(x, (x.size // builtins.max(math.prod(kept), 1), math.prod(kept))))
+    else:
+        y = last(view(transpose(x, rest + axes), (math.prod(kept), math.prod(x.shape[a] for a in axes))))
+    return view(y, final)
+
+
+def sum(x, axis=None, keepdims=False):
+    """Sum over all axes, or over `axis` (an int or a tuple)."""
+    return _reduce(_sum_first, _sum_last, x, axis, keepdims)
+
+
+def max(x, axis=None, keepdims=False):
+    """Maximum over all axes, or over `axis`; a NaN wins. Equal maxima share the gradient."""
+    x = as_tensor(x)
+    if 0 in [x.shape[a] for a in _axes(axis, x)]:
+        raise ValueError(f"There is no maximum or minimum over axis {axis} of shape {x.shape}: it has no elements.")
+    return _reduce(_max_first, _max_last, x, axis, keepdims)
+
+
+def argmax(x, axis=None, keepdims=False):
+    """Where along `axis` (None: among all) the first largest element stands, as int64. Not differentiable."""
+    x = as_tensor(x)
+    axes = _axes(axis, x)
+    rest = [a for a in range(x.ndim) if a not in axes]
+    length = math.prod(x.shape[a] for a in axes)
+    if length == 0:
+        raise ValueError(f"There is no largest element along axis {axis} of shape {x.shape}: it has no elements.")
+    shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims else [x.shape[a] for a in rest]
+    y = np.empty(shape, np.int64)
+    launch(K.argmax_columns, transpose(x, rest + axes)._data.reshape(-1, length), y.reshape(-1, 1))
+    result = as_tensor(np.empty(0))
+    result._data = y
+    return result

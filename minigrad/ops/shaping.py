@@ -1,0 +1,186 @@
+"""Shape and contents: everything that only moves elements."""
+
+import builtins
+import math
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.program import launch
+from minigrad.tensor import Tensor, as_tensor, constant, emit, op, view
+
+
+def cast(x, dtype):
+    """`x` in another dtype: "float32", "float64" or "bool". Gradients pass between the floating-point ones."""
+    x, dtype = as_tensor(x), np.dtype(dtype)
+    if x.dtype == dtype:
+        return x
+    conversion = _casts.get((x.dtype.name, dtype.name))
+    if conversion is None:
+        raise ValueError(f"cast knows float32, float64 and bool; it can't make {dtype} of {x.dtype}.")
+    return conversion(x)
+
+
+def _make_cast(there, back, dtype):
+    @op("(...) -> (...)", dtype=dtype)
+    def cast(y, x):
+        launch(there, x, y)
+
+        def vjp(gy, gx):
+            launch(back, gy, gx)
+
+        return None if back is None else vjp
+
+    return cast
+
+
+def _to_float(kernel, dtype):
+    """From bool or int64, in which nothing else is computed."""
+
+    def cast(x):
+        y = np.empty(x.shape, dtype)
+        launch(kernel, x._data.reshape(1, -1), y.reshape(1, -1))
+        return as_tensor(y)
+
+    return cast
+
+
+_casts = {
+    ("float32", "float64"): _make_cast(K.cast_float32, K.cast_float64, "float64"),
+    ("float64", "float32"): _make_cast(K.cast_float64, K.cast_float32, "float32"),
+    ("float32", "bool"): _make_cast(K.is_nonzero, None, "bool"),
+    ("float64", "bool"): _make_cast(K.is_nonzero, None, "bool"),
+    ("bool", "float32"): _to_float(K.cast_bool, "float32"),
+    ("bool", "float64"): _to_float(K.cast_bool, "float64"),
+    ("int64", "float32"): _to_float(K.cast_int64, "float32"),
+    ("int64", "float64"): _to_float(K.cast_int64, "float64"),
+}
+
+
+def _common_dtype(tensors):
+    """The widest floating-point dtype among them; one that has none counts as floatx."""
+    return np.result_type(*[t.dtype if t.dtype.kind == "f" else config.floatx() for t in tensors])
+
+
+def convert_to_tensor(x, dtype=None):
+    """`x` as a Tensor, of `dtype` if given."""
+    x = as_tensor(x, dtype)
+    return x if dtype is None else cast(x, dtype)
+
+
+def convert_to_numpy(x):
+    """`x` as a NumPy array."""
+    return np.asarray(x)
+
+
+def shape(x):
+    """The shape of `x`, a tuple."""
+    return as_tensor(x).shape
+
+
+def reshape(x, newshape):
+    """The same elements in another shape; one length may be -1."""
+    x = as_tensor(x)
+    newshape = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    try:
+        return view(x, newshape)
+    except ValueError:
+        raise ValueError(f"reshape can't make {newshape} of {x.shape}: {x.size} elements.") from None
+
+
+def expand_dims(x, axis):
+    """Insert an axis of length one before `axis`."""
+    x = as_tensor(x)
+    rank = x.ndim + 1
+    if not isinstance(axis, int) or not -rank <= axis < rank:
+        raise ValueError(f"expand_dims: axis must be an int from {-rank} to {rank - 1}, got {axis!r}.")
+    axis %= rank
+    return view(x, x.shape[:axis] + (1,) + x.shape[axis:])
+
+
+def squeeze(x, axis=None):
+    """Remove axes of length one: those named, or all."""
+    x = as_tensor(x)
+    try:
+        return view(x, np.squeeze(x._data, axis).shape)
+    except ValueError:
+        raise ValueError(f"squeeze can't remove axis {axis} of {x.shape}: its length is not one.") from None
+
+
+@op("(k) -> (n)")
+def _take(y, x, index, n):
+    """y_i = x[index_i]; its vjp adds each gy_i to gx[index_i]."""
+    launch(K.take, x, index, y)
+
+    def vjp(gy, gx):
+        launch(K.put_add, gy, index, gx)
+
+    return vjp
+
+
+def _rearrange(x, places):
+    """The elements of x that stand at `places`, an array of flat positions, in the shape of `places`."""
+    index = np.ascontiguousarray(places, dtype=np.int64).reshape(1, -1)
+    return view(_take(view(x, (x.size,)), index=index, n=index.size), places.shape)
+
+
+def _places(x):
+    return np.arange(x.size).reshape(x.shape)
+
+
+def transpose(x, axes=None):
+    """Reorder the axes: reversed, or in the order of `axes`."""
+    x = as_tensor(x)
+    axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+    return x if axes == tuple(range(x.ndim)) else _rearrange(x, np.transpose(_places(x), axes))
+
+
+def get_item(x, key):
+    """x[key] with NumPy's rules: slices, integers, None, ..., lists, boolean masks (whose values are read)."""
+    if isinstance(key, Tensor):
+        key = key.numpy()
+    elif isinstance(key, tuple):
+        key = tuple(k.numpy() if isinstance(k, Tensor) else k for k in key)
+    return _rearrange(x, _places(x)[key])
+
+
+def flip(x, axis=None):
+    """Reverse the order along `axis` (all axes if None)."""
+    x = as_tensor(x)
+    return _rearrange(x, np.flip(_places(x), axis))
+
+
+sum_of = builtins.sum
+
+
+def concatenate(xs, axis=0):
+    """Join tensors along an existing axis."""
+    xs = [as_tensor(x) for x in xs]
+    if not xs:
+        raise ValueError("concatenate needs at least one tensor.")
+    if len({x.dtype for x in xs}) > 1:
+        xs = [cast(x, _common_dtype(xs)) for x in xs]
+    try:
+        joined = np.concatenate([np.broadcast_to(np.int8(0), x.shape) for x in xs], axis)
+    except ValueError as error:
+        raise ValueError(f"concatenate can't join {[x.shape for x in xs]} along axis {axis}: {error}") from None
+    axis %= joined.ndim
+    rows = math.prod(joined.shape[:axis])
+    widths = [math.prod(x.shape[axis:]) for x in xs]
+    firsts = [constant(np.int64, int(first)) for first in np.cumsum([0, *widths[:-1]])]
+    result = np.empty(joined.shape, xs[0].dtype)
+    for x, first, width in zip(xs, firsts, widths, strict=True):
+        launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, -1))
+
+    def vjp(gy, *gxs):
+        for gx, first in zip(gxs, firsts, strict=True):
+            if gx is not None:
+                launch(K.get_columns, gy, first, gx)
+
+    return emit(result, vjp, xs, [(rows, sum_of(widths)), *((rows, width) for width in widths)])
+
+
+def stack(xs, axis=0):
+    """Join tensors of the same shape along a new axis."""
+    return concatenate([expand_dims(x, axis) for x in xs], axis)

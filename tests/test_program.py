@@ -1,0 +1,789 @@
+"""The one door and what is recorded at it: each rule of a Program as a test that is named after the mistake it prevents.
+
+First the silent mistakes, which would train something else without a word; then those that raise; then what a replay
+and the kernel cache promise.
+"""
+
+import importlib.util
+import io
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import Program, RecordingError, Tensor, Variable, config, kernel, launch, no_grad, op, ops, program
+from minigrad import kernels as K
+from minigrad.program import when
+from minigrad.tensor import constant
+
+# ------------------------------------------------------------------------- a training step made by hand
+
+
+@kernel
+def cubed(x, y: "out"):
+    """y = x^3"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] * x[i, j] * x[i, j]
+
+
+@kernel
+def cubed_vjp(gy, x, gx: "out"):
+    """gx = 3 x^2 gy"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gx[i, j] = x.dtype.type(3) * x[i, j] * x[i, j] * gy[i, j]
+
+
+@kernel
+def fading_step(g, rate, step: "int64", w: "out"):
+    """w -= rate / (1 + step) g"""
+    r = rate[0, 0] / w.dtype.type(1 + step[0, 0])
+    for j in range(w.shape[1]):
+        w[0, j] -= r * g[0, j]
+
+
+@op("(...) -> (...)")
+def cube(y, x):
+    """y = x^3;   dx = 3 x^2 dy."""
+    launch(cubed, x, y)
+
+    def vjp(gy, gx):
+        launch(cubed_vjp, gy, x, gx)
+
+    return vjp
+
+
+class Training:
+    """Gathered batches, an op of one's own, batch normalization, dropout, a counter, a flag, a loss sum."""
+
+    def __init__(self, dtype, rows=24, batch=5, width=7):
+        r = np.random.default_rng(3)
+        self.batch = batch
+        self.x = r.standard_normal((rows, width)).astype(dtype)
+        self.y = np.sin(self.x.sum(1, keepdims=True)).astype(dtype)
+        self.order = r.permutation(rows).reshape(-1, 1)
+        self.flat, self.gradient = np.zeros((1, width * 3 + 3 + 3 + 3), dtype), np.zeros((1, width * 3 + 9), dtype)
+        self.variables, start = [], 0
+        for name, value in {"kernel": r.standard_normal((width, 3)), "gamma": np.ones(3), "beta": np.zeros(3),
+                            "head": r.standard_normal((3, 1))}.items():  # fmt: skip
+            v = Variable(value, dtype=dtype, name=name)
+            part = slice(start, start + v.size)
+            v.move_to(self.flat[0, part].reshape(v.shape), self.gradient[0, part].reshape(v.shape))
+            self.variables.append(v)
+            start += v.size
+        self.zero_bias = Tensor(np.zeros(3, dtype))
+        self.moving = [np.zeros((1, 3), dtype), np.ones((1, 3), dtype)]
+        self.dropout = np.array([[7, 0]], np.uint64)
+        self.cursor, self.count, self.flag = (np.zeros((1, 1), np.int64) for _ in range(3))
+        self.rate, self.loss, self.seen = np.full((1, 1), 0.05, dtype), np.zeros((1, 1), dtype), np.zeros((1, 1), dtype)
+
+    def step(self):
+        kernel, gamma, beta, head = self.variables
+        x, y = (np.empty((self.batch, a.shape[1]), a.dtype) for a in (self.x, self.y))
+        for source, target in ((self.x, x), (self.y, y)):
+            launch(K.gather_rows, source, self.order, self.cursor, target)
+        h = Tensor(x) @ kernel
+        h = ops.batch_normalization(h, self.zero_bias, gamma, beta, moving_mean=self.moving[0], epsilon=0.001,
+                                    moving_variance=self.moving[1], momentum=0.9, floor=0.0)  # fmt: skip
+        h = ops.dropout(cube(ops.tanh(h)), rate=0.3, state=self.dropout)
+        loss = ops.squared_error(Tensor(y), h @ head)
+        for v in self.variables:
+            v.grad = None
+        ops.mean_all(loss).backward()
+        launch(K.is_multiple, self.count, constant(np.int64, 3), self.flag)
+        with when(self.flag):
+            launch(K.scale, self.gradient, constant(self.x.dtype, 2.0), self.gradient)
+        launch(fading_step, self.gradient, self.rate, self.count, self.flat)
+        launch(K.add, self.loss, loss.numpy().sum().reshape(1, 1) if False else _total(loss), self.loss)
+        launch(K.increment, constant(np.int64, 1), self.count)
+        launch(K.increment, constant(np.int64, self.batch), self.cursor)
+
+    def state(self):
+        arrays = [self.flat, self.gradient, *self.moving, self.dropout, self.cursor, self.count, self.flag, self.loss]
+        return [a.copy() for a in arrays]
+
+
+def _total(loss):
+    total = np.empty((1, 1), loss.dtype)
+    launch(K.sum_columns, loss._data.reshape(1, -1), total)
+    return total
+
+
+def same_bits(a, b):
+    return all(x.dtype == y.dtype and x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+
+
+def buffer(*values, dtype="float32"):
+    return np.array([values], dtype)
+
+
+# --------------------------------------------------------------------------------------- silent mistakes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_silent_replay_equals_eager_bit_for_bit(dtype):
+    eager, replayed = Training(dtype), Training(dtype)
+    program = Program(replayed.step)
+    assert same_bits(eager.state(), replayed.state()), "recording changes nothing"
+    for steps in (1, 1, 7, 50):
+        for _ in range(steps):
+            eager.step()
+        program.replay(steps)
+        assert same_bits(eager.state(), replayed.state())
+    assert np.isfinite(eager.flat).all() and not np.allclose(eager.flat, Training(dtype).flat)
+    mixed = Training(dtype)
+    program = Program(mixed.step)
+    for _ in range(10):  # eager steps, then replayed ones, then eager ones ... on the same memory
+        program.replay(2)
+        for _ in range(3):
+            mixed.step()
+    program.replay(9)
+    assert same_bits(eager.state(), mixed.state())
+
+
+READERS = {
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "if": lambda t: 1 if t else 0,
+    "comparison in a condition": lambda t: 1 if t > 0 else 0,
+    "numpy": lambda t: t.numpy(),
+    "item": lambda t: t.item(),
+    "asarray": np.asarray,
+    "array": np.array,
+    "a function of NumPy": np.mean,
+    "formatting": lambda t: f"{float(t):.3f}",
+    "a boolean mask": lambda t: ops.reshape(t, (1,))[ops.reshape(t, (1,)) > 0],
+    "in": lambda t: 3.0 in [t],
+    "range": lambda t: range(int(t)),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_silent_a_value_that_is_read_would_be_frozen(read):
+    t, v = Tensor(2.0), Variable(2.0)
+    for value in (t, v, t + 1.0):
+        with pytest.raises(RecordingError, match="can't be read while"):
+            Program(lambda value=value: read(value))
+        read(value)  # outside of a recording it may be read
+
+
+def test_silent_what_does_not_read_is_allowed():
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]])
+    Program(lambda: (repr(t), len(t), t.shape, t.dtype, [row * 2.0 for row in t], t[0, ::-1], t is None))
+    assert "shape=(2, 2)" in program.trace(lambda: launch(K.fill, repr_while_recording(t), buffer(0)))[0][1][0][0, 0]
+
+
+def repr_while_recording(t):
+    return np.array([[repr(t)]], object)
+
+
+def steps_that_differ():
+    state = {"count": 0, "array": np.zeros((1, 1), "f4"), "counter": np.zeros((1, 1), "i8")}
+    x, y = buffer(1, 2, 3), buffer(0, 0, 0)
+
+    def count():
+        state["count"] += 1
+        return state["count"]
+
+    def in_place(array):
+        array += 1
+        return array
+
+    return {
+        "a Python counter": lambda: launch(K.scale, x, buffer(count()), y),
+        "a learning rate that Python computes": lambda: launch(K.scale, x, buffer(0.1 / count()), y),
+        "a random number of random": lambda: launch(K.scale, x, buffer(random.random()), y),
+        "a random number of NumPy": lambda: launch(K.scale, x, buffer(np.random.random()), y),
+        "a random number of minigrad": lambda: launch(K.scale, x, buffer(config.generator().random()), y),
+        "a random array": lambda: launch(K.copy, np.random.standard_normal((1, 3)).astype("f4"), y),
+        "the time": lambda: launch(K.scale, x, buffer(time.perf_counter() % 1), y),
+        "a branch to another kernel": lambda: launch([K.copy, K.negative][count() % 2], x, y),
+        "a branch to one launch more": lambda: [launch(K.copy, x, y) for _ in range(count())],
+        "a branch to another shape": lambda: launch(K.copy, *(np.empty((1, count()), "f4"),) * 2),
+        "a branch to another input": lambda: launch(K.copy, [x, buffer(9, 9, 9)][count() % 2], y),
+        "a counter in a NumPy array": lambda: launch(K.scale, x, in_place(state["array"]), y),
+        "a counter beside the launches": lambda: (in_place(state["counter"]), launch(K.increment, state["counter"], state["counter"])),
+        "an op with a number that moves": lambda: ops.clip(Tensor(x), -count(), 1.0),
+        "a variable assigned from Python": lambda v=Variable([1.0]): v.assign([count()]),
+        "a branch on no_grad": lambda v=Variable([1.0]): ops.exp(v * 2.0).backward() if count() % 2 else ops.exp(v),
+    }
+
+
+@pytest.mark.parametrize("name", steps_that_differ())
+def test_silent_what_python_computes_would_be_frozen(name):
+    with pytest.raises(RecordingError):
+        Program(steps_that_differ()[name])
+
+
+def test_silent_a_flag_that_python_chooses_would_be_frozen():
+    flags, calls = [np.zeros((1, 1), np.int64), np.ones((1, 1), np.int64)], []
+    y = buffer(0)
+
+    def step(chosen):
+        calls.append(1)
+        with when(flags[len(calls) % 2]) if chosen else no_grad():
+            launch(K.fill, constant("float32", 1.0), y)
+
+    with pytest.raises(RecordingError, match="differ at launch 1"):
+        Program(lambda: step(True))
+    calls.clear()
+    with pytest.raises(RecordingError, match="differ at launch 1"):
+        Program(lambda: step(len(calls) == 0))
+
+
+def test_silent_a_constant_is_kept_and_what_moves_lives_in_a_buffer():
+    x, y, rate, count = buffer(1, 2), buffer(0, 0), buffer(0.5), np.zeros((1, 1), np.int64)
+
+    def step():
+        launch(K.scale, x, rate, y)
+        launch(K.scale, y, buffer(10), y)  # a fresh array of the same value each time: a constant
+        launch(K.increment, constant(np.int64, 1), count)
+
+    p = Program(step)
+    p.replay()
+    assert y.tolist() == [[5, 10]]
+    rate[:] = 2
+    x[0, 0] = 7
+    p.replay(4)
+    assert y.tolist() == [[140, 40]] and count == 5
+
+
+def test_silent_operands_are_kept_alive_and_never_move():
+    """Temporaries, constants and buffers that only the step knew must outlive it, or a replay writes over others."""
+    y = buffer(*[0] * 64)
+
+    def step():
+        x = np.full((1, 64), 2.0, "f4")
+        a, b = np.empty((1, 64), "f4"), np.empty((1, 64), "f4")
+        launch(K.add, x, x, a)
+        launch(K.multiply, a, a, b)
+        launch(K.add, b, y, y)
+
+    p = Program(step)
+    operands = [weakref.ref(o) for _, operands, _ in p.instructions for o in operands]
+    others = [np.full((1, 64), -1.0, "f4") for _ in range(500)]  # would reuse memory that had been freed
+    p.replay(3)
+    assert (y == 48).all() and all((o == -1).all() for o in others)
+    assert all(ref() is not None for ref in operands)
+    del p
+    assert sum(ref() is not None for ref in operands) == 2 and y is not None  # y, an operand twice
+
+
+def test_silent_a_recording_carries_nothing_out():
+    v = Variable([1.0])
+    y = buffer(1)
+
+    def step():
+        v.grad = None
+        (v * v).backward()
+        v.assign_add([1.0])
+        launch(K.fill, constant("float32", 9.0), y)
+
+    p = Program(step)
+    assert v.numpy() == 1 and y == 1
+    p.replay(2)
+    assert v.numpy() == 3 and y == 9
+
+
+def test_silent_assigning_a_tensor_of_another_dtype_is_recorded_too():
+    source, target = Variable([1.0, 2.0], dtype="float64"), Variable([0.0, 0.0])
+    p = Program(lambda: target.assign(source * 2.0))
+    source.assign([5.0, 6.0])
+    p.replay()
+    assert target.numpy().tolist() == [10, 12]
+
+
+def test_silent_a_gradient_accumulates_in_a_replay_as_it_does_eagerly():
+    v = Variable([3.0])
+
+    def step():
+        v.grad = None
+        (v * v).backward()
+        (v * 10.0).backward()
+
+    p = Program(step)
+    for value in (3.0, 7.0):
+        v.assign([value])
+        p.replay(3)
+        assert v.grad == 2 * value + 10, "v.grad is another array than the one that the replay writes"
+
+
+def test_silent_what_a_step_leaves_in_python_is_what_a_replay_fills():
+    """A step is recorded twice; what it assigns to anything outside must belong to the recording that is replayed."""
+    left, x = {}, buffer(1, 2)
+
+    def step():
+        left["y"] = ops.exp(Tensor(x))
+
+    p = Program(step)
+    for value in (0.0, 1.0):
+        x[:] = value
+        p.replay()
+        np.testing.assert_allclose(left["y"].numpy(), np.exp([[value, value]]), rtol=1e-6)
+
+
+def test_silent_when_asks_its_flag_in_every_step():
+    count, flag, due, y = (np.zeros((1, 1), np.int64) for _ in range(4))
+    every = constant(np.int64, 3)
+
+    def step():
+        launch(K.is_multiple, count, every, flag)
+        with when(flag):
+            launch(K.increment, constant(np.int64, 1), due)
+        launch(K.increment, constant(np.int64, 1), count)
+        launch(K.increment, constant(np.int64, 1), y)
+
+    p = Program(step)
+    p.replay(10)
+    assert (due, y) == (3, 10)
+    for _ in range(8):  # eagerly the same
+        step()
+    assert (due, y) == (6, 18)
+
+
+def test_silent_bind_exchanges_an_input_everywhere():
+    x, y, z = buffer(1, 2), buffer(0, 0), buffer(0, 0)
+
+    def step():
+        launch(K.copy, x, y)
+        launch(K.add, x, y, z)
+
+    p = Program(step, inputs={"x": x, "z": z})
+    p.bind(x=buffer(10, 20))
+    p.replay()
+    assert z.tolist() == [[20, 40]] and x.tolist() == [[1, 2]]
+    other = buffer(0, 0)
+    p.bind(z=other, x=x)
+    p.replay()
+    assert other.tolist() == [[2, 4]] and z.tolist() == [[20, 40]]
+
+
+def test_silent_bind_keeps_what_it_is_given_alive():
+    x, y = buffer(1, 2), buffer(0, 0)
+    p = Program(lambda: launch(K.copy, x, y), inputs={"x": x})
+    p.bind(x=np.full((1, 2), 5.0, "f4"))
+    others = [np.full((1, 2), -1.0, "f4") for _ in range(500)]
+    p.replay()
+    assert y.tolist() == [[5, 5]] and others
+
+
+def test_silent_more_rows_may_be_bound_and_gathered_from():
+    x, order, cursor, y = buffer(1).T.copy(), np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64), buffer(0)
+    p = Program(lambda: launch(K.gather_rows, x, order, cursor, y), inputs={"x": x, "order": order})
+    p.bind(x=np.array([[3], [4], [5]], "f4"), order=np.array([[2], [0], [1]]))
+    found = []
+    for i in range(3):
+        cursor[0, 0] = i
+        p.replay()
+        found.append(y[0, 0])
+    assert found == [5, 3, 4]
+
+
+def test_silent_programs_of_several_threads_do_not_mix(in_threads):
+    def record_and_replay(i):
+        training = Training("float32", batch=3 + i)
+        p = Program(training.step)
+        for _ in range(20):
+            p.replay(5)
+        return training.state()
+
+    together = in_threads(record_and_replay, 8)
+    for i in (0, 3, 7):
+        assert same_bits(together[i], record_and_replay(i))
+
+
+def test_silent_one_thread_records_while_another_runs():
+    """Recording is a state of its thread: what others launch meanwhile is carried out, and is not recorded."""
+    y, z = buffer(0), buffer(0)
+
+    def step():
+        other = threading.Thread(target=launch, args=(K.fill, constant("float32", 4.0), z))
+        other.start()
+        other.join()
+        launch(K.fill, constant("float32", 3.0), y)
+
+    p = Program(step)
+    assert len(p) == 1 and (y, z) == (0, 4)
+
+
+# --------------------------------------------------------------------------------- mistakes that raise
+
+
+def test_raises_a_recording_inside_a_recording():
+    y = buffer(0)
+
+    def inner():
+        launch(K.fill, constant("float32", 1.0), y)
+
+    with pytest.raises(RecordingError, match="while another one is being recorded"):
+        Program(lambda: Program(inner))
+    assert not program.is_recording()
+    Program(inner).replay()
+    assert y == 1
+
+
+def test_raises_and_records_again_after_an_error_in_a_step():
+    y = buffer(0)
+    flag = np.ones((1, 1), np.int64)
+
+    def broken():
+        with when(flag):
+            launch(K.fill, constant("float32", 1.0), y)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Program(broken)
+    assert not program.is_recording()
+    launch(K.fill, constant("float32", 2.0), y)
+    assert y == 2
+
+
+X = np.arange(6, dtype="f4").reshape(2, 3)
+
+
+@pytest.mark.parametrize("operands, message", [
+    ((X.astype("f8"), np.empty((2, 3), "f4")), "expects y as a C-contiguous 2-D array of float64; got float32 (2, 3)"),
+    ((X, np.empty((2, 3), "f8")), "expects y as a C-contiguous 2-D array of float32; got float64"),
+    ((X.T, np.empty((3, 2), "f4")), "expects x as a C-contiguous 2-D array of float32; got float32 (3, 2)"),
+    ((X[:, ::2], np.empty((2, 2), "f4")), "expects x as a C-contiguous"),
+    ((X[0], np.empty(3, "f4")), "expects x as a C-contiguous 2-D array of float32; got float32 (3,)"),
+    ((X[None], np.empty((1, 2, 3), "f4")), "got float32 (1, 2, 3)"),
+    ((X,), "zip()"),
+])  # fmt: skip
+def test_raises_a_kernel_that_gets_the_wrong_dtype_or_layout(operands, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Program(lambda: launch(K.copy, *operands))
+
+
+def test_raises_an_index_of_the_wrong_dtype():
+    with pytest.raises(ValueError, match="expects index as a C-contiguous 2-D array of int64; got int32"):
+        Program(lambda: launch(K.take, X[:1], np.zeros((1, 2), np.int32), np.empty((1, 2), "f4")))
+
+
+def test_raises_more_operands_than_a_replay_can_pass():
+    @kernel
+    def thirteen(a, b, c, d, e, f, g, h, i, j, k, m, y: "out"):
+        """Too many."""
+
+    with pytest.raises(ValueError, match="has 13 operands; a replay can pass at most 12"):
+        Program(lambda: launch(thirteen, *[X] * 13))
+
+
+def test_raises_inputs_that_do_not_fit():
+    x, y, n = X.copy(), np.empty_like(X), np.zeros((1, 1), np.int64)
+    p = Program(lambda: (launch(K.copy, x, y), launch(K.increment, n, n)), inputs={"x": x, "n": n})
+    for wrong in (X.astype("f8"), X[:, :2].copy(), np.asfortranarray(X), X[0], X[None]):
+        with pytest.raises(ValueError, match="Input 'x' of this Program is a C-contiguous array of float32 with 3 col"):
+            p.bind(n=np.ones((1, 1), np.int64), x=wrong)
+    with pytest.raises(ValueError, match="no input 'w'; it has x, n"):
+        p.bind(n=np.ones((1, 1), np.int64), w=X)
+    p.replay()
+    assert n == 0 and (y == X).all(), "nothing is bound where one of them does not fit"
+
+
+def test_raises_two_inputs_that_are_one_array():
+    with pytest.raises(ValueError, match="x, y are the same array"):
+        Program(lambda: launch(K.copy, X, np.empty_like(X)), inputs={"x": X, "y": X})
+
+
+def test_raises_flags_that_are_none():
+    with pytest.raises(ValueError, match=r"when\(\) expects an int64 array \(1, 1\), got bool \(1, 1\)"), when(np.ones((1, 1), bool)):
+        pass
+    flag = np.ones((1, 1), np.int64)
+    with pytest.raises(RuntimeError, match="inside another"), when(flag), when(flag):
+        pass
+
+
+def test_raises_what_a_kernel_raises_in_a_replay():
+    a, b, y = np.ones((2, 3), "f4"), np.ones((3, 2), "f4"), np.zeros((2, 2), "f4")
+    p = Program(lambda: launch(K.matmul, a, b, y), inputs={"a": a})
+    p.bind(a=np.ones((5, 3), "f4"))
+    with pytest.raises(ValueError, match="incompatible output array size"):
+        p.replay()
+    p.bind(a=a)
+    p.replay()
+    assert (y == 3).all()
+
+
+def test_raises_eager_launches_of_the_wrong_dtype_or_number():
+    for operands in ((X.astype("f8"), np.empty((2, 3), "f4")), (X,), (X, X.copy(), X.copy())):
+        with pytest.raises(TypeError):
+            launch(K.copy, *operands)
+
+
+# ---------------------------------------------------------------------------------------- what it promises
+
+
+def test_every_number_of_operands_is_passed():
+    """One kernel for each number, which adds up its operands: each of them must arrive, in its own shape."""
+    for n in range(1, program.MAX_OPERANDS):
+        names = [f"x{i}" for i in range(n)]
+        total = " + ".join(f"{i + 1} * {name}[0, 0] * {name}.shape[1]" for i, name in enumerate(names))
+        space = {}
+        exec(f"def f({', '.join(names)}, y):\n    y[0, 0] = {total}", space)
+        f = space["f"]
+        f.__annotations__["y"] = "out"
+        operands = [np.full((1, i + 2), 0.5) for i in range(n)]
+        y = np.zeros((1, 1))
+        kernel = program.Kernel(f)
+        kernel.entry[y.dtype], kernel.address[y.dtype] = compiled_without_cache(f, n + 1)
+        Program(lambda k=kernel, o=operands, y=y: launch(k, *o, y)).replay()
+        assert y == sum((i + 1) * 0.5 * (i + 2) for i in range(n))
+
+
+def compiled_without_cache(function, operands):
+    """`exec` leaves no source file, so there is nothing for a cache to be stamped with: `_compile` must cope."""
+    import numba
+
+    array = numba.types.Array(numba.float64, 2, "C")
+    result = program._compile(function, numba.types.void(*[array] * operands))
+    return result.entry_point, result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+def test_an_empty_program_and_no_steps():
+    p = Program(lambda: None)
+    p.replay(5)
+    assert len(p) == 0 and str(p) == "program: 0 instructions"
+    y = buffer(0)
+    p = Program(lambda: launch(K.fill, constant("float32", 1.0), y))
+    p.replay(0)
+    assert y == 0
+
+
+def test_another_batch_is_another_program():
+    """A Program is of one shape: the short last batch has one of its own, on the same weights."""
+    w = Variable([[1.0], [2.0]])
+    outputs = {}
+
+    def predict(rows):
+        x = np.arange(rows * 2, dtype="f4").reshape(rows, 2)
+        outputs[rows] = (x, np.empty((rows, 1), "f4"))
+        return Program(lambda: launch(K.copy, (Tensor(x) @ w)._data, outputs[rows][1]), inputs={"x": x})
+
+    programs = {rows: predict(rows) for rows in (4, 3)}
+    w.assign([[10.0], [0.5]])
+    for rows, p in programs.items():
+        p.replay()
+        x, y = outputs[rows]
+        np.testing.assert_array_equal(y, x @ w.numpy())
+
+
+def test_a_replay_releases_the_gil():
+    """A Python thread counts while a long replay runs; with the GIL held it could not count at all."""
+    x, y = np.ones((256, 256), "f4"), np.empty((256, 256), "f4")
+    p = Program(lambda: launch(K.tanh, x, y))
+    count, stop = [0], threading.Event()
+
+    def counter():
+        while not stop.is_set():
+            count[0] += 1
+
+    def during(f, *arguments):
+        before, began = count[0], time.perf_counter()
+        f(*arguments)
+        return count[0] - before, time.perf_counter() - began
+
+    thread = threading.Thread(target=counter)
+    thread.start()
+    try:
+        asleep, seconds = during(time.sleep, 0.05)
+        _, one = during(p.replay, 20)
+        replaying, length = during(p.replay, max(1, int(20 * 0.3 / one)))
+    finally:
+        stop.set()
+        thread.join()
+    # With the GIL held, it could count only around the call, for a slice of the interpreter's: 5 ms.
+    assert replaying / length > asleep / seconds / 10
+
+
+def test_profile_times_every_instruction_and_restores_counters():
+    training = Training("float32")
+    p = Program(training.step)
+    count, cursor = training.count.copy(), training.cursor.copy()
+    profile = p.profile(repeats=3)
+    assert [name for name, _ in profile] == [kernel.name for kernel, _, _ in p.instructions]
+    assert all(0 < seconds < 0.1 for _, seconds in profile)
+    assert training.count == count and training.cursor == cursor
+
+
+def test_listing():
+    rows, flag = np.arange(8, dtype="f4").reshape(4, 2), np.ones((1, 1), np.int64)
+    weight, loss = np.ones((2, 3), "f4"), buffer(0)
+
+    def step():
+        h, y, s = np.empty((4, 3), "f4"), np.empty((4, 3), "f4"), np.empty((1, 3), "f4")
+        launch(K.matmul, rows, weight, h)
+        launch(K.clip, h, buffer(-1.5), buffer(6), y)
+        launch(K.sum_rows, y, s)
+        with when(flag):
+            launch(K.sum_columns, s, loss)
+        launch(K.scale, loss, buffer(0.25), loss)
+
+    p = Program(step, inputs={"x": rows}, names={"dense/kernel": weight, "loss": loss, "due": flag}, title="a step")
+    assert str(p) == textwrap.dedent("""\
+        a step: 5 instructions
+           1  matmul                   x 4x2, dense/kernel 2x3 -> t1 4x3
+           2  clip                     t1 4x3, [-1.5], [6] -> t2 4x3
+           3  sum_rows                 t2 4x3 -> t3 1x3
+           4  sum_columns              t3 1x3 -> loss 1x1  if due 1x1
+           5  scale                    loss 1x1, [0.25] -> loss 1x1""")
+    assert len(p) == 5
+
+
+def test_a_listing_tells_parts_of_a_flat_buffer_apart():
+    flat = np.zeros((1, 6), "f4")
+    first, second = flat[:, :2], flat[:, 2:]
+    p = Program(lambda: (launch(K.fill, buffer(1), first), launch(K.fill, buffer(2), second), launch(K.negative, flat, flat)),
+                names={"all": flat, "kernel": first, "bias": second})  # fmt: skip
+    lines = [line.split("  ")[-1].strip() for line in str(p).splitlines()[1:]]
+    assert [re.sub(" +", " ", line) for line in lines] == ["[1] -> kernel 1x2", "[2] -> bias 1x4", "all 1x6 -> all 1x6"]
+
+
+def test_kernels_are_compiled_lazily_for_each_dtype(a_kernel):
+    assert (a_kernel.entry, a_kernel.address) == ({}, {})
+    x = buffer(1, 2)
+    launch(a_kernel, x, x.copy())
+    assert list(a_kernel.entry) == [np.dtype("float32")]
+    Program(lambda: launch(a_kernel, x.astype("f8"), np.empty((1, 2))))
+    assert list(a_kernel.entry) == list(a_kernel.address) == [np.dtype("float32"), np.dtype("float64")]
+    assert repr(a_kernel) == "<kernel twice(x, y)>" and a_kernel.__doc__ == "y = 2 x"
+
+
+def test_the_generic_operand_is_the_first_that_has_no_dtype_of_its_own():
+    """NumPy says that float64 == None, so that searching for None once found a fixed float64."""
+    x, y = np.array([[1.5]]), np.zeros((1, 1), "f4")
+    assert K.cast_float64.generic == 1
+    launch(K.cast_float64, x, y)
+    assert y == 1.5
+    Program(lambda: launch(K.cast_float64, x, y)).replay()
+
+
+# ------------------------------------------------------------------------------------ notice and cache
+
+SOURCE = """
+from minigrad import kernel
+
+@kernel
+def twice(x, y: "out"):
+    '''y = 2 x'''
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] + x[i, j]
+"""
+
+
+@pytest.fixture
+def a_kernel(tmp_path):
+    """A kernel that no process has compiled yet."""
+    path = tmp_path / "fresh.py"
+    path.write_text(SOURCE)
+    spec = importlib.util.spec_from_file_location("fresh", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.twice
+
+
+class Terminal(io.StringIO):
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.isatty = lambda: is_terminal
+
+
+NOTICE = "minigrad: compiling its kernels for this machine (once) ..."
+
+
+def test_the_notice_goes_away_on_a_terminal(a_kernel, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal(True))
+    launch(a_kernel, buffer(1), buffer(0))
+    assert sys.stderr.getvalue() == NOTICE + "\r\x1b[K"
+
+
+def test_the_notice_comes_once_where_there_is_no_terminal(a_kernel, monkeypatch):
+    monkeypatch.setattr(program._Notice, "told", False)
+    monkeypatch.setattr(sys, "stderr", Terminal(False))
+    launch(a_kernel, buffer(1), buffer(0))
+    launch(a_kernel, buffer(1, dtype="float64"), buffer(0, dtype="float64"))
+    assert sys.stderr.getvalue() == NOTICE + "\n"
+
+
+def test_a_process_without_stderr_compiles_too(a_kernel, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    y = buffer(0)
+    launch(a_kernel, buffer(4), y)
+    assert y == 8
+
+
+SCRIPT = """
+import numpy as np
+from minigrad import Program, launch, kernels as K
+results = []
+for dtype in ("float32", "float64"):
+    x, y, total = np.array([[1.5, -2.0]], dtype), np.empty((1, 2), dtype), np.empty((1, 1), dtype)
+    launch(K.scale, x, np.array([[3.0]], dtype), y)
+    launch(K.sum_columns, y, total)
+    results.append(float(total[0, 0]))
+Program(lambda: launch(K.scale, total, np.array([[2.0]]), total)).replay(2)
+results.append(float(total[0, 0]))
+print(results, flush=True)
+"""
+RIGHT = "[-1.5, -1.5, -6.0]\n"
+
+
+def script(package, **environment):
+    """A process of its own that runs SCRIPT on the minigrad in `package` with these environment variables."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
+    return subprocess.Popen([sys.executable, "-B", "-W", "error", "-c", SCRIPT], cwd=package, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**inherited, **environment})  # fmt: skip
+
+
+PACKAGE = Path(minigrad.__file__).parents[1]
+
+
+def cached(folder):
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".nbi", ".nbc"))
+
+
+def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
+    """One after the other on one folder: two cold ones, one that finds files torn or exchanged, one that is warm."""
+    both = [script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    for process in both:
+        out, err = process.communicate(timeout=120)
+        assert (out, err, process.returncode) == (RIGHT, NOTICE + "\n", 0)
+
+    assert len(cached(tmp_path)) == 8, "two kernels for two dtypes, and the replay"
+    for path in cached(tmp_path):
+        if "sum_columns" in path.name and path.name.endswith(".1.nbc"):
+            other = path.with_name(path.name.replace(".1.nbc", ".2.nbc"))  # float32 and float64, exchanged
+            here, there = path.read_bytes(), other.read_bytes()
+            path.write_bytes(there)
+            other.write_bytes(here)
+        elif "_replay" in path.name and path.suffix == ".nbi" or "scale" in path.name and path.name.endswith(".1.nbc"):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])  # torn
+        elif "scale" in path.name and path.name.endswith(".2.nbc"):
+            path.write_bytes(b"")
+    assert script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=120) == (RIGHT, NOTICE + "\n")
+    assert script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=60) == (RIGHT, ""), "not written anew"
+
+
+def test_where_no_folder_can_be_written_there_is_no_cache(tmp_path):
+    """Below a regular file no folder can be made, not even by root: in the package's place, and in the user's."""
+    shutil.copytree(PACKAGE / "minigrad", tmp_path / "minigrad", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in [path for path in (tmp_path / "minigrad").rglob("*") if path.is_dir()] + [tmp_path / "minigrad"]:
+        (folder / "__pycache__").write_text("a file where a folder should be")
+    nowhere = str(tmp_path / "minigrad" / "__pycache__" / "below")
+    process = script(tmp_path, NUMBA_CACHE_DIR=nowhere, HOME=nowhere, XDG_CACHE_HOME=nowhere)
+    assert process.communicate(timeout=120) == (RIGHT, NOTICE + "\n")
+    assert not cached(tmp_path)

@@ -1,0 +1,556 @@
+"""Sequential: how it is put together, built, named, copied; the table of its summary; its fused steps; its errors."""
+
+import contextlib
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from helpers import Quiet, assert_same, data, network
+
+import minigrad as keras
+from minigrad import layers
+from minigrad.layers import Activation, BatchNormalization, Dense, Dropout, Flatten, ReLU
+
+
+def article(**first):
+    """The article's model."""
+    keras.utils.clear_session()
+    return keras.Sequential([
+        Dense(64, **first), BatchNormalization(), Activation("relu"), Dense(32), BatchNormalization(), Activation("relu"),
+        Dense(1, activation="sigmoid"),
+    ])
+
+
+def summary_of(model, **arguments):
+    text = []
+    model.summary(print_fn=text.append, **arguments)
+    assert len(text) == 1
+    return text[0]
+
+
+# ---------------------------------------------------------------------------------------- putting it together
+
+
+def test_the_numbers_of_the_article():
+    model = article(input_shape=(20,))
+    assert [layer.count_params() for layer in model.layers] == [1344, 256, 0, 2080, 128, 0, 33]
+    assert model.count_params() == 3841
+    assert sum(v.size for v in model.trainable_weights) == 3649
+    assert sum(v.size for v in model.non_trainable_weights) == 192
+    text = summary_of(model)
+    for number in ("1,344", "256", "2,080", "128", "33", "3,841", "3,649", "192", "15.00 KB", "14.25 KB", "768.00 B"):
+        assert re.search(rf"(?<![\d,]){re.escape(number)}(?![\d,])", text), number
+    rows = re.findall(r"│ (\w+) .*?│ \((None, \d+)\) +│ +([\d,]+) │", text)
+    assert [shape for _, shape, _ in rows] == [f"None, {n}" for n in (64, 64, 64, 32, 32, 32, 1)]
+    assert [name for name, _, _ in rows] == [
+        "dense", "batch_normalization", "activation", "dense_1", "batch_normalization_1", "activation_1", "dense_2"
+    ]
+    assert 'Model: "sequential"' in text
+
+
+def test_summary_after_a_fit_counts_the_optimizer():
+    model = article(input_shape=(20,))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    x, y = data(64, 20)
+    model.fit(x, y, verbose=0)
+    text = summary_of(model)
+    for number in ("11,141", "3,649", "192", "7,300", "43.52 KB", "28.52 KB"):
+        assert number in text
+
+
+def test_summary_prints_and_returns_nothing():
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert article(input_shape=(20,)).summary() is None
+    assert "3,841" in out.getvalue()
+    assert "(unbuilt)" in summary_of(keras.Sequential([Dense(3)]))
+
+
+WAYS = {
+    "input_shape": lambda: article(input_shape=(20,)),
+    "input_shape list": lambda: article(input_shape=[20]),
+    "input_dim": lambda: article(input_dim=20),
+    "Input": lambda: keras.Sequential([keras.Input((20,)), *article().layers]),
+    "Input by name": lambda: keras.Sequential([keras.Input(shape=(20,), name="rows"), *article().layers]),
+    "Input batch_shape": lambda: keras.Sequential([keras.Input(batch_shape=(None, 20)), *article().layers]),
+    "InputLayer": lambda: keras.Sequential([keras.InputLayer(shape=(20,)), *article().layers]),
+    "InputLayer, old": lambda: keras.Sequential([keras.InputLayer(input_shape=(20,)), *article().layers]),
+    "build": lambda: built(article()),
+    "first data": lambda: called(article()),
+    "predict": lambda: predicted(article()),
+}
+
+
+def built(model):
+    model.build((None, 20))
+    return model
+
+
+def called(model):
+    model(np.zeros((3, 20), "float32"))
+    return model
+
+
+def predicted(model):
+    model.predict(np.zeros((3, 20), "float32"), verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("make", WAYS.values(), ids=WAYS)
+def test_ways_to_tell_the_shape(make):
+    keras.utils.set_random_seed(0)
+    model = make()
+    assert model.built and model.count_params() == 3841 and len(model.layers) == 7
+    assert model.input_shape == (None, 20) and model.output_shape == (None, 1)
+    assert [layer.name for layer in model.layers] == [layer.name for layer in article().layers]
+    keras.utils.set_random_seed(0)
+    assert_same(model.get_weights(), article(input_shape=(20,)).get_weights())
+
+
+def test_add_one_by_one():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(name="mine")
+    assert model.name == "mine" and model.layers == [] and not model.built
+    for layer in article(input_shape=(20,)).layers:
+        assert model.add(layer) is None
+        assert model.built and model.layers[-1] is layer
+    assert model.count_params() == 3841
+
+
+def test_add_after_building_builds_the_new_layer():
+    model = keras.Sequential([keras.Input((4,)), Dense(3)])
+    assert model.output_shape == (None, 3)
+    model.add(Dense(2))
+    assert model.output_shape == (None, 2) and len(model.weights) == 4
+    assert model.predict(np.ones((5, 4)), verbose=0).shape == (5, 2)
+
+
+def test_add_before_building_waits():
+    model = keras.Sequential()
+    model.add(Dense(3))
+    model.add(Dense(2))
+    assert not model.built and model.weights == []
+    model.add(Flatten())
+    model.build((None, 4))
+    assert [v.shape for v in model.weights] == [(4, 3), (3,), (3, 2), (2,)]
+
+
+def test_pop():
+    model = network("one-hot")
+    x, y = data(16, target="one-hot")
+    model.fit(x, y, batch_size=8, verbose=0)
+    hidden = model.layers[2]
+    last = model.pop()
+    assert last.name == "dense_1" and model.layers[-1] is hidden
+    assert model.output_shape == (None, 4) and model.built and len(model.weights) == 6
+    p = model.predict(x, verbose=0)
+    assert p.shape == (16, 4) and (p >= 0).all()
+    expected = layers.ReLU()(model.layers[1](model.layers[0](x))).numpy()
+    np.testing.assert_allclose(p, expected, rtol=1e-5, atol=1e-6)
+    model.add(Dense(1, activation="sigmoid", name="new"))
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    model.fit(x, data(16)[1], batch_size=8, verbose=0)
+    assert type(model.metrics[1]) is keras.metrics.BinaryAccuracy
+    while model.layers:
+        model.pop()
+    with pytest.raises(ValueError, match="no layer"):
+        model.pop()
+
+
+def test_add_and_pop_of_an_unbuilt_model():
+    model = keras.Sequential([Dense(3), Dense(2)])
+    assert model.pop().units == 2
+    model.add(Dense(5))
+    assert model(np.ones((2, 4), "float32")).shape == (2, 5)
+
+
+def test_an_added_layer_takes_part_in_the_next_fit():
+    """Without a recompile, too."""
+    x, y = data(16)
+    model = network(metrics=["accuracy"])
+    model.fit(x, y, batch_size=8, verbose=0)
+    model.add(Dense(1, activation="sigmoid", name="more"))
+    before = model.get_weights()
+    model.fit(x, y, batch_size=8, verbose=0)
+    assert all(not np.array_equal(a, b) for a, b in zip(before[-2:], model.get_weights()[-2:], strict=True))
+
+
+def test_names():
+    keras.utils.clear_session()
+    first, second = keras.Sequential([Dense(1), Dense(1)]), keras.Sequential([Dense(1)])
+    assert [first.name, second.name] == ["sequential", "sequential_1"]
+    assert [layer.name for layer in first.layers + second.layers] == ["dense", "dense_1", "dense_2"]
+    first.build((None, 2))
+    assert [v.path for v in first.weights] == ["dense/kernel", "dense/bias", "dense_1/kernel", "dense_1/bias"]
+
+
+def test_nested():
+    keras.utils.set_random_seed(1)
+    encoder = keras.Sequential([keras.Input((5,)), Dense(4), BatchNormalization(), ReLU(), Dropout(0.5)], name="encoder")
+    model = keras.Sequential([encoder, Dense(1, activation="sigmoid")])
+    assert model.built and model.input_shape == (None, 5) and len(model.weights) == 8
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    x, y = data(24)
+    before = model.get_weights()
+    with Quiet():
+        model.fit(x, y, batch_size=8, epochs=2, verbose=0)
+    assert all(not np.array_equal(a, b) for i, (a, b) in enumerate(zip(before, model.get_weights(), strict=True)) if i != 1)
+    inner = encoder.predict(x, verbose=0)
+    np.testing.assert_allclose(model.layers[1](inner).numpy(), model.predict(x, verbose=0), rtol=1e-5)
+    encoder.trainable = False
+    assert len(model.trainable_weights) == 2
+    copy = keras.Sequential.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    assert_same(copy.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert copy.layers[0].trainable is False
+    text = summary_of(model, expand_nested=True)
+    assert "encoder (Sequential)" in text and "└ " in text
+
+
+@pytest.mark.parametrize("shape, stack, expected", [
+    ((4, 5), [Dense(3)], (None, 4, 3)),
+    ((4, 5), [Flatten(), Dense(2)], (None, 2)),
+    ((2, 3, 4), [BatchNormalization(axis=1), Dense(6), Flatten()], (None, 36)),
+    ((None, 5), [Dense(3)], (None, None, 3)),
+    ((), [Flatten(), Dense(2)], (None, 2)),
+])
+def test_shapes_of_higher_rank(shape, stack, expected):
+    keras.utils.clear_session()
+    model = keras.Sequential([keras.Input(shape), *(type(layer).from_config(layer.get_config()) for layer in stack)])
+    assert model.output_shape == expected
+    row = tuple(7 if n is None else n for n in shape)
+    assert model.predict(np.ones((3, *row)), verbose=0).shape == (3, *(7 if n is None else n for n in expected[1:]))
+
+
+def test_an_axis_of_any_length():
+    model = keras.Sequential([keras.Input((None, 5)), Dense(3)])
+    for length in (2, 6, 2):
+        assert model.predict(np.ones((3, length, 5)), verbose=0).shape == (3, length, 3)
+        assert model(np.ones((3, length, 5), "float32")).shape == (3, length, 3)
+
+
+# ----------------------------------------------------------------------------------- weights, layers, configs
+
+
+def test_get_and_set_weights():
+    one, other = network(seed=1), network(seed=2)
+    x, _ = data()
+    assert not np.array_equal(one.predict(x, verbose=0), other.predict(x, verbose=0))
+    other.set_weights(one.get_weights())
+    assert_same(other.get_weights(), one.get_weights())
+    assert_same(other.predict(x, verbose=0), one.predict(x, verbose=0))
+    other.set_weights([w.tolist() for w in one.get_weights()])  # lists will do
+    weights = one.get_weights()
+    weights[0][...] = 0
+    assert one.get_weights()[0].any()
+    assert one.weights[0] is one.layers[0].kernel
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda w: w[:-1], ["8 weights", "7"]), (lambda w: [*w, w[0]], ["8 weights", "9"]),
+    (lambda w: [w[0].T, *w[1:]], ["dense/kernel", "(5, 4)", "(4, 5)"]),
+    (lambda w: [*w[:-1], np.ones((1, 1))], ["dense_1/bias", "(1,)", "(1, 1)"]),
+    (lambda w: [np.full((5, 4), "a"), *w[1:]], ["dense/kernel"]),
+    (lambda w: [w[0] * 1j, *w[1:]], ["dense/kernel", "complex"]),
+])
+def test_set_weights_that_do_not_fit(change, words):
+    model = network()
+    before = model.get_weights()
+    with pytest.raises(ValueError) as error:
+        model.set_weights(change(model.get_weights()))
+    for word in words:
+        assert word in str(error.value)
+    assert_same(model.get_weights(), before)
+
+
+def test_get_layer():
+    model = network()
+    assert model.get_layer("batch_normalization") is model.layers[1] is model.get_layer(index=1)
+    assert model.get_layer(index=-1) is model.layers[-1]
+    for arguments, words in [
+        ({"name": "dens"}, ["dens", "dense", "batch_normalization"]), ({"index": 4}, ["4"]), ({}, ["name", "index"]),
+        ({"name": "dense", "index": 0}, ["name", "index"]),
+    ]:
+        with pytest.raises(ValueError) as error:
+            model.get_layer(**arguments)
+        for word in words:
+            assert word in str(error.value)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: article(input_shape=(20,)), article, lambda: built(article()), keras.Sequential,
+    lambda: keras.Sequential([keras.Input((20,)), Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2"),
+                              BatchNormalization(momentum=0.5, scale=False), Dropout(0.25, seed=3)], name="mine"),
+], ids=["input_shape", "unbuilt", "built", "empty", "settings"])
+def test_config_round_trip(make):
+    model = make()
+    config = json.loads(json.dumps(model.get_config()))
+    again = keras.Sequential.from_config(config)
+    assert json.dumps(again.get_config(), sort_keys=True) == json.dumps(model.get_config(), sort_keys=True)
+    assert again.name == model.name and again.built == model.built
+    if model.built:
+        x = np.random.default_rng(0).standard_normal((7, 20)).astype("float32")
+        again.set_weights(model.get_weights())
+        assert_same(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_custom_layer_in_a_config():
+    @keras.utils.register_keras_serializable("tests")
+    class Times(keras.Layer):
+        def __init__(self, factor=2.0, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def call(self, inputs):
+            return inputs * self.factor
+
+        def get_config(self):
+            return {**super().get_config(), "factor": self.factor}
+
+    model = keras.Sequential([keras.Input((2,)), Times(3.0)])
+    again = keras.Sequential.from_config(json.loads(json.dumps(model.get_config())))
+    assert again(np.ones((1, 2))).numpy().tolist() == [[3, 3]]
+
+
+# -------------------------------------------------------------------------------------------- the fused steps
+
+STACKS = {
+    "Dense BN relu": [lambda: Dense(6), BatchNormalization, lambda: Activation("relu")],
+    "Dense BN ReLU": [lambda: Dense(6, bias_initializer="ones"), BatchNormalization, ReLU],
+    "no bias": [lambda: Dense(6, use_bias=False), BatchNormalization, ReLU],
+    "Dense BN": [lambda: Dense(6, bias_initializer="ones"), lambda: BatchNormalization(scale=False)],
+    "BN relu": [lambda: BatchNormalization(center=False), ReLU],
+    "BN": [BatchNormalization],
+    "twice": [lambda: Dense(6), BatchNormalization, ReLU, lambda: Dense(3, use_bias=False), BatchNormalization, ReLU],
+    "axis 1": [lambda: Dense(6), lambda: BatchNormalization(axis=1), ReLU],
+    "renorm": [lambda: Dense(6), lambda: BatchNormalization(renorm=True), ReLU],
+    "activation in Dense": [lambda: Dense(6, activation="tanh"), BatchNormalization, ReLU],
+    "leaky": [lambda: Dense(6), BatchNormalization, lambda: ReLU(negative_slope=0.1)],
+    "capped": [lambda: Dense(6), BatchNormalization, lambda: ReLU(max_value=0.5)],
+    "tanh": [lambda: Dense(6), BatchNormalization, lambda: Activation("tanh")],
+    "penalties": [lambda: Dense(6, activity_regularizer="l2"), BatchNormalization, lambda: ReLU(activity_regularizer="l1")],
+    "penalty of BN": [lambda: Dense(6), lambda: BatchNormalization(activity_regularizer="l2"), ReLU],
+    "frozen BN": [lambda: Dense(6, bias_initializer="ones"), lambda: BatchNormalization(trainable=False), ReLU],
+    "frozen Dense": [lambda: Dense(6, trainable=False), BatchNormalization, ReLU],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("row", [(5,), (3, 5)], ids=["rank 2", "rank 3"])
+@pytest.mark.parametrize("stack", STACKS.values(), ids=STACKS)
+def test_fused_steps_equal_the_layers_one_by_one(stack, row, dtype):
+    """Outputs, gradients, losses and moving statistics, in training and in inference."""
+    if len(row) == 2 and stack is STACKS["axis 1"]:
+        row = (5,)
+    try:
+        keras.config.set_floatx(dtype)
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential([keras.Input(row), *(make() for make in stack)])
+    finally:
+        keras.config.set_floatx("float32")
+    generator = np.random.default_rng(0)
+    model.set_weights([w + generator.uniform(0.1, 0.5, w.shape) for w in model.get_weights()])
+    copies = [type(layer).from_config(layer.get_config()) for layer in model.layers]
+    x = generator.standard_normal((9, *row)).astype(dtype) + 1
+    y = x
+    for copy, layer in zip(copies, model.layers, strict=True):
+        y = copy(y)
+        copy.set_weights(layer.get_weights())
+    g = generator.standard_normal(y.shape).astype(dtype)
+    tolerance = {"rtol": 1e-10, "atol": 1e-11} if dtype == "float64" else {"rtol": 2e-4, "atol": 2e-5}
+    for training in (True, False, True):
+        fused, single = keras.Tensor(x, requires_grad=True), keras.Tensor(x, requires_grad=True)
+        y, z = model(fused, training=training), single
+        for copy in copies:
+            z = copy(z, training=training)
+        np.testing.assert_allclose(y.numpy(), z.numpy(), **tolerance)
+        assert [float(loss) for loss in model.losses] == pytest.approx(
+            [float(loss) for copy in copies for loss in copy.losses], rel=1e-5
+        )
+        for v in [*model.trainable_weights, *(v for copy in copies for v in copy.trainable_weights)]:
+            v.grad = None
+        y.backward(g)
+        z.backward(g)
+        np.testing.assert_allclose(fused.grad, single.grad, **tolerance)
+        theirs = [v for copy in copies for v in copy.trainable_weights]
+        for ours, other in zip(model.trainable_weights, theirs, strict=True):
+            np.testing.assert_allclose(ours.grad, other.grad, err_msg=ours.path, **tolerance)
+        for ours, other in zip(model.get_weights(), [w for copy in copies for w in copy.get_weights()], strict=True):
+            np.testing.assert_allclose(ours, other, **tolerance)
+
+
+def test_the_article_s_model_trains_as_its_layers_do_one_by_one():
+    """A subclass of Model that calls the same layers, which fuses nothing."""
+
+    class Plain(keras.Model):
+        def __init__(self, parts):
+            super().__init__()
+            self.parts = parts
+
+        def call(self, inputs):
+            for layer in self.parts:
+                inputs = layer(inputs)
+            return inputs
+
+    x, y = data(40, 20)
+    keras.utils.set_random_seed(2)
+    model = article(input_shape=(20,))
+    plain = Plain([type(layer).from_config(layer.get_config()) for layer in model.layers])
+    plain(x)
+    plain.set_weights(model.get_weights())
+    settings = {"batch_size": 8, "epochs": 3, "shuffle": False, "verbose": 0}
+    histories = []
+    for m in (model, plain):
+        m.compile(keras.optimizers.SGD(0.05, momentum=0.5), "binary_crossentropy", metrics=["accuracy"])
+        histories.append(m.fit(x, y, **settings).history)
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-3)
+    for a, b, v in zip(model.get_weights(), plain.get_weights(), model.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-4, err_msg=v.path)
+    # the fused model takes fewer instructions
+    assert len(model.train_program) < len(plain.train_program)
+
+
+def test_an_exchanged_activation_counts_from_the_next_compile():
+    model = keras.Sequential([keras.Input((5,)), Dense(4), BatchNormalization(), Activation("relu")])
+    x, _ = data()
+    model.layers[2].activation = keras.activations.tanh
+    model.layers[0].activation = keras.activations.softplus
+    model.compile("sgd", "mse")
+    expected = model.layers[2](model.layers[1](model.layers[0](x))).numpy()
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_of_different_precision():
+    model = keras.Sequential([
+        keras.Input((5,)), Dense(4, dtype="float64"), BatchNormalization(), ReLU(dtype="float64"), Dense(1, dtype="float64"),
+    ])
+    x, y = data(16, target="regression")
+    model.compile("sgd", "mse", metrics=["mae"])
+    with Quiet():
+        assert model.predict(x, verbose=0).dtype == np.float64
+    expected = x
+    for layer in model.layers:
+        expected = layer(expected)
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected.numpy(), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"dtype.*float32.*float64"):
+        model.fit(x, y, verbose=0)  # one flat buffer holds all trained weights
+
+
+def test_the_first_layer_tells_the_precision_of_the_data():
+    for stack in ([keras.Input((5,), dtype="float64"), Dense(1, dtype="float64")], [Dense(1, dtype="float64", input_dim=5)],
+                  [Dense(1, dtype="float64")]):
+        model = keras.Sequential(stack)
+        x, y = data(16, target="regression", dtype="float64")
+        model.compile("sgd", "mse", metrics=["mae"])
+        expected = x @ model.get_weights()[0] if model.built else None
+        p = model.predict(x, verbose=0)
+        assert p.dtype == np.float64
+        if expected is not None:
+            np.testing.assert_allclose(p, expected, rtol=1e-12)
+        model.fit(x, y, verbose=0)
+        assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(((model.predict(x, verbose=0) - y) ** 2).mean(), rel=1e-12)
+
+
+def test_calling_a_model():
+    model = network(dropout=0.5)
+    x, _ = data()
+    y = model(x)
+    assert isinstance(y, keras.Tensor) and y.shape == (42, 1)
+    np.testing.assert_allclose(y.numpy(), model.predict(x, verbose=0), rtol=1e-6)
+    assert_same(model(x.astype("float64")).numpy(), y.numpy())
+    assert_same(model(keras.Tensor(x)).numpy(), y.numpy())
+    assert_same(model(x.tolist()).numpy(), y.numpy())
+    assert_same(model(x, training=False).numpy(), y.numpy())
+    assert not np.array_equal(model(x, training=True).numpy(), y.numpy())
+
+
+# ----------------------------------------------------------------------------------------------------- errors
+
+
+def a_model():
+    return keras.Sequential([keras.Input((4,)), Dense(3, name="first")], name="model")
+
+
+ERRORS = {
+    "a class": (lambda: keras.Sequential([Dense]), ValueError, ["Dense", "class"]),
+    "no layer": (lambda: keras.Sequential(["relu"]), ValueError, ["'relu'"]),
+    "None": (lambda: keras.Sequential([None]), ValueError, ["None"]),
+    "add a number": (lambda: a_model().add(3), ValueError, ["3"]),
+    "no list": (lambda: keras.Sequential(Dense(3)), (ValueError, TypeError), ["list", "Dense"]),
+    "second Input": (lambda: a_model().add(keras.Input((3,))), ValueError, ["model", "Input"]),
+    "Input behind": (lambda: keras.Sequential([Dense(3, name="d"), keras.Input((4,))]), ValueError, ["Input", "d"]),
+    "same name": (lambda: a_model().add(Dense(3, name="first")), ValueError, ["first"]),
+    "layer twice": (lambda: keras.Sequential([layer := Dense(3), layer]), ValueError, ["dense"]),
+    "keyword": (lambda: keras.Sequential([], nme="a"), (ValueError, TypeError), ["nme"]),
+    "empty, built": (lambda: keras.Sequential(name="m").build((None, 3)), ValueError, ["m", "no layers"]),
+    "empty, called": (lambda: keras.Sequential(name="m")(np.ones((2, 3))), ValueError, ["m", "no layers"]),
+    "empty, predicting": (lambda: keras.Sequential(name="m").predict(np.ones((2, 3)), verbose=0), ValueError, ["m", "no layers"]),
+    "build without a shape": (lambda: keras.Sequential([Dense(3)], name="m").build(), ValueError, ["m", "shape", "Input"]),
+    "unknown width": (lambda: keras.Sequential([keras.Input((None,)), Dense(3, name="d")]), ValueError, ["d", "(None, None)"]),
+    "axis out of range": (
+        lambda: keras.Sequential([keras.Input((4,)), BatchNormalization(axis=2, name="n")]), ValueError, ["n", "axis 2"]
+    ),
+    "input_shape, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").input_shape, AttributeError, ["m"]),
+    "output_shape, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").output_shape, AttributeError, ["m"]),
+    "count_params, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").count_params(), ValueError, ["m", "built"]),
+    "kernel, unbuilt": (lambda: Dense(3).kernel, AttributeError, ["kernel"]),
+    "wrong width": (lambda: a_model()(np.ones((2, 5))), ValueError, ["model", "first", "(None, 4)", "(2, 5)"]),
+    "wrong rank": (lambda: a_model()(np.ones((2, 4, 1))), ValueError, ["first", "(None, 4)", "(2, 4, 1)"]),
+    "single row": (lambda: a_model()(np.ones(4)), ValueError, ["first", "(None, 4)", "(4,)", "(1, features)"]),
+    "functional": (lambda: Dense(3, name="d")(keras.Input((4,))), ValueError, ["d", "Sequential"]),
+    "functional model": (lambda: keras.Model(keras.Input((4,)), Dense(3)), ValueError, ["functional", "Sequential"]),
+}
+
+
+@pytest.mark.parametrize("call, kind, words", ERRORS.values(), ids=ERRORS)
+def test_errors(call, kind, words):
+    keras.utils.clear_session()
+    with pytest.raises(kind) as error:
+        call()
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("bad", [
+    lambda: Dense(3, name="dense"), lambda: BatchNormalization(axis=5), lambda: keras.Input((3,)), lambda: "relu"
+], ids=["name", "axis", "Input", "string"])
+def test_a_failed_add_changes_nothing(bad):
+    model = network()
+    x, y = data(16)
+    twin = network()
+    names = [layer.name for layer in model.layers]
+    with pytest.raises(ValueError):
+        model.add(bad())
+    assert [layer.name for layer in model.layers] == names and model.output_shape == (None, 1)
+    keras.utils.set_random_seed(0)
+    history = model.fit(x, y, batch_size=8, verbose=0).history
+    keras.utils.set_random_seed(0)
+    assert history == twin.fit(x, y, batch_size=8, verbose=0).history
+    assert_same(model.get_weights(), twin.get_weights())
+
+
+def test_a_failed_first_add_leaves_the_model_empty():
+    model = keras.Sequential()
+    with pytest.raises(ValueError):
+        model.add(BatchNormalization(axis=5, input_shape=(3,)))
+    assert model.layers == [] and not model.built
+    model.add(Dense(2, input_shape=(7,)))
+    assert model.input_shape == (None, 7)
+
+
+def test_an_unbuilt_model_that_got_wrong_data_can_still_be_built():
+    model = keras.Sequential([Dense(3), BatchNormalization(axis=2)])
+    with pytest.raises(ValueError, match="axis 2"):
+        model.predict(np.ones((4, 6)), verbose=0)
+    assert not model.built
+    assert model.weights == []
+    assert model.predict(np.ones((4, 2, 7)), verbose=0).shape == (4, 2, 3)
+
+
+def test_building_again_for_another_shape():
+    model = a_model()
+    model.build((None, 4))
+    with pytest.raises(ValueError, match=r"\(None, 4\).*5"):
+        model.build((None, 5))
+    assert model.input_shape == (None, 4)
