@@ -181,7 +181,9 @@ class CallbackList:
             callbacks = []
         callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
         for callback in callbacks:
-            if not hasattr(callback, "set_model") or not hasattr(callback, "on_epoch_end"):
+            if isinstance(callback, type) or not (
+                hasattr(callback, "set_model") and hasattr(callback, "on_epoch_end")
+            ):
                 raise ValueError(f"callbacks must be a list of Callback instances; got {callback!r}.")
         self.history = next((c for c in callbacks if isinstance(c, History)), None)
         if history and self.history is None:

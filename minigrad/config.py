@@ -5,6 +5,7 @@ Everything random (initial weights, shuffling, dropout seeds) is drawn from `gen
 """
 
 import os
+import threading
 
 import numpy as np
 
@@ -50,5 +51,26 @@ def draw_seed():
     return int(_generator.integers(1, 2**31))
 
 
-# A forked child must not repeat its parent's random numbers, nor its siblings'.
-os.register_at_fork(after_in_child=lambda: set_seed([draw_seed(), os.getpid()]))
+class _Fork(threading.local):
+    lock = None  # of the generator, which this thread holds while it forks
+
+
+_fork = _Fork()
+
+
+def _before_fork():
+    # Another thread that is drawing numbers at this moment would leave the generator locked in the child for ever.
+    _fork.lock = _generator.bit_generator.lock
+    _fork.lock.acquire()
+
+
+def _after_fork():
+    _fork.lock.release()
+
+
+def _in_child():
+    _after_fork()
+    set_seed([draw_seed(), os.getpid()])  # it must not repeat its parent's random numbers, nor its siblings'
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -24,6 +24,8 @@ def as_rows(value, name, dtype):
     Raises:
         ValueError: no rows, a scalar, or anything that is not real numbers.
     """
+    if type(value) is np.ndarray and value.dtype == dtype and value.ndim and value.size and value.flags.c_contiguous:
+        return value
     if isinstance(value, (list, tuple)) and len(value) == 1 and getattr(value[0], "ndim", 0) >= 2:
         warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=3)
         value = value[0]
@@ -60,6 +62,8 @@ def class_weights(y, class_weight):
     """The weight of each row by its class (those missing from the dict weigh 1)."""
     try:
         table = {int(k): float(v) for k, v in class_weight.items()}
+        if any(int(k) != float(k) for k in class_weight):
+            raise ValueError
     except (AttributeError, TypeError, ValueError):
         raise ValueError(f"class_weight must be a dict from class (int) to weight, got {class_weight!r}.") from None
     if y.ndim > 1 and y.shape[-1] != 1:

@@ -275,9 +275,10 @@ class BinaryCrossentropy(_FunctionLoss):
         )
 
     def check_targets(self, targets, output_shape):
-        if targets.size and (np.nanmin(targets) < 0 or np.nanmax(targets) > 1):
+        low, high = targets.min(), targets.max()
+        if low < 0 or high > 1:
             warnings.warn(
-                f"{self.name}: the targets lie in [{np.nanmin(targets):g}, {np.nanmax(targets):g}], outside of "
+                f"{self.name}: the targets lie in [{low:g}, {high:g}], outside of "
                 "[0, 1]: the loss can become negative without bound.",
                 stacklevel=4,
             )

@@ -50,7 +50,7 @@ class Metric(Configurable):
     def reset_state(self):
         """Forget all batches."""
         for variable in self.variables:
-            variable.assign(np.zeros(variable.shape))
+            variable.fill(0.0)
 
     def __call__(self, *args, **kwargs):
         self.update_state(*args, **kwargs)
@@ -94,8 +94,8 @@ class Mean(Metric):
         )
 
     def result(self):
-        count = float(self.count)
-        return self.total.dtype.type(float(self.total) / count if count else 0.0)
+        count = self.count.item()
+        return self.total.dtype.type(self.total.item() / count if count else 0.0)
 
 
 @registry.register()

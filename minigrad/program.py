@@ -311,7 +311,7 @@ class Program:
                 address = _address(operand)
                 self._table[i, at : at + _PER_OPERAND] = address, *operand.shape, operand.itemsize
                 if address in places:
-                    places[address][1].append((i, at))
+                    places[address][1].append((i, k))
         self._places = dict(places.values())
         self._run = _replay_entry()
 
@@ -343,9 +343,16 @@ class Program:
                     f"columns; got {array.dtype} {array.shape}. Record a new Program for it."
                 )
         for name, array in arrays.items():
-            for i, at in self._places[name]:
+            for i, k in self._places[name]:
+                at = _HEAD + _PER_OPERAND * k
                 self._table[i, at : at + 2] = _address(array), array.shape[0]
+                kernel, operands, condition = self.instructions[i]
+                self.instructions[i] = kernel, (*operands[:k], array, *operands[k + 1 :]), condition
             self.inputs[name] = array
+
+    def release(self):
+        """Let go of the inputs: the Program keeps their dtype and columns, and a single row of zeros each."""
+        self.bind(**{name: np.zeros((1, array.shape[1]), array.dtype) for name, array in self.inputs.items()})
 
     def replay(self, steps=1):
         """Run the recorded step `steps` times in one call of compiled code, with the GIL released."""
@@ -381,7 +388,8 @@ class Program:
                 return "[" + " ".join(f"{value:g}" for value in operand.flat) + "]"  # a constant
             if key not in names:
                 names[key] = f"t{next(temporaries)}"
-            return f"{names[key]} {operand.shape[0]}x{operand.shape[1]}"
+            rows = "n" if any(operand is array for array in self.inputs.values()) else operand.shape[0]
+            return f"{names[key]} {rows}x{operand.shape[1]}"
 
         lines = [f"{self.title}: {len(self)} instructions"]
         for i, (kernel, operands, condition) in enumerate(self.instructions, 1):

@@ -6,6 +6,7 @@ A `Registry` holds the classes (or functions) of one kind under all the strings 
 import collections
 import contextlib
 import difflib
+import os
 import re
 import threading
 
@@ -19,6 +20,7 @@ def snake_case(name):
 
 _counts = collections.Counter()
 _counting = threading.Lock()
+os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
 
 
 def auto_name(prefix):
@@ -140,7 +142,7 @@ class Registry:
         if member is None or isinstance(member, str):
             return member
         if hasattr(member, "get_config"):
-            registered = getattr(type(member), "_registered_name", None)
+            registered = vars(type(member)).get("_registered_name")  # not that of a base class
             return {
                 "module": self.module if registered is None else None,
                 "class_name": type(member).__name__,

@@ -120,6 +120,9 @@ class Tensor:
         Raises:
             RecordingError: while a Program is being recorded, since the value would be frozen into it.
         """
+        return self._readable()
+
+    def _readable(self):
         if is_recording():
             raise RecordingError("The value of a tensor can't be read while its step is recorded into a Program.")
         return self._data
@@ -133,7 +136,7 @@ class Tensor:
 
     def item(self):
         """The value of a tensor of one element, as a Python number."""
-        return self.numpy().item()
+        return self._readable().item()
 
     def __float__(self):
         return float(self.item())
@@ -268,6 +271,13 @@ class Variable(Tensor):
             launch(getattr(K, f"cast_{source.dtype}"), flat(source), flat(self._data))
         return self
 
+    def fill(self, number):
+        """Let all elements be `number`."""
+        if is_recording():
+            launch(K.fill, constant(self.dtype, number), flat(self._data))
+        else:
+            self._data.fill(number)
+
     def assign_add(self, value):
         """Add `value` to the variable in place."""
         return self.assign(self.detach() + value)
@@ -340,6 +350,21 @@ def _result(data, node):
     tensor.requires_grad = node is not None
     tensor.grad = tensor._logits = None
     return tensor
+
+
+def deferred(data, again):
+    """A tensor of values found without the tape; `again()` computes it on the tape, should a gradient be asked for."""
+    if not _mode.recording:
+        return _result(data, None)
+
+    def vjp(gy):
+        before, _mode.recording = _mode.recording, True
+        try:
+            again().backward(gy)
+        finally:
+            _mode.recording = before
+
+    return _result(data, Node(data, vjp, (), None))
 
 
 _age = operator.attrgetter("serial")
@@ -518,9 +543,9 @@ def emit(result, vjp, operands, views):
 
 
 def _constant_like(value, operands):
-    """A constant tensor of the dtype of the first tensor among `operands`."""
-    for other in operands:
-        if isinstance(other, Tensor) and other.dtype.kind == "f":
+    """A constant tensor of the dtype of the first tensor among `operands`, or else of the first array."""
+    for other in sorted(operands, key=lambda o: not isinstance(o, Tensor)):
+        if isinstance(other, (Tensor, np.ndarray)) and other.dtype.kind == "f":
             return as_tensor(value, other.dtype)
     return as_tensor(value)
 

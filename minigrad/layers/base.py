@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import threading
 
 import numpy as np
@@ -21,6 +22,10 @@ class _Context(threading.local):
 
 
 _context = _Context()
+
+# One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
+_building = threading.RLock()
+os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
 
 class _Found:
@@ -65,7 +70,7 @@ class Layer(Configurable):
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.built = False
+        self.built = self._is_ready = False
         self._trainable = bool(trainable)
         self._variables = []
         self._losses = []
@@ -134,7 +139,7 @@ class Layer(Configurable):
     def _own(self):
         """The variables of this layer itself with whether they are meant to be trained."""
         known = list(self._variables)
-        for value in vars(self).values():
+        for value in list(vars(self).values()):
             if isinstance(value, Variable) and all(value is not v for v, _ in known):
                 known.append((value, value.trainable))
         return known
@@ -230,14 +235,35 @@ class Layer(Configurable):
         raise TypeError(f"{type(self).__name__} must define call(self, inputs).")
 
     def _ensure_built(self, shape):
-        if not self.built:
-            self._input_shape = (None, *shape[1:])
-            self.build(self._input_shape)
-            self.built = True
-            if not self._trainable:
-                self.trainable = False
-        elif self._input_shape is None:
-            self._input_shape = (None, *shape[1:])
+        """Build the layer for inputs of this shape if it is not built; `_is_ready` says that this is over."""
+        if self._is_ready:
+            return
+        with _building:
+            before = self._input_shape
+            if self._input_shape is None:
+                self._input_shape = (None, *shape[1:])
+            if not self.built:
+                try:
+                    self.build((None, *shape[1:]))
+                except BaseException:
+                    self._input_shape = before
+                    raise
+                self.built = True
+                if not self._trainable:
+                    self.trainable = False
+            self._is_ready = True
+
+    def _unbuilt(self):
+        """What the layers that are not built yet, of this one and those below, look like: see `_restore`."""
+        return [(layer, dict(vars(layer)), list(layer._variables)) for layer in self._all_layers() if not layer.built]
+
+    @staticmethod
+    def _restore(unbuilt):
+        """Let layers be unbuilt again, as if what failed since `_unbuilt` had not happened."""
+        for layer, attributes, variables in unbuilt:
+            vars(layer).clear()
+            vars(layer).update(attributes, _variables=variables)
+        Structure.changed()
 
     def compute_output_shape(self, input_shape):
         """The shape of the output for inputs of this shape; None stands for the number of rows."""

@@ -5,11 +5,12 @@ import math
 
 from minigrad import activations, ops
 from minigrad.layers.activation import Activation, ReLU
-from minigrad.layers.base import InputLayer, Layer, registry
+from minigrad.layers.base import InputLayer, Layer, _context, registry
 from minigrad.layers.core import Dense
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.models.model import Model
-from minigrad.tensor import Structure, Tensor, as_tensor
+from minigrad.program import is_recording
+from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 
 
 @registry.register()
@@ -27,6 +28,7 @@ class Sequential(Model):
         self._layers = []
         self._input_layer = None
         self._plan = []
+        self._own_layers_as_of = -1
         if layers is not None and not hasattr(layers, "__iter__"):
             raise ValueError(f"Sequential expects a list of layers, got {layers!r}.")
         for layer in layers or ():
@@ -88,6 +90,7 @@ class Sequential(Model):
             raise ValueError(f"Sequential {self.name!r} has no layer to pop.")
         layer = self._layers.pop()
         self.built = bool(self._layers) and self.built
+        self._is_ready = self._is_ready and self.built
         if self.built:
             self._output_shape = self.compute_output_shape(self._input_shape)
         self._replan()
@@ -116,40 +119,37 @@ class Sequential(Model):
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
         if self.built and self._input_shape is not None:
             self._check_input((1, *shape[1:]))
-        unbuilt = [(layer, dict(vars(layer)), list(layer._variables)) for layer in self._all_layers() if not layer.built]
+        unbuilt = self._unbuilt()
         try:
             self._input_shape = (None, *shape[1:])
             for layer in self._layers:
                 layer._ensure_built(shape)
                 shape = layer.compute_output_shape(shape)
         except Exception:
-            # As if nothing had happened: layers in front of the one that can't be built may fit other data.
-            for layer, attributes, variables in unbuilt:
-                vars(layer).clear()
-                vars(layer).update(attributes, _variables=variables)
-            Structure.changed()
+            self._restore(unbuilt)  # layers in front of the one that can't be built may fit other data
             raise
         self._output_shape = (None, *shape[1:])
         if not self._trainable:
             self.trainable = False
-        self.built = True
         self._replan()
+        self.built = True
 
     def _replan(self):
         """Group the layers into the steps of `call`: [Dense,] BatchNormalization [, relu] is one step, so one pass."""
-        self._plan, layers = [], list(self._layers)
+        plan, layers = [], list(self._layers)
         Structure.changed()
         while layers:
             is_fused = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
             dense = layers.pop(0) if is_fused else None
             norm = layers.pop(0) if _is_last_axis_norm(layers) else None
             if norm is None:
-                self._plan.append(layers.pop(0))
+                plan.append(layers.pop(0))
                 continue
             is_relu = bool(layers) and _is_relu(layers[0]) and _share_dtype([norm, layers[0]])
             if is_relu:
                 layers.pop(0)
-            self._plan.append(_Normalized(dense, norm, 0.0 if is_relu else -math.inf))
+            plan.append(_Normalized(dense, norm, 0.0 if is_relu else -math.inf))
+        self._plan = plan
 
     def call(self, inputs, training=False, mask=None):
         x = inputs
@@ -162,12 +162,38 @@ class Sequential(Model):
         if x.dtype != self.dtype:
             x = ops.cast(x, self.dtype)
         if not self.built:
-            self.build((None, *x.shape[1:]))
+            self._ensure_built(x.shape)
         elif x.shape[1:] != self._input_shape[1:]:
             self._check_input(x.shape)
         if mask is not None:
             return self._masked(x, training, mask)
+        if not training and not _context.training and self._is_replayable(x):
+            return self._replayed(x)
         return super().__call__(x, training=training)
+
+    def _is_replayable(self, x):
+        """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
+        if self._own_layers_as_of != Structure.version:
+            self._has_own_layers = all(
+                type(layer).__module__.startswith("minigrad.") and layer.activity_regularizer is None
+                for layer in self._all_layers()
+            )
+            self._own_layers_as_of = Structure.version
+        return self._has_own_layers and not self.run_eagerly and not x.requires_grad and not is_recording()
+
+    def _replayed(self, x):
+        """The output, replayed; to be differentiated it is computed once more, eagerly."""
+        data, logits = self._run_staged("predict", x._data)
+        if not any(v.requires_grad for v in self._structure()[1]):
+            y, y_logits = as_tensor(data), None if logits is None else as_tensor(logits)
+        else:
+            y = deferred(data, lambda: self._infer(x))
+            y_logits = None if logits is None else deferred(logits, lambda: self._infer(x)._logits)
+        y._logits = y_logits
+        return y
+
+    def _infer(self, x):
+        return super().__call__(x, training=False)
 
     def _masked(self, x, training, mask):
         for layer in self._layers:

@@ -11,7 +11,6 @@ from minigrad import kernels as K
 from minigrad.data import split_batch
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant
-from minigrad.trainer.arguments import kind_of
 from minigrad.trainer.steps import SLICE, Step
 
 
@@ -24,6 +23,7 @@ class ArraySource:
         self.limit = steps_per_epoch
         self.steps = steps_per_epoch or math.ceil(rows.size / batch_size)
         self.left = 0  # rows left in this pass
+        self.programs = []
 
     def check(self, x, y, w):
         """Let the model, the loss and the metrics see the shapes of a batch, before anything is changed."""
@@ -36,6 +36,11 @@ class ArraySource:
     def begin(self):
         """Whether there is data for another epoch."""
         return True
+
+    def release(self):
+        """Let go of the data."""
+        for program in self.programs:
+            program.release()
 
     def run_epoch(self, callbacks):
         """Train on the batches of one epoch."""
@@ -62,6 +67,9 @@ class ArraySource:
         step = model._fit_step(self.rows, rows)
         if step.program is not None:
             step.program.bind(**self.rows.inputs)
+            self.programs.append(step.program)
+            if rows == min(self.batch_size, self.rows.size):
+                model._pool.shown["fit"] = step.program
         else:
             step = Step(lambda: _eager_fit_step(model, self.rows, rows), None, None)
         end, size = done + count, 1
@@ -99,6 +107,9 @@ class BatchSource:
         self.has_begun = False
         self.next = None  # the batch that `begin` fetched
 
+    def release(self):
+        """Let go of the data: nothing of it is kept."""
+
     def begin(self):
         """Fetch and check the first batch of an epoch; whether there is one."""
         if self.next is None:
@@ -106,8 +117,10 @@ class BatchSource:
         if self.next is None and self.has_begun and not self.is_once:
             self.iterator = iterate(self.batches)
             self.next = self._fetch()
-        if self.next is None and not self.has_begun:
-            raise ValueError("The data is empty: the iterable yielded no batch.")
+        if not self.has_begun:
+            if self.next is None:
+                raise ValueError("The data is empty: the iterable yielded no batch.")
+            self.model._check_batch("train", *self.next)
         self.has_begun = True
         return self.next is not None
 
@@ -149,4 +162,4 @@ def iterate(batches):
         return iter(batches)
     if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
         return (batches[i] for i in range(len(batches)))
-    raise ValueError(f"Expected arrays or an iterable of batches, got {kind_of(batches)}.")
+    raise ValueError(f"Expected arrays or an iterable of batches, got {batches!r} ({type(batches).__name__}).")

@@ -3,11 +3,17 @@
 import os
 import threading
 import traceback
+import weakref
 
 from minigrad.program import Program
 from minigrad.tensor import Structure
 
+LIMIT = 64  # free steps that one model keeps
 SLICE = 0.05  # seconds of replay between two looks at the clock, the progress bar and Ctrl-C
+
+
+_pools = weakref.WeakSet()
+os.register_at_fork(after_in_child=lambda: [pool.unlock() for pool in _pools])
 
 
 class Pool:
@@ -17,11 +23,17 @@ class Pool:
         self._free = {}
         self._lock = threading.Lock()
         self.training = threading.RLock()
+        self.shown = {}  # the Program of the last step of each kind, for printing
+        _pools.add(self)
+
+    def unlock(self):
+        """In a forked child: what other threads of the parent were doing goes on there, not here."""
+        self._lock, self.training = threading.Lock(), threading.RLock()
 
     def clear(self):
         """Forget all Programs."""
         with self._lock:
-            self._free = {}
+            self._free, self.shown = {}, {}
 
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
@@ -34,9 +46,16 @@ class Pool:
         return step
 
     def give_back(self, step):
-        """Let others have the step."""
+        """Let others have the step. Of too many free ones, the longest unused goes: batches may come in any size."""
         with self._lock:
-            self._free.setdefault(step.key, []).append(step)
+            free = self._free.pop(step.key, [])
+            free.append(step)
+            self._free[step.key] = free
+            if sum(map(len, self._free.values())) > LIMIT:
+                oldest = next(iter(self._free))
+                self._free[oldest].pop(0)
+                if not self._free[oldest]:
+                    del self._free[oldest]
 
     def __deepcopy__(self, memo):
         return Pool()
@@ -56,6 +75,7 @@ class Step:
     def record(self, names, title):
         """Turn the step into a Program."""
         self.program = Program(self.run, self.inputs, names, title)
+        self.run = self.inputs = None  # whose data the Program lets go of, too, once `fit` is over
 
     def replay(self, steps=1):
         """Take `steps` steps."""

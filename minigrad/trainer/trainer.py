@@ -173,6 +173,10 @@ class Trainer:
             y_pred = self(x, training=False)
             self._track(self._total_loss(y, y_pred, w), y, y_pred, w)
 
+    def _infer(self, x):
+        """The output in inference mode, launch by launch."""
+        return self(x, training=False)
+
     def _total_loss(self, y, y_pred, w):
         loss = self._loss(y, y_pred, sample_weight=w) if w is not None else self._loss(y, y_pred)
         if self._loss_weight is not None:
@@ -222,13 +226,13 @@ class Trainer:
             step.version = version  # the change was elsewhere
         return step.version == version
 
-    def _build_step(self, run, inputs, title, result=None):
+    def _build_step(self, run, inputs, title, result=None, names=()):
         """Record a step, or say once why it must run eagerly."""
         step = Step(run, inputs, self._homes(), result)
         if self.run_eagerly or self._eager_because is not None:
             return step
         try:
-            step.record(self._names(), title)
+            step.record({**self._names(), **dict(names)}, title)
         except RecordingError as error:
             self._eager_because = f"{error}{where(error)}"
             warnings.warn(
@@ -279,10 +283,10 @@ class Trainer:
                     self._test(*tensors)
                 else:
                     with no_grad():
-                        result[:] = [self(tensors[0], training=False)]
+                        result[:] = [self._infer(tensors[0])]
 
-            flat = {name: a.reshape(1, -1) if a.ndim < 2 else a.reshape(len(a), -1) for name, a in stage.items()}
-            step = self._build_step(run, flat, f"one {kind} step of {self.name}, {len(x)} rows", result)
+            step = self._build_step(run, {}, f"one {kind} step of {self.name}, {len(x)} rows", result, stage)
+            self._pool.shown[kind] = step.program
             if step.program is None and kind != "predict":
                 self._check_step(*tensors, training=kind == "train")  # recording would have done it
             step.stage = stage
@@ -291,7 +295,7 @@ class Trainer:
         return self._pool.take(key, self._is_valid, build)
 
     def _run_staged(self, kind, x, y=None, w=None, reset=False):
-        """Run one staged step on a batch of arrays; the result of "predict" as a new array.
+        """Run one staged step on a batch of arrays; the output of "predict" and its logits, if any, copied.
 
         `reset` makes the metrics start anew, once it is known that the batch is fit for the model.
         """
@@ -304,9 +308,12 @@ class Trainer:
         if w is not None:
             step.stage["w"][...] = w
         step.replay()
-        result = step.result[0]._data.copy() if kind == "predict" else None
+        results = None
+        if kind == "predict":
+            y = step.result[0]
+            results = y._data.copy(), None if y._logits is None else y._logits._data.copy()
         self._pool.give_back(step)
-        return result
+        return results
 
     @property
     def train_program(self):
@@ -319,8 +326,7 @@ class Trainer:
         return self._last_program("predict")
 
     def _last_program(self, *kinds):
-        found = [steps[-1].program for key, steps in self._pool._free.items() if key[0] in kinds and steps]
-        return found[0] if found else None
+        return next((self._pool.shown[kind] for kind in kinds if kind in self._pool.shown), None)
 
     # ------------------------------------------------------------------------------------------------ data
 
@@ -329,8 +335,7 @@ class Trainer:
         x = as_rows(x, "x", self.dtype)
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
             x = x[:, None]
-        if not self.built:
-            self.build((None, *x.shape[1:]))
+        self._ensure_built(x.shape)
         self._check_input(x.shape)
         return x
 
@@ -460,15 +465,18 @@ class Trainer:
             except BaseException:
                 callbacks.close()
                 raise
+            finally:
+                source.release()
         return callbacks.history
 
     @contextlib.contextmanager
     def _forgetting_after_an_error(self):
-        """Metrics that were made for data which turned out to be bad are made anew for the next data."""
-        were_made = self._metrics
+        """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""
+        were_made, unbuilt = self._metrics, [] if self.built else self._unbuilt()
         try:
             yield
         except Exception:
+            self._restore(unbuilt)
             if were_made is None:
                 self._metrics = None
                 self._pool.clear()
@@ -499,15 +507,25 @@ class Trainer:
             if is_array_like(data):
                 raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
             batches = iterate(data)
-            # What can be read only once must last for all epochs.
-            return (list(batches) if batches is data and steps is None else data), None, None
+            first = next(batches, None)
+            if first is None:
+                raise ValueError("validation_data is empty: the iterable yielded no batch.")
+            self._check_batch("test", *self._prepare(*split_batch(first)))
+            if batches is data:
+                data = itertools.chain([first], batches)
+                # What can be read only once must last for all epochs.
+                data = list(data) if steps is None else data
+            return data, None, None
         if not isinstance(data, _Prepared):
             if len(data) not in (2, 3):
                 raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
             data = self._prepare(*data)
-        batch = [None if a is None else a[:batch_size] for a in data]
-        self._pool.give_back(self._staged_step("test", *batch))  # shapes that do not fit are found out here
+        self._check_batch("test", *data, rows=batch_size)
         return data
+
+    def _check_batch(self, kind, *arrays, rows=None):
+        """Make the step for the first `rows` rows, which finds out shapes that do not fit, and do not take it yet."""
+        self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
 
     # -------------------------------------------------------------------------------------------- evaluate
 
@@ -530,6 +548,7 @@ class Trainer:
                 x, y, sample_weight = self._prepare(x, y, sample_weight)
                 batch_size = batch_size or self._default_batch_size(len(x), steps)
                 count = min(math.ceil(len(x) / batch_size), steps or math.inf)
+                self._check_batch("test", x, y, sample_weight, rows=batch_size)
             elif y is not None or sample_weight is not None:
                 raise ValueError(
                     f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y and sample_weight can't be "
@@ -608,7 +627,7 @@ class Trainer:
                 if hooks:
                     callbacks.call("on_predict_batch_begin", i, {})
                 batch = x[start : min(start + batch_size, n)]
-                result = self._run_staged("predict", batch)
+                result = self._run_staged("predict", batch)[0]
                 if outputs is None:
                     outputs = result if len(result) == n else np.empty((n, *result.shape[1:]), result.dtype)
                 if outputs is not result:
@@ -632,7 +651,7 @@ class Trainer:
         outputs = []
         for i, batch in enumerate(itertools.islice(iterate(batches), steps)):
             callbacks.call("on_predict_batch_begin", i, {})
-            outputs.append(self._run_staged("predict", self._prepare_x(split_batch(batch)[0])))
+            outputs.append(self._run_staged("predict", self._prepare_x(split_batch(batch)[0]))[0])
             callbacks.call("on_predict_batch_end", i, {"outputs": outputs[-1]})
             callbacks.advance(i + 1, dict)
         callbacks.call("on_predict_end", {})
@@ -663,7 +682,7 @@ class Trainer:
 
     def predict_on_batch(self, x):
         """The outputs for one batch as a NumPy array, in inference mode."""
-        return self._run_staged("predict", self._prepare_x(x))
+        return self._run_staged("predict", self._prepare_x(x))[0]
 
     def _build_optimizer(self):
         trainable = self.trainable_variables

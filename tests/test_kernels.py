@@ -1,0 +1,484 @@
+"""The kernels by themselves: those that no operation uses against NumPy, and what must hold for all of them.
+
+Most kernels are checked by the rows of test_ops.py; a kernel that neither those rows nor a row here launches
+fails `test_every_kernel_is_launched`.
+"""
+
+import ast
+import hashlib
+import inspect
+import itertools
+import math
+import re
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import test_ops
+
+from minigrad import Program, kernels, launch, no_grad, ops, program
+from minigrad import kernels as K
+from minigrad.program import OPTIONS, Kernel
+from minigrad.tensor import Tensor
+
+KERNELS = {name: value for name, value in vars(kernels).items() if isinstance(value, Kernel)}
+RANDOM = np.random.default_rng(11)
+SIZES = (1, 2, 7, 17, 33, 1025)
+DTYPES = ("float32", "float64")
+
+
+def normal(*shape):
+    return RANDOM.standard_normal(shape)
+
+
+def number(value, dtype="float64"):
+    return np.array([[value]], dtype)
+
+
+def row(*values):
+    return np.array([values], "float64")
+
+
+# ------------------------------------------------------------------------- kernels that no operation uses
+
+
+def np_adam(n, step, g, m, v, w, top=None, rate=0.1, b1=0.9, b2=0.99, epsilon=1e-3):
+    m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+    top = v if top is None else np.maximum(top, v)
+    return (
+        m,
+        v,
+        top,
+        w - rate * math.sqrt(1 - b2 ** (step + 1)) / (1 - b1 ** (step + 1)) * m / (np.sqrt(top) + epsilon),
+    )
+
+
+def rates(step, rate=0.1, b1=0.9, b2=0.99, epsilon=1e-3):
+    t = step + 1
+    return row(rate * math.sqrt(1 - b2**t) / (1 - b1**t), 1 - b1, 1 - b2, epsilon)
+
+
+def np_rmsprop(g, rate, rho, epsilon, mu, centered, s, m, a, w):
+    s = rho * s + (1 - rho) * g * g
+    a = centered * (rho * a + (1 - rho) * g)
+    m = mu * m + rate * g / np.sqrt(s - a * a + epsilon)
+    return s, m, a, w - m
+
+
+def cases(n):
+    """(kernel, inputs, what the out-operands hold before, what they hold afterwards) for rows of length n."""
+    g, w, m, x = normal(1, n), normal(1, n), normal(1, n), normal(1, n)
+    v, top = normal(1, n) ** 2, normal(1, n) ** 2
+    rate, mu = number(0.1), number(0.9)
+    whole = lambda value: number(value, "int64")
+    yield "descend", [g, rate], [w], [w - 0.1 * g]
+    yield "momentum", [g, rate, mu], [m, w], [0.9 * m - 0.1 * g, w + 0.9 * m - 0.1 * g]
+    new = 0.9 * m - 0.1 * g
+    yield "nesterov", [g, rate, mu], [m, w], [new, w + 0.9 * new - 0.1 * g]
+    yield "decay", [rate, number(0.2)], [w], [w * (1 - 0.02)]
+    yield "add_scaled", [g, rate], [w], [w + 0.1 * g]
+    for limit in (0.5 * np.linalg.norm(g), 2 * np.linalg.norm(g)):
+        yield "clip_norm", [number(limit)], [g], [g * min(1, limit / np.linalg.norm(g))]
+    yield "clip_norm", [number(1.0)], [0 * g], [0 * g]
+    yield "clip_values", [number(0.4)], [g], [g.clip(-0.4, 0.4)]
+    for step in (0, 4):
+        yield (
+            "adam",
+            [g, rates(step)],
+            [m, v, w],
+            np_adam(n, step, g, m, v, w)[:2] + np_adam(n, step, g, m, v, w)[3:],
+        )
+        yield "amsgrad", [g, rates(step)], [m, v, top, w], np_adam(n, step, g, m, v, w, top)
+        yield "average", [x, mu, whole(step)], [m], [x if step == 0 else 0.9 * m + 0.1 * x]
+        yield "copy_every", [x, whole(step), whole(5)], [w], [x if step == 4 else w]
+        settings = [row(0.9, 0.99, 1 - 0.9, 1 - 0.99, 1e-3), whole(step)]
+        yield "adam_rates", [number(0.1), *settings], [np.zeros((1, 4))], [rates(step)]
+        yield "is_multiple", [whole(step), whole(5)], [whole(7)], [whole(step == 4)]
+    yield "increment", [whole(3)], [whole(4)], [whole(7)]
+    yield (
+        "rmsprop",
+        [g, rate, row(0.8, 1e-3)],
+        [v, w],
+        np_rmsprop(g, 0.1, 0.8, 1e-3, 0, 0, v, 0 * m, 0 * m, w)[::3],
+    )
+    for momentum, centered in itertools.product((0.0, 0.7), (0.0, 1.0)):
+        average = 0.1 * m
+        after = np_rmsprop(g, 0.1, 0.8, 0.1, momentum, centered, v, m, average, w)
+        yield "rmsprop_full", [g, rate, row(0.8, 0.1, momentum, centered)], [v, m, average, w], after
+    total, count = number(10.0), number(3.0)
+    yield "accumulate", [g, row(0.5, n)], [total, count], [10 + 0.5 * g.sum(keepdims=True), count + n]
+    values, weights = normal(5, n), v[:, :1] + np.arange(5.0)[:, None]
+    yield (
+        "accumulate_weighted",
+        [values, weights],
+        [total, count],
+        [10 + (weights * values.mean(1, keepdims=True)).sum(keepdims=True), 3 + weights.sum(keepdims=True)],
+    )
+    order = RANDOM.permutation(5).reshape(-1, 1)
+    for cursor in (0, 1, 4):  # the last ones go round to the first rows
+        expected = values[np.roll(order[:, 0], -cursor)[:3]]
+        yield "gather_rows", [values, order, whole(cursor)], [np.zeros((3, n))], [expected]
+    yield "fill", [rate], [values], [np.full((5, n), 0.1)]
+    yield "fill_scaled", [rate, mu], [values], [np.full((5, n), 0.09)]
+    yield "transpose", [values], [np.zeros((n, 5))], [values.T.copy()]
+    yield "outer", [values.T[:, :1].copy(), x.T.copy()], [np.zeros((n, n))], [values.T[:, :1] * x]
+    yield "matmul_nt", [values, normal(3, n)], [np.zeros((5, 3))], None
+    yield (
+        "cast_int64",
+        [np.arange(-2, 3).reshape(1, 5)],
+        [np.zeros((1, 5))],
+        [np.arange(-2.0, 3.0).reshape(1, 5)],
+    )
+
+
+CASES = [(n, i, *case) for n in SIZES for i, case in enumerate(cases(n))]
+
+
+def of_dtype(kernel, operands, dtype):
+    """Copies of the operands in the dtypes that the kernel takes."""
+    return [np.array(o, fixed or dtype, order="C") for o, fixed in zip(operands, kernel.dtypes, strict=True)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{name} n={n} {i}" for n, i, name, *_ in CASES])
+def test_kernel_equals_numpy(case):
+    n, _, name, inputs, before, after = case
+    if name == "matmul_nt":
+        after = [inputs[0] @ inputs[1].T]
+    kernel = KERNELS[name]
+    for dtype in DTYPES:
+        operands = of_dtype(kernel, [*inputs, *before], dtype)
+        launch(kernel, *operands)
+        for given, operand in zip(inputs, operands, strict=False):
+            np.testing.assert_array_equal(
+                operand, given.astype(operand.dtype), err_msg="an input was written to"
+            )
+        for actual, expected in zip(operands[len(inputs) :], after, strict=True):
+            scale = np.abs(expected).max(initial=1)
+            tolerance = (2e-6 if dtype == "float32" else 1e-13) * (1 + math.sqrt(n) / 10)
+            np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
+
+
+def test_annotations_say_which_operands_are_written():
+    """`out` marks what a kernel writes, all of it and nothing else: listings and recordings rely on it."""
+    for kernel in KERNELS.values():
+        written = set()
+        for node in ast.walk(ast.parse(inspect.getsource(kernel.function))):
+            if isinstance(node, (ast.Assign, ast.AugAssign)):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    written |= {target.value.id} if isinstance(target, ast.Subscript) else set()
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "np.dot":
+                written.add(node.args[2].id)
+        assert written == {name for name, out in zip(kernel.parameters, kernel.is_out, strict=True) if out}, (
+            kernel
+        )
+        first = kernel.is_out.index(True)
+        assert all(kernel.is_out[first:]) and not any(kernel.is_out[:first]), (
+            f"{kernel}: inputs first, then outputs"
+        )
+        assert kernel.__doc__, f"{kernel} says no formula"
+
+
+def test_every_kernel_is_launched(replace_launch):
+    """By a row of this file, or by the forward or backward of a row of test_ops.py."""
+    launched = {name for _, _, name, *_ in CASES} | {"dropout_mask", "batch_normalization"}
+
+    def spy(kernel, *operands):
+        launched.add(kernel.name)
+        launch(kernel, *operands)
+
+    replace_launch(spy)
+    for row in test_ops.ROWS:
+        y = row.call(*[Tensor(x, requires_grad=i in row.checked) for i, x in enumerate(row.inputs)])
+        if y.requires_grad:
+            y.backward(np.ones(y.shape))
+    for x in (
+        ops.argmax(Tensor([1.0, 2.0])),
+        Tensor([1.0]) > 0,
+        Tensor(np.ones(2)),
+        Tensor(np.ones(2, "f4")),
+    ):
+        for dtype in DTYPES:
+            ops.cast(x, dtype)
+    assert set(KERNELS) - launched == set(), "write a row for these"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_replay_calls_each_kernel_as_an_eager_launch_does(dtype):
+    """All rows of this file in one Program: every number of operands and every dtype among them."""
+    eager, replayed, launches = [], [], []
+    for _, _, name, inputs, before, _ in CASES:
+        operands = of_dtype(KERNELS[name], [*inputs, *before], dtype)
+        eager.append([o.copy() for o in operands])
+        replayed.append(operands)
+        launches.append(KERNELS[name])
+
+    Program(lambda: [launch(k, *o) for k, o in zip(launches, replayed, strict=True)]).replay()
+    for kernel, operands in zip(launches, eager, strict=True):
+        launch(kernel, *operands)
+    for kernel, a, b in zip(launches, eager, replayed, strict=True):
+        assert [x.tobytes() for x in a] == [x.tobytes() for x in b], kernel
+
+
+# ------------------------------------------------------------------------------------------- machine code
+
+NOT_ELEMENTWISE = {
+    "cast_float64": "reads doubles: that is its purpose",
+    "cast_int64": "an int64 becomes a float once an element; nothing is computed",
+    "matmul": "BLAS",
+    "matmul_nt": "BLAS",
+    "matmul_tn": "BLAS",
+    "sparse_crossentropy_logits": "compares a label with a number of columns, once a row",
+    "sparse_crossentropy_logits_vjp": "compares a label with a number of columns, once a row",
+}
+
+
+def source_hash():
+    """Of all that the machine code of the kernels depends on."""
+    texts = [path.read_bytes() for path in sorted(Path(kernels.__file__).parent.rglob("*.py"))]
+    return hashlib.sha256(b"".join([*texts, repr((OPTIONS, numba.__version__)).encode()])).hexdigest()
+
+
+def llvm(kernel):
+    """The optimised LLVM code of a kernel for float32. Compiled afresh: what comes from a cache has none."""
+    dtypes = [fixed or np.dtype("float32") for fixed in kernel.dtypes]
+    arguments = tuple(numba.types.Array(numba.from_dtype(dtype), 2, "C") for dtype in dtypes)
+    dispatcher = numba.njit(**kernel.options)(kernel.function)
+    dispatcher.compile(numba.types.void(*arguments))
+    return dispatcher.inspect_llvm(arguments)
+
+
+def computes_in_double(kernel):
+    return re.search(r"\bdouble\b", llvm(kernel)) is not None
+
+
+def test_no_float32_kernel_computes_in_double(request):
+    """A bare 0.5 or an int beside a float32 makes a whole loop double, at half the speed, with no other sign.
+
+    All kernels take about 15 s to compile afresh, so that a verdict is remembered for exactly this source.
+    """
+    verdict = f"minigrad/no_double/{source_hash()}"
+    memory = getattr(request.config, "cache", None)  # there is none under -p no:cacheprovider
+    if memory and memory.get(verdict, False):
+        return
+    found = {name for name, kernel in KERNELS.items() if computes_in_double(kernel)}
+    assert found - set(NOT_ELEMENTWISE) == set()
+    if memory:
+        memory.set(verdict, True)
+
+
+def test_the_search_for_double_finds_one():
+    def slow(x, y):
+        for j in range(x.shape[1]):
+            y[0, j] = x[0, j] * 0.1
+
+    def fast(x, y):
+        for j in range(x.shape[1]):
+            y[0, j] = x[0, j] * x.dtype.type(0.1)
+
+    assert computes_in_double(Kernel(slow)) and not computes_in_double(Kernel(fast))
+    assert re.search(r"<\d+ x float>", llvm(Kernel(fast))), "not vectorised"
+
+
+def test_no_flag_lets_the_compiler_assume_that_there_is_no_nan():
+    assert not OPTIONS["fastmath"] & {"nnan", "ninf", "fast"} and OPTIONS["fastmath"] is not True
+    assert OPTIONS["error_model"] == "numpy" and OPTIONS["nogil"]
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize("name, inputs, before", [
+    ("clip_values", [number(1.0)], [row(NAN, 2, 0.5)]),
+    ("descend", [row(NAN, 1, 2), number(0.1)], [row(1, 1, 1)]),
+    ("adam", [row(NAN, 1, 2), rates(0)], [row(0, 0, 0)] * 3),
+    ("amsgrad", [row(NAN, 1, 2), rates(0)], [row(0, 0, 0)] * 4),
+    ("momentum", [row(NAN, 1, 2), number(0.1), number(0.9)], [row(0, 0, 0)] * 2),
+    ("rmsprop", [row(NAN, 1, 2), number(0.1), row(0.9, 1e-7)], [row(0, 0, 0)] * 2),
+    ("decay", [number(0.1), number(0.1)], [row(NAN, 1, 2)]),
+    ("average", [row(NAN, 1, 2), number(0.9), number(1, "int64")], [row(0, 0, 0)]),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_nan_stays_where_it_is(name, inputs, before, dtype):
+    kernel = KERNELS[name]
+    *_, y = operands = of_dtype(kernel, [*inputs, *before], dtype)
+    launch(kernel, *operands)
+    assert np.isnan(y).tolist() == [[True, False, False]]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("place", [0, 5, 16])
+def test_a_diverged_gradient_shows_in_its_norm_and_in_the_sums(bad, place):
+    for dtype in DTYPES:
+        g = np.ones((1, 17), dtype)
+        g[0, place] = bad
+        launch(K.clip_norm, number(1.0, dtype), g)
+        assert np.isnan(g[0, place]) and not np.isfinite(g).all()
+        x = np.ones((17, 3), dtype)
+        x[place] = bad
+        y = np.empty((1, 3), dtype)
+        launch(K.sum_rows, x, y)
+        assert not np.isfinite(y).any()
+
+
+@pytest.mark.parametrize("place", [0, 3, 8])
+@pytest.mark.parametrize("floor", [-math.inf, 0.0])
+def test_a_nan_in_a_batch_shows_in_its_column_and_only_there(place, floor):
+    for dtype in DTYPES:
+        x = RANDOM.standard_normal((9, 5)).astype(dtype)
+        x[place, 2] = np.nan
+        moving = [np.zeros((1, 5), dtype), np.ones((1, 5), dtype)]
+        one, zero = Tensor(np.ones(5, dtype)), Tensor(np.zeros(5, dtype))
+        y = ops.batch_normalization(
+            Tensor(x),
+            zero,
+            one,
+            zero,
+            moving_mean=moving[0],
+            moving_variance=moving[1],
+            momentum=0.9,
+            epsilon=1e-3,
+            floor=floor,
+        ).numpy()
+        for found in (y.T, moving[0].T, moving[1].T):
+            assert np.isnan(found).all(1).tolist() == [False, False, True, False, False]
+            assert np.isfinite(found[[0, 1, 3, 4]]).all()
+        frozen = ops.frozen_normalization(
+            Tensor(x),
+            zero,
+            one,
+            zero,
+            mean=np.zeros((1, 5), dtype),
+            variance=np.ones((1, 5), dtype),
+            epsilon=1e-3,
+            floor=floor,
+        )
+        assert np.argwhere(np.isnan(frozen.numpy())).tolist() == [[place, 2]]
+
+
+# ---------------------------------------------------------------------------------------- batch statistics
+
+
+@pytest.mark.parametrize("columns", [1, 3, 16])
+@pytest.mark.parametrize("rows", [2, 3, 5, 32, 1000, 4099, 100_000])
+def test_batch_statistics_are_accurate_to_1e_6(rows, columns):
+    """In float32, with a mean of 10,000 deviations: a sum of squares would have no digit right."""
+    if rows * columns > 500_000:
+        columns = 4
+    deviation = RANDOM.uniform(0.5, 2.0, columns)
+    signs = RANDOM.choice([-1, 1], columns)
+    x = (deviation * (1e4 * signs + RANDOM.standard_normal((rows, columns)))).astype("float32")
+    exact = x.astype("float64")
+    moving = [np.zeros((1, columns), "f4") for _ in range(2)]
+    with no_grad():
+        y = ops.batch_normalization(
+            Tensor(x),
+            np.zeros(columns),
+            np.ones(columns),
+            np.zeros(columns),
+            momentum=0.0,
+            moving_mean=moving[0],
+            moving_variance=moving[1],
+            epsilon=1e-9,
+        )
+    np.testing.assert_allclose(moving[0][0], exact.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(moving[1][0], exact.var(0), rtol=1e-6)
+    # The mean is rounded once: by half a unit in its last place, which the deviation divides.
+    error = np.abs(y.numpy() - (exact - exact.mean(0)) / exact.std(0))
+    assert (error <= 1e-7 * np.abs(exact.mean(0)) / exact.std(0) + 1e-5).all()
+
+
+def test_a_large_batch_of_ordinary_numbers_is_normalised_to_1e_5():
+    x = RANDOM.standard_normal((50_000, 5)).astype("float32") * 3 + 1
+    moving = [np.zeros((1, 5), "f4") for _ in range(2)]
+    y = (
+        ops.batch_normalization(
+            Tensor(x),
+            np.zeros(5),
+            np.ones(5),
+            np.zeros(5),
+            momentum=0.0,
+            moving_mean=moving[0],
+            moving_variance=moving[1],
+            epsilon=0.0,
+        )
+        .numpy()
+        .astype("float64")
+    )
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(y.std(0), 1, atol=1e-5)
+
+
+# --------------------------------------------------------------------------------------------------- dropout
+
+
+def mask_of(shape, rate, state, dtype="float32"):
+    mask = np.empty(shape, dtype)
+    launch(K.dropout_mask, number(rate, dtype), state, mask)
+    return mask
+
+
+def stream(seed, counter=0):
+    return np.array([[seed, counter]], np.uint64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.5, 0.93, 1.0])
+def test_dropout_keeps_its_share_and_its_mean(rate, dtype):
+    n = 200_000
+    mask = mask_of((400, n // 400), rate, stream(3), dtype)
+    kept = mask != 0
+    deviation = math.sqrt(rate * (1 - rate) / n)
+    assert abs(kept.mean() - (1 - rate)) <= 4 * deviation
+    np.testing.assert_allclose(mask[kept], 1 / (1 - rate) if rate < 1 else 1, rtol=1e-6)
+    for along in (kept.mean(0), kept.mean(1)):  # no row and no column is favoured
+        assert np.abs(along - (1 - rate)).max() <= 5.5 * math.sqrt(rate * (1 - rate) / min(kept.shape))
+
+
+def test_dropout_neighbours_are_independent():
+    kept = (mask_of((1, 200_000), 0.5, stream(9)) != 0)[0] * 2.0 - 1
+    for lag in (1, 2, 3, 7, 64, 1000):
+        assert abs((kept[lag:] * kept[:-lag]).mean()) < 4.5 / math.sqrt(len(kept))
+
+
+def test_dropout_streams_do_not_repeat_nor_depend_on_how_they_are_cut():
+    state = stream(5)
+    first, second = mask_of((1, 1000), 0.5, state), mask_of((1, 1000), 0.5, state)
+    assert state.tolist() == [[5, 2000]] and 0.4 < (first == second).mean() < 0.6
+    whole = mask_of((1, 2000), 0.5, stream(5))
+    assert np.array_equal(np.concatenate([first, second], 1), whole)
+    assert np.array_equal(mask_of((40, 50), 0.5, stream(5)).reshape(1, -1), whole)
+    state, parts = stream(5), []
+    for shape in ((1, 3), (7, 11), (20, 96)):
+        parts.append(mask_of(shape, 0.5, state).ravel())
+    assert np.array_equal(np.concatenate(parts), whole[0])
+    assert np.array_equal(mask_of((1, 500), 0.5, stream(5, 1500)), whole[:, 1500:])
+
+
+def test_dropout_streams_of_different_seeds_differ():
+    masks = [mask_of((1, 10_000), 0.5, stream(seed)) for seed in (0, 1, 2, 2**31 - 1)]
+    for a, b in itertools.combinations(masks, 2):
+        assert 0.47 < (a == b).mean() < 0.53
+
+
+def test_dropout_masks_of_both_precisions_drop_the_same():
+    assert np.array_equal(
+        mask_of((1, 5000), 0.3, stream(1)) != 0, mask_of((1, 5000), 0.3, stream(1), "float64") != 0
+    )
+
+
+# ----------------------------------------------------------------------------------------- small conventions
+
+
+def test_averages_that_fade_out_end_at_zero_not_as_denormals():
+    """A denormal number takes a hundred times as long: a weight whose gradient is 0 would slow a training."""
+    m, v, w = np.full((1, 3), 1e-29, "f4"), np.full((1, 3), 1e-29, "f4"), np.ones((1, 3), "f4")
+    for _ in range(60):
+        launch(K.adam, np.zeros((1, 3), "f4"), rates(9).astype("f4"), m, v, w)
+    assert not m.any() and np.isfinite(w).all()
+    tiny = np.finfo("f4").tiny
+    assert ((v == 0) | (v > tiny)).all()
+
+
+def test_programs_constants_match_the_kernels():
+    assert max(len(kernel.parameters) for kernel in KERNELS.values()) <= program.MAX_OPERANDS
