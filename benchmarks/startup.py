@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from common import (
-    MODELS, SIDES, STAR, Worker, best, build, data, library, machine, number, options, parse, quiet, save,
+    MODELS, SIDES, STAR, Worker, best, build, data, library, machine, options, parse, quiet, save,
     serve, table, timing, verdict, version,
 )
 

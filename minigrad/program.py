@@ -408,19 +408,25 @@ def _compare(first, second):
             f"Two recordings of the same step differ: one has {len(first)} launches, the other {len(second)}."
         )
     twins = {}  # address of a temporary in the first -> address of the same temporary in the second
+    taken = set()  # the addresses in the second
     first, second = (
         [(kernel, operands if flag is None else (*operands, flag)) for kernel, operands, flag in launches]
         for launches in (first, second)
     )
     for i, ((kernel, ours), (other, theirs)) in enumerate(zip(first, second, strict=True), 1):
-        if kernel is not other or [o.shape for o in ours] != [o.shape for o in theirs]:
+        if kernel is not other or [(o.shape, o.dtype) for o in ours] != [(o.shape, o.dtype) for o in theirs]:
             raise RecordingError(f"Two recordings of the same step differ at launch {i}: {kernel}, then {other}.")
         for a, b, out in zip(ours, theirs, [*kernel.is_out, False]):
             here, there = _address(a), _address(b)
             if here == there or twins.get(here) == there:
                 continue
-            if out and here not in twins:
+            if here in twins or there in taken:
+                raise RecordingError(
+                    f"Two recordings of the same step differ at launch {i}, {kernel}: Python chose another array."
+                )
+            if out:
                 twins[here] = there
+                taken.add(there)
             elif not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
                 raise RecordingError(
                     f"Two recordings of the same step differ at launch {i}, {kernel}: a value that Python computed "

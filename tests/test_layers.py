@@ -34,7 +34,7 @@ class Row:
 
 
 def norm(n, *names):
-    return {name: (n,) for name in (*names, "moving_mean", "moving_variance")}
+    return dict.fromkeys((*names, "moving_mean", "moving_variance"), (n,))
 
 
 MOVING = ("moving_mean", "moving_variance")
@@ -84,7 +84,7 @@ EXAM = {
         lambda **k: layers.BatchNormalization(
             renorm=True, renorm_clipping={"rmax": 3.0, "rmin": 0.3, "dmax": 5.0}, renorm_momentum=0.9, **k
         ),
-        weights={**norm(5, "gamma", "beta"), **{name: (5,) for name in RENORM}}, frozen=MOVING + RENORM,
+        weights={**norm(5, "gamma", "beta"), **dict.fromkeys(RENORM, (5,))}, frozen=MOVING + RENORM,
         smooth_in_training=False,
     ),
     "Activation": Row(lambda **k: layers.Activation("relu", **k), more=HIGH_RANK),
@@ -379,6 +379,39 @@ def test_bad_inputs(make, built_for, shape, words, training):
     for word in words:
         assert word in str(error.value)
     assert_same(layer.get_weights(), before)
+
+
+# ------------------------------------------------------------------------------------------------ activations
+
+
+def exponentials(x, axis):
+    e = np.exp(x - x.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+@pytest.mark.parametrize("layer, formula", [
+    (layers.Activation("sigmoid"), lambda x: 1 / (1 + np.exp(-x))),
+    (layers.Activation(None), lambda x: x),
+    (layers.ReLU(), lambda x: np.maximum(x, 0)),
+    (layers.ReLU(6.0, 0.1, 0.3), lambda x: np.where(x > 0.3, np.minimum(x, 6), 0.1 * (x - 0.3))),
+    (layers.LeakyReLU(), lambda x: np.where(x > 0, x, 0.3 * x)),
+    (layers.LeakyReLU(alpha=0.7), lambda x: np.where(x > 0, x, 0.7 * x)),
+    (layers.Softmax(), lambda x: exponentials(x, -1)),
+    (layers.Softmax(axis=0), lambda x: exponentials(x, 0)),
+    (layers.Softmax(axis=[1, 2]), lambda x: exponentials(x, (1, 2))),
+    (layers.Flatten(), lambda x: x.reshape(4, -1)),
+], ids=lambda part: getattr(part, "name", ""))
+def test_values(layer, formula):
+    x = 5 * random_input((4, 3, 2))
+    np.testing.assert_allclose(layer(x).numpy(), formula(x), rtol=1e-5, atol=1e-6)
+
+
+def test_softmax_mask():
+    x = random_input((4, 3), dtype="float32")
+    mask = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 1, 1]], bool)
+    y = layers.Softmax()(x, mask=mask).numpy()
+    e = np.exp(x) * mask
+    np.testing.assert_allclose(y, e / e.sum(1, keepdims=True), rtol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------ BatchNormalization

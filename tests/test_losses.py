@@ -190,6 +190,11 @@ def test_a_sigmoid_before_it_is_seen_through(logit, target, loss, slope):
     assert x.grad.item() == pytest.approx(slope, abs=1e-6)
 
 
+def test_a_flat_sigmoid_beside_a_column_of_targets_is_seen_through():
+    value = BCE()(np.zeros((2, 1)), keras.activations.sigmoid(keras.Tensor(np.array([30.0, 40.0], "float32"))))
+    assert float(value) == pytest.approx(35.0)
+
+
 @pytest.mark.parametrize("make, y", [(CCE, np.array([[0.0, 1, 0]])), (SCCE, np.array([1]))])
 def test_a_softmax_before_it_is_seen_through(make, y):
     x = keras.Tensor(np.array([[200.0, 0, 0]], "float32"), requires_grad=True)

@@ -645,6 +645,29 @@ def test_a_constraint_that_reads_values_runs_eagerly():
         model.fit(*data(20), batch_size=8, verbose=0)
     kernel = model.get_weights()[0]
     np.testing.assert_allclose(kernel, kernel.round(1), atol=1e-7)
+    assert kernel.any()
     before = kernel.copy()
     model.fit(*data(20), batch_size=8, epochs=3, verbose=0)
     assert not np.array_equal(model.get_weights()[0], before)
+
+
+def test_a_constraint_that_changes_is_not_frozen():
+    """Neither into a Program nor into the launches that an eager step repeats."""
+
+    class Shrinks(keras.constraints.Constraint):
+        calls = 0
+
+        def __call__(self, w):
+            self.calls += 1
+            return w * (1.0 / self.calls)
+
+    shrinks, v = Shrinks(), Variable(np.ones(3))
+    v.constraint = shrinks
+    optimizer = optimizers.SGD(0.0)
+    seen = []
+    for _ in range(4):
+        before, calls = v.numpy()[0], shrinks.calls
+        optimizer.apply([np.zeros(3)], [v])
+        assert shrinks.calls > calls
+        seen.append(float(v.numpy()[0] / before))
+    assert seen[0] > seen[1] > seen[2] > seen[3]

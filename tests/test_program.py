@@ -3,7 +3,6 @@
 First the silent mistakes, which would train something else without a word; then those that raise; then what a
 replay and the kernel cache promise.
 """
-# ruff: noqa: F821, because the annotations of kernels are no types
 
 import importlib.util
 import io
@@ -232,6 +231,13 @@ def steps_that_differ():
         state["count"] += 1
         return state["count"]
 
+    def temporaries(choose):
+        # They hold equal values, since nothing is carried out: it takes more than values to tell them apart.
+        one, two, chosen = choose(np.zeros((1, 3), "f4"), np.zeros((1, 3), "f4"))
+        launch(K.fill, buffer(1), one)
+        launch(K.fill, buffer(2), two)
+        launch(K.copy, chosen, y)
+
     def in_place(array):
         array += 1
         return array
@@ -247,12 +253,18 @@ def steps_that_differ():
         "a branch to another kernel": lambda: launch([K.copy, K.negative][count() % 2], x, y),
         "a branch to one launch more": lambda: [launch(K.copy, x, y) for _ in range(count())],
         "a branch to another shape": lambda: launch(K.copy, *(np.empty((1, count()), "f4"),) * 2),
+        "a branch to another dtype": lambda: launch(
+            K.copy, *(np.zeros((1, 1), "f4" if count() % 2 else "f8"),) * 2
+        ),
         "a branch to another input": lambda: launch(K.copy, [x, buffer(9, 9, 9)][count() % 2], y),
         "a counter in a NumPy array": lambda: launch(K.scale, x, in_place(state["array"]), y),
         "a counter beside the launches": lambda: (
             in_place(state["counter"]),
             launch(K.increment, state["counter"], state["counter"]),
         ),
+        "a branch to another temporary": lambda: temporaries(lambda a, b: (a, b, [a, b][count() % 2])),
+        "one temporary instead of two": lambda: temporaries(lambda a, b: (a, [a, b][count() % 2], a)),
+        "two temporaries instead of one": lambda: temporaries(lambda a, b: (a, [b, a][count() % 2], a)),
         "an op with a number that moves": lambda: ops.clip(Tensor(x), -count(), 1.0),
         "a variable assigned from Python": lambda: v.assign([count()]),
         "a branch of the tape": lambda: ops.exp(v * 2.0).backward() if count() % 2 else ops.exp(v),
@@ -679,7 +691,7 @@ def test_profile_times_every_instruction_and_restores_counters():
     count, cursor = training.count.copy(), training.cursor.copy()
     profile = p.profile(repeats=3)
     assert [name for name, _ in profile] == [kernel.name for kernel, _, _ in p.instructions]
-    assert all(0 < seconds < 0.1 for _, seconds in profile)
+    assert all(seconds > 0 for _, seconds in profile)
     assert training.count == count and training.cursor == cursor
 
 
@@ -841,9 +853,10 @@ def cached(folder):
 def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
     """On one folder: two processes find it cold, one finds files torn or exchanged, one finds it warm."""
     both = [script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
-    for process in both:
-        out, err = process.communicate(timeout=120)
-        assert (out, err, process.returncode) == (RIGHT, NOTICE + "\n", 0)
+    results = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    assert {(out, code) for out, _, code in results} == {(RIGHT, 0)}
+    # The slower of the two may find all that it needs in the cache already.
+    assert {err for _, err, _ in results} - {""} == {NOTICE + "\n"}
 
     assert len(cached(tmp_path)) == 8, "two kernels for two dtypes, and the replay"
 

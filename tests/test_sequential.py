@@ -152,6 +152,10 @@ def test_pop():
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     model.fit(x, data(16)[1], batch_size=8, verbose=0)
     assert type(model.metrics[1]) is keras.metrics.BinaryAccuracy
+    model.pop()
+    model.add(Dense(3, activation="softmax", name="three"))
+    model.evaluate(x, y, verbose=0)  # what 'accuracy' means is found out anew, without a recompile too
+    assert type(model.metrics[1]) is keras.metrics.CategoricalAccuracy
     while model.layers:
         model.pop()
     with pytest.raises(ValueError, match="no layer"):

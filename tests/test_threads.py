@@ -303,7 +303,8 @@ def test_a_seeded_child_repeats():
 # ---------------------------------------------------------------------------------------------------- Ctrl-C
 
 INTERRUPTED = """
-import sys, threading, time
+import signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started with it ignored
 sys.path[:0] = {path!r}
 import numpy as np
 import minigrad as keras

@@ -726,6 +726,17 @@ def test_stop_training(hook):
     assert history.epoch == [0, 1]
 
 
+def test_stop_training_of_a_generator():
+    class Stop(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    x, y = data(40)
+    model = network()
+    history = model.fit(batches(x, y), epochs=3, callbacks=[Stop()], **QUIET)
+    assert history.epoch == [0] and model.optimizer.iterations == 2
+
+
 def test_lambda_callback():
     seen = []
     spy = callbacks.LambdaCallback(
