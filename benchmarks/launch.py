@@ -14,6 +14,7 @@ import minigrad
 import numpy as np
 from common import MODELS, build, data, machine, number, options, parse, save, table, verdict
 from minigrad import Program, kernel, launch
+from minigrad.data import Rows
 
 MODEL = MODELS["article-32"]
 
@@ -91,6 +92,9 @@ def main():
     )
     both = max(threads_ratio((replayed, spare), x, y, 4 * epochs) for _ in range(arguments.rounds))
     program, empty = replayed.train_program, empty_program(len(replayed.train_program))
+    rows = Rows(x, y, None)
+    rows.shuffle(True, MODEL.batch, np.random.default_rng(0))
+    program.bind(**rows.inputs)
     pure, idle = best_of(
         arguments.rounds, lambda: replay_microseconds(program, 1000), lambda: replay_microseconds(empty, 1000)
     )

@@ -17,38 +17,46 @@ import minigrad
 NAMES = ("keras", "tensorflow.keras")
 
 
-class _Missing(types.ModuleType):
+class _Module(types.ModuleType):
     """A module of minigrad under a name of Keras' that explains what it lacks."""
 
     def __init__(self, name, target):
         super().__init__(name, target.__doc__)
         self.__dict__["_target"] = target
+        self.__dict__["__version__"] = minigrad.__version__
         self.__dict__["__path__"] = []  # a package: submodules are found by the finder below
-        public = getattr(target, "__all__", None) or [n for n in vars(target) if not n.startswith("_")]
-        self.__dict__["__all__"] = [n for n in public if hasattr(target, n)]
+        self.__dict__["__all__"] = _public(target)
 
     def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        try:
-            value = getattr(self._target, name)
-            is_module = isinstance(value, types.ModuleType)
-            return importlib.import_module(f"{self.__name__}.{name}") if is_module else value
-        except AttributeError:
-            known = [n for n in dir(self._target) if not n.startswith("_")]
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise AttributeError(
-                f"minigrad has no {self.__name__}.{name}.{hint} {self.__name__} has: {', '.join(sorted(known))}. "
-                "The README lists what minigrad does not do."
-            ) from None
+        if name.startswith("__") or not hasattr(self._target, name):
+            raise AttributeError(_explanation(self.__name__, name, self._target))
+        value = getattr(self._target, name)
+        return importlib.import_module(f"{self.__name__}.{name}") if isinstance(value, types.ModuleType) else value
+
+
+def _public(target):
+    """What a module offers: its `__all__`, or else all that it does not merely import."""
+    if hasattr(target, "__all__"):
+        return list(target.__all__)
+    return [n for n, v in vars(target).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)]
+
+
+def _explanation(module, name, target):
+    known = _public(target)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"minigrad has no {module}.{name}.{hint} {module} has: {', '.join(sorted(known))}. "
+        "The README says what minigrad does not do."
+    )
 
 
 def _tensorflow():
     """What a Keras script uses of tensorflow itself."""
     module = types.ModuleType("tensorflow", "minigrad, under the name of tensorflow.")
+    module.keras = minigrad
     module.random = types.SimpleNamespace(set_seed=minigrad.utils.set_random_seed)
-    module.__version__ = minigrad.__version__
+    module.__all__ = ["keras", "random"]
     return module
 
 
@@ -61,22 +69,17 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return None
 
     def create_module(self, spec):
+        parent, _, name = spec.name.rpartition(".")
         if spec.name == "tensorflow":
-            return _Missing(spec.name, _tensorflow())
+            return _Module(spec.name, _tensorflow())
+        if parent == "tensorflow" and name != "keras":
+            raise ImportError(_explanation(parent, name, _tensorflow()))
         below = spec.name.removeprefix("tensorflow.").removeprefix("keras").lstrip(".")
-        if spec.name.startswith("tensorflow.") and not spec.name.startswith("tensorflow.keras"):
-            raise ModuleNotFoundError(
-                f"minigrad has no {spec.name}: of tensorflow, it has tensorflow.keras only.", name=spec.name
-            )
-        if not below:
-            return _Missing(spec.name, minigrad)
         try:
-            return _Missing(spec.name, importlib.import_module(f"minigrad.{below}"))
+            return _Module(spec.name, importlib.import_module(f"minigrad.{below}") if below else minigrad)
         except ModuleNotFoundError:
-            raise ModuleNotFoundError(
-                f"minigrad has no {spec.name}. It has: {', '.join(n for n in minigrad.__all__ if n.islower())}.",
-                name=spec.name,
-            ) from None
+            # Also how `from keras.layers import Conv2D` ends: what is no attribute is looked for as a module.
+            raise ImportError(_explanation(parent, name, sys.modules[parent]._target)) from None
 
     def exec_module(self, module):
         pass

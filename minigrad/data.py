@@ -47,7 +47,8 @@ def _from_pandas(value, dtype):
     for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
         if kind.kind not in "fiub":
             raise ValueError(f"column {column!r} has dtype {kind}.")
-    return value.to_numpy(dtype=dtype, na_value=np.nan)
+    array = value.to_numpy(dtype=dtype, na_value=np.nan)
+    return array if array.ndim > 1 else array[:, None]  # a series is a column, as in Keras
 
 
 def check_lengths(**arrays):

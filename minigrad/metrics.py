@@ -125,8 +125,8 @@ class MeanMetricWrapper(Mean):
         self.fn, self.arguments = fn, arguments
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Add the values of a batch."""
-        values = self.fn(y_true, y_pred, **self.arguments)
+        """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""
+        values = self.fn(*_pair(y_true, y_pred), **self.arguments)
         super().update_state(values, sample_weight)
 
     def get_config(self):

@@ -19,6 +19,7 @@ from minigrad.tensor import Tensor, Variable, as_tensor, constant, flat
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
 
+_CUT = "Is the loss computed from them by functions of minigrad.ops? NumPy's cut the gradient."
 _ALIGNMENT = 16  # floats: every variable starts on a cache line
 
 
@@ -97,7 +98,7 @@ class Optimizer(Configurable):
         self._calls = np.zeros((1, 1), np.int64)  # how often it was called
         self._updates = np.zeros((1, 1), np.int64)  # how often it changed the weights
         self._learning_rate = Variable(_rate(owner, learning_rate), trainable=False, name="learning_rate")
-        self._excluded = lambda variable: False
+        self._excluded_variables, self._excluded_names = [], None
         self._trainable = []
         self._buffers = {}
         self.built = False
@@ -135,9 +136,12 @@ class Optimizer(Configurable):
         """
         if self.built:
             raise ValueError("exclude_from_weight_decay must be called before the optimizer is used.")
-        chosen = {id(v) for v in var_list or ()}
-        names = re.compile("|".join(var_names)) if var_names else None
-        self._excluded = lambda v: id(v) in chosen or bool(names and names.search(v.path))
+        self._excluded_variables = list(var_list or ())
+        self._excluded_names = re.compile("|".join(var_names)) if var_names else None
+
+    def _is_excluded(self, variable):
+        is_named = self._excluded_names is not None and self._excluded_names.search(variable.path)
+        return bool(is_named) or any(variable is v for v in self._excluded_variables)
 
     def get_config(self):
         return {
@@ -161,6 +165,15 @@ class Optimizer(Configurable):
         """Everything that training goes on from: step count, learning rate, averages, accumulators, slots."""
         own = [_view(self._calls.reshape(()), "iteration"), self._learning_rate]
         return own + [slot for name in self._state_names() for slot in self._slot(name)]
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if not name.startswith("_"):
+            self._launches = None  # a setting has changed: eager steps follow at once, Programs from the next compile
+
+    def __getstate__(self):
+        # In a copy, variables are no longer parts of the buffers: `build` shall put them together again.
+        return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None}
 
     def named_buffers(self):
         """What a listing of a Program calls the optimizer's memory."""
@@ -250,25 +263,25 @@ class Optimizer(Configurable):
             if source is not None and source.shape != v.shape:
                 raise ValueError(f"{self.name}: the gradient of {v.path} has shape {source.shape}, not {v.shape}.")
         for v in self._trainable:
-            v.grad = None
+            v._grad = None
         for source, v in zip(sources, variables, strict=True):
             if source is not None:
-                v.grad = v._gradient
-                launch(K.copy, flat(np.asarray(source._data, v.dtype)), flat(v.grad))
+                v._grad = v._gradient
+                launch(K.copy, flat(np.asarray(source._data, v.dtype)), flat(v._grad))
         self.step(variables)
 
     def step(self, variables=None):
         """One step from the gradients in `grad` of the variables (by default all), parts of the flat buffer."""
-        missing = [v.path for v in variables or self._trainable if v.grad is None]
+        missing = [v.path for v in variables or self._trainable if v._grad is None]
         if len(missing) == len(variables or self._trainable):
-            raise ValueError(f"{self.name}: no variable has a gradient; is the loss computed from the model's output?")
+            raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
         if missing:
-            warnings.warn(f"{self.name}: no gradient for {missing}; they are left as they are.", stacklevel=2)
+            warnings.warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}", stacklevel=2)
         if is_recording():
             self._launch_step()
             return
         # The launches of a step are always the same ones: written down once, then repeated.
-        present = [v.grad is not None for v in self._trainable]
+        present = [v._grad is not None for v in self._trainable]
         if self._launches is None or self._launches[0] != present:
             self._launches = present, self._repeatable_launches()
         if self._launches[1] is None:
@@ -320,10 +333,10 @@ class Optimizer(Configurable):
             launch(K.scale, self._gradients, constant(dtype, 1.0 / self.loss_scale_factor), self._gradients)
         self._clip(dtype)
         if self.weight_decay is not None:
-            for a, b in self._runs(lambda v: v.grad is not None and not self._excluded(v)):
+            for a, b in self._runs(lambda v: v._grad is not None and not self._is_excluded(v)):
                 launch(K.decay, self._rate, constant(dtype, self.weight_decay), self._weights[:, a:b])
         self.prepare()
-        for a, b in self._runs(lambda v: v.grad is not None):
+        for a, b in self._runs(lambda v: v._grad is not None):
             parts = [self._buffers[name][:, a:b] for name in self.slots]
             self.update(self._gradients[:, a:b], *parts, self._weights[:, a:b])
 
@@ -332,13 +345,13 @@ class Optimizer(Configurable):
             launch(K.clip_values, constant(dtype, self.clipvalue), self._gradients)
         elif self.global_clipnorm is not None:
             for v in self._trainable:
-                if v.grad is None:
+                if v._grad is None:
                     launch(K.fill, constant(dtype, 0.0), flat(v._gradient))
             launch(K.clip_norm, constant(dtype, self.global_clipnorm), self._gradients)
         elif self.clipnorm is not None:
             for v in self._trainable:
-                if v.grad is not None:
-                    launch(K.clip_norm, constant(dtype, self.clipnorm), flat(v.grad))
+                if v._grad is not None:
+                    launch(K.clip_norm, constant(dtype, self.clipnorm), flat(v._grad))
 
     def _runs(self, wanted):
         """The stretches (first, last) of the flat buffer that hold the wanted variables, as few as possible."""

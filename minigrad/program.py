@@ -133,7 +133,11 @@ def kernel(function=None, *, exact=False):
 
 
 def launch(kernel, *operands):
-    """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded."""
+    """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
+
+    The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made; here
+    it would take longer than many a kernel does.
+    """
     if _state.trace is not None:
         _state.trace.append((kernel, operands, _state.condition))
         return
@@ -279,7 +283,8 @@ class Program:
 
     `step` is a function without arguments. It is run twice with every launch written down and none carried out:
     nothing changes, and a step whose two recordings differ (a Python counter, a random number, a branch on
-    something that moves) is refused with a RecordingError, as is one that reads a value. `names` maps what a
+    something that moves) is refused with a RecordingError, as is one that reads a value. What Python computes besides
+    is computed while recording, and frozen. `names` maps what a
     listing should call an array to the array; the arrays of `inputs` may be exchanged later with `bind`.
 
     >>> program = Program(step)
@@ -313,6 +318,7 @@ class Program:
                 if address in places:
                     places[address][1].append((i, k))
         self._places = dict(places.values())
+        self._is_released = False
         self._run = _replay_entry()
 
     @staticmethod
@@ -349,13 +355,23 @@ class Program:
                 kernel, operands, condition = self.instructions[i]
                 self.instructions[i] = kernel, (*operands[:k], array, *operands[k + 1 :]), condition
             self.inputs[name] = array
+        self._is_released = False
 
     def release(self):
         """Let go of the inputs: the Program keeps their dtype and columns, and a single row of zeros each."""
         self.bind(**{name: np.zeros((1, array.shape[1]), array.dtype) for name, array in self.inputs.items()})
+        self._is_released = True
+
+    def _require_inputs(self):
+        if self._is_released:
+            raise RuntimeError(
+                f"This Program ({self.title}) has let go of its data, as `fit` does at its end: bind arrays for "
+                f"{', '.join(self.inputs)} before it is replayed."
+            )
 
     def replay(self, steps=1):
         """Run the recorded step `steps` times in one call of compiled code, with the GIL released."""
+        self._require_inputs()
         self._run(self._table, steps)
 
     def profile(self, repeats=1000):
@@ -363,6 +379,7 @@ class Program:
 
         It trains on the same batch meanwhile: profile a model that you don't need any more.
         """
+        self._require_inputs()
         seconds = []
         for i, (kernel, operands, _) in enumerate(self.instructions):
             row = self._table[i : i + 1].copy()
@@ -405,7 +422,8 @@ def _compare(first, second):
     """Raise a RecordingError where two recordings of one step differ in more than the place of their temporaries."""
     if len(first) != len(second):
         raise RecordingError(
-            f"Two recordings of the same step differ: one has {len(first)} launches, the other {len(second)}."
+            f"Two recordings of the same step differ: one has {len(first)} launches, the other {len(second)}. If it "
+            "adds to gradients of before, set `v.grad = None` at its beginning."
         )
     twins = {}  # address of a temporary in the first -> address of the same temporary in the second
     taken = set()  # the addresses in the second

@@ -4,6 +4,7 @@ This file knows no operation: those are in `ops.py`, which also gives Tensor its
 """
 
 import functools
+import inspect
 import itertools
 import operator
 import re
@@ -82,7 +83,7 @@ class Tensor:
     array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "_logits", "_node", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "requires_grad")
     __array_priority__ = 100  # so that `ndarray + Tensor` asks Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -90,9 +91,24 @@ class Tensor:
         self.requires_grad = bool(requires_grad)
         if self.requires_grad and self._data.dtype.kind != "f":
             raise ValueError(f"Only floating-point tensors can have gradients; this one has dtype {self.dtype}.")
-        self.grad = None
+        self._grad = None
         self._node = None
         self._logits = None
+
+    @property
+    def grad(self):
+        """What `backward` has added up so far, a NumPy array of this shape; None before, and after `t.grad = None`.
+
+        Raises:
+            RecordingError: while a Program is being recorded, since its values would be frozen into it.
+        """
+        if self._grad is not None:
+            self._readable()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value):
+        self._grad = value
 
     @property
     def shape(self):
@@ -210,7 +226,7 @@ class Tensor:
                 buffers.append(buffer if views is None or views[i] is None else buffer.reshape(views[i]))
             node.vjp(gradient if views is None or views[0] is None else gradient.reshape(views[0]), *buffers)
             for parent, buffer in extra:
-                _add(buffer, parent.grad if isinstance(parent, Tensor) else gradients[parent])
+                _add(buffer, parent._grad if isinstance(parent, Tensor) else gradients[parent])
 
 
 class Variable(Tensor):
@@ -289,7 +305,7 @@ class Variable(Tensor):
     def move_to(self, data, gradient=None):
         """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
         data[...] = self._data
-        self._data, self._gradient, self.grad = data, gradient, None
+        self._data, self._gradient, self._grad = data, gradient, None
         Structure.changed()
 
     def __repr__(self):
@@ -348,7 +364,7 @@ def _result(data, node):
     tensor._data = data
     tensor._node = node
     tensor.requires_grad = node is not None
-    tensor.grad = tensor._logits = None
+    tensor._grad = tensor._logits = None
     return tensor
 
 
@@ -391,12 +407,12 @@ def _buffer(parent, gradients):
             return buffer, False
         gradients[parent] = buffer
         return buffer, True
-    if parent.grad is not None:
+    if parent._grad is not None:
         return np.empty(parent.shape, parent.dtype), False
-    parent.grad = parent._gradient if isinstance(parent, Variable) else None
-    if parent.grad is None:
-        parent.grad = np.empty(parent.shape, parent.dtype)
-    return parent.grad, True
+    parent._grad = parent._gradient if isinstance(parent, Variable) else None
+    if parent._grad is None:
+        parent._grad = np.empty(parent.shape, parent.dtype)
+    return parent._grad, True
 
 
 def _deposit(parent, gradient, gradients):
@@ -408,7 +424,7 @@ def _deposit(parent, gradient, gradients):
     if is_first:
         launch(K.copy, flat(gradient), flat(buffer))
     else:
-        _add(gradient, parent.grad if isinstance(parent, Tensor) else gradients[parent])
+        _add(gradient, parent._grad if isinstance(parent, Tensor) else gradients[parent])
 
 
 def _add(gradient, total):
@@ -524,6 +540,8 @@ def op(signature, dtype=None):
             return emit(result, vjp, operands, views)
 
         apply.signature = signature
+        inner = inspect.signature(function)
+        apply.__signature__ = inner.replace(parameters=list(inner.parameters.values())[1:])
         apply.__doc__ = f"{signature}\n\n{function.__doc__}"
         return apply
 

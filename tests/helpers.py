@@ -12,7 +12,7 @@ import minigrad as keras
 
 
 def data(rows=42, width=5, target="binary", seed=0, dtype="float32"):
-    """Rows that can be learned from, and their targets; 42 rows in batches of 8 leave a short last batch of 2."""
+    """Rows that can be learned from, and their targets; 42 rows in batches of 8 leave a last batch of 2."""
     generator = np.random.default_rng(seed)
     x = generator.standard_normal((rows, width)) * 2 + 1
     scores = x @ generator.standard_normal((width, 3)) + generator.standard_normal((rows, 3)) * 0.3
@@ -38,12 +38,20 @@ def network(target="binary", width=5, dropout=0.0, seed=1, optimizer=None, **com
     keras.utils.set_random_seed(seed)
     keras.utils.clear_session()
     units, activation, loss = HEADS[target]
-    layers = [keras.layers.Dense(4), keras.layers.BatchNormalization(momentum=0.8), keras.layers.Activation("relu")]
+    layers = [
+        keras.layers.Dense(4),
+        keras.layers.BatchNormalization(momentum=0.8),
+        keras.layers.Activation("relu"),
+    ]
     if dropout:
         layers.append(keras.layers.Dropout(dropout))
     layers.append(keras.layers.Dense(units, activation=activation))
     model = keras.Sequential([keras.Input((width,)), *layers])
-    compile_arguments = {"loss": loss, "metrics": ["accuracy"] if activation else ["mae"], **compile_arguments}
+    compile_arguments = {
+        "loss": loss,
+        "metrics": ["accuracy"] if activation else ["mae"],
+        **compile_arguments,
+    }
     model.compile(optimizer or keras.optimizers.Adam(0.01), **compile_arguments)
     return model
 

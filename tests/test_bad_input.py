@@ -1,8 +1,8 @@
 """Bad input raises an error that names what was expected and what came, and changes nothing.
 
-Every row of `CALLS` is tried on a new model and on a trained one, replayed and eager: afterwards weights, moving
-statistics, optimizer, metrics and random streams are as before to the bit, and the next correct training is that of a
-model which never saw the bad call.
+Every row of `CALLS` is tried on a new model and on a trained one, replayed and eager: afterwards weights,
+moving statistics, optimizer, metrics and random streams are as before to the bit, and the next correct
+training is that of a model which never saw the bad call.
 """
 
 import itertools
@@ -27,7 +27,12 @@ def fit(*arguments, **settings):
 
 def everywhere(name, x, y, words, target="binary", kinds=(ValueError, TypeError)):
     """Rows for one bad (x, y) in every method that takes both."""
-    for method, settings in (("fit", QUIET), ("evaluate", QUIET), ("train_on_batch", {}), ("test_on_batch", {})):
+    for method, settings in (
+        ("fit", QUIET),
+        ("evaluate", QUIET),
+        ("train_on_batch", {}),
+        ("test_on_batch", {}),
+    ):
         def call(model, method=method, settings=settings):
             return getattr(model, method)(x, y, **settings)
 
@@ -97,10 +102,17 @@ def rows():
 
     # ---- targets that do not fit the output: nothing is broadcast
     for target, y in [
-        ("binary", np.ones((24, 3))), ("binary", np.ones((24, 2))), ("binary", np.ones((24, 1, 2))),
-        ("one-hot", np.ones((24, 1))), ("one-hot", np.ones((24, 4))), ("one-hot", LABELS), ("one-hot", np.ones((24, 3, 3))),
-        ("labels", ONE_HOT), ("labels", np.zeros((24, 2))),
-        ("regression", np.ones((24, 2))), ("regression", np.ones((24, 24))),
+        ("binary", np.ones((24, 3))),
+        ("binary", np.ones((24, 2))),
+        ("binary", np.ones((24, 1, 2))),
+        ("one-hot", np.ones((24, 1))),
+        ("one-hot", np.ones((24, 4))),
+        ("one-hot", LABELS),
+        ("one-hot", np.ones((24, 3, 3))),
+        ("labels", ONE_HOT),
+        ("labels", np.zeros((24, 2))),
+        ("regression", np.ones((24, 2))),
+        ("regression", np.ones((24, 24))),
     ]:
         words = ["shape", f", {y.shape[-1]})" if y.ndim > 1 else ",)"]
         yield from everywhere(f"targets {y.shape} for {target}", X, y, words, target, ValueError)
@@ -114,11 +126,29 @@ def rows():
     yield "no batches: fit", "binary", lambda m: m.fit(nothing(), **QUIET), ValueError, ["empty"]
     yield "no batches: evaluate", "binary", lambda m: m.evaluate(nothing(), **QUIET), ValueError, ["empty"]
     yield "no batches: predict", "binary", lambda m: m.predict(nothing(), **QUIET), ValueError, ["empty"]
-    yield "no rows: predict", "binary", lambda m: m.predict(np.ones((0, 5)), **QUIET), ValueError, ["empty", "x"]
+    yield (
+        "no rows: predict",
+        "binary",
+        lambda m: m.predict(np.ones((0, 5)), **QUIET),
+        ValueError,
+        ["empty", "x"],
+    )
     yield "nothing: fit", "binary", lambda m: m.fit(**QUIET), (ValueError, TypeError), ["None"]
     yield "nothing: evaluate", "binary", lambda m: m.evaluate(**QUIET), (ValueError, TypeError), ["None"]
-    yield "split of one row", "binary", fit(X[:1], Y[:1], validation_split=0.5), ValueError, ["validation_split", "1 rows"]
-    yield "split leaves nothing", "binary", fit(X, Y, validation_split=0.99), ValueError, ["validation_split", "24 rows"]
+    yield (
+        "split of one row",
+        "binary",
+        fit(X[:1], Y[:1], validation_split=0.5),
+        ValueError,
+        ["validation_split", "1 rows"],
+    )
+    yield (
+        "split leaves nothing",
+        "binary",
+        fit(X, Y, validation_split=0.99),
+        ValueError,
+        ["validation_split", "24 rows"],
+    )
 
     # ---- strings, objects, complex
     yield from everywhere_x("text", CHARS, ["numbers", "<U3"])
@@ -127,16 +157,29 @@ def rows():
     yield from everywhere("objects", X.astype(object), Y, ["x", "real numbers", "object"])
     yield from everywhere("None among numbers", [[1, 2, 3, 4, None]] * 24, Y, ["x", "real numbers"])
     yield from everywhere("rows of different lengths", [[1.0] * 5] * 23 + [[1.0] * 4], Y, ["x", "numbers"])
-    yield from everywhere("dates", X.astype("int64").astype("datetime64[D]"), Y, ["x", "real numbers", "datetime64"])
+    yield from everywhere(
+        "dates", X.astype("int64").astype("datetime64[D]"), Y, ["x", "real numbers", "datetime64"]
+    )
     yield from everywhere("text as targets", X, np.array(["a", "b"] * 12), ["y", "real numbers"])
     yield from everywhere("complex targets", X, Y * 1j, ["y", "complex64"])
     yield from everywhere("objects as targets", X, Y.astype(object), ["y", "object"])
     yield from everywhere("a column of text", frame(name=["1.5"] * 24), Y, ["x", "name"])
-    yield from everywhere("a column of categories", frame(kind=pytest.importorskip("pandas").Categorical(["a", "b"] * 12)), Y, ["x", "kind", "category"])
+    yield from everywhere(
+        "a column of categories",
+        frame(kind=pytest.importorskip("pandas").Categorical(["a", "b"] * 12)),
+        Y,
+        ["x", "kind", "category"],
+    )
     yield from everywhere("a complex column", frame(z=X[:, 0] * 1j), Y, ["x", "z", "complex64"])
 
     # ---- labels
-    for bad, words in [(3, ["0 to 2", "3"]), (-1, ["0 to 2", "-1"]), (1.5, ["integers", "1.5"]), (NAN, ["nan"]), (INF, ["inf"])]:
+    for bad, words in [
+        (3, ["0 to 2", "3"]),
+        (-1, ["0 to 2", "-1"]),
+        (1.5, ["integers", "1.5"]),
+        (NAN, ["nan"]),
+        (INF, ["inf"]),
+    ]:
         y = LABELS.astype("float32")
         y[17] = bad
         yield from everywhere(f"label {bad}", X, y, words, "labels", ValueError)
@@ -145,39 +188,101 @@ def rows():
     for value in (-1, 0.5, "8", True, [8], NAN):
         for method in ("fit", "evaluate", "predict"):
             def call(model, method=method, value=value):
-                return getattr(model, method)(*((X, Y) if method != "predict" else (X,)), batch_size=value, **QUIET)
+                return getattr(model, method)(
+                    *((X, Y) if method != "predict" else (X,)), batch_size=value, **QUIET
+                )
 
-            yield f"batch_size {value}: {method}", "binary", call, (ValueError, TypeError), ["batch_size", repr(value)]
+            yield (
+                f"batch_size {value}: {method}",
+                "binary",
+                call,
+                (ValueError, TypeError),
+                ["batch_size", repr(value)],
+            )
     for name, values in {
-        "epochs": (-1, 1.5, "3", None, True), "initial_epoch": (-1, 0.5, "a", None), "steps_per_epoch": (0, -1, 1.5, "2"),
-        "validation_split": (1.0, -0.1, 1.5, "0.2", NAN, None, True), "validation_freq": (0, -1, 1.5, "2", None),
-        "validation_batch_size": (-1, 0.5, "8"), "validation_steps": (0, -1, 0.5, "2"),
-        "shuffle": ("batches", 2, "yes"), "class_weight": ([1.0, 2.0], "balanced", {"a": 1.0}, {0: "heavy"}, {0.5: 1.0}, {0: None}),
+        "epochs": (-1, 1.5, "3", None, True),
+        "initial_epoch": (-1, 0.5, "a", None),
+        "steps_per_epoch": (0, -1, 1.5, "2"),
+        "validation_split": (1.0, -0.1, 1.5, "0.2", NAN, None, True),
+        "validation_freq": (0, -1, 1.5, "2", None),
+        "validation_batch_size": (-1, 0.5, "8"),
+        "validation_steps": (0, -1, 0.5, "2"),
+        "shuffle": ("batches", 2, "yes"),
+        "class_weight": ([1.0, 2.0], "balanced", {"a": 1.0}, {0: "heavy"}, {0.5: 1.0}, {0: None}),
         "callbacks": ("EarlyStopping", [keras.callbacks.Callback], [3]),
     }.items():
         for value in values:
-            settings = {name: value, **({"validation_data": (X, Y)} if name.startswith("validation_") and "split" not in name else {})}
-            yield f"{name} {value}", "binary", fit(X, Y, **settings), (ValueError, TypeError), [name.removesuffix("s")]
+            settings = {
+                name: value,
+                **(
+                    {"validation_data": (X, Y)}
+                    if name.startswith("validation_") and "split" not in name
+                    else {}
+                ),
+            }
+            yield (
+                f"{name} {value}",
+                "binary",
+                fit(X, Y, **settings),
+                (ValueError, TypeError),
+                [name.removesuffix("s")],
+            )
     for value in (3, -1, "loud", None, 1.5):
         for method in ("fit", "evaluate", "predict"):
             def call(model, method=method, value=value):
                 return getattr(model, method)(*((X, Y) if method != "predict" else (X,)), verbose=value)
 
-            yield f"verbose {value}: {method}", "binary", call, (ValueError, TypeError), ["verbose", repr(value)]
+            yield (
+                f"verbose {value}: {method}",
+                "binary",
+                call,
+                (ValueError, TypeError),
+                ["verbose", repr(value)],
+            )
     for value in (0, -1, 1.5, "2"):
-        yield f"steps {value}: evaluate", "binary", lambda m, v=value: m.evaluate(X, Y, steps=v, **QUIET), (ValueError, TypeError), ["steps"]
-        yield f"steps {value}: predict", "binary", lambda m, v=value: m.predict(X, steps=v, **QUIET), (ValueError, TypeError), ["steps"]
-    yield "both weights", "binary", fit(X, Y, class_weight={0: 2.0}, sample_weight=np.ones(24)), ValueError, ["sample_weight", "class_weight"]
+        yield (
+            f"steps {value}: evaluate",
+            "binary",
+            lambda m, v=value: m.evaluate(X, Y, steps=v, **QUIET),
+            (ValueError, TypeError),
+            ["steps"],
+        )
+        yield (
+            f"steps {value}: predict",
+            "binary",
+            lambda m, v=value: m.predict(X, steps=v, **QUIET),
+            (ValueError, TypeError),
+            ["steps"],
+        )
+    yield (
+        "both weights",
+        "binary",
+        fit(X, Y, class_weight={0: 2.0}, sample_weight=np.ones(24)),
+        ValueError,
+        ["sample_weight", "class_weight"],
+    )
     both = {"class_weight": {0: 2.0}, "sample_weight": np.ones(24)}
-    yield "both weights: train_on_batch", "binary", lambda m: m.train_on_batch(X, Y, **both), ValueError, ["sample_weight", "class_weight"]
+    yield (
+        "both weights: train_on_batch",
+        "binary",
+        lambda m: m.train_on_batch(X, Y, **both),
+        ValueError,
+        ["sample_weight", "class_weight"],
+    )
 
     # ---- validation data
     for name, given, words in [
-        ("an array", X, ["validation_data", "(x, y)"]), ("one element", (X,), ["validation_data", "1"]),
-        ("four", (X, Y, Y, Y), ["validation_data", "4"]), ("a number", 5, ["5", "int"]),
-        ("no targets", (X, None), ["y", "targets"]), ("empty", (X[:0], Y[:0]), ["empty"]),
-        ("weights", (X, Y, np.ones(23)), ["sample_weight", "23"]), ("two weights", (X, Y, np.ones((24, 2))), ["sample_weight"]),
+        ("an array", X, ["validation_data", "(x, y)"]),
+        ("one element", (X,), ["validation_data", "1"]),
+        ("four", (X, Y, Y, Y), ["validation_data", "4"]),
+        ("a number", 5, ["5", "int"]),
+        ("no targets", (X, None), ["y", "targets"]),
+        ("empty", (X[:0], Y[:0]), ["empty"]),
+        ("weights", (X, Y, np.ones(23)), ["sample_weight", "23"]),
+        ("two weights", (X, Y, np.ones((24, 2))), ["sample_weight"]),
         ("no batches", nothing, ["empty"]),
+        ("batches of wrong targets", lambda: batch_of(X, ONE_HOT), ["(24, 3)"]),
+        ("batches of wrong width", lambda: batch_of(X[:, :4], Y), ["(24, 4)"]),
     ]:
         def call(model, given=given):
             return model.fit(X, Y, validation_data=given() if callable(given) else given, **QUIET)
@@ -186,19 +291,51 @@ def rows():
 
     # ---- iterables
     for name, make, words in [
-        ("numbers", lambda: iter([1, 2]), ["batch", "int"]), ("four elements", lambda: batch_of(X, Y, Y, Y), ["4"]),
-        ("a dict", lambda: iter([{"x": X}]), ["batch", "dict"]), ("without targets", lambda: batch_of(X), ["y", "targets"]),
-        ("wrong width", lambda: batch_of(X[:, :4], Y), ["dense", "(24, 4)"]), ("lengths", lambda: batch_of(X, Y[:-1]), ["24", "23"]),
-        ("text", lambda: batch_of(CHARS, Y), ["x", "<U3"]), ("targets", lambda: batch_of(X, ONE_HOT), ["(24, 3)"]),
+        ("numbers", lambda: iter([1, 2]), ["batch", "int"]),
+        ("four elements", lambda: batch_of(X, Y, Y, Y), ["4"]),
+        ("a dict", lambda: iter([{"x": X}]), ["batch", "dict"]),
+        ("without targets", lambda: batch_of(X), ["y", "targets"]),
+        ("wrong width", lambda: batch_of(X[:, :4], Y), ["dense", "(24, 4)"]),
+        ("lengths", lambda: batch_of(X, Y[:-1]), ["24", "23"]),
+        ("text", lambda: batch_of(CHARS, Y), ["x", "<U3"]),
+        ("targets", lambda: batch_of(X, ONE_HOT), ["(24, 3)"]),
         ("empty batch", lambda: batch_of(X[:0], Y[:0]), ["empty"]),
         ("weights", lambda: batch_of(X, Y, np.ones((24, 2))), ["sample_weight"]),
     ]:
-        yield f"batches: {name}: fit", "binary", lambda m, make=make: m.fit(make(), **QUIET), (ValueError, TypeError), words
-        yield f"batches: {name}: evaluate", "binary", lambda m, make=make: m.evaluate(make(), **QUIET), (ValueError, TypeError), words
-    for settings in ({"y": Y}, {"sample_weight": np.ones(24)}, {"class_weight": {0: 1.0}}, {"validation_split": 0.5}):
-        yield (f"batches with {[*settings][0]}", "binary", lambda m, s=settings: m.fit(batch_of(X, Y), **s, **QUIET), ValueError,
-               ["generator", [*settings][0]])
-    yield "batches with y: evaluate", "binary", lambda m: m.evaluate(batch_of(X, Y), Y, **QUIET), ValueError, ["generator", "y"]
+        yield (
+            f"batches: {name}: fit",
+            "binary",
+            lambda m, make=make: m.fit(make(), **QUIET),
+            (ValueError, TypeError),
+            words,
+        )
+        yield (
+            f"batches: {name}: evaluate",
+            "binary",
+            lambda m, make=make: m.evaluate(make(), **QUIET),
+            (ValueError, TypeError),
+            words,
+        )
+    for settings in (
+        {"y": Y},
+        {"sample_weight": np.ones(24)},
+        {"class_weight": {0: 1.0}},
+        {"validation_split": 0.5},
+    ):
+        yield (
+            f"batches with {[*settings][0]}",
+            "binary",
+            lambda m, s=settings: m.fit(batch_of(X, Y), **s, **QUIET),
+            ValueError,
+            ["generator", [*settings][0]],
+        )
+    yield (
+        "batches with y: evaluate",
+        "binary",
+        lambda m: m.evaluate(batch_of(X, Y), Y, **QUIET),
+        ValueError,
+        ["generator", "y"],
+    )
     yield "a number", "binary", fit(5), (ValueError, TypeError), ["5"]
     yield "a string", "binary", fit("data.csv"), (ValueError, TypeError), ["str"]
 
@@ -212,26 +349,53 @@ def rows():
 
     # ---- weights
     for name, change, words in [
-        ("one missing", lambda w: w[:-1], ["7", "8"]), ("one more", lambda w: [*w, w[0]], ["9", "8"]),
-        ("none", lambda w: [], ["0", "8"]), ("shape", lambda w: [w[0].T, *w[1:]], ["dense/kernel", "(5, 4)", "(4, 5)"]),
-        ("the last has a wrong shape", lambda w: [*(a + 1 for a in w[:-1]), np.ones(3)], ["dense_1/bias", "(3,)"]),
+        ("one missing", lambda w: w[:-1], ["7", "8"]),
+        ("one more", lambda w: [*w, w[0]], ["9", "8"]),
+        ("none", lambda w: [], ["0", "8"]),
+        ("shape", lambda w: [w[0].T, *w[1:]], ["dense/kernel", "(5, 4)", "(4, 5)"]),
+        (
+            "the last has a wrong shape",
+            lambda w: [*(a + 1 for a in w[:-1]), np.ones(3)],
+            ["dense_1/bias", "(3,)"],
+        ),
         ("text", lambda w: [*w[:-1], np.array(["a"])], ["dense_1/bias"]),
     ]:
-        yield f"set_weights: {name}", "binary", lambda m, c=change: m.set_weights(c(m.get_weights())), ValueError, words
+        yield (
+            f"set_weights: {name}",
+            "binary",
+            lambda m, c=change: m.set_weights(c(m.get_weights())),
+            ValueError,
+            words,
+        )
 
     # ---- compile: what was compiled before stays
     for settings, words in [
-        ({"optimizer": "adamm"}, ["adamm", "adam"]), ({"optimizer": keras.optimizers.Adam}, ["Adam"]), ({"optimizer": None}, ["None"]),
-        ({"optimizer": 3}, ["3"]), ({"loss": "binary_crossentrpy"}, ["binary_crossentrpy", "binary_crossentropy"]),
-        ({"loss": 3}, ["3"]), ({"loss": ["mse", "mae"]}, ["mse", "mae"]), ({"metrics": ["acurracy"]}, ["acurracy", "accuracy"]),
-        ({"metrics": "accuracy"}, ["metrics", "list", "accuracy"]), ({"metrics": [3]}, ["3"]),
-        ({"weighted_metrics": ["mea"]}, ["mea", "mae"]), ({"weighted_metrics": "mae"}, ["weighted_metrics", "list"]),
-        ({"steps_per_execution": 0}, ["steps_per_execution", "0"]), ({"steps_per_execution": "4"}, ["steps_per_execution", "4"]),
-        ({"loss_weights": "heavy"}, ["loss_weights", "heavy"]), ({"loss_weights": [1.0, 2.0]}, ["loss_weights"]),
+        ({"optimizer": "adamm"}, ["adamm", "adam"]),
+        ({"optimizer": keras.optimizers.Adam}, ["Adam"]),
+        ({"optimizer": None}, ["None"]),
+        ({"optimizer": 3}, ["3"]),
+        ({"loss": "binary_crossentrpy"}, ["binary_crossentrpy", "binary_crossentropy"]),
+        ({"loss": 3}, ["3"]),
+        ({"loss": ["mse", "mae"]}, ["mse", "mae"]),
+        ({"metrics": ["acurracy"]}, ["acurracy", "accuracy"]),
+        ({"metrics": "accuracy"}, ["metrics", "list", "accuracy"]),
+        ({"metrics": [3]}, ["3"]),
+        ({"weighted_metrics": ["mea"]}, ["mea", "mae"]),
+        ({"weighted_metrics": "mae"}, ["weighted_metrics", "list"]),
+        ({"steps_per_execution": 0}, ["steps_per_execution", "0"]),
+        ({"steps_per_execution": "4"}, ["steps_per_execution", "4"]),
+        ({"loss_weights": "heavy"}, ["loss_weights", "heavy"]),
+        ({"loss_weights": [1.0, 2.0]}, ["loss_weights"]),
         ({"optimiser": "adam"}, ["optimiser"]),
     ]:
         given = {"loss": "binary_crossentropy", **settings}
-        yield f"compile {settings}", "binary", lambda m, s=given: m.compile(**s), (ValueError, TypeError), words
+        yield (
+            f"compile {settings}",
+            "binary",
+            lambda m, s=given: m.compile(**s),
+            (ValueError, TypeError),
+            words,
+        )
 
 
 CALLS = {name: row for name, *row in rows()}
@@ -283,11 +447,12 @@ def test_bad_call(target, call, kinds, words, run_eagerly, trained):
 
 def test_several_bad_calls_in_a_row():
     model = some("binary", False, False)
-    for target, call, kinds, _ in itertools.islice((row for row in CALLS.values() if row[0] == "binary"), 0, None, 5):
+    for _target, call, kinds, _ in itertools.islice(
+        (row for row in CALLS.values() if row[0] == "binary"), 0, None, 5
+    ):
         with pytest.raises(kinds):
             call(model)
     assert_same(and_then(model, "binary"), expected("binary", False, False))
-    assert target in GOOD
 
 
 # ----------------------------------------------------------------------------------------- an unbuilt model
@@ -296,20 +461,40 @@ def test_several_bad_calls_in_a_row():
 def unbuilt(activation="softmax", units=3, loss="categorical_crossentropy"):
     keras.utils.set_random_seed(1)
     keras.utils.clear_session()
-    model = keras.Sequential([layers.Dense(4), layers.BatchNormalization(), layers.Dropout(0.2), layers.Dense(units, activation=activation)])
+    model = keras.Sequential(
+        [
+            layers.Dense(4),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Dense(units, activation=activation),
+        ]
+    )
     model.compile("adam", loss, metrics=["accuracy"])
     return model
 
 
-@pytest.mark.parametrize("call", [
-    lambda m: m.fit(X, LABELS, **QUIET), lambda m: m.fit(X, ONE_HOT[:-1], **QUIET), lambda m: m.fit(X[:0], ONE_HOT[:0], **QUIET),
-    lambda m: m.fit(CHARS, ONE_HOT, **QUIET), lambda m: m.fit(np.ones(24), ONE_HOT, **QUIET), lambda m: m.fit(X, **QUIET),
-    lambda m: m.fit(X, ONE_HOT, batch_size=-1, **QUIET), lambda m: m.fit(X, ONE_HOT, validation_data=(X[:, :3], ONE_HOT), **QUIET),
-    lambda m: m.fit(X, ONE_HOT, validation_data=(X, LABELS), **QUIET), lambda m: m.evaluate(X, LABELS, **QUIET),
-    lambda m: m.train_on_batch(X, LABELS), lambda m: m.test_on_batch(X, LABELS), lambda m: m.predict(CHARS, **QUIET),
-    lambda m: m.fit(batch_of(X, LABELS), **QUIET), lambda m: m.evaluate(batch_of(X, LABELS), **QUIET),
-    lambda m: m.fit(X, ONE_HOT, class_weight=[1, 2], **QUIET), lambda m: m.predict(np.ones((24, 0)), **QUIET),
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.fit(X, LABELS, **QUIET),
+        lambda m: m.fit(X, ONE_HOT[:-1], **QUIET),
+        lambda m: m.fit(X[:0], ONE_HOT[:0], **QUIET),
+        lambda m: m.fit(CHARS, ONE_HOT, **QUIET),
+        lambda m: m.fit(np.ones(24), ONE_HOT, **QUIET),
+        lambda m: m.fit(X, **QUIET),
+        lambda m: m.fit(X, ONE_HOT, batch_size=-1, **QUIET),
+        lambda m: m.fit(X, ONE_HOT, validation_data=(X[:, :3], ONE_HOT), **QUIET),
+        lambda m: m.fit(X, ONE_HOT, validation_data=(X, LABELS), **QUIET),
+        lambda m: m.evaluate(X, LABELS, **QUIET),
+        lambda m: m.train_on_batch(X, LABELS),
+        lambda m: m.test_on_batch(X, LABELS),
+        lambda m: m.predict(CHARS, **QUIET),
+        lambda m: m.fit(batch_of(X, LABELS), **QUIET),
+        lambda m: m.evaluate(batch_of(X, LABELS), **QUIET),
+        lambda m: m.fit(X, ONE_HOT, class_weight=[1, 2], **QUIET),
+        lambda m: m.predict(np.ones((24, 0)), **QUIET),
+    ],
+)
 def test_the_next_data_decides(call):
     """What a bad call could have found out (shapes, what 'accuracy' means) is found out anew."""
     model, twin = unbuilt(), unbuilt()
@@ -317,7 +502,11 @@ def test_the_next_data_decides(call):
         call(model)
     for m in (model, twin):
         keras.utils.set_random_seed(2)
-        m.seen = m.fit(X, ONE_HOT, batch_size=8, epochs=2, **QUIET).history, state(m), m.evaluate(X, ONE_HOT, **QUIET)
+        m.seen = (
+            m.fit(X, ONE_HOT, batch_size=8, epochs=2, **QUIET).history,
+            state(m),
+            m.evaluate(X, ONE_HOT, **QUIET),
+        )
     assert_same(model.seen, twin.seen)
     assert type(model.metrics[1]) is keras.metrics.CategoricalAccuracy
 
@@ -330,7 +519,7 @@ def test_bad_data_of_another_width_does_not_fix_the_width():
     assert model.input_shape == (None, 5)
 
 
-# ---------------------------------------------------------------------------------------- not compiled, not built
+# ------------------------------------------------------------------------------------- not compiled, not built
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
@@ -357,7 +546,11 @@ def test_compiled_without_a_loss(method):
 def test_a_loss_that_is_not_one_number():
     model = network(loss=keras.losses.BinaryCrossentropy(reduction="none"))
     before = state(model)
-    for call in (lambda: model.fit(X, Y, **QUIET), lambda: model.train_on_batch(X, Y), lambda: model.evaluate(X, Y, **QUIET)):
+    for call in (
+        lambda: model.fit(X, Y, **QUIET),
+        lambda: model.train_on_batch(X, Y),
+        lambda: model.evaluate(X, Y, **QUIET),
+    ):
         with pytest.raises(ValueError, match=r"one number.*\(24,\).*none"):
             call()
     assert_same({name: a for name, a in state(model).items() if name in before}, before)
@@ -369,12 +562,18 @@ EARLIEST = {
     "activation": (lambda: layers.Dense(3, activation="rleu"), ["rleu", "relu"]),
     "activation layer": (lambda: layers.Activation("sofmax"), ["sofmax", "softmax"]),
     "initializer": (lambda: layers.Dense(3, kernel_initializer="glorot"), ["glorot", "glorot_uniform"]),
-    "initializer of BatchNormalization": (lambda: layers.BatchNormalization(gamma_initializer="on"), ["on", "one"]),
+    "initializer of BatchNormalization": (
+        lambda: layers.BatchNormalization(gamma_initializer="on"),
+        ["on", "one"],
+    ),
     "regularizer": (lambda: layers.Dense(3, kernel_regularizer="l22"), ["l22", "l2"]),
     "constraint": (lambda: layers.Dense(3, kernel_constraint="nonneg"), ["nonneg", "non_neg"]),
     "units": (lambda: layers.Dense(0), ["units", "0"]),
     "rate": (lambda: layers.Dropout(2.0), ["rate", "2.0"]),
-    "axis": (lambda: keras.Sequential([keras.Input((5,)), layers.BatchNormalization(axis=3)]), ["axis 3", "batch_normalization"]),
+    "axis": (
+        lambda: keras.Sequential([keras.Input((5,)), layers.BatchNormalization(axis=3)]),
+        ["axis 3", "batch_normalization"],
+    ),
     "layer keyword": (lambda: layers.Dense(3, unit=4), ["unit", "units"]),
     "optimizer keyword": (lambda: keras.optimizers.Adam(lr=0.1), ["lr", "learning_rate"]),
     "loss keyword": (lambda: keras.losses.BinaryCrossentropy(from_logit=True), ["from_logit"]),
@@ -431,7 +630,10 @@ def test_nan_in_the_data_shows_in_its_own_predictions_only(target, batch_size, v
     x[5, 2] = x[20, 0] = value
     model = network(target, dropout=0.2)
     model.fit(*GOOD[target], **QUIET)
-    clean, p = model.predict(X, batch_size=batch_size, **QUIET), model.predict(x, batch_size=batch_size, **QUIET)
+    clean, p = (
+        model.predict(X, batch_size=batch_size, **QUIET),
+        model.predict(x, batch_size=batch_size, **QUIET),
+    )
     others = np.delete(np.arange(24), [5, 20])
     assert_same(p[others], clean[others])
     if math.isnan(value):

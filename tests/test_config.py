@@ -2,6 +2,9 @@
 
 import os
 import random
+import select
+import signal
+import threading
 import warnings
 
 import numpy as np
@@ -70,16 +73,20 @@ def test_seeds_drawn_differ_and_fit_where_keras_wants_them():
     assert config.draw_seed() != fresh
 
 
+def fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # Python 3.12 warns of a fork beside other threads
+        return os.fork()
+
+
 def test_forked_children_draw_numbers_of_their_own():
     """A child that repeated its parent's numbers would see the same shuffles and masks as its siblings."""
     drawn = []
     for _ in range(3):
         reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # Python 3.12 warns of a fork beside BLAS' threads
-            child = os.fork()
+        child = fork()
         if child == 0:
             os.write(writer, str(config.draw_seed()).encode())
             os._exit(0)
@@ -89,6 +96,31 @@ def test_forked_children_draw_numbers_of_their_own():
         os.waitpid(child, 0)
     drawn.append(config.draw_seed())
     assert len(set(drawn)) == 4
+
+
+def test_a_child_forked_while_another_thread_draws_can_draw_itself():
+    """The lock of the generator may be taken at that moment, by a thread that does not exist in the child."""
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=lambda: [config.generator().random(1000) for _ in iter(stop.is_set, True)]
+    )
+    thread.start()
+    try:
+        for _ in range(20):
+            reader, writer = os.pipe()
+            child = fork()
+            if child == 0:
+                os.write(writer, str(config.draw_seed()).encode())
+                os._exit(0)
+            os.close(writer)
+            if not select.select([reader], [], [], 10)[0]:
+                os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            with os.fdopen(reader) as stream:
+                assert int(stream.read() or 0) > 0, "the child waited for ever"
+    finally:
+        stop.set()
+        thread.join()
 
 
 LEAKS = {

@@ -1,4 +1,7 @@
-"""Initializers: ranges, variances, seeds; regularizers and constraints against NumPy. All have a row in a table."""
+"""Initializers: ranges, variances, seeds; regularizers and constraints against NumPy.
+
+One without a row in its table fails.
+"""
 
 import json
 import math
@@ -15,10 +18,16 @@ SHAPE = (300, 400)
 
 
 class Random:
-    """A random initializer: its deviation, its bound (None if there is none), its mean, how it is distributed."""
+    """A random initializer: its deviation, its bound (None if there is none), its mean, its distribution."""
 
     def __init__(self, make, deviation, bound=None, mean=0.0, is_uniform=False):
-        self.make, self.deviation, self.bound, self.mean, self.is_uniform = make, deviation, bound, mean, is_uniform
+        self.make, self.deviation, self.bound, self.mean, self.is_uniform = (
+            make,
+            deviation,
+            bound,
+            mean,
+            is_uniform,
+        )
 
 
 def uniform(make, variance, **k):
@@ -32,7 +41,9 @@ def truncated(make, variance, **k):
 
 RANDOM = {
     "RandomNormal": Random(initializers.RandomNormal, 0.05),
-    "RandomNormal settings": Random(lambda **k: initializers.RandomNormal(mean=1.0, stddev=2.0, **k), 2.0, mean=1.0),
+    "RandomNormal settings": Random(
+        lambda **k: initializers.RandomNormal(mean=1.0, stddev=2.0, **k), 2.0, mean=1.0
+    ),
     "TruncatedNormal": Random(initializers.TruncatedNormal, 0.05 * 0.87962566103423978, 0.1),
     "TruncatedNormal settings": Random(
         lambda **k: initializers.TruncatedNormal(0.0, 0.5, **k), 0.5 * 0.87962566103423978, 1.0
@@ -47,12 +58,16 @@ RANDOM = {
     "LecunNormal": truncated(initializers.LecunNormal, 1 / 300),
     "VarianceScaling": truncated(initializers.VarianceScaling, 1 / 300),
     "VarianceScaling fan_out": truncated(
-        lambda **k: initializers.VarianceScaling(scale=3.0, mode="fan_out", distribution="normal", **k), 3 / 400
+        lambda **k: initializers.VarianceScaling(scale=3.0, mode="fan_out", distribution="normal", **k),
+        3 / 400,
     ),
     "VarianceScaling untruncated": Random(
-        lambda **k: initializers.VarianceScaling(2.0, "fan_avg", "untruncated_normal", **k), math.sqrt(2 / 350)
+        lambda **k: initializers.VarianceScaling(2.0, "fan_avg", "untruncated_normal", **k),
+        math.sqrt(2 / 350),
     ),
-    "VarianceScaling uniform": uniform(lambda **k: initializers.VarianceScaling(0.5, distribution="uniform", **k), 0.5 / 300),
+    "VarianceScaling uniform": uniform(
+        lambda **k: initializers.VarianceScaling(0.5, distribution="uniform", **k), 0.5 / 300
+    ),
     "VarianceScaling axes": truncated(
         lambda **k: initializers.VarianceScaling(1.0, "fan_in", input_axes=[1], output_axes=[0], **k), 1 / 400
     ),
@@ -100,7 +115,7 @@ def test_distribution(row):
 
 @every_random
 def test_seeds(row):
-    """A seed means values; an instance repeats itself; instances without a seed differ, but for the global one."""
+    """A seed means values; an instance repeats itself; instances without a seed follow the global one."""
     assert_same(row.make(seed=3)(SHAPE), row.make(seed=3)(SHAPE))
     assert not np.array_equal(row.make(seed=3)(SHAPE), row.make(seed=4)(SHAPE))
     one = row.make()
@@ -131,7 +146,9 @@ def test_constants(make, values):
     assert make()(SHAPE).dtype == np.float32
 
 
-@pytest.mark.parametrize("make", [*(row.make for row in RANDOM.values()), *(make for make, _ in CONSTANT.values())])
+@pytest.mark.parametrize(
+    "make", [*(row.make for row in RANDOM.values()), *(make for make, _ in CONSTANT.values())]
+)
 def test_config_round_trip(make):
     initializer = make()
     again = initializers.deserialize(json.loads(json.dumps(initializers.serialize(initializer))))
@@ -165,15 +182,32 @@ def test_the_numbers_of_keras():
     assert np.abs(he).max() <= 2 * math.sqrt(2 / 300) / 0.8796256 * (1 + 1e-6)
 
 
-@pytest.mark.parametrize("name, kind", [
-    ("glorot_uniform", "GlorotUniform"), ("GlorotUniform", "GlorotUniform"), ("xavier_uniform", "GlorotUniform"),
-    ("xavier_normal", "GlorotNormal"), ("glorot_normal", "GlorotNormal"), ("he_normal", "HeNormal"),
-    ("HeUniform", "HeUniform"), ("lecun_normal", "LecunNormal"), ("lecun_uniform", "LecunUniform"),
-    ("zeros", "Zeros"), ("zero", "Zeros"), ("ones", "Ones"), ("one", "Ones"), ("normal", "RandomNormal"),
-    ("uniform", "RandomUniform"), ("random_normal", "RandomNormal"), ("truncated_normal", "TruncatedNormal"),
-    ("orthogonal", "Orthogonal"), ("identity", "Identity"), ("variance_scaling", "VarianceScaling"),
-    ("constant", "Constant"),
-])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("glorot_uniform", "GlorotUniform"),
+        ("GlorotUniform", "GlorotUniform"),
+        ("xavier_uniform", "GlorotUniform"),
+        ("xavier_normal", "GlorotNormal"),
+        ("glorot_normal", "GlorotNormal"),
+        ("he_normal", "HeNormal"),
+        ("HeUniform", "HeUniform"),
+        ("lecun_normal", "LecunNormal"),
+        ("lecun_uniform", "LecunUniform"),
+        ("zeros", "Zeros"),
+        ("zero", "Zeros"),
+        ("ones", "Ones"),
+        ("one", "Ones"),
+        ("normal", "RandomNormal"),
+        ("uniform", "RandomUniform"),
+        ("random_normal", "RandomNormal"),
+        ("truncated_normal", "TruncatedNormal"),
+        ("orthogonal", "Orthogonal"),
+        ("identity", "Identity"),
+        ("variance_scaling", "VarianceScaling"),
+        ("constant", "Constant"),
+    ],
+)
 def test_names(name, kind):
     assert type(initializers.get(name)).__name__ == kind
     assert type(initializers.get(getattr(initializers, kind))).__name__ == kind
@@ -187,7 +221,9 @@ def test_glorot_uniform_is_the_default_of_dense():
 
 def test_layers_with_one_instance_start_equal_and_with_one_name_do_not():
     shared = initializers.HeNormal()
-    a, b, c, d = (keras.layers.Dense(4, kernel_initializer=i) for i in (shared, shared, "he_normal", "he_normal"))
+    a, b, c, d = (
+        keras.layers.Dense(4, kernel_initializer=i) for i in (shared, shared, "he_normal", "he_normal")
+    )
     for layer in (a, b, c, d):
         layer.build((None, 6))
     assert_same(a.kernel.numpy(), b.kernel.numpy())
@@ -234,10 +270,14 @@ REGULARIZERS = {
     "L2": (regularizers.L2, lambda w: 0.01 * (w**2).sum()),
     "L2 settings": (lambda: regularizers.L2(0.3), lambda w: 0.3 * (w**2).sum()),
     "L1L2": (regularizers.L1L2, lambda w: 0.0),
-    "L1L2 settings": (lambda: regularizers.L1L2(0.1, 0.2), lambda w: 0.1 * np.abs(w).sum() + 0.2 * (w**2).sum()),
+    "L1L2 settings": (
+        lambda: regularizers.L1L2(0.1, 0.2),
+        lambda w: 0.1 * np.abs(w).sum() + 0.2 * (w**2).sum(),
+    ),
     "OrthogonalRegularizer": (regularizers.OrthogonalRegularizer, orthogonality),
     "OrthogonalRegularizer columns": (
-        lambda: regularizers.OrthogonalRegularizer(0.5, "columns"), lambda w: orthogonality(w.T, 0.5)
+        lambda: regularizers.OrthogonalRegularizer(0.5, "columns"),
+        lambda w: orthogonality(w.T, 0.5),
     ),
 }
 
@@ -269,16 +309,22 @@ def test_names_of_regularizers(name, kind):
     assert type(regularizers.l2(0.1)) is regularizers.L2 and regularizers.get(None) is None
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: regularizers.get("l3"), ["regularizer", "l3"]),
-    (lambda: regularizers.get("l1_l2"), ["regularizer", "l1_l2", "l1l2"]),
-    (lambda: regularizers.L1(-0.1), ["L1", "l1", "-0.1"]),
-    (lambda: regularizers.L2(math.nan), ["L2", "l2", "nan"]),
-    (lambda: regularizers.L2(math.inf), ["L2", "l2", "inf"]),
-    (lambda: regularizers.L1L2(l2="0.1"), ["L1L2", "l2", "'0.1'"]),
-    (lambda: regularizers.OrthogonalRegularizer(mode="rwos"), ["mode", "rwos", "rows"]),
-    (lambda: regularizers.OrthogonalRegularizer()(keras.Tensor(np.ones(3))), ["OrthogonalRegularizer", "(3,)"]),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: regularizers.get("l3"), ["regularizer", "l3"]),
+        (lambda: regularizers.get("l1_l2"), ["regularizer", "l1_l2", "l1l2"]),
+        (lambda: regularizers.L1(-0.1), ["L1", "l1", "-0.1"]),
+        (lambda: regularizers.L2(math.nan), ["L2", "l2", "nan"]),
+        (lambda: regularizers.L2(math.inf), ["L2", "l2", "inf"]),
+        (lambda: regularizers.L1L2(l2="0.1"), ["L1L2", "l2", "'0.1'"]),
+        (lambda: regularizers.OrthogonalRegularizer(mode="rwos"), ["mode", "rwos", "rows"]),
+        (
+            lambda: regularizers.OrthogonalRegularizer()(keras.Tensor(np.ones(3))),
+            ["OrthogonalRegularizer", "(3,)"],
+        ),
+    ],
+)
 def test_bad_regularizers(make, words):
     with pytest.raises(ValueError) as error:
         make()
@@ -305,7 +351,9 @@ def test_penalties_are_part_of_the_logged_loss_and_of_the_gradient(run_eagerly):
         # penalties take no part in sample weights
         weighted = model.evaluate(x, y, sample_weight=np.full(16, 3.0), verbose=0)
         assert weighted == pytest.approx(3 * (expected - penalty) + penalty, rel=1e-5)
-        assert model.fit(x, y, batch_size=16, verbose=0).history["loss"] == pytest.approx([expected], rel=1e-5)
+        assert model.fit(x, y, batch_size=16, verbose=0).history["loss"] == pytest.approx(
+            [expected], rel=1e-5
+        )
         slope = (2 * (p - y) + 0.02 * p) / 16
         kernel = kernel - 0.01 * (x.T @ slope + 0.01 * np.sign(kernel) + 0.2 * kernel)
         bias = bias - 0.01 * (slope.sum(0) + 0.02 * bias)
@@ -327,10 +375,12 @@ CONSTRAINTS = {
     "NonNeg": (constraints.NonNeg, lambda w: np.maximum(w, 0)),
     "MaxNorm": (constraints.MaxNorm, lambda w: w * np.clip(norms(w, 0), 0, 2) / (1e-7 + norms(w, 0))),
     "MaxNorm settings": (
-        lambda: constraints.MaxNorm(0.5, axis=1), lambda w: w * np.clip(norms(w, 1), 0, 0.5) / (1e-7 + norms(w, 1))
+        lambda: constraints.MaxNorm(0.5, axis=1),
+        lambda w: w * np.clip(norms(w, 1), 0, 0.5) / (1e-7 + norms(w, 1)),
     ),
     "MaxNorm axes": (
-        lambda: constraints.MaxNorm(0.5, axis=[0, 1]), lambda w: w * np.clip(norms(w, (0, 1)), 0, 0.5) / (1e-7 + norms(w, (0, 1)))
+        lambda: constraints.MaxNorm(0.5, axis=[0, 1]),
+        lambda w: w * np.clip(norms(w, (0, 1)), 0, 0.5) / (1e-7 + norms(w, (0, 1))),
     ),
     "UnitNorm": (constraints.UnitNorm, lambda w: w / (1e-7 + norms(w, 0))),
     "UnitNorm settings": (lambda: constraints.UnitNorm(axis=1), lambda w: w / (1e-7 + norms(w, 1))),
@@ -372,8 +422,14 @@ def test_unknown_constraints(name):
 @pytest.mark.parametrize("run_eagerly", [False, True])
 def test_constraints_hold_after_every_step(run_eagerly):
     x, y = data(24, target="regression")
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, kernel_constraint="unit_norm", bias_constraint="non_neg"),
-                              keras.layers.BatchNormalization(gamma_constraint="non_neg"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            keras.layers.Dense(3, kernel_constraint="unit_norm", bias_constraint="non_neg"),
+            keras.layers.BatchNormalization(gamma_constraint="non_neg"),
+            keras.layers.Dense(1),
+        ]
+    )
     model.compile(keras.optimizers.SGD(0.02), "mse", run_eagerly=run_eagerly)
 
     class Check(keras.callbacks.Callback):

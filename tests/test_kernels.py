@@ -236,7 +236,8 @@ NOT_ELEMENTWISE = {
 def source_hash():
     """Of all that the machine code of the kernels depends on."""
     texts = [path.read_bytes() for path in sorted(Path(kernels.__file__).parent.rglob("*.py"))]
-    return hashlib.sha256(b"".join([*texts, repr((OPTIONS, numba.__version__)).encode()])).hexdigest()
+    settings = repr((sorted(OPTIONS["fastmath"]), numba.__version__)).encode()
+    return hashlib.sha256(b"".join([*texts, settings])).hexdigest()
 
 
 def llvm(kernel):

@@ -66,7 +66,9 @@ METRICS = {
     "BinaryAccuracy": Row(metrics.BinaryAccuracy, match_binary, binary_sample),
     "BinaryAccuracy of several": Row(metrics.BinaryAccuracy, match_binary, multilabel_sample),
     "BinaryAccuracy threshold": Row(
-        lambda **k: metrics.BinaryAccuracy(threshold=0.2, **k), lambda y, p: match_binary(y, p, 0.2), binary_sample
+        lambda **k: metrics.BinaryAccuracy(threshold=0.2, **k),
+        lambda y, p: match_binary(y, p, 0.2),
+        binary_sample,
     ),
     "CategoricalAccuracy": Row(
         metrics.CategoricalAccuracy, lambda y, p: (y.argmax(-1) == p.argmax(-1)).astype(float), one_hot_sample
@@ -82,7 +84,8 @@ METRICS = {
     "BinaryCrossentropy": Row(metrics.BinaryCrossentropy, binary, binary_sample),
     "BinaryCrossentropy in full": Row(
         lambda **k: metrics.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, **k),
-        lambda y, p: binary(y, p, True, 0.1), multilabel_sample,
+        lambda y, p: binary(y, p, True, 0.1),
+        multilabel_sample,
     ),
     "CategoricalCrossentropy": Row(metrics.CategoricalCrossentropy, categorical, one_hot_sample),
     "SparseCategoricalCrossentropy": Row(metrics.SparseCategoricalCrossentropy, sparse, label_sample),
@@ -93,7 +96,9 @@ every_metric = pytest.mark.parametrize("row", METRICS.values(), ids=METRICS)
 
 def test_every_metric_has_a_row():
     hidden = {metrics.Metric, metrics.MeanMetricWrapper, metrics.LossTracker}
-    classes = {v for n, v in vars(metrics).items() if isinstance(v, type) and issubclass(v, metrics.Metric)} - hidden
+    classes = {
+        v for n, v in vars(metrics).items() if isinstance(v, type) and issubclass(v, metrics.Metric)
+    } - hidden
     classes = {c.__name__ for c in classes if not c.__name__.startswith("_")}
     assert classes == {name.split()[0] for name in METRICS}
     assert classes <= {name for name, v in metrics.registry.members.items() if inspect.isclass(v)}
@@ -150,7 +155,9 @@ def test_config_round_trip(row):
 
 
 @pytest.mark.parametrize("y_shape, p_shape", [((6,), (6, 1)), ((6, 1), (6,)), ((6,), (6,))])
-@pytest.mark.parametrize("make", [metrics.BinaryAccuracy, metrics.MeanSquaredError, metrics.MeanAbsoluteError, metrics.Accuracy])
+@pytest.mark.parametrize(
+    "make", [metrics.BinaryAccuracy, metrics.MeanSquaredError, metrics.MeanAbsoluteError, metrics.Accuracy]
+)
 def test_ranks_are_aligned(make, y_shape, p_shape):
     y, p = (a[:, 0] for a in binary_sample(np.random.default_rng(0), 6))
     if make is metrics.Accuracy:
@@ -176,7 +183,10 @@ def test_strict_threshold_and_ties():
     assert float(metrics.BinaryAccuracy()([1.0, 0.0], [0.5, 0.5])) == 0.5  # > 0.5, not >=
     assert float(metrics.BinaryAccuracy()([0.9], [0.8])) == 0  # 0.9 is no class
     tie = [[0.4, 0.4, 0.2]]
-    assert float(metrics.SparseCategoricalAccuracy()([0], tie)) == 1 and float(metrics.SparseCategoricalAccuracy()([1], tie)) == 0
+    assert (
+        float(metrics.SparseCategoricalAccuracy()([0], tie)) == 1
+        and float(metrics.SparseCategoricalAccuracy()([1], tie)) == 0
+    )
     assert float(metrics.CategoricalAccuracy()([[0.5, 0.5, 0]], tie)) == 1
 
 
@@ -261,7 +271,11 @@ def test_accuracy_is_resolved_by_shape(target, flat, kind, name):
     assert set(logs) == {name, "loss"}
     assert type(model.metrics[1]) is kind
     p = model.predict(x, verbose=0)
-    right = (p[:, 0] > 0.5) == y.reshape(-1) if target == "binary" else p.argmax(1) == data(20, target="labels")[1]
+    right = (
+        (p[:, 0] > 0.5) == y.reshape(-1)
+        if target == "binary"
+        else p.argmax(1) == data(20, target="labels")[1]
+    )
     assert logs[name] == pytest.approx(right.mean(), abs=1e-6)
 
 
@@ -291,7 +305,9 @@ def test_names_in_logs():
 
 def test_metrics_ignore_weights_and_weighted_metrics_use_them():
     """The numbers of Keras for a frozen identity on rows 0..9 in batches of 4."""
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones", trainable=False)])
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones", trainable=False)]
+    )
     x, y, w = np.arange(10.0)[:, None], np.zeros((10, 1)), np.arange(1.0, 11)
     model.compile("sgd", "mae", metrics=["mae"], weighted_metrics=["mae"])
     settings = {"batch_size": 4, "shuffle": False, "verbose": 0}

@@ -1,4 +1,7 @@
-"""Optimizers against a NumPy reference in float64, over random steps and with every option; then inside `fit`."""
+"""Optimizers against a NumPy reference in float64, over random steps and with every option.
+
+Then inside `fit`, replayed and eager.
+"""
 
 import contextlib
 import json
@@ -22,9 +25,17 @@ class Reference:
         self.rule, self.values, self.excluded = rule, [v.copy() for v in values], excluded
         self.constraints = constraints or {}
         self.options = {
-            "learning_rate": 0.01, "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
-            "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
-            "gradient_accumulation_steps": None, **options,
+            "learning_rate": 0.01,
+            "weight_decay": None,
+            "clipnorm": None,
+            "clipvalue": None,
+            "global_clipnorm": None,
+            "use_ema": False,
+            "ema_momentum": 0.99,
+            "ema_overwrite_frequency": None,
+            "loss_scale_factor": None,
+            "gradient_accumulation_steps": None,
+            **options,
         }
         self.slots = [{} for _ in values]
         self.sums = [np.zeros_like(v) for v in values]
@@ -44,7 +55,9 @@ class Reference:
                 grads, self.sums = [s / every for s in self.sums], [np.zeros_like(s) for s in self.sums]
                 self._update(grads)
         k = o["ema_momentum"] if done else 0
-        overwrites = o["use_ema"] and o["ema_overwrite_frequency"] and (done + 1) % o["ema_overwrite_frequency"] == 0
+        overwrites = (
+            o["use_ema"] and o["ema_overwrite_frequency"] and (done + 1) % o["ema_overwrite_frequency"] == 0
+        )
         for i, w in enumerate(self.values):
             self.averages[i] = k * self.averages[i] + (1 - k) * w
             w = self.averages[i].copy() if overwrites else w
@@ -112,9 +125,15 @@ RULES = {
     "Adam without memory": (optimizers.Adam, {"beta_1": 0.0, "beta_2": 0.0}, adam(0.0, 0.0)),
     "RMSprop": (optimizers.RMSprop, {}, rmsprop()),
     "RMSprop momentum": (optimizers.RMSprop, {"momentum": 0.5, "rho": 0.8}, rmsprop(0.8, 0.5)),
-    "RMSprop centered": (optimizers.RMSprop, {"centered": True, "epsilon": 1e-3}, rmsprop(0.9, 0.0, 1e-3, True)),
+    "RMSprop centered": (
+        optimizers.RMSprop,
+        {"centered": True, "epsilon": 1e-3},
+        rmsprop(0.9, 0.0, 1e-3, True),
+    ),
     "RMSprop in full": (
-        optimizers.RMSprop, {"momentum": 0.9, "centered": True, "epsilon": 1e-3}, rmsprop(0.9, 0.9, 1e-3, True)
+        optimizers.RMSprop,
+        {"momentum": 0.9, "centered": True, "epsilon": 1e-3},
+        rmsprop(0.9, 0.9, 1e-3, True),
     ),
     "Adam amsgrad": (optimizers.Adam, {"amsgrad": True, "beta_2": 0.5}, adam(beta_2=0.5, amsgrad=True)),
 }
@@ -132,8 +151,13 @@ OPTIONS = {
     "accumulation": {"gradient_accumulation_steps": 3},
     "loss scale": {"loss_scale_factor": 64.0},
     "everything": {
-        "global_clipnorm": 1.0, "weight_decay": 0.1, "use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 2,
-        "gradient_accumulation_steps": 2, "loss_scale_factor": 8.0,
+        "global_clipnorm": 1.0,
+        "weight_decay": 0.1,
+        "use_ema": True,
+        "ema_momentum": 0.9,
+        "ema_overwrite_frequency": 2,
+        "gradient_accumulation_steps": 2,
+        "loss_scale_factor": 8.0,
     },
 }
 
@@ -142,7 +166,9 @@ every_rule = pytest.mark.parametrize("rule", RULES)
 
 def variables(dtype="float64", seed=0):
     generator = np.random.default_rng(seed)
-    made = [Variable(generator.standard_normal(shape), dtype=dtype, name=name) for name, shape in SHAPES.items()]
+    made = [
+        Variable(generator.standard_normal(shape), dtype=dtype, name=name) for name, shape in SHAPES.items()
+    ]
     for v in made:
         v.path = f"layer/{v.name}"
     return made
@@ -151,7 +177,10 @@ def variables(dtype="float64", seed=0):
 def gradients(step, dtype="float64"):
     """Some of them small, some large."""
     generator = np.random.default_rng(100 + step)
-    return [10 ** generator.uniform(-2, 1) * generator.standard_normal(shape).astype(dtype) for shape in SHAPES.values()]
+    return [
+        10 ** generator.uniform(-2, 1) * generator.standard_normal(shape).astype(dtype)
+        for shape in SHAPES.values()
+    ]
 
 
 def close(made, reference, rtol=1e-9):
@@ -195,9 +224,16 @@ def test_float32(rule):
     assert {v.dtype.name for v in made} == {"float32"}
 
 
-@pytest.mark.parametrize("excluded", [
-    {"var_names": ["bias"]}, {"var_names": ["layer/b", "^nothing$"]}, {"var_names": ["bi.s", "gam+a"]}, {"var_list": [1]}
-], ids=["name", "part of a path", "patterns", "list"])
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        {"var_names": ["bias"]},
+        {"var_names": ["layer/b", "^nothing$"]},
+        {"var_names": ["bi.s", "gam+a"]},
+        {"var_list": [1]},
+    ],
+    ids=["name", "part of a path", "patterns", "list"],
+)
 @pytest.mark.parametrize("rule", ["SGD", "Adam"])
 def test_exclude_from_weight_decay(rule, excluded):
     make, settings, formula = RULES[rule]
@@ -270,7 +306,9 @@ def test_a_variable_without_a_gradient_is_left_as_it_is(rule):
     make, settings, formula = RULES[rule]
     made = variables()
     optimizer = make(learning_rate=RATE, weight_decay=0.1, global_clipnorm=1.0, **settings)
-    reference = Reference(formula, [v.numpy() for v in made[1:]], learning_rate=RATE, weight_decay=0.1, global_clipnorm=1.0)
+    reference = Reference(
+        formula, [v.numpy() for v in made[1:]], learning_rate=RATE, weight_decay=0.1, global_clipnorm=1.0
+    )
     before = made[0].numpy()
     for step in range(3):
         with pytest.warns(UserWarning, match="layer/kernel"):
@@ -409,8 +447,15 @@ def test_learning_rate_assigned_during_fit(hook, run_eagerly):
     setattr(Schedule, hook, assign)
     model = network("regression", optimizer=optimizers.SGD(9.0), metrics=[], run_eagerly=run_eagerly)
     twin = network("regression", optimizer=optimizers.SGD(9.0), metrics=[])
-    model.fit(x, y, batch_size=24 if "epoch" in hook else 4, epochs=6 if "epoch" in hook else 1, shuffle=False,
-              verbose=0, callbacks=[Schedule()])
+    model.fit(
+        x,
+        y,
+        batch_size=24 if "epoch" in hook else 4,
+        epochs=6 if "epoch" in hook else 1,
+        shuffle=False,
+        verbose=0,
+        callbacks=[Schedule()],
+    )
     assert used == [0.1, 0.0, 0.0, 0.05, 0.02, 0.01]
     for i, rate in enumerate(used):
         twin.optimizer.learning_rate = rate
@@ -523,21 +568,36 @@ def test_trained_weights_lie_in_one_buffer():
 # ----------------------------------------------------------------------------------- lookups, configs, errors
 
 
-@pytest.mark.parametrize("name, kind", [
-    ("rmsprop", optimizers.RMSprop), ("RMSProp", optimizers.RMSprop), ("adam", optimizers.Adam), ("Adam", optimizers.Adam), ("ADAM", optimizers.Adam), ("sgd", optimizers.SGD),
-    ("SGD", optimizers.SGD), ("Sgd", optimizers.SGD),
-])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("rmsprop", optimizers.RMSprop),
+        ("RMSProp", optimizers.RMSprop),
+        ("adam", optimizers.Adam),
+        ("Adam", optimizers.Adam),
+        ("ADAM", optimizers.Adam),
+        ("sgd", optimizers.SGD),
+        ("SGD", optimizers.SGD),
+        ("Sgd", optimizers.SGD),
+    ],
+)
 def test_names(name, kind):
     assert type(optimizers.get(name)) is kind
 
 
 def test_defaults():
     adam, sgd = optimizers.Adam(), optimizers.SGD()
-    assert float(adam.learning_rate) == pytest.approx(0.001) and float(sgd.learning_rate) == pytest.approx(0.01)
+    assert float(adam.learning_rate) == pytest.approx(0.001) and float(sgd.learning_rate) == pytest.approx(
+        0.01
+    )
     assert (adam.beta_1, adam.beta_2, adam.epsilon, adam.amsgrad) == (0.9, 0.999, 1e-7, False)
     assert (sgd.momentum, sgd.nesterov) == (0.0, False)
     keras.utils.clear_session()
-    assert [optimizers.Adam().name, optimizers.Adam().name, optimizers.SGD(name="mine").name] == ["adam", "adam_1", "mine"]
+    assert [optimizers.Adam().name, optimizers.Adam().name, optimizers.SGD(name="mine").name] == [
+        "adam",
+        "adam_1",
+        "mine",
+    ]
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -551,45 +611,54 @@ def test_config_round_trip(rule, options):
     assert {"name", "learning_rate", *settings, *options} <= set(again.get_config())
 
 
-@pytest.mark.parametrize("make, words", [
-    (lambda: optimizers.get("adamm"), ["optimizer", "adamm", "'adam'"]),
-    (lambda: optimizers.get(optimizers.Adam), ["class", "Adam"]),
-    (lambda: optimizers.get(keras.losses.MeanSquaredError()), ["optimizer"]),
-    (lambda: optimizers.get(None), ["optimizer", "None"]),
-    (lambda: optimizers.get(3), ["optimizer", "3"]),
-    (lambda: optimizers.Adam(lr=0.1), ["Adam", "lr", "learning_rate"]),
-    (lambda: optimizers.Adam(learning_rte=0.1), ["Adam", "learning_rte", "learning_rate"]),
-    (lambda: optimizers.SGD(beta_1=0.9), ["SGD", "beta_1"]),
-    (lambda: optimizers.Adam(1), ["Adam", "learning_rate", "float", "1"]),
-    (lambda: optimizers.Adam("0.1"), ["Adam", "learning_rate", "'0.1'"]),
-    (lambda: optimizers.Adam(np.float32(0.1)), ["Adam", "learning_rate", "float32"]),
-    (lambda: optimizers.Adam(-0.1), ["Adam", "learning_rate", "-0.1"]),
-    (lambda: optimizers.Adam(math.nan), ["Adam", "learning_rate", "nan"]),
-    (lambda: optimizers.Adam(None), ["Adam", "learning_rate", "None"]),
-    (lambda: optimizers.Adam(beta_1=1.0), ["Adam", "beta_1", "1.0"]),
-    (lambda: optimizers.Adam(beta_2=-0.1), ["Adam", "beta_2", "-0.1"]),
-    (lambda: optimizers.Adam(beta_2="0.9"), ["Adam", "beta_2", "'0.9'"]),
-    (lambda: optimizers.Adam(epsilon=-1e-7), ["Adam", "epsilon", "-1e-07"]),
-    (lambda: optimizers.Adam(epsilon="small"), ["Adam", "epsilon", "small"]),
-    (lambda: optimizers.RMSprop(rho=1.5), ["RMSprop", "rho", "1.5"]),
-    (lambda: optimizers.RMSprop(momentum="0.9"), ["RMSprop", "momentum", "'0.9'"]),
-    (lambda: optimizers.RMSprop(epsilon=None), ["RMSprop", "epsilon", "None"]),
-    (lambda: optimizers.SGD(momentum=1), ["SGD", "momentum", "1"]),
-    (lambda: optimizers.SGD(momentum=1.5), ["SGD", "momentum", "1.5"]),
-    (lambda: optimizers.SGD(momentum="0.9"), ["SGD", "momentum", "'0.9'"]),
-    (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=0.5), ["clipnorm", "1.0", "clipvalue", "0.5"]),
-    (lambda: optimizers.SGD(clipnorm=-1.0), ["SGD", "clipnorm", "-1.0"]),
-    (lambda: optimizers.SGD(clipvalue="1"), ["SGD", "clipvalue", "'1'"]),
-    (lambda: optimizers.SGD(global_clipnorm=0.0), ["SGD", "global_clipnorm", "0.0"]),
-    (lambda: optimizers.SGD(weight_decay=-0.1), ["SGD", "weight_decay", "-0.1"]),
-    (lambda: optimizers.SGD(weight_decay="0.1"), ["SGD", "weight_decay", "'0.1'"]),
-    (lambda: optimizers.SGD(use_ema=True, ema_momentum=1.1), ["SGD", "ema_momentum", "1.1"]),
-    (lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=0), ["SGD", "ema_overwrite_frequency", "0"]),
-    (lambda: optimizers.SGD(gradient_accumulation_steps=1), ["SGD", "gradient_accumulation_steps", "1"]),
-    (lambda: optimizers.SGD(gradient_accumulation_steps=2.0), ["SGD", "gradient_accumulation_steps", "2.0"]),
-    (lambda: optimizers.SGD(loss_scale_factor=0.0), ["SGD", "loss_scale_factor", "0.0"]),
-    (lambda: optimizers.SGD(loss_scale_factor="8"), ["SGD", "loss_scale_factor", "'8'"]),
-])
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: optimizers.get("adamm"), ["optimizer", "adamm", "'adam'"]),
+        (lambda: optimizers.get(optimizers.Adam), ["class", "Adam"]),
+        (lambda: optimizers.get(keras.losses.MeanSquaredError()), ["optimizer"]),
+        (lambda: optimizers.get(None), ["optimizer", "None"]),
+        (lambda: optimizers.get(3), ["optimizer", "3"]),
+        (lambda: optimizers.Adam(lr=0.1), ["Adam", "lr", "learning_rate"]),
+        (lambda: optimizers.Adam(learning_rte=0.1), ["Adam", "learning_rte", "learning_rate"]),
+        (lambda: optimizers.SGD(beta_1=0.9), ["SGD", "beta_1"]),
+        (lambda: optimizers.Adam(1), ["Adam", "learning_rate", "float", "1"]),
+        (lambda: optimizers.Adam("0.1"), ["Adam", "learning_rate", "'0.1'"]),
+        (lambda: optimizers.Adam(np.float32(0.1)), ["Adam", "learning_rate", "float32"]),
+        (lambda: optimizers.Adam(-0.1), ["Adam", "learning_rate", "-0.1"]),
+        (lambda: optimizers.Adam(math.nan), ["Adam", "learning_rate", "nan"]),
+        (lambda: optimizers.Adam(None), ["Adam", "learning_rate", "None"]),
+        (lambda: optimizers.Adam(beta_1=1.0), ["Adam", "beta_1", "1.0"]),
+        (lambda: optimizers.Adam(beta_2=-0.1), ["Adam", "beta_2", "-0.1"]),
+        (lambda: optimizers.Adam(beta_2="0.9"), ["Adam", "beta_2", "'0.9'"]),
+        (lambda: optimizers.Adam(epsilon=-1e-7), ["Adam", "epsilon", "-1e-07"]),
+        (lambda: optimizers.Adam(epsilon="small"), ["Adam", "epsilon", "small"]),
+        (lambda: optimizers.RMSprop(rho=1.5), ["RMSprop", "rho", "1.5"]),
+        (lambda: optimizers.RMSprop(momentum="0.9"), ["RMSprop", "momentum", "'0.9'"]),
+        (lambda: optimizers.RMSprop(epsilon=None), ["RMSprop", "epsilon", "None"]),
+        (lambda: optimizers.SGD(momentum=1), ["SGD", "momentum", "1"]),
+        (lambda: optimizers.SGD(momentum=1.5), ["SGD", "momentum", "1.5"]),
+        (lambda: optimizers.SGD(momentum="0.9"), ["SGD", "momentum", "'0.9'"]),
+        (lambda: optimizers.SGD(clipnorm=1.0, clipvalue=0.5), ["clipnorm", "1.0", "clipvalue", "0.5"]),
+        (lambda: optimizers.SGD(clipnorm=-1.0), ["SGD", "clipnorm", "-1.0"]),
+        (lambda: optimizers.SGD(clipvalue="1"), ["SGD", "clipvalue", "'1'"]),
+        (lambda: optimizers.SGD(global_clipnorm=0.0), ["SGD", "global_clipnorm", "0.0"]),
+        (lambda: optimizers.SGD(weight_decay=-0.1), ["SGD", "weight_decay", "-0.1"]),
+        (lambda: optimizers.SGD(weight_decay="0.1"), ["SGD", "weight_decay", "'0.1'"]),
+        (lambda: optimizers.SGD(use_ema=True, ema_momentum=1.1), ["SGD", "ema_momentum", "1.1"]),
+        (
+            lambda: optimizers.SGD(use_ema=True, ema_overwrite_frequency=0),
+            ["SGD", "ema_overwrite_frequency", "0"],
+        ),
+        (lambda: optimizers.SGD(gradient_accumulation_steps=1), ["SGD", "gradient_accumulation_steps", "1"]),
+        (
+            lambda: optimizers.SGD(gradient_accumulation_steps=2.0),
+            ["SGD", "gradient_accumulation_steps", "2.0"],
+        ),
+        (lambda: optimizers.SGD(loss_scale_factor=0.0), ["SGD", "loss_scale_factor", "0.0"]),
+        (lambda: optimizers.SGD(loss_scale_factor="8"), ["SGD", "loss_scale_factor", "'8'"]),
+    ],
+)
 def test_bad_arguments(make, words):
     with pytest.raises(ValueError) as error:
         make()
@@ -671,3 +740,19 @@ def test_a_constraint_that_changes_is_not_frozen():
         assert shrinks.calls > calls
         seen.append(float(v.numpy()[0] / before))
     assert seen[0] > seen[1] > seen[2] > seen[3]
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_settings_changed_later_count_from_the_next_compile(run_eagerly):
+    x, y = data(24)
+
+    def train(before, after):
+        model = network(optimizer=optimizers.SGD(0.01, weight_decay=before), run_eagerly=run_eagerly)
+        model.fit(x, y, batch_size=8, verbose=0)
+        model.optimizer.weight_decay = after
+        model.compile(model.optimizer, "binary_crossentropy", run_eagerly=run_eagerly)
+        weights = model.get_weights()
+        model.fit(x, y, batch_size=8, verbose=0)
+        return np.linalg.norm(model.get_weights()[0]) - np.linalg.norm(weights[0])
+
+    assert train(0.1, 9.0) < train(0.1, 0.1) - 0.1

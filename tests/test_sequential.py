@@ -1,4 +1,7 @@
-"""Sequential: how it is put together, built, named, copied; the table of its summary; its fused steps; its errors."""
+"""Sequential: how it is put together, built, named and copied; its fused steps; its errors.
+
+And what it computes, in one pass or replayed, against its layers called one by one.
+"""
 
 import contextlib
 import io
@@ -17,10 +20,17 @@ from minigrad.layers import Activation, BatchNormalization, Dense, Dropout, Flat
 def article(**first):
     """The article's model."""
     keras.utils.clear_session()
-    return keras.Sequential([
-        Dense(64, **first), BatchNormalization(), Activation("relu"), Dense(32), BatchNormalization(), Activation("relu"),
-        Dense(1, activation="sigmoid"),
-    ])
+    return keras.Sequential(
+        [
+            Dense(64, **first),
+            BatchNormalization(),
+            Activation("relu"),
+            Dense(32),
+            BatchNormalization(),
+            Activation("relu"),
+            Dense(1, activation="sigmoid"),
+        ]
+    )
 
 
 def summary_of(model, **arguments):
@@ -40,12 +50,30 @@ def test_the_numbers_of_the_article():
     assert sum(v.size for v in model.trainable_weights) == 3649
     assert sum(v.size for v in model.non_trainable_weights) == 192
     text = summary_of(model)
-    for number in ("1,344", "256", "2,080", "128", "33", "3,841", "3,649", "192", "15.00 KB", "14.25 KB", "768.00 B"):
+    for number in (
+        "1,344",
+        "256",
+        "2,080",
+        "128",
+        "33",
+        "3,841",
+        "3,649",
+        "192",
+        "15.00 KB",
+        "14.25 KB",
+        "768.00 B",
+    ):
         assert re.search(rf"(?<![\d,]){re.escape(number)}(?![\d,])", text), number
     rows = re.findall(r"│ (\w+) .*?│ \((None, \d+)\) +│ +([\d,]+) │", text)
     assert [shape for _, shape, _ in rows] == [f"None, {n}" for n in (64, 64, 64, 32, 32, 32, 1)]
     assert [name for name, _, _ in rows] == [
-        "dense", "batch_normalization", "activation", "dense_1", "batch_normalization_1", "activation_1", "dense_2"
+        "dense",
+        "batch_normalization",
+        "activation",
+        "dense_1",
+        "batch_normalization_1",
+        "activation_1",
+        "dense_2",
     ]
     assert 'Model: "sequential"' in text
 
@@ -191,7 +219,9 @@ def test_names():
 
 def test_nested():
     keras.utils.set_random_seed(1)
-    encoder = keras.Sequential([keras.Input((5,)), Dense(4), BatchNormalization(), ReLU(), Dropout(0.5)], name="encoder")
+    encoder = keras.Sequential(
+        [keras.Input((5,)), Dense(4), BatchNormalization(), ReLU(), Dropout(0.5)], name="encoder"
+    )
     model = keras.Sequential([encoder, Dense(1, activation="sigmoid")])
     assert model.built and model.input_shape == (None, 5) and len(model.weights) == 8
     model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
@@ -199,7 +229,11 @@ def test_nested():
     before = model.get_weights()
     with Quiet():
         model.fit(x, y, batch_size=8, epochs=2, verbose=0)
-    assert all(not np.array_equal(a, b) for i, (a, b) in enumerate(zip(before, model.get_weights(), strict=True)) if i != 1)
+    assert all(
+        not np.array_equal(a, b)
+        for i, (a, b) in enumerate(zip(before, model.get_weights(), strict=True))
+        if i != 1
+    )
     inner = encoder.predict(x, verbose=0)
     np.testing.assert_allclose(model.layers[1](inner).numpy(), model.predict(x, verbose=0), rtol=1e-5)
     encoder.trainable = False
@@ -221,10 +255,15 @@ def test_nested():
 ])
 def test_shapes_of_higher_rank(shape, stack, expected):
     keras.utils.clear_session()
-    model = keras.Sequential([keras.Input(shape), *(type(layer).from_config(layer.get_config()) for layer in stack)])
+    model = keras.Sequential(
+        [keras.Input(shape), *(type(layer).from_config(layer.get_config()) for layer in stack)]
+    )
     assert model.output_shape == expected
     row = tuple(7 if n is None else n for n in shape)
-    assert model.predict(np.ones((3, *row)), verbose=0).shape == (3, *(7 if n is None else n for n in expected[1:]))
+    assert model.predict(np.ones((3, *row)), verbose=0).shape == (
+        3,
+        *(7 if n is None else n for n in expected[1:]),
+    )
 
 
 def test_an_axis_of_any_length():
@@ -273,7 +312,9 @@ def test_get_layer():
     assert model.get_layer("batch_normalization") is model.layers[1] is model.get_layer(index=1)
     assert model.get_layer(index=-1) is model.layers[-1]
     for arguments, words in [
-        ({"name": "dens"}, ["dens", "dense", "batch_normalization"]), ({"index": 4}, ["4"]), ({}, ["name", "index"]),
+        ({"name": "dens"}, ["dens", "dense", "batch_normalization"]),
+        ({"index": 4}, ["4"]),
+        ({}, ["name", "index"]),
         ({"name": "dense", "index": 0}, ["name", "index"]),
     ]:
         with pytest.raises(ValueError) as error:
@@ -282,11 +323,25 @@ def test_get_layer():
             assert word in str(error.value)
 
 
-@pytest.mark.parametrize("make", [
-    lambda: article(input_shape=(20,)), article, lambda: built(article()), keras.Sequential,
-    lambda: keras.Sequential([keras.Input((20,)), Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2"),
-                              BatchNormalization(momentum=0.5, scale=False), Dropout(0.25, seed=3)], name="mine"),
-], ids=["input_shape", "unbuilt", "built", "empty", "settings"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: article(input_shape=(20,)),
+        article,
+        lambda: built(article()),
+        keras.Sequential,
+        lambda: keras.Sequential(
+            [
+                keras.Input((20,)),
+                Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2"),
+                BatchNormalization(momentum=0.5, scale=False),
+                Dropout(0.25, seed=3),
+            ],
+            name="mine",
+        ),
+    ],
+    ids=["input_shape", "unbuilt", "built", "empty", "settings"],
+)
 def test_config_round_trip(make):
     model = make()
     config = json.loads(json.dumps(model.get_config()))
@@ -326,16 +381,31 @@ STACKS = {
     "Dense BN": [lambda: Dense(6, bias_initializer="ones"), lambda: BatchNormalization(scale=False)],
     "BN relu": [lambda: BatchNormalization(center=False), ReLU],
     "BN": [BatchNormalization],
-    "twice": [lambda: Dense(6), BatchNormalization, ReLU, lambda: Dense(3, use_bias=False), BatchNormalization, ReLU],
+    "twice": [
+        lambda: Dense(6),
+        BatchNormalization,
+        ReLU,
+        lambda: Dense(3, use_bias=False),
+        BatchNormalization,
+        ReLU,
+    ],
     "axis 1": [lambda: Dense(6), lambda: BatchNormalization(axis=1), ReLU],
     "renorm": [lambda: Dense(6), lambda: BatchNormalization(renorm=True), ReLU],
     "activation in Dense": [lambda: Dense(6, activation="tanh"), BatchNormalization, ReLU],
     "leaky": [lambda: Dense(6), BatchNormalization, lambda: ReLU(negative_slope=0.1)],
     "capped": [lambda: Dense(6), BatchNormalization, lambda: ReLU(max_value=0.5)],
     "tanh": [lambda: Dense(6), BatchNormalization, lambda: Activation("tanh")],
-    "penalties": [lambda: Dense(6, activity_regularizer="l2"), BatchNormalization, lambda: ReLU(activity_regularizer="l1")],
+    "penalties": [
+        lambda: Dense(6, activity_regularizer="l2"),
+        BatchNormalization,
+        lambda: ReLU(activity_regularizer="l1"),
+    ],
     "penalty of BN": [lambda: Dense(6), lambda: BatchNormalization(activity_regularizer="l2"), ReLU],
-    "frozen BN": [lambda: Dense(6, bias_initializer="ones"), lambda: BatchNormalization(trainable=False), ReLU],
+    "frozen BN": [
+        lambda: Dense(6, bias_initializer="ones"),
+        lambda: BatchNormalization(trainable=False),
+        ReLU,
+    ],
     "frozen Dense": [lambda: Dense(6, trainable=False), BatchNormalization, ReLU],
 }
 
@@ -380,7 +450,9 @@ def test_fused_steps_equal_the_layers_one_by_one(stack, row, dtype):
         theirs = [v for copy in copies for v in copy.trainable_weights]
         for ours, other in zip(model.trainable_weights, theirs, strict=True):
             np.testing.assert_allclose(ours.grad, other.grad, err_msg=ours.path, **tolerance)
-        for ours, other in zip(model.get_weights(), [w for copy in copies for w in copy.get_weights()], strict=True):
+        for ours, other in zip(
+            model.get_weights(), [w for copy in copies for w in copy.get_weights()], strict=True
+        ):
             np.testing.assert_allclose(ours, other, **tolerance)
 
 
@@ -426,9 +498,15 @@ def test_an_exchanged_activation_counts_from_the_next_compile():
 
 
 def test_layers_of_different_precision():
-    model = keras.Sequential([
-        keras.Input((5,)), Dense(4, dtype="float64"), BatchNormalization(), ReLU(dtype="float64"), Dense(1, dtype="float64"),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((5,)),
+            Dense(4, dtype="float64"),
+            BatchNormalization(),
+            ReLU(dtype="float64"),
+            Dense(1, dtype="float64"),
+        ]
+    )
     x, y = data(16, target="regression")
     model.compile("sgd", "mse", metrics=["mae"])
     with Quiet():
@@ -442,8 +520,11 @@ def test_layers_of_different_precision():
 
 
 def test_the_first_layer_tells_the_precision_of_the_data():
-    for stack in ([keras.Input((5,), dtype="float64"), Dense(1, dtype="float64")], [Dense(1, dtype="float64", input_dim=5)],
-                  [Dense(1, dtype="float64")]):
+    for stack in (
+        [keras.Input((5,), dtype="float64"), Dense(1, dtype="float64")],
+        [Dense(1, dtype="float64", input_dim=5)],
+        [Dense(1, dtype="float64")],
+    ):
         model = keras.Sequential(stack)
         x, y = data(16, target="regression", dtype="float64")
         model.compile("sgd", "mse", metrics=["mae"])
@@ -453,7 +534,9 @@ def test_the_first_layer_tells_the_precision_of_the_data():
         if expected is not None:
             np.testing.assert_allclose(p, expected, rtol=1e-12)
         model.fit(x, y, verbose=0)
-        assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(((model.predict(x, verbose=0) - y) ** 2).mean(), rel=1e-12)
+        assert model.evaluate(x, y, verbose=0)[0] == pytest.approx(
+            ((model.predict(x, verbose=0) - y) ** 2).mean(), rel=1e-12
+        )
 
 
 def test_calling_a_model():
@@ -467,6 +550,114 @@ def test_calling_a_model():
     assert_same(model(x.tolist()).numpy(), y.numpy())
     assert_same(model(x, training=False).numpy(), y.numpy())
     assert not np.array_equal(model(x, training=True).numpy(), y.numpy())
+
+
+# In inference mode a call replays a Program, and is computed again where a gradient is asked for.
+
+
+def smooth(dtype="float32", seed=4):
+    """A model of minigrad's own layers without kinks."""
+    keras.utils.set_random_seed(seed)
+    parts = [Dense(4, dtype=dtype), BatchNormalization(dtype=dtype), Activation("tanh", dtype=dtype)]
+    parts += [Dropout(0.5, dtype=dtype), Dense(1, activation="sigmoid", dtype=dtype)]
+    return keras.Sequential([keras.Input((5,), dtype=dtype), *parts])
+
+
+def by_layers(model, x):
+    for layer in model.layers:
+        x = layer(x, training=False) if layer._takes("training") else layer(x)
+    return x
+
+
+def gradients_of(loss, *tensors):
+    for t in tensors:
+        t.grad = None
+    loss.backward()
+    return [t.grad.copy() for t in tensors]
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_gradients_of_a_call_in_inference_mode(run_eagerly):
+    x, y = data(12, dtype="float64")
+    model = smooth("float64")
+    model.compile("sgd", "mse", run_eagerly=run_eagerly)
+    loss_function = keras.losses.BinaryCrossentropy()
+    variables = model.trainable_weights
+    for _ in range(2):
+        expected = gradients_of(loss_function(y, by_layers(model, keras.Tensor(x))), *variables)
+        for got in (gradients_of(loss_function(y, model(x)), *variables),
+                    gradients_of(loss_function(y, model(keras.Tensor(x))), *variables)):
+            for g, e in zip(got, expected, strict=True):
+                np.testing.assert_allclose(g, e, rtol=1e-9, atol=1e-12)
+    leaf = keras.Tensor(x, requires_grad=True)  # as for a saliency map
+    (got,) = gradients_of(model(leaf).sum(), leaf)
+    (expected,) = gradients_of(by_layers(model, leaf).sum(), leaf)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_output_of_a_call_can_be_used_several_times():
+    x, _ = data(12, dtype="float64")
+    model = smooth("float64")
+    kernel = model.layers[0].kernel
+    (once,) = gradients_of(model(x).sum(), kernel)
+    y = model(x)
+    (got,) = gradients_of((y + y * y).sum(), kernel)
+    z = by_layers(model, keras.Tensor(x))
+    (expected,) = gradients_of((z + z * z).sum(), kernel)
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+    assert not np.allclose(got, once)
+
+
+def test_models_in_a_chain():
+    """As a generator and a discriminator: the gradient of one flows through the other."""
+    x, _ = data(12, dtype="float64")
+    first, second = (
+        smooth("float64", 1),
+        keras.Sequential([keras.Input((1,), dtype="float64"), Dense(3, "tanh", dtype="float64")]),
+    )
+    variables = first.trainable_weights + second.trainable_weights
+    got = gradients_of(second(first(x)).sum(), *variables)
+    expected = gradients_of(by_layers(second, by_layers(first, keras.Tensor(x))).sum(), *variables)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-9, atol=1e-12)
+    second.trainable = False
+    for v in second.weights:
+        v.grad = None
+    got = gradients_of(second(first(x)).sum(), *first.trainable_weights)
+    for g, e in zip(got, expected, strict=False):
+        np.testing.assert_allclose(g, e, rtol=1e-9, atol=1e-12)
+    assert all(v.grad is None for v in second.weights)
+
+
+def test_a_call_keeps_the_logits():
+    model = keras.Sequential([keras.Input((1,)), Dense(1, activation="sigmoid")])
+    model.set_weights([np.array([[50.0]]), np.zeros(1)])
+    loss_function = keras.losses.BinaryCrossentropy()
+    for _ in range(2):
+        assert float(loss_function(np.zeros((1, 1)), model(np.ones((1, 1))))) == pytest.approx(50.0)
+    with keras.no_grad():
+        assert float(loss_function(np.zeros((1, 1)), model(np.ones((1, 1))))) == pytest.approx(50.0)
+
+
+def test_calls_do_not_share_memory():
+    model = smooth()
+    x, _ = data(12)
+    first = model(x)
+    kept = first.numpy().copy()
+    model(x + 1)
+    model(x[:5])
+    assert_same(first.numpy(), kept)
+
+
+def test_what_a_call_s_output_requires():
+    model = smooth()
+    x, _ = data(12)
+    assert model(x).requires_grad
+    with keras.no_grad():
+        assert not model(x).requires_grad
+    model.trainable = False
+    assert not model(x).requires_grad
+    assert model(keras.Tensor(x, requires_grad=True)).requires_grad
 
 
 # ----------------------------------------------------------------------------------------------------- errors
@@ -483,27 +674,69 @@ ERRORS = {
     "add a number": (lambda: a_model().add(3), ValueError, ["3"]),
     "no list": (lambda: keras.Sequential(Dense(3)), (ValueError, TypeError), ["list", "Dense"]),
     "second Input": (lambda: a_model().add(keras.Input((3,))), ValueError, ["model", "Input"]),
-    "Input behind": (lambda: keras.Sequential([Dense(3, name="d"), keras.Input((4,))]), ValueError, ["Input", "d"]),
+    "Input behind": (
+        lambda: keras.Sequential([Dense(3, name="d"), keras.Input((4,))]),
+        ValueError,
+        ["Input", "d"],
+    ),
     "same name": (lambda: a_model().add(Dense(3, name="first")), ValueError, ["first"]),
     "layer twice": (lambda: keras.Sequential([layer := Dense(3), layer]), ValueError, ["dense"]),
     "keyword": (lambda: keras.Sequential([], nme="a"), (ValueError, TypeError), ["nme"]),
     "empty, built": (lambda: keras.Sequential(name="m").build((None, 3)), ValueError, ["m", "no layers"]),
     "empty, called": (lambda: keras.Sequential(name="m")(np.ones((2, 3))), ValueError, ["m", "no layers"]),
-    "empty, predicting": (lambda: keras.Sequential(name="m").predict(np.ones((2, 3)), verbose=0), ValueError, ["m", "no layers"]),
-    "build without a shape": (lambda: keras.Sequential([Dense(3)], name="m").build(), ValueError, ["m", "shape", "Input"]),
-    "unknown width": (lambda: keras.Sequential([keras.Input((None,)), Dense(3, name="d")]), ValueError, ["d", "(None, None)"]),
-    "axis out of range": (
-        lambda: keras.Sequential([keras.Input((4,)), BatchNormalization(axis=2, name="n")]), ValueError, ["n", "axis 2"]
+    "empty, predicting": (
+        lambda: keras.Sequential(name="m").predict(np.ones((2, 3)), verbose=0),
+        ValueError,
+        ["m", "no layers"],
     ),
-    "input_shape, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").input_shape, AttributeError, ["m"]),
-    "output_shape, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").output_shape, AttributeError, ["m"]),
-    "count_params, unbuilt": (lambda: keras.Sequential([Dense(3)], name="m").count_params(), ValueError, ["m", "built"]),
+    "build without a shape": (
+        lambda: keras.Sequential([Dense(3)], name="m").build(),
+        ValueError,
+        ["m", "shape", "Input"],
+    ),
+    "unknown width": (
+        lambda: keras.Sequential([keras.Input((None,)), Dense(3, name="d")]),
+        ValueError,
+        ["d", "(None, None)"],
+    ),
+    "axis out of range": (
+        lambda: keras.Sequential([keras.Input((4,)), BatchNormalization(axis=2, name="n")]),
+        ValueError,
+        ["n", "axis 2"],
+    ),
+    "input_shape, unbuilt": (
+        lambda: keras.Sequential([Dense(3)], name="m").input_shape,
+        AttributeError,
+        ["m"],
+    ),
+    "output_shape, unbuilt": (
+        lambda: keras.Sequential([Dense(3)], name="m").output_shape,
+        AttributeError,
+        ["m"],
+    ),
+    "count_params, unbuilt": (
+        lambda: keras.Sequential([Dense(3)], name="m").count_params(),
+        ValueError,
+        ["m", "built"],
+    ),
     "kernel, unbuilt": (lambda: Dense(3).kernel, AttributeError, ["kernel"]),
-    "wrong width": (lambda: a_model()(np.ones((2, 5))), ValueError, ["model", "first", "(None, 4)", "(2, 5)"]),
+    "wrong width": (
+        lambda: a_model()(np.ones((2, 5))),
+        ValueError,
+        ["model", "first", "(None, 4)", "(2, 5)"],
+    ),
     "wrong rank": (lambda: a_model()(np.ones((2, 4, 1))), ValueError, ["first", "(None, 4)", "(2, 4, 1)"]),
-    "single row": (lambda: a_model()(np.ones(4)), ValueError, ["first", "(None, 4)", "(4,)", "(1, features)"]),
+    "single row": (
+        lambda: a_model()(np.ones(4)),
+        ValueError,
+        ["first", "(None, 4)", "(4,)", "(1, features)"],
+    ),
     "functional": (lambda: Dense(3, name="d")(keras.Input((4,))), ValueError, ["d", "Sequential"]),
-    "functional model": (lambda: keras.Model(keras.Input((4,)), Dense(3)), ValueError, ["functional", "Sequential"]),
+    "functional model": (
+        lambda: keras.Model(keras.Input((4,)), Dense(3)),
+        ValueError,
+        ["functional", "Sequential"],
+    ),
 }
 
 
@@ -516,9 +749,16 @@ def test_errors(call, kind, words):
         assert word in str(error.value)
 
 
-@pytest.mark.parametrize("bad", [
-    lambda: Dense(3, name="dense"), lambda: BatchNormalization(axis=5), lambda: keras.Input((3,)), lambda: "relu"
-], ids=["name", "axis", "Input", "string"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda: Dense(3, name="dense"),
+        lambda: BatchNormalization(axis=5),
+        lambda: keras.Input((3,)),
+        lambda: "relu",
+    ],
+    ids=["name", "axis", "Input", "string"],
+)
 def test_a_failed_add_changes_nothing(bad):
     model = network()
     x, y = data(16)

@@ -41,7 +41,9 @@ def test_predicting_with_one_model_from_many_threads(in_threads, nervous, run_ea
     expected = [(model.predict(x, batch_size=16, **QUIET), model(x).numpy()) for x in inputs]
 
     def work(i):
-        return [(model.predict(inputs[i], batch_size=16, **QUIET), model(inputs[i]).numpy()) for _ in range(20)]
+        return [
+            (model.predict(inputs[i], batch_size=16, **QUIET), model(inputs[i]).numpy()) for _ in range(20)
+        ]
 
     for results, right in zip(in_threads(work, THREADS), expected, strict=True):
         for result in results:
@@ -63,7 +65,7 @@ def test_different_rows_and_batch_sizes_from_many_threads(in_threads):
 
 
 def train(seed, **settings):
-    """Build and train a model of one's own. Shuffling and unseeded dropout draw from the one generator of all threads."""
+    """Build and train a model. Nothing in it draws from the one generator that all threads share."""
     model = keras.Sequential([
         keras.Input((5,)), layers.Dense(8, kernel_initializer=keras.initializers.HeNormal(seed=seed)),
         layers.BatchNormalization(), layers.ReLU(), layers.Dropout(0.3, seed=seed),
@@ -88,7 +90,11 @@ def test_training_loops_of_ones_own_in_many_threads(in_threads, nervous):
     def loop(seed):
         x, y = data(30, seed=seed)
         layer = layers.Dense(1, kernel_initializer=keras.initializers.HeNormal(seed=seed))
-        norm, optimizer, loss_function = layers.BatchNormalization(), keras.optimizers.SGD(0.05), keras.losses.MeanSquaredError()
+        norm, optimizer, loss_function = (
+            layers.BatchNormalization(),
+            keras.optimizers.SGD(0.05),
+            keras.losses.MeanSquaredError(),
+        )
         losses = []
         for step in range(30):
             if step % 3 == 2:
@@ -115,7 +121,9 @@ def test_evaluating_one_model_in_many_threads(in_threads):
     sets = [data(40, seed=i) for i in range(THREADS)]
     expected = [model.evaluate(*s, batch_size=8, **QUIET) for s in sets]
     assert in_threads(lambda i: model.evaluate(*sets[i], batch_size=8, **QUIET), THREADS) == expected
-    assert in_threads(lambda i: model.test_on_batch(*sets[i]), THREADS) == [model.test_on_batch(*s) for s in sets]
+    assert in_threads(lambda i: model.test_on_batch(*sets[i]), THREADS) == [
+        model.test_on_batch(*s) for s in sets
+    ]
 
 
 def test_fits_of_one_model_in_many_threads_take_turns(in_threads):
@@ -134,7 +142,9 @@ def test_an_unbuilt_model_called_from_many_threads(in_threads, nervous):
     """It is built once: all threads see the same weights."""
     x, _ = data(20)
     for _ in range(5):
-        model = keras.Sequential([layers.Dense(6), layers.BatchNormalization(), layers.ReLU(), layers.Dense(2)])
+        model = keras.Sequential(
+            [layers.Dense(6), layers.BatchNormalization(), layers.ReLU(), layers.Dense(2)]
+        )
         results = in_threads(lambda i, model=model: model(x).numpy(), THREADS)
         assert len(model.weights) == 8
         for result in results:
@@ -247,7 +257,9 @@ def test_a_fork_while_other_threads_work(in_threads, nervous, beside):
     def work(i):
         if i == 0:
             try:
-                return [in_child(lambda: model.predict(x, **QUIET), 20) for _ in range(12)], in_child(child, 20)
+                return [in_child(lambda: model.predict(x, **QUIET), 20) for _ in range(12)], in_child(
+                    child, 20
+                )
             finally:
                 is_over.append(True)
         while not is_over:
@@ -342,9 +354,13 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("eager", [False, True], ids=["replayed", "eager"])
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_ctrl_c(verbose, eager):
-    """It stops within a slice of the replay; the history so far stays, and the model predicts and trains again."""
-    code = INTERRUPTED.format(path=[str(Path(__file__).parent), *filter(None, sys.path)], verbose=verbose, eager=eager)
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """It stops within a slice of the replay; the history stays, and the model predicts and trains again."""
+    code = INTERRUPTED.format(
+        path=[str(Path(__file__).parent), *filter(None, sys.path)], verbose=verbose, eager=eager
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         for line in process.stdout:
             if line.strip().endswith("ready"):

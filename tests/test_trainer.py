@@ -1,10 +1,12 @@
-"""fit, evaluate, predict and the one-batch methods: every argument, what callbacks see, and that a replay is a step.
+"""fit, evaluate, predict and the one-batch methods: every argument, what callbacks see, what is replayed.
 
 The yardstick is mostly `train_on_batch`, one batch after the other.
 """
 
+import copy
 import itertools
 import json
+import pickle
 import subprocess
 import sys
 
@@ -53,7 +55,7 @@ class Log(callbacks.Callback):
         return [call[-1] for call in self.calls if call[0] == name]
 
 
-# ------------------------------------------------------------------------------- one replay is many single steps
+# ---------------------------------------------------------------------------- one replay is many single steps
 
 
 @pytest.mark.parametrize("target", HEADS)
@@ -66,7 +68,9 @@ def test_fit_is_train_on_batch_for_each_batch(rows, batch_size, target):
     fitted.fit(x, y, batch_size=batch_size, epochs=2, sample_weight=w, **IN_ORDER)
     one_by_one(single, x, y, batch_size, 2, w)
     assert_same(fitted.get_weights(), single.get_weights())
-    assert_same([v.numpy() for v in fitted.optimizer.variables], [v.numpy() for v in single.optimizer.variables])
+    assert_same(
+        [v.numpy() for v in fitted.optimizer.variables], [v.numpy() for v in single.optimizer.variables]
+    )
     assert_same(fitted.layers[3]._state, single.layers[3]._state)
 
 
@@ -76,15 +80,33 @@ def test_replay_equals_eager(target):
 
     def train(run_eagerly):
         x, y = data(42, target=target)
-        model = network(target, dropout=0.4, weighted_metrics=["mse"] if target != "labels" else None, run_eagerly=run_eagerly)
+        model = network(
+            target,
+            dropout=0.4,
+            weighted_metrics=["mse"] if target != "labels" else None,
+            run_eagerly=run_eagerly,
+        )
         with Quiet():
             history = model.fit(
-                x, y, batch_size=8, epochs=3, validation_split=0.25, sample_weight=np.linspace(0, 1, 42), **QUIET
+                x,
+                y,
+                batch_size=8,
+                epochs=3,
+                validation_split=0.25,
+                sample_weight=np.linspace(0, 1, 42),
+                **QUIET,
             )
             values = model.evaluate(x, y, batch_size=16, **QUIET)
             single = model.train_on_batch(x[:5], y[:5]), model.test_on_batch(x, y)
         assert (model.train_program is None) is run_eagerly
-        return state(model), history.history, values, single, model.predict(x, **QUIET), model.predict_on_batch(x)
+        return (
+            state(model),
+            history.history,
+            values,
+            single,
+            model.predict(x, **QUIET),
+            model.predict_on_batch(x),
+        )
 
     assert_same(train(False), train(True))
 
@@ -141,16 +163,20 @@ print(hashlib.sha256(b"".join(a.tobytes() for a in state(model).values())).hexdi
 
 def test_the_same_seed_gives_the_same_run_in_another_process():
     code = SCRIPT.format(path=[p for p in sys.path if p])
-    others = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
-    ours = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    others = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    ours = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True
+    ).stdout
     assert others == ours and len(ours.strip()) == 64
 
 
 # ----------------------------------------------------------------------------------- batches, epochs, order
 
 
-def batches_of(model_like):
-    """A model whose only layer writes down the first column of each batch it is called with."""
+def watched():
+    """A model that writes down the first column of each batch it is called with, and where."""
     seen = []
 
     class Sees(layers.Layer):
@@ -159,14 +185,14 @@ def batches_of(model_like):
             return inputs
 
     model = keras.Sequential([keras.Input((1,)), Sees(), layers.Dense(1)])
-    model.compile("sgd", "mse", run_eagerly=True, **model_like)
+    model.compile("sgd", "mse", run_eagerly=True)
     seen.clear()
     return model, seen
 
 
 def fitted_batches(rows, **settings):
-    """The rows of each batch of a fit on rows numbered from 0; the check on zeros beforehand left out."""
-    model, seen = batches_of({})
+    """The rows of each batch of a fit on rows numbered from 0."""
+    model, seen = watched()
     x = np.arange(rows, dtype="float32")[:, None]
     model.fit(x, np.zeros(rows), verbose=0, **settings)
     return seen
@@ -215,18 +241,27 @@ def test_default_batch_size():
     assert [len(batch) for batch in fitted_batches(70)] == [32, 32, 6]
     assert [len(batch) for batch in fitted_batches(70, batch_size=0)] == [32, 32, 6]
     assert [len(batch) for batch in fitted_batches(70, steps_per_epoch=4)] == [18, 18, 18, 16]
-    assert [len(batch) for batch in fitted_batches(70, steps_per_epoch=4, validation_split=0.5)] == [9, 9, 9, 8] * 2
+    half = fitted_batches(70, steps_per_epoch=4, validation_split=0.5)
+    assert [len(batch) for batch in half] == [9, 9, 9, 8] * 2
 
 
 def test_validation_split_takes_the_last_rows_before_shuffling():
-    model, seen = batches_of({})
-    model.fit(np.arange(10.0)[:, None], np.zeros(10), batch_size=3, validation_split=0.25, validation_batch_size=2, epochs=2, **QUIET)
+    model, seen = watched()
+    model.fit(
+        np.arange(10.0)[:, None],
+        np.zeros(10),
+        batch_size=3,
+        validation_split=0.25,
+        validation_batch_size=2,
+        epochs=2,
+        **QUIET,
+    )
     assert [sorted(itertools.chain(*seen[i : i + 3])) for i in (0, 5)] == [list(range(7))] * 2
     assert seen[3:5] == seen[8:10] == [[7, 8], [9]]
 
 
 def test_steps_per_epoch_continue_the_pass():
-    """10 rows in batches of 4, two steps an epoch: rows 0-7, then 8-9 and a warning, then 0-7 again, as in Keras."""
+    """10 rows in batches of 4, two steps an epoch: rows 0-7, then 8-9 and a warning, then 0-7 again."""
     with pytest.warns(UserWarning, match="ran out after 1 of 2 steps"):
         seen = fitted_batches(10, batch_size=4, epochs=3, steps_per_epoch=2, shuffle=False)
     assert seen == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [0, 1, 2, 3], [4, 5, 6, 7]]
@@ -255,7 +290,9 @@ def test_initial_epoch():
     assert [call[1] for call in log.calls if call[0] == "epoch_begin"] == [3, 4]
 
 
-@pytest.mark.parametrize("settings", [{"epochs": 0}, {"epochs": 2, "initial_epoch": 2}, {"epochs": 1, "initial_epoch": 3}])
+@pytest.mark.parametrize(
+    "settings", [{"epochs": 0}, {"epochs": 2, "initial_epoch": 2}, {"epochs": 1, "initial_epoch": 3}]
+)
 def test_no_epoch_at_all(settings):
     model = network()
     before = model.get_weights()
@@ -280,14 +317,22 @@ def test_class_weight_is_a_sample_weight():
             history = model.fit(x, y, batch_size=8, epochs=2, **settings, **QUIET)
             runs.append((model.get_weights(), history.history))
         assert_same(*runs)
-        assert not np.array_equal(runs[0][0][0], network(target).fit(x, y, batch_size=8, epochs=2, **QUIET).model.get_weights()[0])
-        assert network(target).train_on_batch(x, y, class_weight=table) == network(target).train_on_batch(x, y, sample_weight=w)
+        assert not np.array_equal(
+            runs[0][0][0], network(target).fit(x, y, batch_size=8, epochs=2, **QUIET).model.get_weights()[0]
+        )
+        assert network(target).train_on_batch(x, y, class_weight=table) == network(target).train_on_batch(
+            x, y, sample_weight=w
+        )
 
 
 def test_class_weight_never_touches_validation():
     x, y = data(42)
     settings = {"validation_split": 0.3, "batch_size": 8, **QUIET}
-    ours = network(optimizer=keras.optimizers.SGD(0.0)).fit(x, y, class_weight={0: 5.0, 1: 0.5}, **settings).history
+    ours = (
+        network(optimizer=keras.optimizers.SGD(0.0))
+        .fit(x, y, class_weight={0: 5.0, 1: 0.5}, **settings)
+        .history
+    )
     theirs = network(optimizer=keras.optimizers.SGD(0.0)).fit(x, y, **settings).history
     assert ours["val_loss"] == theirs["val_loss"] and ours["loss"] != theirs["loss"]
 
@@ -296,7 +341,11 @@ def test_sample_weight_is_cut_along():
     x, y = data(40)
     w = np.linspace(0, 1, 40)
     settings = {"epochs": 2, **QUIET}
-    ours = network(weighted_metrics=["mse"]).fit(x, y, sample_weight=w, validation_split=0.25, **settings).history
+    ours = (
+        network(weighted_metrics=["mse"])
+        .fit(x, y, sample_weight=w, validation_split=0.25, **settings)
+        .history
+    )
     held_out = x[30:], y[30:], w[30:]
     other = network(weighted_metrics=["mse"])
     theirs = other.fit(x[:30], y[:30], sample_weight=w[:30], validation_data=held_out, **settings).history
@@ -336,11 +385,15 @@ def test_validation_leaves_the_training_alone():
     assert_same(train(validation_data=data(9, seed=3)), train())
 
 
-@pytest.mark.parametrize("freq, epochs", [(1, [0, 1, 2, 3, 4]), (2, [1, 3]), (3, [2]), (9, []), ([1, 4], [0, 3]), ({5}, [4])])
+@pytest.mark.parametrize(
+    "freq, epochs", [(1, [0, 1, 2, 3, 4]), (2, [1, 3]), (3, [2]), (9, []), ([1, 4], [0, 3]), ({5}, [4])]
+)
 def test_validation_freq(freq, epochs):
     log = Log(batches=False)
     model = network()
-    history = model.fit(*data(16), validation_split=0.5, validation_freq=freq, epochs=5, callbacks=[log], **QUIET)
+    history = model.fit(
+        *data(16), validation_split=0.5, validation_freq=freq, epochs=5, callbacks=[log], **QUIET
+    )
     assert [i for i, logs in enumerate(log.logs("epoch_end")) if "val_loss" in logs] == epochs
     assert len(history.history.get("val_loss", [])) == len(epochs)
 
@@ -349,7 +402,9 @@ def test_validation_batches_and_steps():
     log = Log()
     x, y = data(42)
     model = network()
-    model.fit(x, y, validation_data=(x, y), validation_batch_size=10, validation_steps=3, callbacks=[log], **QUIET)
+    model.fit(
+        x, y, validation_data=(x, y), validation_batch_size=10, validation_steps=3, callbacks=[log], **QUIET
+    )
     assert log.names.count("test_batch_end") == 3
     assert log.logs("epoch_end")[-1]["val_loss"] == model.evaluate(x[:30], y[:30], batch_size=10, **QUIET)[0]
     log.calls.clear()
@@ -360,7 +415,9 @@ def test_validation_batches_and_steps():
 def test_validation_data_beats_the_split():
     x, y = data(42)
     log = Log()
-    network().fit(x, y, batch_size=6, validation_split=0.5, validation_data=(x[:6], y[:6]), callbacks=[log], **QUIET)
+    network().fit(
+        x, y, batch_size=6, validation_split=0.5, validation_data=(x[:6], y[:6]), callbacks=[log], **QUIET
+    )
     assert log.names.count("train_batch_end") == 7 and log.names.count("test_batch_end") == 1
 
 
@@ -383,7 +440,9 @@ def test_validation_data_of_any_kind(kind):
     else:
         pandas = pytest.importorskip("pandas")
         validation = (pandas.DataFrame(held_x), pandas.Series(held_y[:, 0]))
-    assert_same(network().fit(x, y, batch_size=8, epochs=3, validation_data=validation, **QUIET).history, expected)
+    assert_same(
+        network().fit(x, y, batch_size=8, epochs=3, validation_data=validation, **QUIET).history, expected
+    )
 
 
 def test_an_endless_validation_generator_goes_on_where_it_stopped():
@@ -418,12 +477,20 @@ def kinds_of_arrays():
         "read-only": lambda x, y: (read_only(x), read_only(y)),
         "tensors": lambda x, y: (keras.Tensor(x), keras.Tensor(y)),
         "DataFrame": lambda x, y: (pandas.DataFrame(x), pandas.DataFrame(y)),
-        "DataFrame with an index": lambda x, y: (pandas.DataFrame(x, index=range(100, 100 + len(x))), pandas.Series(y[:, 0])),
+        "DataFrame with an index": lambda x, y: (
+            pandas.DataFrame(x, index=range(100, 100 + len(x))),
+            pandas.Series(y[:, 0]),
+        ),
         "columns of different dtype": lambda x, y: (
-            pandas.DataFrame({i: column.astype("float64" if i % 2 else "float32") for i, column in enumerate(x.T)}),
+            pandas.DataFrame(
+                {i: column.astype("float64" if i % 2 else "float32") for i, column in enumerate(x.T)}
+            ),
             pandas.Series(y[:, 0].astype(bool)),
         ),
-        "nullable columns": lambda x, y: (pandas.DataFrame(x).astype("Float32"), pandas.Series(y[:, 0]).astype("Int64")),
+        "nullable columns": lambda x, y: (
+            pandas.DataFrame(x).astype("Float32"),
+            pandas.Series(y[:, 0]).astype("Int64"),
+        ),
         "anything with __array__": lambda x, y: (Wrapped(x), Wrapped(y)),
     }
 
@@ -533,19 +600,27 @@ def test_a_generator_is_a_fit_on_its_batches(weighted, run_eagerly):
     expected = twin.fit(x, y, batch_size=8, sample_weight=w, **IN_ORDER)
     assert_same(history.history, expected.history)
     assert_same(model.get_weights(), twin.get_weights())
-    assert_same(model.evaluate(batches(x, y, w=w), **QUIET), twin.evaluate(x, y, batch_size=8, sample_weight=w, **QUIET))
-    assert_same(model.predict((batch[0] for batch in batches(x, y)), **QUIET), twin.predict(x, batch_size=8, **QUIET))
+    assert_same(
+        model.evaluate(batches(x, y, w=w), **QUIET),
+        twin.evaluate(x, y, batch_size=8, sample_weight=w, **QUIET),
+    )
+    assert_same(
+        model.predict((batch[0] for batch in batches(x, y)), **QUIET), twin.predict(x, batch_size=8, **QUIET)
+    )
     assert_same(model.predict(batches(x, y), **QUIET), twin.predict(x, batch_size=8, **QUIET))
 
 
-@pytest.mark.parametrize("make", [lambda x, y: Batches(x, y), Sequence, lambda x, y: iter(list(batches(x, y)) * 3)],
-                         ids=["re-iterable", "sequence", "long generator"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda x, y: Batches(x, y), Sequence, lambda x, y: iter(list(batches(x, y)) * 3)],
+    ids=["re-iterable", "sequence", "long generator"],
+)
 def test_iterables_over_several_epochs(make):
     x, y = data(40)
     model, twin = network(), network()
     with Quiet():
         source = make(x, y)
-        steps = 5 if iter(source) is source else None if hasattr(source, "__iter__") else None
+        steps = 5 if hasattr(source, "__next__") else None
         history = model.fit(source, epochs=3, steps_per_epoch=steps, **QUIET)
     assert_same(history.history, twin.fit(x, y, batch_size=8, epochs=3, **IN_ORDER).history)
     assert_same(model.get_weights(), twin.get_weights())
@@ -654,7 +729,9 @@ def test_batch_logs_are_averages_since_the_epoch_began():
             part = slice(start, start + 8)
             seen.append(twin.train_on_batch(x[part], y[part])[0])
             rows.append(len(x[part]))
-            assert log.logs("train_batch_end")[3 * epoch + i]["loss"] == pytest.approx(np.average(seen, weights=rows), rel=1e-5)
+            assert log.logs("train_batch_end")[3 * epoch + i]["loss"] == pytest.approx(
+                np.average(seen, weights=rows), rel=1e-5
+            )
         assert history["loss"][epoch] == log.logs("train_batch_end")[3 * epoch + 2]["loss"]
 
 
@@ -777,14 +854,18 @@ def test_evaluating_within_a_callback():
 
     class Evaluates(callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            seen.append((self.model.evaluate(x, y, batch_size=8, verbose=0), self.model.predict(x, verbose=0).mean()))
+            seen.append(
+                (self.model.evaluate(x, y, batch_size=8, verbose=0), self.model.predict(x, verbose=0).mean())
+            )
 
     model = network()
-    history = model.fit(x, y, batch_size=8, epochs=2, validation_data=(x, y), callbacks=[Evaluates()], **QUIET).history
+    history = model.fit(
+        x, y, batch_size=8, epochs=2, validation_data=(x, y), callbacks=[Evaluates()], **QUIET
+    ).history
     assert [loss for (loss, _), _ in seen] == history["val_loss"]
 
 
-# --------------------------------------------------------------------------- evaluate, predict, single batches
+# ------------------------------------------------------------------------- evaluate, predict, single batches
 
 
 def test_return_forms():
@@ -813,7 +894,9 @@ def test_values_of_evaluate():
         assert logs["accuracy"] == pytest.approx(((p > 0.5) == y).mean(), rel=1e-6)
         assert logs["mse"] == pytest.approx(((p - y) ** 2).mean(), rel=1e-5)
         assert logs["mae"] == pytest.approx((w * np.abs(p - y)[:, 0]).sum() / w.sum(), rel=1e-5)
-    assert model.evaluate(x, y, batch_size=10, steps=2, **QUIET) == model.evaluate(x[:20], y[:20], batch_size=10, **QUIET)
+    assert model.evaluate(x, y, batch_size=10, steps=2, **QUIET) == model.evaluate(
+        x[:20], y[:20], batch_size=10, **QUIET
+    )
 
 
 def test_evaluate_changes_nothing():
@@ -978,11 +1061,50 @@ def test_a_listing_names_what_it_works_on():
     model = network()
     model.fit(*data(16), batch_size=8, **QUIET)
     listing = str(model.train_program)
-    assert f"{len(model.train_program)} instructions" in listing and len(listing.splitlines()) == len(model.train_program) + 1
-    for name in ("dense/kernel", "dense/kernel/gradient", "batch_normalization/moving_mean", "dense_1/bias", "loss/total",
-                 "accuracy/count", "adam/weights", "learning_rate", "8x5"):
+    assert (
+        f"{len(model.train_program)} instructions" in listing
+        and len(listing.splitlines()) == len(model.train_program) + 1
+    )
+    for name in (
+        "dense/kernel",
+        "dense/kernel/gradient",
+        "batch_normalization/moving_mean",
+        "dense_1/bias",
+        "loss/total",
+        "accuracy/count",
+        "adam/weights",
+        "learning_rate",
+        "8x5",
+    ):
         assert name in listing, name
     assert "matmul" in listing and "batch_normalization" in listing and "adam" in listing
+
+
+# --------------------------------------------------------------------------------------------------- copies
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+@pytest.mark.parametrize("make", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
+@pytest.mark.parametrize("epochs", [0, 2], ids=["new", "trained"])
+def test_a_copy_goes_on_like_the_original(make, epochs):
+    """And by itself: optimizer, slots, metrics and dropout's stream are its own."""
+    x, y = data(42)
+    options = {"weight_decay": 0.1, "use_ema": True, "gradient_accumulation_steps": 2}
+    model = network(dropout=0.3, optimizer=keras.optimizers.Adam(0.01, **options))
+    model.optimizer.exclude_from_weight_decay(var_list=[model.layers[0].kernel])
+    model.fit(x, y, batch_size=8, epochs=epochs, **QUIET)
+    twin = make(model)
+    before = state(model)
+    assert_same(twin.predict(x, **QUIET), model.predict(x, **QUIET))
+    ours = twin.fit(x, y, batch_size=8, epochs=2, **IN_ORDER).history
+    for name, array in state(model).items():
+        assert_same(array, before[name])
+    assert_same(model.fit(x, y, batch_size=8, epochs=2, **IN_ORDER).history, ours)
+    assert_same(state(twin), state(model))
+    assert not np.array_equal(twin.get_weights()[0], before["weight 0 dense/kernel"])
 
 
 # ------------------------------------------------------------------------------------------------- printing
@@ -1013,5 +1135,7 @@ def test_a_bar_of_the_user_s_own_is_the_only_one(capsys):
 
 def test_history_can_be_written_to_json():
     history = network(metrics=["accuracy", "mse"]).fit(*data(16), epochs=2, validation_split=0.5, **QUIET)
-    again = json.loads(json.dumps({"history": history.history, "epoch": history.epoch, "params": history.params}))
+    again = json.loads(
+        json.dumps({"history": history.history, "epoch": history.epoch, "params": history.params})
+    )
     assert again["history"] == history.history and again["epoch"] == [0, 1]

@@ -13,10 +13,19 @@ from minigrad.utils import gradcheck, to_categorical
 # -------------------------------------------------------------------------------------------- to_categorical
 
 
-@pytest.mark.parametrize("x, shape", [
-    ([0, 2, 1], (3, 3)), ([[0], [2], [1]], (3, 3)), ([[0, 1], [2, 0]], (2, 2, 3)), (2, (3,)), ([[[0], [2]]], (1, 2, 3)),
-    (np.array([0.0, 2.0]), (2, 3)), (np.array([0, 2], "uint8"), (2, 3)), (np.array([], int), (0, 0)),
-])
+@pytest.mark.parametrize(
+    "x, shape",
+    [
+        ([0, 2, 1], (3, 3)),
+        ([[0], [2], [1]], (3, 3)),
+        ([[0, 1], [2, 0]], (2, 2, 3)),
+        (2, (3,)),
+        ([[[0], [2]]], (1, 2, 3)),
+        (np.array([0.0, 2.0]), (2, 3)),
+        (np.array([0, 2], "uint8"), (2, 3)),
+        (np.array([], int), (0, 0)),
+    ],
+)
 def test_to_categorical(x, shape):
     one_hot = to_categorical(x)
     assert one_hot.shape == shape and one_hot.dtype == np.float32
@@ -84,9 +93,19 @@ def test_good_seeds(seed):
 
 def test_clear_session_starts_names_anew():
     keras.utils.clear_session()
-    first = [keras.layers.Dense(1).name, keras.layers.Dense(1).name, keras.Sequential().name, keras.metrics.Mean(None).name]
+    first = [
+        keras.layers.Dense(1).name,
+        keras.layers.Dense(1).name,
+        keras.Sequential().name,
+        keras.metrics.Mean(None).name,
+    ]
     keras.utils.clear_session()
-    again = [keras.layers.Dense(1).name, keras.layers.Dense(1).name, keras.Sequential().name, keras.metrics.Mean(None).name]
+    again = [
+        keras.layers.Dense(1).name,
+        keras.layers.Dense(1).name,
+        keras.Sequential().name,
+        keras.metrics.Mean(None).name,
+    ]
     assert first == again == ["dense", "dense_1", "sequential", "mean"]
 
 

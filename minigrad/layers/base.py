@@ -91,6 +91,11 @@ class Layer(Configurable):
             raise ValueError(f"{type(self).__name__}: input_dim must be a positive integer, got {width!r}.")
         return None if width is None else (width,)
 
+    def __getattr__(self, name):
+        if name in ("_found", "_variables", "_losses", "_trainable", "built"):
+            raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
+        return object.__getattribute__(self, name)  # raises what it raised before
+
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
         if isinstance(value, (Layer, Variable, list, tuple, dict)):

@@ -317,7 +317,10 @@ class Trainer:
 
     @property
     def train_program(self):
-        """The Program of the last training step (None before `fit`, or where the model runs eagerly): print it."""
+        """The Program of the last training step (None before `fit`, or where the model runs eagerly): print it.
+
+        `fit` lets go of the data at its end; `bind` arrays to it before you replay it yourself.
+        """
         return self._last_program("fit", "train")
 
     @property
@@ -393,8 +396,7 @@ class Trainer:
             steps_per_epoch, validation_steps: batches an epoch, where it shall not be a whole pass.
 
         Raises:
-            ValueError, TypeError: data or settings that make no sense, before anything is changed. RuntimeError
-                is never raised for bad input.
+            ValueError, TypeError: data or settings that make no sense, before anything is changed.
         """
         self._require_compiled("fit")
         epochs = whole_number("epochs", epochs, 0)
