@@ -519,7 +519,7 @@ def test_bad_data_of_another_width_does_not_fix_the_width():
     assert model.input_shape == (None, 5)
 
 
-# ------------------------------------------------------------------------------------- not compiled, not built
+# ------------------------------------------------------------------------------------ not compiled, not built
 
 
 @pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "test_on_batch"])
