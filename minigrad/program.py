@@ -8,6 +8,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import os
 import pickle
 import sys
 import threading
@@ -31,6 +32,10 @@ EXACT = {**OPTIONS, "fastmath": OPTIONS["fastmath"] - {"reassoc"}}
 MAX_OPERANDS = 12
 
 _compiling = threading.RLock()
+# A child forked while another thread compiles must not find the lock taken for ever.
+os.register_at_fork(
+    before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+)
 
 
 class RecordingError(RuntimeError):
