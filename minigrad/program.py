@@ -19,6 +19,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import event
+from numba.core.cpu import CPUTargetOptions
+from numba.core.options import TargetOptions
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -28,7 +30,8 @@ OPTIONS = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
 }
-EXACT = {**OPTIONS, "fastmath": OPTIONS["fastmath"] - {"reassoc"}}
+# One more option than Numba offers: the promise that no two operands overlap, so that LLVM need not check it.
+CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 MAX_OPERANDS = 12
 
 _compiling = threading.RLock()
@@ -84,6 +87,7 @@ class Kernel:
 
     def __init__(self, function, options=OPTIONS):
         self.function, self.options = function, options
+        self.is_disjoint = options.get("noalias", False)
         self.name = function.__name__
         self.__doc__ = function.__doc__
         self.parameters = list(inspect.signature(function).parameters)
@@ -127,14 +131,16 @@ def _compile(function, signature, options=OPTIONS):
     return dispatcher.overloads[signature.args]
 
 
-def kernel(function=None, *, exact=False):
+def kernel(function=None, *, exact=False, disjoint=False):
     """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations mean.
 
-    With `exact=True` sums stay in the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o.
+    With `exact=True` sums stay in the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o. With
+    `disjoint=True` operands never overlap: loops over many of them vectorise, which LLVM else gives up.
     """
     if function is None:
-        return functools.partial(kernel, exact=exact)
-    return Kernel(function, EXACT if exact else OPTIONS)
+        return functools.partial(kernel, exact=exact, disjoint=disjoint)
+    fastmath = OPTIONS["fastmath"] - {"reassoc"} if exact else OPTIONS["fastmath"]
+    return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint})
 
 
 def launch(kernel, *operands):
@@ -338,6 +344,9 @@ class Program:
                     f"{kernel} expects {name} as a C-contiguous 2-D array of {fixed or dtype}; "
                     f"got {operand.dtype} {operand.shape}."
                 )
+        outs = [operand for operand, is_out in zip(operands, kernel.is_out, strict=True) if is_out]
+        if kernel.is_disjoint and any(a is not b and np.may_share_memory(a, b) for a in outs for b in operands):
+            raise ValueError(f"{kernel} was given operands that overlap, of which it writes one: pass a copy.")
         if dtype not in kernel.address:
             kernel.compile(dtype)
         return kernel.address[dtype]

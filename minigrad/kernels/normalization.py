@@ -13,7 +13,7 @@ from minigrad.program import kernel
 BLOCK = 256  # rows that are summed up before their sum is added to the others': rounding errors stay small
 
 
-@kernel(exact=True)
+@kernel(exact=True, disjoint=True)
 def batch_normalization(
     x, bias, gamma, beta, settings, moving_mean: "out", moving_variance: "out", y: "out", mean: "out", inverse: "out"
 ):
@@ -71,13 +71,23 @@ def batch_normalization(
         moving_mean[0, j] = moving_mean[0, j] * momentum + (mean[0, j] + bias[0, j]) * (one - momentum)
         moving_variance[0, j] = moving_variance[0, j] * momentum + variance * (one - momentum)
         inverse[0, j] = one / math.sqrt(variance + epsilon)
-    for i in range(m):
+    fours = m - m % 4
+    for i in range(0, fours, 4):
+        for j in range(n):
+            u, s, o = mean[0, j], inverse[0, j] * gamma[0, j], beta[0, j]
+            a, b = (x[i, j] - u) * s + o, (x[i + 1, j] - u) * s + o
+            c, d = (x[i + 2, j] - u) * s + o, (x[i + 3, j] - u) * s + o
+            y[i, j] = floor if a < floor else a
+            y[i + 1, j] = floor if b < floor else b
+            y[i + 2, j] = floor if c < floor else c
+            y[i + 3, j] = floor if d < floor else d
+    for i in range(fours, m):
         for j in range(n):
             v = (x[i, j] - mean[0, j]) * (inverse[0, j] * gamma[0, j]) + beta[0, j]
             y[i, j] = floor if v < floor else v
 
 
-@kernel
+@kernel(disjoint=True)
 def batch_normalization_vjp(
     gy, x, y, gamma, settings, mean, inverse, work: "out", gx: "out", ggamma: "out", gbeta: "out"
 ):
@@ -93,7 +103,19 @@ def batch_normalization_vjp(
     for j in range(n):
         ggamma[0, j] = zero
         gbeta[0, j] = zero
-    for i in range(m):
+    fours = m - m % 4
+    for i in range(0, fours, 4):
+        for j in range(n):
+            u, a, b, c, d = mean[0, j], gy[i, j], gy[i + 1, j], gy[i + 2, j], gy[i + 3, j]
+            a = zero if y[i, j] == floor else a
+            b = zero if y[i + 1, j] == floor else b
+            c = zero if y[i + 2, j] == floor else c
+            d = zero if y[i + 3, j] == floor else d
+            gbeta[0, j] += (a + b) + (c + d)
+            ggamma[0, j] += (a * (x[i, j] - u) + b * (x[i + 1, j] - u)) + (
+                c * (x[i + 2, j] - u) + d * (x[i + 3, j] - u)
+            )
+    for i in range(fours, m):
         for j in range(n):
             v = gy[i, j]
             g = zero if y[i, j] == floor else v
@@ -104,7 +126,19 @@ def batch_normalization_vjp(
         work[0, j] = gamma[0, j] * inverse[0, j]
         work[1, j] = work[0, j] * gbeta[0, j] * share
         work[2, j] = work[0, j] * inverse[0, j] * ggamma[0, j] * share
-    for i in range(m):
+    for i in range(0, fours, 4):
+        for j in range(n):
+            u, p, q, r = mean[0, j], work[0, j], work[1, j], work[2, j]
+            a, b, c, d = gy[i, j], gy[i + 1, j], gy[i + 2, j], gy[i + 3, j]
+            a = zero if y[i, j] == floor else a
+            b = zero if y[i + 1, j] == floor else b
+            c = zero if y[i + 2, j] == floor else c
+            d = zero if y[i + 3, j] == floor else d
+            gx[i, j] = a * p - (q + (x[i, j] - u) * r)
+            gx[i + 1, j] = b * p - (q + (x[i + 1, j] - u) * r)
+            gx[i + 2, j] = c * p - (q + (x[i + 2, j] - u) * r)
+            gx[i + 3, j] = d * p - (q + (x[i + 3, j] - u) * r)
+    for i in range(fours, m):
         for j in range(n):
             v = gy[i, j]
             g = zero if y[i, j] == floor else v

@@ -8,15 +8,14 @@ import math
 import numpy as np
 from numba.extending import register_jitable as helper
 
+from minigrad.kernels.functions import exp, log1p_exp, logistic
 from minigrad.program import kernel
 
 
 @helper
-def logistic(x, one):
-    """1 / (1 + e^-x), from e^-|x| so that nothing overflows; `one` carries the dtype."""
-    e = math.exp(-abs(x))
-    p = one / (one + e)
-    return p if x >= 0 else e * p
+def positive_part(x):
+    """max(x, 0); a NaN stays a NaN"""
+    return x if not (x < 0) else type(x)(0)
 
 
 @kernel
@@ -24,7 +23,7 @@ def sigmoid(x, y: "out"):
     """y = 1 / (1 + e^-x)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            y[i, j] = logistic(x[i, j], x.dtype.type(1))
+            y[i, j] = logistic(x[i, j])
 
 
 @kernel
@@ -41,8 +40,7 @@ def softplus(x, y: "out"):
     """y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            top = x[i, j] if not (x[i, j] < 0) else x.dtype.type(0)
-            y[i, j] = top + math.log1p(math.exp(-abs(x[i, j])))
+            y[i, j] = positive_part(x[i, j]) + log1p_exp(x[i, j])
 
 
 @kernel
@@ -50,7 +48,7 @@ def softplus_vjp(gy, x, gx: "out"):
     """gx = gy / (1 + e^-x)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            gx[i, j] = gy[i, j] * logistic(x[i, j], x.dtype.type(1))
+            gx[i, j] = gy[i, j] * logistic(x[i, j])
 
 
 @kernel
@@ -62,7 +60,7 @@ def softmax(x, y: "out"):
             top = max(top, x[i, j])
         total = x.dtype.type(0)
         for j in range(x.shape[1]):
-            y[i, j] = math.exp(x[i, j] - top)
+            y[i, j] = exp(x[i, j] - top)
             total += y[i, j]
         for j in range(x.shape[1]):
             y[i, j] /= total
@@ -88,7 +86,7 @@ def log_softmax(x, y: "out"):
             top = max(top, x[i, j])
         total = x.dtype.type(0)
         for j in range(x.shape[1]):
-            total += math.exp(x[i, j] - top)
+            total += exp(x[i, j] - top)
         shift = top + math.log(total)
         for j in range(x.shape[1]):
             y[i, j] = x[i, j] - shift
@@ -102,7 +100,7 @@ def log_softmax_vjp(gy, y, gx: "out"):
         for j in range(y.shape[1]):
             total += gy[i, j]
         for j in range(y.shape[1]):
-            gx[i, j] = gy[i, j] - math.exp(y[i, j]) * total
+            gx[i, j] = gy[i, j] - exp(y[i, j]) * total
 
 
 @kernel
@@ -193,13 +191,16 @@ def binary_crossentropy_logits(target, x, settings, y: "out"):
     """y_i = mean over j of max(x, 0) - x t + ln(1 + e^-|x|): exact for logits x of any size; settings = [smoothing]"""
     smoothing = settings[0, 0]
     half = x.dtype.type(0.5)
-    zero = x.dtype.type(0)
+    if x.shape[1] == 1:  # the usual case: as one row in memory it vectorises
+        target, x, y = target.reshape(1, x.size), x.reshape(1, x.size), y.reshape(1, x.size)
+        for j in range(x.size):
+            y[0, j] = positive_part(x[0, j]) - x[0, j] * smoothed(target[0, j], smoothing, half) + log1p_exp(x[0, j])
+        return
     for i in range(x.shape[0]):
-        total = zero
+        total = x.dtype.type(0)
         for j in range(x.shape[1]):
             v = x[i, j]
-            t = smoothed(target[i, j], smoothing, half)
-            total += (zero if v < zero else v) - v * t + math.log1p(math.exp(-abs(v)))
+            total += positive_part(v) - v * smoothed(target[i, j], smoothing, half) + log1p_exp(v)
         y[i, 0] = total / x.dtype.type(x.shape[1])
 
 
@@ -207,13 +208,18 @@ def binary_crossentropy_logits(target, x, settings, y: "out"):
 def binary_crossentropy_logits_vjp(gy, target, x, settings, gx: "out"):
     """gx_ij = gy_i (1 / (1 + e^-x) - t) / n"""
     smoothing = settings[0, 0]
-    one = x.dtype.type(1)
     half = x.dtype.type(0.5)
-    share = one / x.dtype.type(x.shape[1])
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    if x.shape[1] == 1:
+        gy, target, gx = gy.reshape(1, x.size), target.reshape(1, x.size), gx.reshape(1, x.size)
+        x = x.reshape(1, x.size)
+        for j in range(x.size):
+            gx[0, j] = gy[0, j] * (logistic(x[0, j]) - smoothed(target[0, j], smoothing, half))
+        return
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             t = smoothed(target[i, j], smoothing, half)
-            gx[i, j] = gy[i, 0] * (logistic(x[i, j], one) - t) * share
+            gx[i, j] = gy[i, 0] * (logistic(x[i, j]) - t) * share
 
 
 @kernel
@@ -266,7 +272,7 @@ def log_total(x, i):
         top = max(top, x[i, j])
     total = x.dtype.type(0)
     for j in range(x.shape[1]):
-        total += math.exp(x[i, j] - top)
+        total += exp(x[i, j] - top)
     return top + math.log(total)
 
 
@@ -294,7 +300,7 @@ def categorical_crossentropy_logits_vjp(gy, target, x, settings, gx: "out"):
         for j in range(x.shape[1]):
             mass += smoothed(target[i, j], smoothing, base)
         for j in range(x.shape[1]):
-            p = math.exp(x[i, j] - shift)
+            p = exp(x[i, j] - shift)
             gx[i, j] = gy[i, 0] * (mass * p - smoothed(target[i, j], smoothing, base))
 
 
@@ -315,7 +321,7 @@ def sparse_crossentropy_logits_vjp(gy, label, x, gx: "out"):
     for i in range(x.shape[0]):
         shift = log_total(x, i)
         for j in range(x.shape[1]):
-            gx[i, j] = gy[i, 0] * math.exp(x[i, j] - shift)
+            gx[i, j] = gy[i, 0] * exp(x[i, j] - shift)
         c = label[i, 0]
         if c >= 0 and c < x.shape[1]:
             gx[i, int(c)] -= gy[i, 0]

@@ -5,15 +5,6 @@ from numba.extending import register_jitable as helper
 from minigrad.program import kernel
 
 
-@kernel
-def sum_rows(x, y: "out"):
-    """y_j = sum over i of x_ij"""
-    y[:] = y.dtype.type(0)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[0, j] += x[i, j]
-
-
 @helper
 def row_sum(x, i):
     """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n."""
@@ -24,6 +15,18 @@ def row_sum(x, i):
             block += x[i, j]
         total += block
     return total
+
+
+@kernel
+def sum_rows(x, y: "out"):
+    """y_j = sum over i of x_ij"""
+    if x.shape[1] == 1:  # one column is summed as the row that it is in memory
+        y[0, 0] = row_sum(x.reshape(1, x.size), 0)
+        return
+    y[:] = y.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[0, j] += x[i, j]
 
 
 @kernel

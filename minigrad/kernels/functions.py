@@ -1,0 +1,130 @@
+"""e^x and its kin for loops that vectorise: the C library's are called one number at a time, and take most of a loop.
+
+Each is a Taylor series on a small interval, summed by Horner's rule, of as many terms as the dtype has digits; errors
+are below five units in the last place, a NaN stays a NaN. They keep the order of operations (no `reassoc`) also in a
+kernel that does not: their accuracy rests on it. All kernels share them, but Numba's cache sees only changes of a
+kernel's own file: after a change here, delete the cached kernels (`__pycache__/*.nb?`).
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba.extending import intrinsic, overload, register_jitable
+
+_EXACT = {"fastmath": {"contract", "arcp", "nsz", "afn"}, "error_model": "numpy", "forceinline": True}
+helper = register_jitable(**_EXACT)
+
+
+@intrinsic
+def _power_of_two(typing_context, n):
+    """2^n for a whole number n between -126 and 127 (float64: -1022 and 1023), made of its bits."""
+    size, bias, shift = (32, 127, 23) if n.bitwidth == 32 else (64, 1023, 52)
+
+    def codegen(context, builder, signature, args):
+        word = ir.IntType(size)
+        exponent = builder.add(builder.fptosi(args[0], word), ir.Constant(word, bias))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(word, shift)), args[0].type)
+
+    return n(n), codegen
+
+
+def _series(coefficients):
+    """A compiled polynomial, the coefficient of the highest power first."""
+    if len(coefficients) > 14:  # LLVM unrolls no longer loop, and does not vectorise around one that it has not
+        upper, lower = _series(coefficients[:-8]), _series(coefficients[-8:])
+
+        @helper
+        def joined(r):
+            fourth = (r * r) * (r * r)
+            return upper(r) * (fourth * fourth) + lower(r)
+
+        return joined
+
+    @helper
+    def horner(r):
+        total = coefficients[0]
+        for c in coefficients[1:]:
+            total = total * r + c
+        return total
+
+    return horner
+
+
+def _split_exp(x):
+    """(q, a, b) with e^x = (1 + q) a b:  x = n ln 2 + r, |r| <= ln 2 / 2,  q = e^r - 1,  a b = 2^n."""
+
+
+@overload(_split_exp, jit_options=_EXACT)
+def _split_exp_of(x):
+    is_single = x.bitwidth == 32
+    real, terms = (np.float32, 7) if is_single else (np.float64, 13)
+    low, high = (real(-104), real(89)) if is_single else (real(-746), real(710))  # e^low = 0, e^high = inf
+    # ln 2 in two parts, of which n times the first is exact.
+    first = real(0.693359375) if is_single else real(float.fromhex("0x1.62e42feep-1"))
+    second, per_ln2, half = real(math.log(2) - float(first)), real(1 / math.log(2)), real(0.5)
+    if not is_single:
+        second = real(float.fromhex("0x1.a39ef35793c76p-33"))
+    series = _series(tuple(real(1 / math.factorial(k)) for k in range(terms, 0, -1)))
+
+    def split(x):
+        v = low if x < low else x
+        v = high if v > high else v
+        n = np.rint(v * per_ln2)
+        r = (v - n * first) - n * second
+        m = np.floor(n * half)  # in two steps: 2^n itself may be too large, or too small, where e^x is not
+        return series(r) * r, _power_of_two(m), _power_of_two(n - m)
+
+    return split
+
+
+@helper
+def exp(x):
+    """e^x"""
+    q, a, b = _split_exp(x)
+    y = (q * a + a) * b
+    return y if x == x else x
+
+
+@helper
+def tanh(x):
+    """tanh |x| = |u| / (2 + u), u = e^-2|x| - 1, which keeps its digits for small x"""
+    two = type(x)(2)
+    q, a, b = _split_exp(-two * abs(x))
+    s = a * b
+    u = q * s + (s - type(x)(1))
+    y = abs(u) / (two + u)
+    y = -y if x < 0 else y
+    return y if x == x else x
+
+
+@helper
+def logistic(x):
+    """1 / (1 + e^-x), from e^-|x| so that nothing overflows"""
+    one = type(x)(1)
+    e = exp(-abs(x))
+    p = one / (one + e)
+    return p if x >= 0 else e * p
+
+
+def _log1p(z):
+    """ln(1 + z) for z in [0, 1]: 2 artanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...), s = z / (2 + z) <= 1/3."""
+
+
+@overload(_log1p, jit_options=_EXACT)
+def _log1p_of(z):
+    real, terms = (np.float32, 8) if z.bitwidth == 32 else (np.float64, 17)
+    two = real(2)
+    series = _series(tuple(real(2 / (2 * k + 1)) for k in range(terms - 1, -1, -1)))
+
+    def log1p(z):
+        s = z / (two + z)
+        return s * series(s * s)
+
+    return log1p
+
+
+@helper
+def log1p_exp(x):
+    """ln(1 + e^-|x|): what ln(1 + e^x) is more than max(x, 0)"""
+    return _log1p(exp(-abs(x)))
