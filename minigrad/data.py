@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.program import launch
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, constant
 
 
 def is_array_like(value):
@@ -115,13 +115,11 @@ class Rows:
     def shuffle(self, how, batch_size, generator):
         """Start a pass over all rows: in order, shuffled, or (how="batch") shuffled within each batch."""
         self.cursor[0, 0] = 0
-        order = np.arange(self.size)
-        if how == "batch":
-            for start in range(0, self.size, batch_size):
-                generator.shuffle(order[start : start + batch_size])
-        elif how:
-            generator.shuffle(order)
-        self.order[:, 0] = order
+        if not how:
+            self.order[:, 0] = np.arange(self.size)
+            return
+        seed = generator.integers(2**64, size=(1, 1), dtype=np.uint64)
+        launch(K.shuffle, seed, constant(np.int64, batch_size if how == "batch" else self.size), self.order)
 
     def next_batch(self, rows):
         """Launch the gathering of the next `rows` rows; (x, y, w) as tensors, None for what there is not."""

@@ -119,6 +119,9 @@ def cases(n):
     for cursor in (0, 1, 4):  # the last ones go round to the first rows
         expected = values[np.roll(order[:, 0], -cursor)[:3]]
         yield "gather_rows", [values, order, whole(cursor)], [np.zeros((3, n))], [expected]
+    for block in (1, 3, 50):
+        inputs = [np.full((1, 1), 2**64 - 5, np.uint64), whole(block)]
+        yield "shuffle", inputs, [np.zeros((50, 1), np.int64)], [shuffled(2**64 - 5, block, 50)]
     yield "fill", [rate], [values], [np.full((5, n), 0.1)]
     yield "fill_scaled", [rate, mu], [values], [np.full((5, n), 0.09)]
     yield "transpose", [values], [np.zeros((n, 5))], [values.T.copy()]
@@ -130,6 +133,19 @@ def cases(n):
         [np.zeros((1, 5))],
         [np.arange(-2.0, 3.0).reshape(1, 5)],
     )
+
+
+def shuffled(seed, block, n):
+    """What `shuffle` computes, in Python's whole numbers."""
+    order = list(range(n))
+    for i in range(n - 1, 0, -1):
+        z = (seed + i * 0x9E3779B97F4A7C15) % 2**64
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+        below = i % block
+        j = i - below + ((z ^ z >> 31) >> 32) * (below + 1) // 2**32
+        order[i], order[j] = order[j], order[i]
+    return np.array(order).reshape(-1, 1)
 
 
 CASES = [(n, i, *case) for n in SIZES for i, case in enumerate(cases(n))]

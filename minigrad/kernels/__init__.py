@@ -60,6 +60,7 @@ from minigrad.kernels.moving import (
     put_columns,
     repeat_column,
     repeat_row,
+    shuffle,
     take,
     transpose,
 )
@@ -226,6 +227,7 @@ __all__ = [
     "rmsprop",
     "rmsprop_full",
     "scale",
+    "shuffle",
     "sigmoid",
     "sigmoid_vjp",
     "softmax",
