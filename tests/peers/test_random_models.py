@@ -1,0 +1,255 @@
+"""Two hundred random Keras programs, each run by the real Keras on TensorFlow and by minigrad.
+
+A program is a text: what fails can be read, and run by hand. Both libraries start from the same weights; all that
+training shows is compared: history (keys, order and values), weights, `evaluate`, `predict`. The tolerance is what a
+nudge of the initial weights by 1e-6 does to Keras itself.
+"""
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
+import make_golden as golden
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore:.*no gradient for", "ignore:.*ran out of data")]
+
+PROGRAMS = 200
+SLACK = golden.SLACK
+FLIPS = 2.5  # rows on the edge of a threshold that rounding may push over it
+
+# --------------------------------------------------------------------------------------- the random programs
+
+SMOOTH = ["tanh", "elu", "selu", "silu", "gelu", "softplus", "softsign", "sigmoid", "mish", "celu", "squareplus",
+          "log_sigmoid", "exponential", "linear", "hard_sigmoid", "leaky_relu", "relu"]
+HEADS = {  # target: (units, last activation), losses, metrics
+    "binary": [(1, "sigmoid"), ["'binary_crossentropy'", "'mse'", "losses.BinaryCrossentropy(label_smoothing=0.1)",
+                                "'hinge'", "losses.BinaryFocalCrossentropy()", "'squared_hinge'"],
+               ["'accuracy'", "'mae'", "metrics.AUC()", "metrics.Precision()", "metrics.Recall()",
+                "metrics.BinaryAccuracy(threshold=0.4)", "metrics.AUC(curve='PR', name='pr')", "'mse'",
+                "metrics.TruePositives()", "metrics.FalseNegatives()",
+                "metrics.PrecisionAtRecall(0.6)", "metrics.SpecificityAtSensitivity(0.5)"]],
+    "binary (n,)": [(1, "linear"), ["losses.BinaryCrossentropy(from_logits=True)"], ["'accuracy'", "'mse'"]],
+    "multilabel": [(4, "sigmoid"), ["'binary_crossentropy'", "'mse'"],
+                   ["'binary_accuracy'", "metrics.F1Score(threshold=0.5)", "metrics.AUC(multi_label=True)",
+                    "metrics.Precision(class_id=1)", "metrics.Recall(top_k=2)"]],
+    "one-hot": [(4, "softmax"), ["'categorical_crossentropy'", "'mse'", "'kl_divergence'", "'poisson'",
+                                 "losses.CategoricalCrossentropy(label_smoothing=0.1)", "'categorical_hinge'",
+                                 "losses.CategoricalFocalCrossentropy()"],
+                ["'accuracy'", "metrics.TopKCategoricalAccuracy(k=2)", "metrics.F1Score(average='macro')",
+                 "'kl_divergence'", "metrics.CategoricalCrossentropy()"]],
+    "labels": [(4, "softmax"), ["'sparse_categorical_crossentropy'"],
+               ["'accuracy'", "metrics.SparseTopKCategoricalAccuracy(k=2)",
+                "metrics.SparseCategoricalCrossentropy()"]],
+    "labels (n,1)": [(4, "linear"), ["losses.SparseCategoricalCrossentropy(from_logits=True)"], ["'acc'"]],
+    "regression": [(1, "linear"), ["'mse'", "'mae'", "losses.Huber(delta=0.5)", "'log_cosh'",
+                                   "losses.MeanSquaredError(reduction='sum')"],
+                   ["'mae'", "'mse'", "metrics.RootMeanSquaredError()", "metrics.R2Score()",
+                    "metrics.MeanAbsolutePercentageError()", "metrics.LogCoshError()"]],
+    "regression of 3": [(3, "linear"), ["'mse'", "losses.CosineSimilarity()", "'huber'",
+                                        "losses.MeanSquaredError(reduction='mean_with_sample_weight')"],
+                        ["'mae'", "metrics.CosineSimilarity()", "metrics.R2Score()"]],
+}
+PENALTIES = ["regularizers.L2(0.01)", "regularizers.L1(0.002)", "'l2'", "regularizers.L1L2(0.001, 0.01)"]
+CONSTRAINTS = ["constraints.MaxNorm(1.0)", "constraints.UnitNorm()", "'non_neg'",
+               "constraints.MinMaxNorm(0.3, 0.9, rate=0.5)"]
+OPTIMIZERS = {  # options of each, one of which is chosen
+    "SGD": ["0.02", "0.02, momentum=0.9", "0.02, momentum=0.9, nesterov=True"],
+    "Adam": ["0.005", "0.005, beta_2=0.95", "0.005, amsgrad=True", "0.005, epsilon=0.001"],
+    "AdamW": ["0.005", "0.005, weight_decay=0.05"],
+    "RMSprop": ["0.003", "0.003, momentum=0.8", "0.003, centered=True", "0.003, rho=0.8, momentum=0.5, centered=True"],
+    "Adagrad": ["0.05", "0.05, initial_accumulator_value=0.5"],
+    "Nadam": ["0.005", "0.005, beta_1=0.8"],
+    "Adamax": ["0.005", "0.005, beta_2=0.9"],
+    "Lion": ["0.001", "0.001, beta_2=0.9"],
+}
+SCHEDULES = ["ExponentialDecay({}, 5, 0.8)", "PiecewiseConstantDecay([4, 9], [{}, 0.003, 0.001])",
+             "PolynomialDecay({}, 12, 0.0005, power=2.0)", "CosineDecay({}, 15, alpha=0.1)",
+             "CosineDecay(0.0001, 15, warmup_target={}, warmup_steps=5)", "InverseTimeDecay({}, 5, 0.5)",
+             "CosineDecayRestarts({}, 6)"]
+TAILS = ["clipnorm=0.3", "clipvalue=0.02", "global_clipnorm=0.5", "use_ema=True, ema_momentum=0.9",
+         "use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=4", "gradient_accumulation_steps=2",
+         "weight_decay=0.02", "loss_scale_factor=8.0"]
+CALLBACKS = ["callbacks.ReduceLROnPlateau(monitor='loss', patience=1, factor=0.5, min_delta=1.0)",
+             "callbacks.LearningRateScheduler(lambda epoch, rate: 0.7 * rate)",
+             "callbacks.EarlyStopping(monitor='loss', patience=1, min_delta=10.0, restore_best_weights=True)"]
+
+
+class Author:
+    """Writes one random program."""
+
+    def __init__(self, seed):
+        self.random = np.random.default_rng(seed)
+        self.target = list(HEADS)[seed % len(HEADS)]
+
+    def pick(self, values):
+        return values[self.random.integers(len(values))]
+
+    def maybe(self, text, values, chance=0.25):
+        """`, name=value` now and then."""
+        return f", {text}={self.pick(values)}" if self.random.random() < chance else ""
+
+    def dense(self):
+        return (f"layers.Dense({self.pick(range(3, 14))}, '{self.pick(SMOOTH)}'" +
+                self.maybe("use_bias", ["False"]) + self.maybe("kernel_regularizer", PENALTIES) +
+                self.maybe("bias_regularizer", PENALTIES, 0.1) + self.maybe("kernel_constraint", CONSTRAINTS, 0.15) +
+                self.maybe("activity_regularizer", ["'l2'", "regularizers.L1(0.001)"], 0.1) +
+                self.maybe("trainable", ["False"], 0.05) + ")")
+
+    def normalization(self):
+        common = (self.maybe("center", ["False"]) + self.maybe("scale", ["False"]) +
+                  self.maybe("epsilon", ["0.01", "0.1"]) + self.maybe("gamma_regularizer", PENALTIES, 0.1) +
+                  self.maybe("beta_constraint", ["'non_neg'"], 0.1))
+        if self.pick([True, False, False]):
+            return f"layers.LayerNormalization({common[2:]})"
+        return f"layers.BatchNormalization({(common + self.maybe('momentum', ['0.9', '0.5']))[2:]})"
+
+    def block(self):
+        """A Dense, perhaps normalised: then without a bias, which would learn nothing but rounding noise."""
+        dense, norm = self.dense(), self.normalization()
+        if self.pick([True, False, False]):
+            return [dense]
+        if "'linear'" in dense and "Batch" in norm and "use_bias" not in dense:
+            dense = dense.replace("'linear'", "'linear', use_bias=False")
+        return [dense, norm]
+
+    def extra(self):
+        return self.pick([
+            "layers.Dropout(0.0)", "layers.GaussianNoise(0.0)", "layers.GaussianDropout(0.0)",
+            "layers.AlphaDropout(0.0)", "layers.Rescaling(0.5, offset=0.1)", "layers.Identity()",
+            "layers.ActivityRegularization(l2=0.001)", "layers.ReLU(max_value=3.0, negative_slope=0.1)",
+            "layers.LeakyReLU()", "layers.PReLU()", "layers.ELU(alpha=0.5)", "layers.Activation('tanh')",
+            "layers.Softmax()",
+        ])
+
+    def optimizer(self):
+        name = self.pick(list(OPTIMIZERS))
+        rate, *rest = self.pick(OPTIMIZERS[name]).split(", ")
+        if self.random.random() < 0.25:
+            rate = f"optimizers.schedules.{self.pick(SCHEDULES)}".format(rate)
+        tail = [self.pick(TAILS)] if self.random.random() < 0.5 else []
+        if name == "AdamW" and "weight_decay" in "".join(tail):
+            tail = []
+        return f"optimizers.{name}({', '.join([rate, *rest, *tail])})"
+
+    def program(self):
+        """(text, shape of a row): it defines `model` and `fit`, the arguments of fit, out of x, y and weights."""
+        (units, last), losses, metrics = HEADS[self.target]
+        shape = self.pick([(12,), (7,), (3, 4)])
+        lines = []
+        if len(shape) > 1:
+            lines += [self.dense()] if self.pick([True, False]) else []
+            lines += ["layers.Flatten()"]
+        elif self.pick([True, False, False, False]):
+            lines += ["layers.Normalization(mean=0.5, variance=2.0)"]
+        for _ in range(self.pick([1, 2, 2])):
+            lines += self.block()
+            lines += [self.extra()] if self.pick([True, False]) else []
+        lines += [f"layers.Dense({units}, '{last}')"]
+        weighted = self.pick([None, None, "sample_weight", "class_weight"])
+        arguments = [f"batch_size={self.pick([16, 30, 50])}", f"epochs={self.pick([2, 3])}", "shuffle=False"]
+        if weighted == "sample_weight":
+            arguments.append("sample_weight=weights")
+        if weighted == "class_weight" and not self.target.startswith(("regression", "multilabel")):
+            arguments.append("class_weight={0: 0.5, 1: 2.0}")
+        arguments += self.pick([[], [], ["validation_split=0.2"], ["validation_data=(x[:40], y[:40])"],
+                                ["validation_data=(x[:40], y[:40], weights[:40])", "validation_freq=2"]])
+        chosen = self.optimizer()
+        if self.random.random() < 0.3 and "schedules" not in chosen:
+            arguments.append(f"callbacks=[{self.pick(CALLBACKS)}]")
+        own = sorted({self.pick(metrics) for _ in range(3)})
+        beside = [self.pick(metrics)] if weighted and self.target != "labels (n,1)" else []
+        text = [f"model = keras.Sequential([layers.Input({shape}),", *[f"    {line}," for line in lines], "])",
+                f"model.compile({chosen}, loss={self.pick(losses)},",
+                f"    metrics=[{', '.join(own)}], weighted_metrics=[{', '.join(beside)}])",
+                f"fit = dict({', '.join(arguments)})"]
+        return "\n".join(text), shape
+
+
+# ---------------------------------------------------------------------------------------------- the two sides
+
+MODULES = ["layers", "optimizers", "losses", "metrics", "regularizers", "constraints", "callbacks"]
+
+
+class Run:
+    """A program in one library; `train` may be called again with other initial weights."""
+
+    def __init__(self, keras, text, shape, target):
+        self.x, self.y, self.weights = golden.dataset(shape, target, rows=150)
+        names = {"keras": keras, "x": self.x, "y": self.y, "weights": self.weights}
+        names |= {module: getattr(keras, module) for module in MODULES}
+        keras.utils.clear_session()
+        exec(text, names)
+        self.text, self.names, self.model = text, names, names["model"]
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.start = golden.start_weights(self.model)
+        self.fresh = [np.array(v.numpy()) for v in self.model.optimizer.variables]
+
+    def train(self, start):
+        model = self.model
+        model.set_weights(start)
+        for variable, value in zip(model.optimizer.variables, self.fresh, strict=True):
+            variable.assign(value)
+        exec(self.text.splitlines()[-1], self.names)  # `fit` anew: callbacks in their first state
+        history = model.fit(self.x, self.y, verbose=0, **self.names["fit"]).history
+        seen = {f"history/{key}": values for key, values in history.items()}
+        seen |= {f"weights/{i} {v.path}": v.numpy() for i, v in enumerate(model.weights)}
+        seen |= {f"evaluate/{k}": v for k, v in
+                 model.evaluate(self.x, self.y, batch_size=50, verbose=0, return_dict=True).items()}
+        seen["predict"] = model.predict(self.x[:40], batch_size=32, verbose=0)
+        return {key: np.asarray(value, "float32") for key, value in seen.items()}
+
+
+def is_counted(key):
+    """Whether rows on the edge of a threshold make this value jump."""
+    return key.startswith(("history", "evaluate")) and not key.endswith(
+        ("/loss", "mse", "mae", "error", "crossentropy", "divergence", "similarity"))
+
+
+def problems(actual, expected, runs):
+    """What strays further from `expected` than nudged runs of Keras do."""
+    found = []
+    names = [key.split()[0] for key in expected]
+    if [key.split()[0] for key in actual] != names:
+        found.append(f"{list(actual)} instead of {list(expected)}")
+    ours = {key.split()[0]: value for key, value in actual.items()}
+    for key, reference in expected.items():
+        value = ours.get(key.split()[0])
+        if value is None or value.shape != reference.shape:
+            found.append(f"{key}: shape {None if value is None else value.shape} instead of {reference.shape}")
+            continue
+        spread = max(float(np.max(abs(run[key] - reference), initial=0)) for run in runs)
+        size = max(1.0, float(np.max(abs(reference), initial=0)))
+        allowed = SLACK * max(spread, 2 * golden.NUDGE * size) + (FLIPS / 100 * size if is_counted(key) else 0)
+        excess = float(np.max(abs(value - reference), initial=0)) / allowed
+        if not excess <= 1:
+            found.append(f"{key}: {excess:.3g} times the tolerance, which is {allowed:.2g}")
+    return found
+
+
+@pytest.fixture
+def keras():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        keras = pytest.importorskip("keras")
+        yield keras
+        keras.utils.clear_session()
+
+
+@pytest.mark.parametrize("seed", range(PROGRAMS))
+def test_random_program(seed, keras):
+    author = Author(seed)
+    text, shape = author.program()
+    theirs = Run(keras, text, shape, author.target)
+    expected = theirs.train(theirs.start)
+    runs = [theirs.train(golden.nudged(theirs.start, nudge)) for nudge in (1, 2, 3)]
+    ours = Run(minigrad, text, shape, author.target)
+    found = problems(ours.train(theirs.start), expected, runs)
+    assert not found, f"\n{text}\n" + "\n".join(found)
