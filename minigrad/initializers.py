@@ -10,9 +10,11 @@ import numpy as np
 
 from minigrad import config
 from minigrad.registry import Configurable, Registry
+from minigrad.tensor import Variable
 
 registry = Registry("initializer", "keras.initializers")
 get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
+Variable.named_initializer = staticmethod(get)
 
 
 class Initializer(Configurable):

@@ -27,12 +27,7 @@ class L1L2(Regularizer):
         self.l1, self.l2 = _rate(type(self).__name__, "l1", l1 or 0.0), _rate(type(self).__name__, "l2", l2 or 0.0)
 
     def __call__(self, x):
-        penalty = 0.0
-        if self.l1:
-            penalty = ops.multiply(ops.sum(ops.absolute(x)), self.l1)
-        if self.l2:
-            penalty = ops.add(ops.multiply(ops.sum(ops.square(x)), self.l2), penalty)
-        return ops.convert_to_tensor(penalty)
+        return ops.penalty(x, l1=self.l1, l2=self.l2)
 
     def get_config(self):
         return {"l1": self.l1, "l2": self.l2}

@@ -62,8 +62,7 @@ def state(model):
     if model.optimizer is not None and model.optimizer.built:
         found |= {f"optimizer {i}": v.numpy() for i, v in enumerate(model.optimizer.variables)}
     found |= {f"metric {m.name} {v.name}": v.numpy() for m in model.metrics for v in m.variables}
-    dropouts = [layer for layer in model._all_layers() if isinstance(layer, keras.layers.Dropout)]
-    return found | {f"stream of {layer.name}": layer._state.copy() for layer in dropouts}
+    return found | {f"stream {i}": stream.copy() for i, stream in enumerate(model._streams())}
 
 
 def assert_same(actual, expected):

@@ -42,6 +42,7 @@ def norm(n, *names):
 
 MOVING = ("moving_mean", "moving_variance")
 RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")
+ADAPTED = {"mean": (5,), "variance": (5,), "count": ()}
 HIGH_RANK = [(2, 3, 5), (2, 3, 1, 5)]
 
 EXAM = {
@@ -124,6 +125,68 @@ EXAM = {
     ),
     "Dropout": Row(lambda **k: layers.Dropout(0.4, seed=3, **k), more=HIGH_RANK),
     "Dropout, noise_shape": Row(lambda **k: layers.Dropout(0.4, noise_shape=(None, 1, None), **k), (4, 5)),
+    "AlphaDropout": Row(lambda **k: layers.AlphaDropout(0.3, seed=3, **k), more=HIGH_RANK),
+    "AlphaDropout, noise_shape": Row(lambda **k: layers.AlphaDropout(0.3, (None, 1, None), **k), (4, 5)),
+    "GaussianDropout": Row(lambda **k: layers.GaussianDropout(0.3, seed=3, **k), more=HIGH_RANK),
+    "GaussianNoise": Row(lambda **k: layers.GaussianNoise(0.3, seed=3, **k), more=HIGH_RANK),
+    "ActivityRegularization": Row(lambda **k: layers.ActivityRegularization(0.1, 0.2, **k), more=HIGH_RANK),
+    "Identity": Row(lambda **k: layers.Identity(**k), more=HIGH_RANK),
+    "Reshape": Row(lambda **k: layers.Reshape((3, 2), **k), (6,), output=(3, 2), more=[(2, 2, 3)]),
+    "Reshape, -1": Row(lambda **k: layers.Reshape((-1, 2), **k), (3, 4), output=(6, 2), more=[(2, 3, 2, 2)]),
+    "Permute": Row(lambda **k: layers.Permute((2, 1), **k), (3, 4), output=(4, 3)),
+    "Permute, three": Row(lambda **k: layers.Permute([3, 1, 2], **k), (2, 3, 4), output=(4, 2, 3)),
+    "RepeatVector": Row(lambda **k: layers.RepeatVector(3, **k), output=(3, 5)),
+    "Rescaling": Row(lambda **k: layers.Rescaling(0.5, **k), more=HIGH_RANK),
+    "Rescaling, arrays": Row(
+        lambda **k: layers.Rescaling(np.arange(1.0, 6.0), [1, 2, 3, 4, 5], **k), more=HIGH_RANK
+    ),
+    "Normalization": Row(
+        lambda **k: layers.Normalization(**k), weights=ADAPTED, frozen=ADAPTED, more=HIGH_RANK
+    ),
+    "Normalization, given": Row(lambda **k: layers.Normalization(mean=[1, 2, 3], variance=(4, 5, 6), **k), (3,)),
+    "Normalization, inverse": Row(lambda **k: layers.Normalization(mean=0.5, variance=2.0, invert=True, **k)),
+    "Normalization, two axes": Row(
+        lambda **k: layers.Normalization((1, -1), **k),
+        (2, 3, 5),
+        {"mean": (2, 5), "variance": (2, 5), "count": ()},
+        frozen=ADAPTED,
+    ),
+    "Normalization, one mean": Row(
+        lambda **k: layers.Normalization(None, **k),
+        (2, 3),
+        dict.fromkeys(ADAPTED, ()),
+        frozen=ADAPTED,
+        more=[(4,)],
+    ),
+    "LayerNormalization": Row(
+        lambda **k: layers.LayerNormalization(**k),
+        weights={"gamma": (5,), "beta": (5,)},
+        more=[*HIGH_RANK, (17, 5)],
+    ),
+    "LayerNormalization, no gamma": Row(
+        lambda **k: layers.LayerNormalization(scale=False, epsilon=0.1, **k), (3,), {"beta": (3,)}
+    ),
+    "LayerNormalization, no beta": Row(
+        lambda **k: layers.LayerNormalization(
+            center=False, gamma_regularizer="l2", gamma_constraint="non_neg", **k
+        ),
+        (3,),
+        {"gamma": (3,)},
+    ),
+    "LayerNormalization, axis 1": Row(
+        lambda **k: layers.LayerNormalization(1, **k), (3, 4), {"gamma": (3,), "beta": (3,)}
+    ),
+    "LayerNormalization, axes": Row(
+        lambda **k: layers.LayerNormalization([-1, 1], **k), (3, 2, 4), {"gamma": (3, 4), "beta": (3, 4)}
+    ),
+    "RMSNormalization": Row(
+        lambda **k: layers.RMSNormalization(**k), weights={"scale": (5,)}, more=HIGH_RANK
+    ),
+    "RMSNormalization, axes": Row(
+        lambda **k: layers.RMSNormalization((1, 2), 0.1, **k), (3, 2, 4), {"scale": (3, 2)}
+    ),
+    "UnitNormalization": Row(lambda **k: layers.UnitNormalization(**k), more=HIGH_RANK),
+    "UnitNormalization, axes": Row(lambda **k: layers.UnitNormalization([1, 2], **k), (3, 2)),
     "Flatten": Row(lambda **k: layers.Flatten(**k), (2, 3), output=(6,)),
     "Flatten, rank 1": Row(lambda **k: layers.Flatten(**k), (), output=(1,)),
     "Flatten, rank 4": Row(lambda **k: layers.Flatten(**k), (2, 1, 3), output=(6,)),
@@ -133,6 +196,13 @@ EXAM = {
     ),
     "LeakyReLU": Row(lambda **k: layers.LeakyReLU(**k), more=HIGH_RANK),
     "LeakyReLU, slope": Row(lambda **k: layers.LeakyReLU(negative_slope=0.7, **k)),
+    "ELU": Row(lambda **k: layers.ELU(alpha=0.7, **k), more=HIGH_RANK),
+    "PReLU": Row(lambda **k: layers.PReLU(**k), weights={"alpha": (5,)}, more=[(7, 5)]),
+    "PReLU, shared": Row(
+        lambda **k: layers.PReLU("ones", shared_axes=[1, 3], alpha_regularizer="l1", **k),
+        (2, 3, 4),
+        {"alpha": (1, 3, 1)},
+    ),
     "Softmax": Row(lambda **k: layers.Softmax(**k), more=HIGH_RANK),
     "Softmax, axis 1": Row(lambda **k: layers.Softmax(axis=1, **k), (3, 4)),
     "Softmax, two axes": Row(lambda **k: layers.Softmax(axis=(1, 2), **k), (3, 4)),
@@ -151,8 +221,8 @@ def random_input(shape, seed=0, dtype="float64"):
 
 
 def call(layer, x, training):
-    """The output, with a dropout layer's stream put back: the same mask on every call."""
-    if isinstance(layer, layers.Dropout):
+    """The output, with the stream of a random layer put back: the same noise on every call."""
+    if hasattr(layer, "_state"):
         layer._state[0, 1] = 0
     return layer(x, training=training)
 
@@ -224,7 +294,7 @@ def test_weights(row):
     assert {v.name for v in layer.trainable_weights} == set(row.weights) - row.frozen
     assert layer.count_params() == sum(math.prod(shape) for shape in row.weights.values())
     assert layer.variables == layer.weights
-    assert {v.dtype.name for v in layer.weights} <= {"float32"}
+    assert {v.dtype.name for v in layer.weights if v.name != "count"} <= {"float32"}
 
 
 @pytest.mark.parametrize("name, training", [
@@ -285,9 +355,9 @@ def test_float64_throughout(row, training):
     y = call(layer, x, training)
     y.backward(random_input(y.shape, 1))
     assert y.dtype == x.grad.dtype == np.float64
-    assert {v.dtype.name for v in layer.weights} <= {"float64"}
+    assert {v.dtype.name for v in layer.weights if v.name != "count"} <= {"float64"}
     assert {v.grad.dtype.name for v in layer.trainable_weights} <= {"float64"}
-    if len(row.output) == 1 and not isinstance(layer, layers.Dropout) and row.weights:
+    if len(row.output) == 1 and not hasattr(layer, "_state") and row.weights:
         # Not merely stored as doubles: float32 on the way would cost nine digits.
         twin = row.make(dtype="float32")
         call(twin, x.numpy(), training=False)

@@ -5,6 +5,15 @@ Kernels know nothing of tensors, shapes of higher rank or gradients' bookkeeping
 the kernel's file, because Numba's cache does not see a change in another one.
 """
 
+from minigrad.kernels.drawing import (
+    categories,
+    dropout_mask,
+    normal,
+    permutation,
+    truncated_normal,
+    uniform,
+    whole_numbers,
+)
 from minigrad.kernels.elementwise import (
     absolute,
     absolute_vjp,
@@ -32,6 +41,8 @@ from minigrad.kernels.elementwise import (
     power,
     power_vjp_a,
     power_vjp_b,
+    prelu,
+    prelu_vjp,
     relu,
     relu_vjp,
     scale,
@@ -66,9 +77,10 @@ from minigrad.kernels.moving import (
 from minigrad.kernels.normalization import (
     batch_normalization,
     batch_normalization_vjp,
-    dropout_mask,
     frozen_normalization,
     frozen_normalization_vjp,
+    layer_normalization,
+    layer_normalization_vjp,
 )
 from minigrad.kernels.optimizing import (
     adam,
@@ -130,6 +142,8 @@ from minigrad.kernels.reducing import (
     max_rows,
     max_rows_vjp,
     mean_all,
+    penalty,
+    penalty_vjp,
     sum_columns,
     sum_rows,
 )
@@ -165,6 +179,7 @@ __all__ = [
     "categorical_crossentropy_logits_vjp",
     "categorical_crossentropy_vjp",
     "categorical_match",
+    "categories",
     "clip",
     "clip_norm",
     "clip_values",
@@ -191,6 +206,8 @@ __all__ = [
     "increment",
     "is_multiple",
     "is_nonzero",
+    "layer_normalization",
+    "layer_normalization_vjp",
     "leaky_relu",
     "leaky_relu_vjp",
     "log",
@@ -210,13 +227,19 @@ __all__ = [
     "multiply",
     "negative",
     "nesterov",
+    "normal",
     "not_equal",
     "outer",
+    "penalty",
+    "penalty_vjp",
+    "permutation",
     "pick_where",
     "pick_where_not",
     "power",
     "power_vjp_a",
     "power_vjp_b",
+    "prelu",
+    "prelu_vjp",
     "put_add",
     "put_columns",
     "relu",
@@ -248,5 +271,8 @@ __all__ = [
     "tanh",
     "tanh_vjp",
     "transpose",
+    "truncated_normal",
+    "uniform",
     "where",
+    "whole_numbers",
 ]

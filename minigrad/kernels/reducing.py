@@ -40,6 +40,29 @@ def mean_all(x, share, y: "out"):
 
 
 @kernel
+def penalty(x, settings, y: "out"):
+    """y = l1 sum |x_j| + l2 sum x_j^2 over the row x; settings = [l1, l2]"""
+    l1, l2 = settings[0, 0], settings[0, 1]
+    total = x.dtype.type(0)
+    for start in range(0, x.shape[1], 1024):  # in blocks, as in `row_sum`
+        block = x.dtype.type(0)
+        for j in range(start, min(start + 1024, x.shape[1])):
+            block += l1 * abs(x[0, j]) + l2 * x[0, j] * x[0, j]
+        total += block
+    y[0, 0] = total
+
+
+@kernel
+def penalty_vjp(gy, x, settings, gx: "out"):
+    """gx_j = gy (l1 sign(x_j) + 2 l2 x_j), the sign of 0 being 0"""
+    l1, l2 = gy[0, 0] * settings[0, 0], gy[0, 0] * settings[0, 1] * x.dtype.type(2)
+    for j in range(x.shape[1]):
+        v = x[0, j]
+        slope = l1 if v > 0 else (-l1 if v < 0 else l1 * v)  # l1 v is 0, or NaN
+        gx[0, j] = slope + l2 * v
+
+
+@kernel
 def fill_scaled(value, factor, y: "out"):
     """y_ij = value factor"""
     v = value[0, 0] * factor[0, 0]

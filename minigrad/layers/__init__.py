@@ -1,9 +1,20 @@
 """The layers, under the names that Keras gives them."""
 
-from minigrad.layers.activation import Activation, LeakyReLU, ReLU, Softmax
+from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import InputLayer, Layer
-from minigrad.layers.core import Dense, Dropout, Flatten
+from minigrad.layers.core import Dense, Identity
 from minigrad.layers.normalization import BatchNormalization
+from minigrad.layers.preprocessing import Normalization, Rescaling
+from minigrad.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
+from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 
 
 def Input(
@@ -22,14 +33,30 @@ def Input(
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
     "BatchNormalization",
     "Dense",
     "Dropout",
+    "ELU",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RMSNormalization",
     "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
     "Softmax",
+    "UnitNormalization",
 ]

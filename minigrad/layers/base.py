@@ -7,7 +7,8 @@ import threading
 
 import numpy as np
 
-from minigrad import config, constraints, initializers, ops, regularizers
+from minigrad import config, constraints, initializers, ops, random, regularizers
+from minigrad.layers import arguments
 from minigrad.program import RecordingError, is_recording, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, no_grad
@@ -39,7 +40,9 @@ class Layer(Configurable):
     """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
-    the arguments of `__init__`, and `compute_output_shape` where running `call` on two made-up rows can't tell it.
+    the arguments of `__init__` unless they are numbers and strings only, and `compute_output_shape` where running
+    `call` on two made-up rows can't tell it. Sub-layers, variables and seed generators are found among the
+    attributes, also in lists and dicts.
 
     Args:
         trainable: whether training changes the variables; a frozen layer also runs as in inference.
@@ -52,14 +55,27 @@ class Layer(Configurable):
     ...         return inputs * 2.0
     """
 
+    input_spec = None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show that of __new__
+
+    def __new__(cls, *args, **kwargs):
+        layer = super().__new__(cls)
+        is_own = cls.__module__.startswith("minigrad.")  # they keep their arguments: `_keep`
+        vars(layer)["_given"] = None if is_own else arguments.plain_arguments(cls, args, kwargs)
+        return layer
+
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
     ):
         owner = type(self).__name__
         self._input_shape_argument = self._shape_argument(kwargs)
         if kwargs:
-            known = [*inspect.signature(type(self)).parameters, *inspect.signature(Layer).parameters]
-            known = [n for n in dict.fromkeys(known) if n != "kwargs"]
+            known = [*inspect.signature(type(self)).parameters, *inspect.signature(Layer.__init__).parameters]
+            known = [n for n in dict.fromkeys(known) if n not in ("self", "kwargs")]
             raise rejected_keywords(owner, kwargs, [*known, "input_shape", "input_dim"])
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{owner}: name must be a string without '/', got {name!r}.")
@@ -74,6 +90,7 @@ class Layer(Configurable):
         self._trainable = bool(trainable)
         self._variables = []
         self._losses = []
+        self._kept = []  # names of arguments that the config tells
         self._input_shape = None
         self._found = _Found(-1, [], [])
 
@@ -91,9 +108,22 @@ class Layer(Configurable):
             raise ValueError(f"{type(self).__name__}: input_dim must be a positive integer, got {width!r}.")
         return None if width is None else (width,)
 
+    def _keep(self, given):
+        """Let the arguments of `__init__`, its `locals()`, be attributes under their names, and part of the config.
+
+        What is called activation, ..._initializer, ..._regularizer or ..._constraint is looked up (see `arguments`).
+        """
+        for name, value in given.items():
+            if name not in ("self", "kwargs", "__class__", "activity_regularizer"):
+                kind = arguments.kind_of(name)
+                setattr(self, name, value if kind is None else kind.get(value))
+                self._kept.append(name)
+
     def __getattr__(self, name):
         if name in ("_found", "_variables", "_losses", "_trainable", "built"):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
+        if name == "add_metric":
+            raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
         return object.__getattribute__(self, name)  # raises what it raised before
 
     def __setattr__(self, name, value):
@@ -105,49 +135,90 @@ class Layer(Configurable):
 
     def add_weight(
         self,
+        *args,
         shape=None,
         initializer=None,
         dtype=None,
         trainable=True,
+        autocast=True,
         regularizer=None,
         constraint=None,
-        name="weight",
-        **unused,
+        aggregation="none",
+        overwrite_with_gradient=False,
+        name=None,
     ):
-        """A new variable: a string such as "glorot_uniform", "zeros", or an Initializer says how it starts."""
-        shape = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        variable = Variable(
-            initializers.get(initializer or "glorot_uniform"), shape, dtype or self.dtype, trainable, name
-        )
-        variable.path = f"{self.name}/{name}"
+        """A new variable of this layer. Shape, initializer and dtype may stand without their names, in this order.
+
+        Args:
+            shape: a tuple of ints; () by default. (A string in front of it is the name, as in Keras 2.)
+            initializer: how it starts, such as "zeros"; by default "glorot_uniform", and "zeros" for integers.
+            dtype: the layer's by default. Any integer dtype becomes int64, the one that is computed with.
+            regularizer, constraint: a penalty added to the loss, and what holds after each update.
+            autocast, aggregation, overwrite_with_gradient: of no effect here.
+        """
+        if args and isinstance(args[0], str) and name is None:
+            name, *args = args
+        given = [shape, initializer, dtype]
+        if len(args) > 3 or any(value is not None for value in given[: len(args)]):
+            raise TypeError(f"Layer {self.name!r}: add_weight takes shape, initializer and dtype once each.")
+        shape, initializer, dtype = (*args, *given[len(args) :])
+        shape = () if shape is None else (shape,) if arguments.is_int(shape) else tuple(shape)
+        if not all(arguments.is_int(n) and n >= 0 for n in shape):
+            raise ValueError(f"Layer {self.name!r}: the shape of a weight must consist of integers, got {shape}.")
+        dtype = np.dtype(dtype or self.dtype)
+        dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
+        start = initializers.get(initializer or ("glorot_uniform" if dtype.kind == "f" else "zeros"))
+        variable = Variable(start, shape, dtype.name, trainable, name=name)
+        variable.path = f"{self.name}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
-        variable.trainable = trainable and self._trainable
-        self._variables.append((variable, bool(trainable)))
-        Structure.changed()
+        self._track(variable)
         return variable
 
-    def _children(self):
-        """The layers among the attributes, also those in lists and dicts."""
-        found, stack = [], list(reversed(list(vars(self).values())))
+    def _own_weight(self, name, shape, trainable=True):
+        """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""
+        options = {kind: getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")}
+        return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
+
+    def _track(self, variable):
+        self._variables.append((variable, variable.trainable))
+        variable.trainable = variable.trainable and self._trainable
+
+    def _leaves(self):
+        """All values among the attributes, those in lists and dicts one by one."""
+        stack = list(reversed(list(vars(self).values())))
         while stack:
             value = stack.pop()
-            if isinstance(value, Layer):
-                if all(value is not other for other in found):
-                    found.append(value)
-            elif isinstance(value, (list, tuple)):
+            if isinstance(value, (list, tuple)):
                 stack.extend(reversed(value))
             elif isinstance(value, dict):
                 stack.extend(reversed(value.values()))
-        return found
+            else:
+                yield value
+
+    def _children(self):
+        """The layers among the attributes."""
+        return list({id(value): value for value in self._leaves() if isinstance(value, Layer)}.values())
 
     def _own(self):
-        """The variables of this layer itself with whether they are meant to be trained."""
-        known = list(self._variables)
-        for value in list(vars(self).values()):
-            if isinstance(value, Variable) and all(value is not v for v, _ in known):
-                known.append((value, value.trainable))
-        return known
+        """The variables of this layer itself with whether they are meant to be trained; first those that are."""
+        with _building:
+            known = {id(v) for v, _ in self._variables}
+            for value in list(self._leaves()):
+                if isinstance(value, Variable) and id(value) not in known:
+                    known.add(id(value))
+                    self._track(value)
+        return sorted(self._variables, key=lambda pair: not pair[1])
+
+    def _streams(self):
+        """The states of the random numbers that this layer and those below draw: uint64 arrays (1, 2)."""
+        found = {}
+        for layer in self._all_layers():
+            for owner in (layer, *layer._leaves()):
+                state = vars(owner).get("_state") if isinstance(owner, (Layer, random.SeedGenerator)) else None
+                if state is not None:
+                    found[id(state)] = state
+        return list(found.values())
 
     def _structure(self):
         """(this layer and all below it, all their variables), found out anew when anything has changed."""
@@ -186,6 +257,13 @@ class Layer(Configurable):
         return [v for v in self.weights if not v.trainable]
 
     non_trainable_variables = non_trainable_weights
+
+    @property
+    def compute_dtype(self):
+        """The dtype of the computation: that of the variables."""
+        return self.dtype
+
+    variable_dtype = compute_dtype
 
     @property
     def trainable(self):
@@ -244,14 +322,17 @@ class Layer(Configurable):
         if self._is_ready:
             return
         with _building:
-            before = self._input_shape
+            before, count = self._input_shape, len(self._variables)
+            shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
             if self._input_shape is None:
-                self._input_shape = (None, *shape[1:])
+                self._input_shape = shape
             if not self.built:
                 try:
-                    self.build((None, *shape[1:]))
+                    self.build(shape)
                 except BaseException:
                     self._input_shape = before
+                    del self._variables[count:]
+                    Structure.changed()
                     raise
                 self.built = True
                 if not self._trainable:
@@ -306,19 +387,33 @@ class Layer(Configurable):
         """Whether `call` has this argument."""
         return argument in _call_arguments(type(self))
 
+    def _as_input(self, x):
+        x = as_tensor(x, self.dtype)
+        return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
+
+    def _check_spec(self, shape):
+        for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
+            spec.check(f"Layer {self.name!r} ({type(self).__name__})", shape)
+
     def __call__(self, inputs, *args, **kwargs):
         if isinstance(inputs, InputLayer):
             raise ValueError(
                 f"Layer {self.name!r} was called on an Input: minigrad has no functional API. "
                 "Put the Input first in a Sequential."
             )
-        if not isinstance(inputs, (list, tuple, dict)):
-            inputs = as_tensor(inputs, self.dtype)
-            if inputs.dtype != self.dtype:
-                inputs = ops.cast(inputs, self.dtype)
-            self._ensure_built(inputs.shape)
+        if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
+            inputs = [self._as_input(x) for x in inputs]
+            self._ensure_built([x.shape for x in inputs])
+        elif isinstance(inputs, dict):
+            inputs = {key: self._as_input(x) for key, x in inputs.items()}
+            self._ensure_built([x.shape for x in inputs.values()])
         else:
-            self.built = self.built or self.build(None) or True
+            inputs = self._as_input(inputs)
+            if self.input_spec is not None:
+                self._check_spec(inputs.shape)
+            self._ensure_built(inputs.shape)
+            if self.input_spec is not None:  # one that `build` has set
+                self._check_spec(inputs.shape)
         if args and self._takes("training"):
             # `self.dropout(x, training)` means the same as with the name
             kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
@@ -345,8 +440,9 @@ class Layer(Configurable):
     # ---- losses
 
     def add_loss(self, loss):
-        """Add a scalar tensor, computed in `call`, to the loss of the step."""
-        self._losses.append(ops.sum(as_tensor(loss)))
+        """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
+        for one in loss if isinstance(loss, (list, tuple)) else (loss,):
+            self._losses.append(ops.sum(as_tensor(one)))
 
     @property
     def losses(self):
@@ -364,23 +460,50 @@ class Layer(Configurable):
     # ---- configuration
 
     def get_config(self):
+        """The arguments of `__init__`, from which `from_config` makes a layer like this one, without its weights.
+
+        Raises:
+            NotImplementedError: a class of one's own needs a `get_config`, having got more than numbers and strings.
+        """
         base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return base
+        for name in self._kept:
+            kind, value = arguments.kind_of(name), getattr(self, name)
+            base[name] = arguments.plain(value) if kind is None else kind.serialize(value)
+        cls = type(self)
+        if cls.get_config is not Layer.get_config or cls.__module__.startswith("minigrad."):
+            return base
+        if self._given is None and not self._kept:
+            raise NotImplementedError(
+                f"{cls.__name__} must define get_config(self), which returns {{**super().get_config(), ...}} with the "
+                "arguments of its __init__: some are not numbers, strings, or lists of them."
+            )
+        return arguments.accepted(cls, {**(self._given or {}), **base})
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
 
 
+def _any_rows(shape):
+    return (None, *shape[1:])
+
+
 def _is_length(n):
     """Whether n can be the length of an axis: a positive integer, or None for any."""
-    return n is None or (isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0)
+    return n is None or (arguments.is_int(n) and n > 0)
 
 
 @functools.cache
 def _call_arguments(layer_class):
     return tuple(inspect.signature(layer_class.call).parameters)
+
+
+class SameShape(Layer):
+    """A layer whose output has the shape of its input."""
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
 
 
 @registry.register()
