@@ -437,7 +437,7 @@ def _deposit(parent, gradient, gradients):
 
 
 def _add(gradient, total):
-    launch(K.add, flat(gradient), flat(total), flat(total))
+    launch(K.add_to, flat(gradient), flat(total))
 
 
 # ----------------------------------------------------------------------------------------- the @op decorator

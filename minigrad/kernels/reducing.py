@@ -16,12 +16,16 @@ def sum_rows(x, y: "out"):
 
 @helper
 def row_sum(x, i):
-    """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n."""
+    """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n.
+
+    (Each block is a slice: an index that starts elsewhere than at 0 would keep the loop from being vectorised.)
+    """
     total = x.dtype.type(0)
     for start in range(0, x.shape[1], 1024):
+        part = x[i, start : start + 1024]
         block = x.dtype.type(0)
-        for j in range(start, min(start + 1024, x.shape[1])):
-            block += x[i, j]
+        for j in range(part.shape[0]):
+            block += part[j]
         total += block
     return total
 
@@ -44,10 +48,12 @@ def penalty(x, settings, y: "out"):
     """y = l1 sum |x_j| + l2 sum x_j^2 over the row x; settings = [l1, l2]"""
     l1, l2 = settings[0, 0], settings[0, 1]
     total = x.dtype.type(0)
-    for start in range(0, x.shape[1], 1024):  # in blocks, as in `row_sum`
+    for start in range(0, x.shape[1], 1024):  # as in `row_sum`
+        part = x[0, start : start + 1024]
         block = x.dtype.type(0)
-        for j in range(start, min(start + 1024, x.shape[1])):
-            block += l1 * abs(x[0, j]) + l2 * x[0, j] * x[0, j]
+        for j in range(part.shape[0]):
+            size = abs(part[j])
+            block += size * (l1 + l2 * size)
         total += block
     y[0, 0] = total
 

@@ -16,7 +16,7 @@ KINDS = {
 }
 
 
-def kind_of(name):
+def _kind_of(name):
     """The module that knows what the argument `name` may be, such as `initializers` for kernel_initializer; or None."""
     return KINDS.get(name.rpartition("_")[2])
 
@@ -69,18 +69,73 @@ def plain(value):
     return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
 
 
-def plain_arguments(cls, args, kwargs):
-    """The arguments that `cls(*args, **kwargs)` gives to parameters of `__init__`, or None if JSON can't have them.
+class Remembering:
+    """What knows the arguments that it was made with, so that they need not be listed again for a config."""
 
-    A layer of the user's without a `get_config` is made again from them, as in Keras.
-    """
+    _kept = ()  # names of the arguments that `_keep` got
+    _given = None  # for classes of the user's: their arguments, if JSON can have them
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show that of __new__
+
+    def __new__(cls, *args, **kwargs):
+        new = super().__new__(cls)
+        if not _is_own(cls):
+            vars(new)["_given"] = _plain_arguments(cls, args, kwargs)
+        return new
+
+    def _keep(self, given):
+        """Let the arguments of `__init__`, its `locals()`, be attributes under their names, and part of the config.
+
+        What is called activation, ..._initializer, ..._regularizer or ..._constraint is looked up.
+        """
+        names = [n for n in given if n not in ("self", "kwargs", "__class__", "activity_regularizer")]
+        for name in names:
+            kind = _kind_of(name)
+            setattr(self, name, given[name] if kind is None else kind.get(given[name]))
+        self._kept = (*self._kept, *names)
+
+    def _kept_arguments(self):
+        """Their values as they are now, JSON-able."""
+        values = {name: getattr(self, name) for name in self._kept}
+        return {n: plain(v) if _kind_of(n) is None else _kind_of(n).serialize(v) for n, v in values.items()}
+
+    def _given_arguments(self, config):
+        """`config` and, for a class of the user's that has no `get_config`, what its `__init__` was given, as in Keras.
+
+        Raises:
+            NotImplementedError: some were more than numbers and strings.
+        """
+        cls = type(self)
+        if _is_own(cls):
+            return config
+        if self._given is None and not self._kept:
+            raise NotImplementedError(
+                f"{cls.__name__} must define get_config(self), which returns {{**super().get_config(), ...}} with the "
+                "arguments of its __init__: some are not numbers, strings, or lists of them."
+            )
+        config = {**(self._given or {}), **config}
+        parameters = inspect.signature(cls).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return config
+        return {name: value for name, value in config.items() if name in parameters}
+
+
+def _is_own(cls):
+    return cls.__module__.startswith("minigrad.")
+
+
+def _plain_arguments(cls, args, kwargs):
+    """The arguments that `cls(*args, **kwargs)` gives to parameters of `__init__`, or None if JSON can't have them."""
     try:
-        bound = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+        bound = inspect.signature(cls).bind(*args, **kwargs)
     except TypeError:
         return None  # __init__ will say so
     bound.apply_defaults()
     found = {}
-    for parameter in list(bound.signature.parameters.values())[1:]:
+    for parameter in bound.signature.parameters.values():
         value = bound.arguments[parameter.name]
         if parameter.kind is parameter.VAR_KEYWORD:
             found |= value
@@ -98,14 +153,6 @@ def _is_plain(value):
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
     return value is None or isinstance(value, (bool, int, float, str))
-
-
-def accepted(cls, config):
-    """What of `config` the `__init__` of `cls` takes."""
-    parameters = inspect.signature(cls.__init__).parameters
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return config
-    return {name: value for name, value in config.items() if name in parameters}
 
 
 class InputSpec:

@@ -2,16 +2,16 @@
 
 import functools
 import inspect
-import os
 import threading
 
 import numpy as np
 
-from minigrad import config, constraints, initializers, ops, random, regularizers
+from minigrad import config, ops, regularizers
 from minigrad.layers import arguments
+from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, is_recording, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
-from minigrad.tensor import Structure, Tensor, Variable, as_tensor, no_grad
+from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize
@@ -24,19 +24,8 @@ class _Context(threading.local):
 
 _context = _Context()
 
-# One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
-_building = threading.RLock()
-os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
-
-class _Found:
-    """The layers and variables below a layer, as of a version of the structure."""
-
-    def __init__(self, version, layers, variables):
-        self.version, self.layers, self.variables = version, layers, variables
-
-
-class Layer(Configurable):
+class Layer(Owner, arguments.Remembering, Configurable):
     """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
@@ -57,17 +46,6 @@ class Layer(Configurable):
 
     input_spec = None
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        parameters = list(inspect.signature(cls.__init__).parameters.values())
-        cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show that of __new__
-
-    def __new__(cls, *args, **kwargs):
-        layer = super().__new__(cls)
-        is_own = cls.__module__.startswith("minigrad.")  # they keep their arguments: `_keep`
-        vars(layer)["_given"] = None if is_own else arguments.plain_arguments(cls, args, kwargs)
-        return layer
-
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
     ):
@@ -83,16 +61,13 @@ class Layer(Configurable):
         dtype = getattr(dtype, "name", dtype)
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
+        Owner.__init__(self, trainable)
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = self._is_ready = False
-        self._trainable = bool(trainable)
-        self._variables = []
         self._losses = []
-        self._kept = []  # names of arguments that the config tells
         self._input_shape = None
-        self._found = _Found(-1, [], [])
 
     def _shape_argument(self, kwargs):
         """The shape of one row that the old arguments input_shape or input_dim tell, or None."""
@@ -108,17 +83,6 @@ class Layer(Configurable):
             raise ValueError(f"{type(self).__name__}: input_dim must be a positive integer, got {width!r}.")
         return None if width is None else (width,)
 
-    def _keep(self, given):
-        """Let the arguments of `__init__`, its `locals()`, be attributes under their names, and part of the config.
-
-        What is called activation, ..._initializer, ..._regularizer or ..._constraint is looked up (see `arguments`).
-        """
-        for name, value in given.items():
-            if name not in ("self", "kwargs", "__class__", "activity_regularizer"):
-                kind = arguments.kind_of(name)
-                setattr(self, name, value if kind is None else kind.get(value))
-                self._kept.append(name)
-
     def __getattr__(self, name):
         if name in ("_found", "_variables", "_losses", "_trainable", "built"):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
@@ -126,137 +90,7 @@ class Layer(Configurable):
             raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
         return object.__getattribute__(self, name)  # raises what it raised before
 
-    def __setattr__(self, name, value):
-        object.__setattr__(self, name, value)
-        if isinstance(value, (Layer, Variable, list, tuple, dict)):
-            Structure.changed()
-
-    # ---- variables
-
-    def add_weight(
-        self,
-        *args,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
-        """A new variable of this layer. Shape, initializer and dtype may stand without their names, in this order.
-
-        Args:
-            shape: a tuple of ints; () by default. (A string in front of it is the name, as in Keras 2.)
-            initializer: how it starts, such as "zeros"; by default "glorot_uniform", and "zeros" for integers.
-            dtype: the layer's by default. Any integer dtype becomes int64, the one that is computed with.
-            regularizer, constraint: a penalty added to the loss, and what holds after each update.
-            autocast, aggregation, overwrite_with_gradient: of no effect here.
-        """
-        if args and isinstance(args[0], str) and name is None:
-            name, *args = args
-        given = [shape, initializer, dtype]
-        if len(args) > 3 or any(value is not None for value in given[: len(args)]):
-            raise TypeError(f"Layer {self.name!r}: add_weight takes shape, initializer and dtype once each.")
-        shape, initializer, dtype = (*args, *given[len(args) :])
-        shape = () if shape is None else (shape,) if arguments.is_int(shape) else tuple(shape)
-        if not all(arguments.is_int(n) and n >= 0 for n in shape):
-            raise ValueError(f"Layer {self.name!r}: the shape of a weight must consist of integers, got {shape}.")
-        dtype = np.dtype(dtype or self.dtype)
-        dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
-        start = initializers.get(initializer or ("glorot_uniform" if dtype.kind == "f" else "zeros"))
-        variable = Variable(start, shape, dtype.name, trainable, name=name)
-        variable.path = f"{self.name}/{variable.name}"
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        self._track(variable)
-        return variable
-
-    def _own_weight(self, name, shape, trainable=True):
-        """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""
-        options = {kind: getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")}
-        return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
-
-    def _track(self, variable):
-        self._variables.append((variable, variable.trainable))
-        variable.trainable = variable.trainable and self._trainable
-
-    def _leaves(self):
-        """All values among the attributes, those in lists and dicts one by one."""
-        stack = list(reversed(list(vars(self).values())))
-        while stack:
-            value = stack.pop()
-            if isinstance(value, (list, tuple)):
-                stack.extend(reversed(value))
-            elif isinstance(value, dict):
-                stack.extend(reversed(value.values()))
-            else:
-                yield value
-
-    def _children(self):
-        """The layers among the attributes."""
-        return list({id(value): value for value in self._leaves() if isinstance(value, Layer)}.values())
-
-    def _own(self):
-        """The variables of this layer itself with whether they are meant to be trained; first those that are."""
-        with _building:
-            known = {id(v) for v, _ in self._variables}
-            for value in list(self._leaves()):
-                if isinstance(value, Variable) and id(value) not in known:
-                    known.add(id(value))
-                    self._track(value)
-        return sorted(self._variables, key=lambda pair: not pair[1])
-
-    def _streams(self):
-        """The states of the random numbers that this layer and those below draw: uint64 arrays (1, 2)."""
-        found = {}
-        for layer in self._all_layers():
-            for owner in (layer, *layer._leaves()):
-                state = vars(owner).get("_state") if isinstance(owner, (Layer, random.SeedGenerator)) else None
-                if state is not None:
-                    found[id(state)] = state
-        return list(found.values())
-
-    def _structure(self):
-        """(this layer and all below it, all their variables), found out anew when anything has changed."""
-        found = self._found
-        if found.version != Structure.version:
-            version = Structure.version
-            layers, variables = [self], [v for v, _ in self._own()]
-            for child in self._children():
-                below, theirs = child._structure()
-                layers += below
-                variables += [v for v in theirs if all(v is not known for known in variables)]
-            found = self._found = _Found(version, layers, variables)
-        return found.layers, found.variables
-
-    def _all_layers(self):
-        """This layer and all below it."""
-        return self._structure()[0]
-
-    @property
-    def weights(self):
-        """All variables, in the order in which they were made, those of sub-layers after."""
-        return list(self._structure()[1])
-
-    variables = weights
-
-    @property
-    def trainable_weights(self):
-        """The variables that training changes."""
-        return [v for v in self._structure()[1] if v.requires_grad]
-
-    trainable_variables = trainable_weights
-
-    @property
-    def non_trainable_weights(self):
-        """The variables that training leaves alone, such as moving statistics, and all of a frozen layer."""
-        return [v for v in self.weights if not v.trainable]
-
-    non_trainable_variables = non_trainable_weights
+    # ---- building and calling
 
     @property
     def compute_dtype(self):
@@ -264,50 +98,6 @@ class Layer(Configurable):
         return self.dtype
 
     variable_dtype = compute_dtype
-
-    @property
-    def trainable(self):
-        """Whether training changes this layer's variables; setting it sets it for all layers below."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        self._trainable = bool(value)
-        for variable, wanted in self._own():
-            variable.trainable = wanted and self._trainable
-        for child in self._children():
-            child.trainable = value
-        Structure.changed()
-
-    def get_weights(self):
-        """The values of all variables, copied into NumPy arrays."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights):
-        """Give all variables new values: arrays of the shapes and in the order of `get_weights()`."""
-        variables, weights = self.weights, list(weights)
-        if len(variables) != len(weights):
-            raise ValueError(
-                f"Layer {self.name!r} has {len(variables)} weights; set_weights got {len(weights)} arrays."
-            )
-        arrays = [np.asarray(w) for w in weights]
-        for variable, array in zip(variables, arrays, strict=True):
-            if variable.shape != array.shape:
-                raise ValueError(
-                    f"Layer {self.name!r}: weight {variable.path!r} has shape {variable.shape}; got {array.shape}."
-                )
-            if array.dtype.kind not in "fiub":
-                raise ValueError(f"Layer {self.name!r}: weight {variable.path!r} got an array of {array.dtype}.")
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self):
-        """The number of elements of all variables."""
-        if not self.built:
-            raise ValueError(f"Layer {self.name!r} is not built yet: it has no weights to count.")
-        return sum(v.size for v in self.weights)
-
-    # ---- building and calling
 
     def build(self, input_shape=None):
         """Make the variables for inputs of this shape, a tuple whose first element is None."""
@@ -321,7 +111,7 @@ class Layer(Configurable):
         """Build the layer for inputs of this shape if it is not built; `_is_ready` says that this is over."""
         if self._is_ready:
             return
-        with _building:
+        with building:
             before, count = self._input_shape, len(self._variables)
             shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
             if self._input_shape is None:
@@ -468,18 +258,8 @@ class Layer(Configurable):
         base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        for name in self._kept:
-            kind, value = arguments.kind_of(name), getattr(self, name)
-            base[name] = arguments.plain(value) if kind is None else kind.serialize(value)
-        cls = type(self)
-        if cls.get_config is not Layer.get_config or cls.__module__.startswith("minigrad."):
-            return base
-        if self._given is None and not self._kept:
-            raise NotImplementedError(
-                f"{cls.__name__} must define get_config(self), which returns {{**super().get_config(), ...}} with the "
-                "arguments of its __init__: some are not numbers, strings, or lists of them."
-            )
-        return arguments.accepted(cls, {**(self._given or {}), **base})
+        base |= self._kept_arguments()
+        return base if type(self).get_config is not Layer.get_config else self._given_arguments(base)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
