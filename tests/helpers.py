@@ -25,6 +25,21 @@ def data(rows=42, width=5, target="binary", seed=0, dtype="float32"):
     return x.astype(dtype), y
 
 
+def random_input(shape, seed=0, dtype="float64"):
+    """Normal numbers, none of them near the kinks of the piecewise linear layers."""
+    x = np.random.default_rng(seed).standard_normal(shape)
+    for kink in (0.0, 0.2, 1.5):
+        x[np.abs(x - kink) < 1e-3] += 0.01
+    return x.astype(dtype)
+
+
+def shaken(layer):
+    """The built layer with every weight moved off its initial value, so that zeros and ones hide nothing."""
+    generator = np.random.default_rng(5)
+    layer.set_weights([w + generator.uniform(0.1, 0.9, w.shape).astype(w.dtype) for w in layer.get_weights()])
+    return layer
+
+
 HEADS = {
     "binary": (1, "sigmoid", "binary_crossentropy"),
     "labels": (3, "softmax", "sparse_categorical_crossentropy"),
