@@ -111,8 +111,8 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     Raises:
         ValueError: no integer lies between, or a dtype that is not one of integers.
     """
-    if not minval < maxval:
-        raise ValueError(f"random.randint: minval must be below maxval, got {minval} and {maxval}.")
+    if not minval < maxval or maxval - minval >= 2**63:
+        raise ValueError(f"random.randint: minval must be below maxval (by less than 2^63), got {minval}, {maxval}.")
     return _integers(_draw(K.whole_numbers, shape, (minval, maxval - minval), dtype, seed, "iu"))
 
 

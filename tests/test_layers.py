@@ -438,6 +438,43 @@ BAD_ARGUMENTS = {
     "Dropout bool": (lambda: layers.Dropout(True), ["Dropout", "rate", "True"]),
     "Dropout seed": (lambda: layers.Dropout(0.5, seed=1.5), ["Dropout", "seed", "1.5"]),
     "Dropout noise_shape": (lambda: layers.Dropout(0.5, noise_shape=3), ["Dropout", "noise_shape", "3"]),
+    "AlphaDropout of all": (lambda: layers.AlphaDropout(1.0), ["AlphaDropout", "rate", "1.0"]),
+    "AlphaDropout noise_shape": (lambda: layers.AlphaDropout(0.5, noise_shape=3), ["AlphaDropout", "noise_shape"]),
+    "GaussianDropout of all": (lambda: layers.GaussianDropout(1), ["GaussianDropout", "rate", "got 1"]),
+    "GaussianDropout seed": (lambda: layers.GaussianDropout(0.5, seed="1"), ["GaussianDropout", "seed", "'1'"]),
+    "GaussianNoise": (lambda: layers.GaussianNoise(-0.1), ["GaussianNoise", "stddev", "-0.1"]),
+    "GaussianNoise above 1": (lambda: layers.GaussianNoise(1.5), ["GaussianNoise", "stddev", "1.5"]),
+    "ActivityRegularization": (lambda: layers.ActivityRegularization(l1=-1.0), ["l1", "-1.0"]),
+    "Reshape int": (lambda: layers.Reshape(6), ["Reshape", "target_shape", "6"]),
+    "Reshape unknowns": (lambda: layers.Reshape((-1, -1)), ["Reshape", "target_shape", "-1"]),
+    "Reshape zero": (lambda: layers.Reshape((0, 2)), ["Reshape", "target_shape", "0"]),
+    "Reshape float": (lambda: layers.Reshape((2.0, 3)), ["Reshape", "target_shape", "2.0"]),
+    "Permute with rows": (lambda: layers.Permute((0, 1)), ["Permute", "dims", "(0, 1)"]),
+    "Permute twice": (lambda: layers.Permute((1, 1)), ["Permute", "dims", "(1, 1)"]),
+    "Permute string": (lambda: layers.Permute("ab"), ["Permute", "dims", "ab"]),
+    "RepeatVector": (lambda: layers.RepeatVector(0), ["RepeatVector", "n", "0"]),
+    "RepeatVector float": (lambda: layers.RepeatVector(2.0), ["RepeatVector", "n", "2.0"]),
+    "Rescaling": (lambda: layers.Rescaling("2x"), ["Rescaling", "scale", "2x"]),
+    "Normalization mean alone": (lambda: layers.Normalization(mean=1.0), ["Normalization", "mean", "variance"]),
+    "Normalization shapes": (
+        lambda: layers.Normalization(mean=[1.0, 2.0], variance=[1.0]), ["Normalization", "(2,)", "(1,)"]
+    ),
+    "Normalization too many axes": (
+        lambda: layers.Normalization(mean=[[1.0]], variance=[[1.0]]), ["Normalization", "(1, 1)"]
+    ),
+    "Normalization axis": (lambda: layers.Normalization(axis=0.5), ["Normalization", "axis", "0.5"]),
+    "LayerNormalization axis": (lambda: layers.LayerNormalization(axis="a"), ["LayerNormalization", "axis", "'a'"]),
+    "LayerNormalization epsilon": (
+        lambda: layers.LayerNormalization(epsilon=-1.0), ["LayerNormalization", "epsilon", "-1.0"]
+    ),
+    "LayerNormalization rms_scaling": (
+        lambda: layers.LayerNormalization(rms_scaling=True), ["rms_scaling", "RMSNormalization"]
+    ),
+    "RMSNormalization epsilon": (lambda: layers.RMSNormalization(epsilon=None), ["RMSNorm", "epsilon", "None"]),
+    "UnitNormalization axis": (lambda: layers.UnitNormalization(axis=[]), ["UnitNormalization", "axis", "[]"]),
+    "ELU": (lambda: layers.ELU(alpha="a"), ["ELU", "alpha", "'a'"]),
+    "PReLU axes": (lambda: layers.PReLU(shared_axes="a"), ["PReLU", "shared_axes", "'a'"]),
+    "Dense lora": (lambda: layers.Dense(3, lora_rank=2), ["Dense", "LoRA"]),
     "Flatten": (lambda: layers.Flatten("channels_frist"), ["Flatten", "data_format", "channels_frist"]),
     "ReLU": (lambda: layers.ReLU(max_value=-1.0), ["ReLU", "max_value", "-1.0"]),
     "ReLU slope": (lambda: layers.ReLU(negative_slope=None), ["ReLU", "negative_slope", "None"]),
@@ -509,6 +546,29 @@ BAD_INPUTS = {
         ["it", "axis 2", "(2, 5)"],
     ),
     "Softmax axis": (lambda: layers.Softmax(axis=3, name="it"), None, (2, 5), ["it", "axis", "3", "(2, 5)"]),
+    "LayerNormalization axis": (
+        lambda: layers.LayerNormalization(axis=3, name="it"), None, (2, 5), ["it", "axis 3", "(None, 5)"]
+    ),
+    "LayerNormalization axes": (
+        lambda: layers.LayerNormalization(axis=(1, -1), name="it"), None, (2, 5), ["it", "axis (1, -1)"]
+    ),
+    "LayerNormalization rows": (
+        lambda: layers.LayerNormalization(axis=0, name="it"), None, (2, 5), ["it", "axis 0", "first"]
+    ),
+    "LayerNormalization width": (lambda: layers.LayerNormalization(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "RMSNormalization rank": (lambda: layers.RMSNormalization(name="it"), (2, 5), (2, 1, 5), ["it", "(2, 1, 5)"]),
+    "UnitNormalization axis": (lambda: layers.UnitNormalization(2, name="it"), None, (2, 5), ["it", "axis 2"]),
+    "PReLU shared axis": (
+        lambda: layers.PReLU(shared_axes=[2], name="it"), None, (2, 5), ["it", "shared_axes [2]", "(None, 5)"]
+    ),
+    "PReLU rows": (lambda: layers.PReLU(shared_axes=0, name="it"), None, (2, 5), ["it", "shared_axes [0]"]),
+    "PReLU width": (lambda: layers.PReLU(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "Reshape size": (lambda: layers.Reshape((4, 2), name="it"), None, (2, 5), ["it", "(4, 2)", "(5,)", "5 elements"]),
+    "Reshape -1": (lambda: layers.Reshape((4, -1), name="it"), None, (2, 5), ["it", "(4, -1)", "(5,)"]),
+    "Permute rank": (lambda: layers.Permute((2, 1), name="it"), None, (2, 5), ["it", "3 axes", "(2, 5)"]),
+    "RepeatVector rank": (lambda: layers.RepeatVector(2, name="it"), None, (2, 5, 1), ["it", "2 axes", "(2, 5, 1)"]),
+    "Normalization axis": (lambda: layers.Normalization(2, name="it"), None, (2, 5), ["it", "axis (2,)"]),
+    "Normalization width": (lambda: layers.Normalization(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
     "Dropout noise_shape rank": (
         lambda: layers.Dropout(0.5, noise_shape=(None, 1, 1), name="it"),
         None,
@@ -558,11 +618,45 @@ def exponentials(x, axis):
     (layers.Softmax(), lambda x: exponentials(x, -1)),
     (layers.Softmax(axis=0), lambda x: exponentials(x, 0)),
     (layers.Softmax(axis=[1, 2]), lambda x: exponentials(x, (1, 2))),
+    (layers.ELU(0.5), lambda x: np.where(x > 0, x, 0.5 * np.expm1(np.minimum(x, 0)))),
+    (layers.PReLU(keras.initializers.Constant(0.25)), lambda x: np.where(x > 0, x, 0.25 * x)),
+    (layers.Identity(), lambda x: x),
     (layers.Flatten(), lambda x: x.reshape(4, -1)),
+    (layers.Reshape((2, -1)), lambda x: x.reshape(4, 2, 3)),
+    (layers.Reshape((6,)), lambda x: x.reshape(4, 6)),
+    (layers.Permute((2, 1)), lambda x: x.transpose(0, 2, 1)),
+    (layers.UnitNormalization(), lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True))),
+    (layers.UnitNormalization([1, 2]), lambda x: x / np.sqrt((x**2).sum((1, 2), keepdims=True))),
+    (layers.RMSNormalization(), lambda x: x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)),
+    (layers.RMSNormalization(1, 0.5), lambda x: x / np.sqrt((x**2).mean(1, keepdims=True) + 0.5)),
 ], ids=lambda part: getattr(part, "name", ""))
 def test_values(layer, formula):
     x = 5 * random_input((4, 3, 2))
     np.testing.assert_allclose(layer(x).numpy(), formula(x), rtol=1e-5, atol=1e-6)
+
+
+def test_repeat_vector():
+    x = random_input((4, 3), dtype="float32")
+    assert_same(layers.RepeatVector(2)(x).numpy(), np.repeat(x[:, None], 2, 1))
+
+
+def test_unit_normalization_leaves_zeros_and_hides_no_nan():
+    y = layers.UnitNormalization()(np.array([[0, 0], [3, 4], [np.nan, 1]], "float32")).numpy()
+    assert_same(y[:2], np.array([[0, 0], [0.6, 0.8]], "float32"))
+    assert np.isnan(y[2]).all()
+
+
+@pytest.mark.parametrize("shared, shape", [(None, (3, 4)), ([1], (1, 4)), ([2], (3, 1)), ((1, 2), (1, 1)), (1, (1, 4))])
+def test_prelu_shares_its_slopes(shared, shape):
+    layer = layers.PReLU("uniform", shared_axes=shared)
+    x = random_input((5, 3, 4), dtype="float32")
+    y = layer(x).numpy()
+    assert layer.alpha.shape == shape
+    np.testing.assert_allclose(y, np.where(x > 0, x, layer.alpha.numpy() * x), rtol=1e-6)
+
+
+def test_reshape_of_unknown_lengths():
+    assert layers.Reshape((-1, 2)).compute_output_shape((None, None, 4)) == (None, None, 2)
 
 
 def test_softmax_mask():

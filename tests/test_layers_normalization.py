@@ -321,3 +321,62 @@ def test_a_short_last_batch_of_one_row_warns(run_eagerly):
     model = network(run_eagerly=run_eagerly)
     with pytest.warns(UserWarning, match="'batch_normalization'.*one row"):
         model.fit(x, y, batch_size=8, verbose=0)
+
+
+# ------------------------------------------------------------------------------------- LayerNormalization
+
+
+@pytest.mark.parametrize("axis", [-1, 1, [1, 2], (-2, -1)])
+def test_layer_normalization_formula(axis):
+    x = random_input((4, 3, 5)) * 3 + 2
+    layer = layers.LayerNormalization(axis, epsilon=0.01, dtype="float64")
+    layer.build(x.shape)
+    shaken(layer)
+    axes = tuple(sorted(np.atleast_1d(axis) % 3))
+    shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
+    gamma, beta = (w.reshape(shape) for w in layer.get_weights())
+    h = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 0.01)
+    for training in (False, True):
+        np.testing.assert_allclose(layer(x, training=training).numpy(), gamma * h + beta, rtol=1e-12, atol=1e-13)
+
+
+def test_layer_normalization_golden():
+    x = np.array([[1, 10], [3, 14], [8, 30]], "float32")
+    expected = np.array([0.999975, 0.999983, 0.999996])
+    np.testing.assert_allclose(layers.LayerNormalization()(x).numpy(), expected[:, None] * [-1, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("features", [2, 3, 16, 1000])
+def test_layer_normalization_keeps_its_digits(features):
+    """In float32, where the mean is ten thousand times the deviation: as good as the input is."""
+    x = (1e4 + np.random.default_rng(3).standard_normal((50, features))).astype("float32")
+    exact = x.astype("float64")
+    expected = (exact - exact.mean(1, keepdims=True)) / np.sqrt(exact.var(1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(layers.LayerNormalization()(x).numpy(), expected, rtol=1e-5, atol=2e-5)
+
+
+def test_a_nan_in_a_row_shows_in_that_row_only():
+    x = random_input((4, 6), dtype="float32")
+    x[2, 3] = np.nan
+    for layer in (layers.LayerNormalization(), layers.RMSNormalization(), layers.UnitNormalization()):
+        assert np.isnan(layer(x).numpy()).all(1).tolist() == [False, False, True, False]
+
+
+def test_layer_normalization_ignores_shift_and_scale_of_a_row():
+    x = random_input((4, 6)) * 50
+    layer = layers.LayerNormalization(epsilon=0.0, dtype="float64")
+    np.testing.assert_allclose(layer(x * 3 + 7).numpy(), layer(x).numpy(), rtol=1e-10, atol=1e-12)
+    tensor = keras.Tensor(x, requires_grad=True)
+    layer(tensor).backward(random_input(x.shape, 1))
+    np.testing.assert_allclose(tensor.grad.sum(1), 0, atol=1e-14)
+    np.testing.assert_allclose((tensor.grad * x).sum(1), 0, atol=1e-13)
+
+
+def test_axis_of_a_built_layer_is_told_as_a_list():
+    layer = layers.LayerNormalization()
+    assert layer.get_config()["axis"] == -1
+    layer.build((None, 4))
+    assert layer.get_config()["axis"] == [-1]
+    again = layers.LayerNormalization.from_config(layer.get_config())
+    again.build((None, 4))
+    assert again.gamma.shape == (4,)

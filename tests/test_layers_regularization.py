@@ -88,3 +88,67 @@ def test_dropout_gradient_has_the_mask_of_the_output():
     y = layer(x, training=True)
     y.backward(np.full(y.shape, 3, "float32"))
     assert_same(x.grad, np.where(y.numpy() == 0, 0, 6).astype("float32"))
+
+
+# -------------------------------------------------------------------------------------------- other noise
+
+NOISES = {
+    "AlphaDropout": lambda **k: layers.AlphaDropout(0.3, **k),
+    "GaussianDropout": lambda **k: layers.GaussianDropout(0.3, **k),
+    "GaussianNoise": lambda **k: layers.GaussianNoise(0.3, **k),
+}
+every_noise = pytest.mark.parametrize("make", NOISES.values(), ids=NOISES)
+
+
+@every_noise
+def test_noise_is_new_on_every_call_and_repeats_with_the_seed(make):
+    x = np.ones((10, 20), "float32")
+    layer, again, other = make(seed=7), make(seed=7), make(seed=8)
+    noise = [layer(x, training=True).numpy() for _ in range(3)]
+    assert len({n.tobytes() for n in noise}) == 3
+    assert_same([again(x, training=True).numpy() for _ in range(3)], noise)
+    assert not np.array_equal(other(x, training=True).numpy(), noise[0])
+    assert_same(layer(x).numpy(), x)
+
+
+@every_noise
+def test_noise_without_a_seed_follows_the_global_one(make):
+    x, seen = np.ones((10, 20), "float32"), []
+    for _ in range(2):
+        keras.utils.set_random_seed(1)
+        seen.append([make()(x, training=True).numpy() for _ in range(2)])
+        assert not np.array_equal(*seen[-1])
+    assert_same(*seen)
+
+
+def test_alpha_dropout_keeps_mean_and_variance():
+    """Of standard normal inputs, for which its constants are made; what is dropped has one value."""
+    x = random_input((1000, 200), dtype="float32")
+    y = layers.AlphaDropout(0.3, seed=1)(x, training=True).numpy()
+    assert abs(y.mean()) < 0.01 and abs(y.var() - 1) < 0.02
+    values, counts = np.unique(y, return_counts=True)
+    a = (0.7 * (1 + 0.3 * 1.7580993408473766**2)) ** -0.5
+    np.testing.assert_allclose(values[counts.argmax()], a * 1.7580993408473766 * (0.3 - 1), rtol=1e-5)
+    assert abs(counts.max() / y.size - 0.3) < 0.005
+
+
+def test_alpha_dropout_noise_shape():
+    y = layers.AlphaDropout(0.5, (None, 1), seed=1)(np.zeros((50, 4)), training=True).numpy()
+    assert (y == y[:, :1]).all() and len(np.unique(y)) == 2
+
+
+def test_gaussian_dropout_and_noise_have_their_moments():
+    x = np.full((1000, 200), 2.0, "float32")
+    factor = layers.GaussianDropout(0.2, seed=1)(x, training=True).numpy() / 2
+    assert abs(factor.mean() - 1) < 0.005 and abs(factor.std() - 0.5) < 0.005
+    added = layers.GaussianNoise(0.2, seed=1)(x, training=True).numpy() - 2
+    assert abs(added.mean()) < 0.002 and abs(added.std() - 0.2) < 0.002
+
+
+def test_activity_regularization():
+    layer = layers.ActivityRegularization(0.1, 0.2)
+    x = random_input((4, 5), dtype="float32")
+    assert_same(layer(x).numpy(), x)
+    (loss,) = layer.losses
+    assert float(loss) == pytest.approx((0.1 * np.abs(x).sum() + 0.2 * (x**2).sum()) / 4, rel=1e-5)
+    assert "activity_regularizer" not in layer.get_config()
