@@ -26,9 +26,9 @@ def Input(
     Raises:
         ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
     """
-    if sparse or ragged or tensor is not None:
-        raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name, optional=optional)
+    return InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
+    )
 
 
 __all__ = [

@@ -44,7 +44,8 @@ class Layer(Owner, arguments.Remembering, Configurable):
     ...         return inputs * 2.0
     """
 
-    input_spec = None
+    input_spec = None  # an InputSpec, or several that all must hold
+    supports_masking = False
 
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
@@ -239,7 +240,7 @@ class Layer(Owner, arguments.Remembering, Configurable):
         """The penalties of the last call and of the regularizers of trainable variables, all below included."""
         layers, variables = self._structure()
         found = [loss for layer in layers for loss in layer._losses]
-        found += [v.regularizer(v) for v in variables if v.regularizer is not None and v.trainable]
+        found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.trainable]
         return found
 
     def _clear_losses(self):
@@ -296,9 +297,11 @@ class InputLayer(Layer):
     """
 
     def __init__(
-        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None,
-        optional=False, **kwargs
+        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None,
+        input_tensor=None, optional=False, name=None, **kwargs
     ):
+        if sparse or ragged or input_tensor is not None:
+            raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         if batch_shape is not None:
