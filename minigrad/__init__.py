@@ -15,10 +15,11 @@ from minigrad import (
     models,
     ops,
     optimizers,
+    random,
     regularizers,
     utils,
 )
-from minigrad.layers import Input, InputLayer, Layer
+from minigrad.layers import Input, InputLayer, InputSpec, Layer
 from minigrad.models import Model, Sequential
 from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.tensor import Tensor, Variable, no_grad, op
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Input",
     "InputLayer",
+    "InputSpec",
     "Layer",
     "Model",
     "Program",
@@ -49,6 +51,7 @@ __all__ = [
     "op",
     "ops",
     "optimizers",
+    "random",
     "regularizers",
     "utils",
 ]

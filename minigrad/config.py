@@ -1,7 +1,7 @@
 """Global settings and the one random generator. The lowest floor: it knows nothing of minigrad.
 
-Everything random (initial weights, shuffling, dropout seeds) is drawn from `generator()`, so that one call of
-`set_seed` makes a whole run repeat to the bit.
+Everything random is drawn from `generator()` (initial weights, shuffling, dropout seeds) or, where the draw may be
+part of a recorded step, from `stream()`; one call of `set_seed` makes a whole run repeat to the bit.
 """
 
 import os
@@ -11,6 +11,14 @@ import numpy as np
 
 _settings = {"floatx": "float32", "epsilon": 1e-7}
 _generator = np.random.default_rng()
+
+
+def _first_of(seed):
+    """The stream at its start; drawing its seed from the generator would change all that the generator draws."""
+    return np.array([[np.random.SeedSequence(seed).generate_state(1, np.uint64)[0], 0]], np.uint64)
+
+
+_stream = _first_of(None)
 
 
 def floatx():
@@ -40,10 +48,16 @@ def generator():
     return _generator
 
 
+def stream():
+    """[seed, counter], a uint64 array (1, 2) that kernels draw from and move on: the same array for ever."""
+    return _stream
+
+
 def set_seed(seed):
-    """Restart the generator from `seed`, an int >= 0 (or None for fresh entropy from the system)."""
+    """Restart both from `seed`, an int >= 0 (or None for fresh entropy from the system)."""
     global _generator
     _generator = np.random.default_rng(seed)
+    _stream[...] = _first_of(seed)
 
 
 def draw_seed():

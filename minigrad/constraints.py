@@ -8,7 +8,10 @@ get, serialize, deserialize = registry.get, registry.serialize, registry.deseria
 
 
 class Constraint(Configurable):
-    """Base class: `__call__(w)` returns the constrained weights."""
+    """Base class: `__call__(w)` returns the constrained weights; the base's lets them be."""
+
+    def __call__(self, w):
+        return w
 
 
 def _norms(w, axis):
@@ -66,3 +69,6 @@ class MinMaxNorm(Constraint):
 
     def get_config(self):
         return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}
+
+
+max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm  # Keras knows these names, too

@@ -10,9 +10,11 @@ import numpy as np
 
 from minigrad import config
 from minigrad.registry import Configurable, Registry
+from minigrad.tensor import Variable
 
 registry = Registry("initializer", "keras.initializers")
 get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
+Variable.named_initializer = staticmethod(get)
 
 
 class Initializer(Configurable):
@@ -23,16 +25,20 @@ class Initializer(Configurable):
 
 
 class _Random(Initializer):
-    """An initializer with a stream of its own, so that calling it again returns the same values, as in Keras."""
+    """An initializer with a stream of its own, so that calling it again returns the same values, as in Keras.
+
+    Unless its seed is a `keras.random.SeedGenerator`, which gives new ones.
+    """
 
     def __init__(self, seed=None):
-        if seed is not None and not isinstance(seed, (int, np.integer)):
-            raise ValueError(f"{type(self).__name__}: seed must be an int or None, got {seed!r}.")
-        self.seed = seed
-        self._stream = config.draw_seed() if seed is None else int(seed)
+        if seed is not None and not isinstance(seed, (int, np.integer)) and not hasattr(seed, "next"):
+            raise ValueError(f"{type(self).__name__}: seed must be an int, a SeedGenerator or None, got {seed!r}.")
+        self.seed = getattr(seed, "seed", seed)  # what a config can tell
+        self._stream = config.draw_seed() if seed is None else seed if hasattr(seed, "next") else int(seed)
 
     def __call__(self, shape, dtype=None):
-        values = self.draw(np.random.default_rng(self._stream), tuple(shape))
+        stream = self._stream.next() if hasattr(self._stream, "next") else self._stream
+        values = self.draw(np.random.default_rng(stream), tuple(shape))
         return values.astype(dtype or config.floatx())
 
     def draw(self, generator, shape):
@@ -43,7 +49,7 @@ class _Random(Initializer):
         return {"seed": self.seed}
 
 
-def truncated_normal(generator, shape, stddev):
+def _cut_normal(generator, shape, stddev):
     """Normal numbers of mean 0, those beyond two deviations drawn again."""
     values = generator.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
@@ -126,7 +132,7 @@ class TruncatedNormal(RandomNormal):
     """Normal numbers, cut off (drawn again) beyond two standard deviations."""
 
     def draw(self, generator, shape):
-        return self.mean + truncated_normal(generator, shape, self.stddev)
+        return self.mean + _cut_normal(generator, shape, self.stddev)
 
 
 @registry.register("uniform")
@@ -202,7 +208,7 @@ class VarianceScaling(_Random):
         if self.distribution == "untruncated_normal":
             return math.sqrt(variance) * generator.standard_normal(shape)
         # 0.8796... is the deviation of a standard normal cut at two deviations.
-        return truncated_normal(generator, shape, math.sqrt(variance) / 0.87962566103423978)
+        return _cut_normal(generator, shape, math.sqrt(variance) / 0.87962566103423978)
 
     def get_config(self):
         return {
@@ -267,3 +273,11 @@ class LecunNormal(_Named):
     """Normal with variance 1 / fan_in, truncated (LeCun et al. 1998)."""
 
     fixed = (1.0, "fan_in", "truncated_normal")
+
+
+# Keras knows them under these names, too.
+zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling, glorot_uniform, glorot_normal = VarianceScaling, GlorotUniform, GlorotNormal
+he_uniform, he_normal, lecun_uniform, lecun_normal = HeUniform, HeNormal, LecunUniform, LecunNormal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal

@@ -16,10 +16,13 @@ def _rate(owner, name, value):
 
 
 class Regularizer(Configurable):
-    """Base class: `__call__(x)` returns the penalty."""
+    """Base class: `__call__(x)` returns the penalty, a scalar tensor; the base's is 0."""
+
+    def __call__(self, x):
+        return 0.0
 
 
-@registry.register("l1_l2_penalty")
+@registry.register()
 class L1L2(Regularizer):
     """l1 sum |w| + l2 sum w^2."""
 
@@ -27,12 +30,7 @@ class L1L2(Regularizer):
         self.l1, self.l2 = _rate(type(self).__name__, "l1", l1 or 0.0), _rate(type(self).__name__, "l2", l2 or 0.0)
 
     def __call__(self, x):
-        penalty = 0.0
-        if self.l1:
-            penalty = ops.multiply(ops.sum(ops.absolute(x)), self.l1)
-        if self.l2:
-            penalty = ops.add(ops.multiply(ops.sum(ops.square(x)), self.l2), penalty)
-        return ops.convert_to_tensor(penalty)
+        return ops.penalty(x, l1=self.l1, l2=self.l2)
 
     def get_config(self):
         return {"l1": self.l1, "l2": self.l2}
@@ -60,8 +58,7 @@ class L2(L1L2):
         return {"l2": self.l2}
 
 
-registry.members["l1l2"] = L1L2
-del registry.members["l1_l2_penalty"]
+registry.members["l1l2"] = L1L2  # without factors, so no penalty: as in Keras
 
 
 @registry.register()
@@ -88,4 +85,4 @@ class OrthogonalRegularizer(Regularizer):
         return {"factor": self.factor, "mode": self.mode}
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer  # Keras' other names

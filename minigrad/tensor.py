@@ -15,6 +15,7 @@ import numpy as np
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.program import RecordingError, is_recording, launch
+from minigrad.registry import auto_name
 
 
 class Structure:
@@ -233,22 +234,30 @@ class Variable(Tensor):
     """A tensor with a name that lives on between steps: a weight, a moving statistic, a counter.
 
     Args:
-        initial: its value, copied; or a function of (shape, dtype) that makes it.
-        shape: only for a function.
+        initializer: its value, copied; or a function of (shape, dtype) that makes it, or the name of an initializer.
+        shape: only for a function or a name.
         trainable: whether it has a gradient and an optimizer may change it.
+        autocast, aggregation, synchronization: of no effect here.
         name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
     """
 
     __slots__ = ("_gradient", "constraint", "name", "path", "regularizer")
+    named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
 
-    def __init__(self, initial, shape=None, dtype=None, trainable=True, name="variable"):
-        if callable(initial):
-            initial = initial(tuple(shape), dtype or config.floatx())
-        data = np.array(as_array(initial, dtype or config.floatx()))
+    def __init__(
+        self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
+        synchronization="auto", name=None,
+    ):
+        if isinstance(initializer, str):
+            initializer = Variable.named_initializer(initializer)
+        if callable(initializer):
+            initializer = initializer(() if shape is None else tuple(shape), dtype=dtype or config.floatx())
+        data = np.array(as_array(initializer, dtype or config.floatx()))
         super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
-        self.name = self.path = name
+        self.name = self.path = name or auto_name("variable")
         self.regularizer = self.constraint = None
         self._gradient = None
+        Structure.changed()
 
     @property
     def trainable(self):
@@ -428,7 +437,7 @@ def _deposit(parent, gradient, gradients):
 
 
 def _add(gradient, total):
-    launch(K.add, flat(gradient), flat(total), flat(total))
+    launch(K.add_to, flat(gradient), flat(total))
 
 
 # ----------------------------------------------------------------------------------------- the @op decorator

@@ -26,6 +26,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "initializers",
         "losses",
         "optimizers",
+        "random",
         "regularizers",
         "utils.gradcheck",
     },

@@ -1,6 +1,6 @@
-"""One exam that every layer passes; then BatchNormalization, Dropout and layers of one's own in depth.
+"""One exam that every layer passes; then values of the simple ones, and layers shared, frozen and exchanged.
 
-A layer without a row in `EXAM` fails, so a new one can't be forgotten.
+A layer without a row in `EXAM` fails, so a new one can't be forgotten. In depth: test_layers_*.py.
 """
 
 import json
@@ -10,10 +10,10 @@ import sys
 
 import numpy as np
 import pytest
-from helpers import Quiet, assert_same, data, network, state
+from helpers import Quiet, assert_same, data, network, random_input, shaken, state
 
 import minigrad as keras
-from minigrad import layers, ops
+from minigrad import layers
 from minigrad.utils import gradcheck
 
 
@@ -42,6 +42,7 @@ def norm(n, *names):
 
 MOVING = ("moving_mean", "moving_variance")
 RENORM = ("moving_stddev", "renorm_mean", "renorm_stddev")
+ADAPTED = {"mean": (5,), "variance": (5,), "count": ()}
 HIGH_RANK = [(2, 3, 5), (2, 3, 1, 5)]
 
 EXAM = {
@@ -124,6 +125,68 @@ EXAM = {
     ),
     "Dropout": Row(lambda **k: layers.Dropout(0.4, seed=3, **k), more=HIGH_RANK),
     "Dropout, noise_shape": Row(lambda **k: layers.Dropout(0.4, noise_shape=(None, 1, None), **k), (4, 5)),
+    "AlphaDropout": Row(lambda **k: layers.AlphaDropout(0.3, seed=3, **k), more=HIGH_RANK),
+    "AlphaDropout, noise_shape": Row(lambda **k: layers.AlphaDropout(0.3, (None, 1, None), **k), (4, 5)),
+    "GaussianDropout": Row(lambda **k: layers.GaussianDropout(0.3, seed=3, **k), more=HIGH_RANK),
+    "GaussianNoise": Row(lambda **k: layers.GaussianNoise(0.3, seed=3, **k), more=HIGH_RANK),
+    "ActivityRegularization": Row(lambda **k: layers.ActivityRegularization(0.1, 0.2, **k), more=HIGH_RANK),
+    "Identity": Row(lambda **k: layers.Identity(**k), more=HIGH_RANK),
+    "Reshape": Row(lambda **k: layers.Reshape((3, 2), **k), (6,), output=(3, 2), more=[(2, 2, 3)]),
+    "Reshape, -1": Row(lambda **k: layers.Reshape((-1, 2), **k), (3, 4), output=(6, 2), more=[(2, 3, 2, 2)]),
+    "Permute": Row(lambda **k: layers.Permute((2, 1), **k), (3, 4), output=(4, 3)),
+    "Permute, three": Row(lambda **k: layers.Permute([3, 1, 2], **k), (2, 3, 4), output=(4, 2, 3)),
+    "RepeatVector": Row(lambda **k: layers.RepeatVector(3, **k), output=(3, 5)),
+    "Rescaling": Row(lambda **k: layers.Rescaling(0.5, **k), more=HIGH_RANK),
+    "Rescaling, arrays": Row(
+        lambda **k: layers.Rescaling(np.arange(1.0, 6.0), [1, 2, 3, 4, 5], **k), more=HIGH_RANK
+    ),
+    "Normalization": Row(
+        lambda **k: layers.Normalization(**k), weights=ADAPTED, frozen=ADAPTED, more=HIGH_RANK
+    ),
+    "Normalization, given": Row(lambda **k: layers.Normalization(mean=[1, 2, 3], variance=(4, 5, 6), **k), (3,)),
+    "Normalization, inverse": Row(lambda **k: layers.Normalization(mean=0.5, variance=2.0, invert=True, **k)),
+    "Normalization, two axes": Row(
+        lambda **k: layers.Normalization((1, -1), **k),
+        (2, 3, 5),
+        {"mean": (2, 5), "variance": (2, 5), "count": ()},
+        frozen=ADAPTED,
+    ),
+    "Normalization, one mean": Row(
+        lambda **k: layers.Normalization(None, **k),
+        (2, 3),
+        dict.fromkeys(ADAPTED, ()),
+        frozen=ADAPTED,
+        more=[(4,)],
+    ),
+    "LayerNormalization": Row(
+        lambda **k: layers.LayerNormalization(**k),
+        weights={"gamma": (5,), "beta": (5,)},
+        more=[*HIGH_RANK, (17, 5)],
+    ),
+    "LayerNormalization, no gamma": Row(
+        lambda **k: layers.LayerNormalization(scale=False, epsilon=0.1, **k), (3,), {"beta": (3,)}
+    ),
+    "LayerNormalization, no beta": Row(
+        lambda **k: layers.LayerNormalization(
+            center=False, gamma_regularizer="l2", gamma_constraint="non_neg", **k
+        ),
+        (3,),
+        {"gamma": (3,)},
+    ),
+    "LayerNormalization, axis 1": Row(
+        lambda **k: layers.LayerNormalization(1, **k), (3, 4), {"gamma": (3,), "beta": (3,)}
+    ),
+    "LayerNormalization, axes": Row(
+        lambda **k: layers.LayerNormalization([-1, 1], **k), (3, 2, 4), {"gamma": (3, 4), "beta": (3, 4)}
+    ),
+    "RMSNormalization": Row(
+        lambda **k: layers.RMSNormalization(**k), weights={"scale": (5,)}, more=HIGH_RANK
+    ),
+    "RMSNormalization, axes": Row(
+        lambda **k: layers.RMSNormalization((1, 2), 0.1, **k), (3, 2, 4), {"scale": (3, 2)}
+    ),
+    "UnitNormalization": Row(lambda **k: layers.UnitNormalization(**k), more=HIGH_RANK),
+    "UnitNormalization, axes": Row(lambda **k: layers.UnitNormalization([1, 2], **k), (3, 2)),
     "Flatten": Row(lambda **k: layers.Flatten(**k), (2, 3), output=(6,)),
     "Flatten, rank 1": Row(lambda **k: layers.Flatten(**k), (), output=(1,)),
     "Flatten, rank 4": Row(lambda **k: layers.Flatten(**k), (2, 1, 3), output=(6,)),
@@ -133,6 +196,13 @@ EXAM = {
     ),
     "LeakyReLU": Row(lambda **k: layers.LeakyReLU(**k), more=HIGH_RANK),
     "LeakyReLU, slope": Row(lambda **k: layers.LeakyReLU(negative_slope=0.7, **k)),
+    "ELU": Row(lambda **k: layers.ELU(alpha=0.7, **k), more=HIGH_RANK),
+    "PReLU": Row(lambda **k: layers.PReLU(**k), weights={"alpha": (5,)}, more=[(7, 5)]),
+    "PReLU, shared": Row(
+        lambda **k: layers.PReLU("ones", shared_axes=[1, 3], alpha_regularizer="l1", **k),
+        (2, 3, 4),
+        {"alpha": (1, 3, 1)},
+    ),
     "Softmax": Row(lambda **k: layers.Softmax(**k), more=HIGH_RANK),
     "Softmax, axis 1": Row(lambda **k: layers.Softmax(axis=1, **k), (3, 4)),
     "Softmax, two axes": Row(lambda **k: layers.Softmax(axis=(1, 2), **k), (3, 4)),
@@ -142,26 +212,11 @@ every_row = pytest.mark.parametrize("row", EXAM.values(), ids=EXAM)
 in_both_modes = pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 
 
-def random_input(shape, seed=0, dtype="float64"):
-    """Normal numbers, none of them near the kinks of the piecewise linear layers."""
-    x = np.random.default_rng(seed).standard_normal(shape)
-    for kink in (0.0, 0.2, 1.5):
-        x[np.abs(x - kink) < 1e-3] += 0.01
-    return x.astype(dtype)
-
-
 def call(layer, x, training):
-    """The output, with a dropout layer's stream put back: the same mask on every call."""
-    if isinstance(layer, layers.Dropout):
+    """The output, with the stream of a random layer put back: the same noise on every call."""
+    if hasattr(layer, "_state"):
         layer._state[0, 1] = 0
     return layer(x, training=training)
-
-
-def shaken(layer):
-    """The built layer with every weight moved off its initial value, so that zeros and ones hide nothing."""
-    generator = np.random.default_rng(5)
-    layer.set_weights([w + generator.uniform(0.1, 0.9, w.shape).astype(w.dtype) for w in layer.get_weights()])
-    return layer
 
 
 def test_every_layer_sits_the_exam():
@@ -224,7 +279,7 @@ def test_weights(row):
     assert {v.name for v in layer.trainable_weights} == set(row.weights) - row.frozen
     assert layer.count_params() == sum(math.prod(shape) for shape in row.weights.values())
     assert layer.variables == layer.weights
-    assert {v.dtype.name for v in layer.weights} <= {"float32"}
+    assert {v.dtype.name for v in layer.weights if v.name != "count"} <= {"float32"}
 
 
 @pytest.mark.parametrize("name, training", [
@@ -285,9 +340,9 @@ def test_float64_throughout(row, training):
     y = call(layer, x, training)
     y.backward(random_input(y.shape, 1))
     assert y.dtype == x.grad.dtype == np.float64
-    assert {v.dtype.name for v in layer.weights} <= {"float64"}
+    assert {v.dtype.name for v in layer.weights if v.name != "count"} <= {"float64"}
     assert {v.grad.dtype.name for v in layer.trainable_weights} <= {"float64"}
-    if len(row.output) == 1 and not isinstance(layer, layers.Dropout) and row.weights:
+    if len(row.output) == 1 and not hasattr(layer, "_state") and row.weights:
         # Not merely stored as doubles: float32 on the way would cost nine digits.
         twin = row.make(dtype="float32")
         call(twin, x.numpy(), training=False)
@@ -383,6 +438,43 @@ BAD_ARGUMENTS = {
     "Dropout bool": (lambda: layers.Dropout(True), ["Dropout", "rate", "True"]),
     "Dropout seed": (lambda: layers.Dropout(0.5, seed=1.5), ["Dropout", "seed", "1.5"]),
     "Dropout noise_shape": (lambda: layers.Dropout(0.5, noise_shape=3), ["Dropout", "noise_shape", "3"]),
+    "AlphaDropout of all": (lambda: layers.AlphaDropout(1.0), ["AlphaDropout", "rate", "1.0"]),
+    "AlphaDropout noise_shape": (lambda: layers.AlphaDropout(0.5, noise_shape=3), ["AlphaDropout", "noise_shape"]),
+    "GaussianDropout of all": (lambda: layers.GaussianDropout(1), ["GaussianDropout", "rate", "got 1"]),
+    "GaussianDropout seed": (lambda: layers.GaussianDropout(0.5, seed="1"), ["GaussianDropout", "seed", "'1'"]),
+    "GaussianNoise": (lambda: layers.GaussianNoise(-0.1), ["GaussianNoise", "stddev", "-0.1"]),
+    "GaussianNoise above 1": (lambda: layers.GaussianNoise(1.5), ["GaussianNoise", "stddev", "1.5"]),
+    "ActivityRegularization": (lambda: layers.ActivityRegularization(l1=-1.0), ["l1", "-1.0"]),
+    "Reshape int": (lambda: layers.Reshape(6), ["Reshape", "target_shape", "6"]),
+    "Reshape unknowns": (lambda: layers.Reshape((-1, -1)), ["Reshape", "target_shape", "-1"]),
+    "Reshape zero": (lambda: layers.Reshape((0, 2)), ["Reshape", "target_shape", "0"]),
+    "Reshape float": (lambda: layers.Reshape((2.0, 3)), ["Reshape", "target_shape", "2.0"]),
+    "Permute with rows": (lambda: layers.Permute((0, 1)), ["Permute", "dims", "(0, 1)"]),
+    "Permute twice": (lambda: layers.Permute((1, 1)), ["Permute", "dims", "(1, 1)"]),
+    "Permute string": (lambda: layers.Permute("ab"), ["Permute", "dims", "ab"]),
+    "RepeatVector": (lambda: layers.RepeatVector(0), ["RepeatVector", "n", "0"]),
+    "RepeatVector float": (lambda: layers.RepeatVector(2.0), ["RepeatVector", "n", "2.0"]),
+    "Rescaling": (lambda: layers.Rescaling("2x"), ["Rescaling", "scale", "2x"]),
+    "Normalization mean alone": (lambda: layers.Normalization(mean=1.0), ["Normalization", "mean", "variance"]),
+    "Normalization shapes": (
+        lambda: layers.Normalization(mean=[1.0, 2.0], variance=[1.0]), ["Normalization", "(2,)", "(1,)"]
+    ),
+    "Normalization too many axes": (
+        lambda: layers.Normalization(mean=[[1.0]], variance=[[1.0]]), ["Normalization", "(1, 1)"]
+    ),
+    "Normalization axis": (lambda: layers.Normalization(axis=0.5), ["Normalization", "axis", "0.5"]),
+    "LayerNormalization axis": (lambda: layers.LayerNormalization(axis="a"), ["LayerNormalization", "axis", "'a'"]),
+    "LayerNormalization epsilon": (
+        lambda: layers.LayerNormalization(epsilon=-1.0), ["LayerNormalization", "epsilon", "-1.0"]
+    ),
+    "LayerNormalization rms_scaling": (
+        lambda: layers.LayerNormalization(rms_scaling=True), ["rms_scaling", "RMSNormalization"]
+    ),
+    "RMSNormalization epsilon": (lambda: layers.RMSNormalization(epsilon=None), ["RMSNorm", "epsilon", "None"]),
+    "UnitNormalization axis": (lambda: layers.UnitNormalization(axis=[]), ["UnitNormalization", "axis", "[]"]),
+    "ELU": (lambda: layers.ELU(alpha="a"), ["ELU", "alpha", "'a'"]),
+    "PReLU axes": (lambda: layers.PReLU(shared_axes="a"), ["PReLU", "shared_axes", "'a'"]),
+    "Dense lora": (lambda: layers.Dense(3, lora_rank=2), ["Dense", "LoRA"]),
     "Flatten": (lambda: layers.Flatten("channels_frist"), ["Flatten", "data_format", "channels_frist"]),
     "ReLU": (lambda: layers.ReLU(max_value=-1.0), ["ReLU", "max_value", "-1.0"]),
     "ReLU slope": (lambda: layers.ReLU(negative_slope=None), ["ReLU", "negative_slope", "None"]),
@@ -454,6 +546,29 @@ BAD_INPUTS = {
         ["it", "axis 2", "(2, 5)"],
     ),
     "Softmax axis": (lambda: layers.Softmax(axis=3, name="it"), None, (2, 5), ["it", "axis", "3", "(2, 5)"]),
+    "LayerNormalization axis": (
+        lambda: layers.LayerNormalization(axis=3, name="it"), None, (2, 5), ["it", "axis 3", "(None, 5)"]
+    ),
+    "LayerNormalization axes": (
+        lambda: layers.LayerNormalization(axis=(1, -1), name="it"), None, (2, 5), ["it", "axis (1, -1)"]
+    ),
+    "LayerNormalization rows": (
+        lambda: layers.LayerNormalization(axis=0, name="it"), None, (2, 5), ["it", "axis 0", "first"]
+    ),
+    "LayerNormalization width": (lambda: layers.LayerNormalization(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "RMSNormalization rank": (lambda: layers.RMSNormalization(name="it"), (2, 5), (2, 1, 5), ["it", "(2, 1, 5)"]),
+    "UnitNormalization axis": (lambda: layers.UnitNormalization(2, name="it"), None, (2, 5), ["it", "axis 2"]),
+    "PReLU shared axis": (
+        lambda: layers.PReLU(shared_axes=[2], name="it"), None, (2, 5), ["it", "shared_axes [2]", "(None, 5)"]
+    ),
+    "PReLU rows": (lambda: layers.PReLU(shared_axes=0, name="it"), None, (2, 5), ["it", "shared_axes [0]"]),
+    "PReLU width": (lambda: layers.PReLU(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
+    "Reshape size": (lambda: layers.Reshape((4, 2), name="it"), None, (2, 5), ["it", "(4, 2)", "(5,)", "5 elements"]),
+    "Reshape -1": (lambda: layers.Reshape((4, -1), name="it"), None, (2, 5), ["it", "(4, -1)", "(5,)"]),
+    "Permute rank": (lambda: layers.Permute((2, 1), name="it"), None, (2, 5), ["it", "3 axes", "(2, 5)"]),
+    "RepeatVector rank": (lambda: layers.RepeatVector(2, name="it"), None, (2, 5, 1), ["it", "2 axes", "(2, 5, 1)"]),
+    "Normalization axis": (lambda: layers.Normalization(2, name="it"), None, (2, 5), ["it", "axis (2,)"]),
+    "Normalization width": (lambda: layers.Normalization(name="it"), (2, 5), (2, 4), ["it", "5", "(2, 4)"]),
     "Dropout noise_shape rank": (
         lambda: layers.Dropout(0.5, noise_shape=(None, 1, 1), name="it"),
         None,
@@ -503,11 +618,45 @@ def exponentials(x, axis):
     (layers.Softmax(), lambda x: exponentials(x, -1)),
     (layers.Softmax(axis=0), lambda x: exponentials(x, 0)),
     (layers.Softmax(axis=[1, 2]), lambda x: exponentials(x, (1, 2))),
+    (layers.ELU(0.5), lambda x: np.where(x > 0, x, 0.5 * np.expm1(np.minimum(x, 0)))),
+    (layers.PReLU(keras.initializers.Constant(0.25)), lambda x: np.where(x > 0, x, 0.25 * x)),
+    (layers.Identity(), lambda x: x),
     (layers.Flatten(), lambda x: x.reshape(4, -1)),
+    (layers.Reshape((2, -1)), lambda x: x.reshape(4, 2, 3)),
+    (layers.Reshape((6,)), lambda x: x.reshape(4, 6)),
+    (layers.Permute((2, 1)), lambda x: x.transpose(0, 2, 1)),
+    (layers.UnitNormalization(), lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True))),
+    (layers.UnitNormalization([1, 2]), lambda x: x / np.sqrt((x**2).sum((1, 2), keepdims=True))),
+    (layers.RMSNormalization(), lambda x: x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)),
+    (layers.RMSNormalization(1, 0.5), lambda x: x / np.sqrt((x**2).mean(1, keepdims=True) + 0.5)),
 ], ids=lambda part: getattr(part, "name", ""))
 def test_values(layer, formula):
     x = 5 * random_input((4, 3, 2))
     np.testing.assert_allclose(layer(x).numpy(), formula(x), rtol=1e-5, atol=1e-6)
+
+
+def test_repeat_vector():
+    x = random_input((4, 3), dtype="float32")
+    assert_same(layers.RepeatVector(2)(x).numpy(), np.repeat(x[:, None], 2, 1))
+
+
+def test_unit_normalization_leaves_zeros_and_hides_no_nan():
+    y = layers.UnitNormalization()(np.array([[0, 0], [3, 4], [np.nan, 1]], "float32")).numpy()
+    assert_same(y[:2], np.array([[0, 0], [0.6, 0.8]], "float32"))
+    assert np.isnan(y[2]).all()
+
+
+@pytest.mark.parametrize("shared, shape", [(None, (3, 4)), ([1], (1, 4)), ([2], (3, 1)), ((1, 2), (1, 1)), (1, (1, 4))])
+def test_prelu_shares_its_slopes(shared, shape):
+    layer = layers.PReLU("uniform", shared_axes=shared)
+    x = random_input((5, 3, 4), dtype="float32")
+    y = layer(x).numpy()
+    assert layer.alpha.shape == shape
+    np.testing.assert_allclose(y, np.where(x > 0, x, layer.alpha.numpy() * x), rtol=1e-6)
+
+
+def test_reshape_of_unknown_lengths():
+    assert layers.Reshape((-1, 2)).compute_output_shape((None, None, 4)) == (None, None, 2)
 
 
 def test_softmax_mask():
@@ -516,701 +665,6 @@ def test_softmax_mask():
     y = layers.Softmax()(x, mask=mask).numpy()
     e = np.exp(x) * mask
     np.testing.assert_allclose(y, e / e.sum(1, keepdims=True), rtol=1e-5)
-
-
-# ---------------------------------------------------------------------------------------- BatchNormalization
-
-
-def normalized(x, axis, gamma, beta, mean, variance, epsilon):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, in float64."""
-    shape = [1] * x.ndim
-    shape[axis] = -1
-    gamma, beta, mean, variance = (
-        np.reshape(a, shape).astype("float64") for a in (gamma, beta, mean, variance)
-    )
-    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
-
-
-def statistics(x, axis):
-    others = tuple(a for a in range(x.ndim) if a != axis % x.ndim)
-    return x.mean(others), x.var(others)
-
-
-@pytest.mark.parametrize("center", [True, False])
-@pytest.mark.parametrize("scale", [True, False])
-@pytest.mark.parametrize(
-    "shape, axis",
-    [
-        ((7, 5), -1),
-        ((7, 5), 1),
-        ((1, 2, 3), -1),
-        ((4, 3, 5), 1),
-        ((4, 3, 5), -2),
-        ((2, 3, 4, 5), -1),
-        ((2, 3, 4, 5), 1),
-        ((2, 3, 4, 5), 2),
-        ((5, 7), 0),
-        ((64, 1), -1),
-        ((33, 17), -1),
-        ((2, 64), -1),
-    ],
-)
-def test_formula(shape, axis, center, scale):
-    x = random_input(shape) * 3 + 2
-    layer = layers.BatchNormalization(
-        axis=axis, momentum=0.7, epsilon=0.01, center=center, scale=scale, dtype="float64"
-    )
-    layer.build(shape)
-    shaken(layer)
-    gamma = layer.gamma.numpy() if scale else np.ones(shape[axis])
-    beta = layer.beta.numpy() if center else np.zeros(shape[axis])
-    old_mean, old_variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
-    inference = layer(x).numpy()
-    np.testing.assert_allclose(
-        inference, normalized(x, axis, gamma, beta, old_mean, old_variance, 0.01), rtol=1e-12
-    )
-    assert_same(layer.moving_mean.numpy(), old_mean)
-
-    mean, variance = statistics(x, axis)
-    y = layer(x, training=True).numpy()
-    np.testing.assert_allclose(
-        y, normalized(x, axis, gamma, beta, mean, variance, 0.01), rtol=1e-10, atol=1e-12
-    )
-    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.7 * old_mean + 0.3 * mean, rtol=1e-12)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.7 * old_variance + 0.3 * variance, rtol=1e-12)
-
-
-@pytest.mark.parametrize("layout", ["rows", "images, channels first"])
-@pytest.mark.parametrize("features", [1, 3, 16, 37])
-def test_statistics_are_accurate(features, layout):
-    """To 1e-6 relative, in float32, where the mean is ten thousand times the deviation."""
-    generator = np.random.default_rng(3)
-    deviation = generator.uniform(0.5, 2, features)
-    x = deviation * (1e4 + generator.standard_normal((1000, features)))
-    axis = -1
-    if layout != "rows":
-        x, axis = x.reshape(10, 100, features).transpose(0, 2, 1), 1
-    x = np.ascontiguousarray(x, dtype="float32")
-    layer = layers.BatchNormalization(axis=axis, momentum=0.0)
-    layer(x, training=True)
-    mean, variance = statistics(x.astype("float64"), axis)
-    np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-6)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-6)
-
-
-def test_statistics_of_the_fused_layers_are_accurate():
-    """The same where Sequential computes Dense, BatchNormalization and relu in one pass; a large bias."""
-    x = np.random.default_rng(3).standard_normal((500, 1)).astype("float32")
-    model = keras.Sequential([
-        keras.Input((1,)),
-        layers.Dense(2, kernel_initializer="ones", bias_initializer=keras.initializers.Constant(1e4)),
-        layers.BatchNormalization(momentum=0.0),
-        layers.ReLU(),
-    ])
-    model(x, training=True)
-    norm = model.layers[1]
-    np.testing.assert_allclose(norm.moving_mean.numpy(), [x.astype("float64").mean() + 1e4] * 2, rtol=1e-6)
-    np.testing.assert_allclose(norm.moving_variance.numpy(), [x.astype("float64").var()] * 2, rtol=1e-6)
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.5, 1.0])
-def test_momentum(momentum):
-    layer = layers.BatchNormalization(momentum=momentum)
-    x = random_input((20, 3), dtype="float32")
-    trained = layer(x, training=True).numpy()
-    mean, variance = statistics(x.astype("float64"), -1)
-    np.testing.assert_allclose(layer.moving_mean.numpy(), (1 - momentum) * mean, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), momentum + (1 - momentum) * variance, rtol=1e-5)
-    is_equal = np.allclose(layer(x).numpy(), trained, rtol=1e-5, atol=1e-6)
-    assert is_equal is (momentum == 0)
-
-
-def test_without_momentum_evaluating_equals_training():
-    x, y = data(32)
-    model = keras.Sequential(
-        [
-            keras.Input((5,)),
-            layers.Dense(4),
-            layers.BatchNormalization(momentum=0.0),
-            layers.ReLU(),
-            layers.Dense(1),
-        ]
-    )
-    model.compile(keras.optimizers.SGD(0.0), "mse")
-    trained = model.train_on_batch(x, y)
-    assert model.test_on_batch(x, y) == pytest.approx(trained, rel=1e-5)
-
-
-@pytest.mark.parametrize("rank", [2, 3, 4])
-def test_frozen_layer_runs_in_inference_mode(rank):
-    layer = layers.BatchNormalization(trainable=False)
-    x = random_input((6, 4, 3, 5)[-rank:], dtype="float32")
-    layer.build(x.shape)
-    shaken(layer)
-    before = layer.get_weights()
-    assert_same(layer(x, training=True).numpy(), layer(x, training=False).numpy())
-    assert_same(layer.get_weights(), before)
-    assert len(layer.non_trainable_weights) == 4
-    layer.trainable = True
-    assert not np.allclose(layer(x, training=True).numpy(), layer(x, training=False).numpy())
-
-
-def test_a_model_with_a_frozen_layer_trains_as_with_its_inference_formula():
-    """The layers around it learn; the same gradient comes from a Dense layer that computes the same line."""
-    x, y = data(24)
-    model = network(metrics=[])
-    norm = model.layers[1]
-    shaken(norm)
-    norm.trainable = False
-    gamma, beta, mean, variance = (w.astype("float64") for w in norm.get_weights())
-    slope = gamma / np.sqrt(variance + norm.epsilon)
-    twin = keras.Sequential([
-        keras.Input((5,)), layers.Dense(4), layers.Dense(4, trainable=False), layers.ReLU(),
-        layers.Dense(1, activation="sigmoid"),
-    ])
-    kernel, bias, *_, last, last_bias = model.get_weights()
-    twin.set_weights([kernel, bias, np.diag(slope), beta - slope * mean, last, last_bias])
-    model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
-    twin.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
-    losses = [
-        m.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history["loss"] for m in (model, twin)
-    ]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
-    np.testing.assert_allclose(model.get_weights()[0], twin.get_weights()[0], rtol=1e-4, atol=1e-6)
-    assert losses[0][-1] < losses[0][0]
-
-
-def test_mask():
-    layer = layers.BatchNormalization(momentum=0.5, dtype="float64")
-    x = random_input((4, 3, 5)) * 2 + 1
-    mask = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]], bool)
-    y = layer(x, training=True, mask=mask).numpy()
-    kept = x[mask]
-    count = len(kept) + 1e-7
-    mean = kept.sum(0) / count
-    variance = ((kept - mean) ** 2).sum(0) / count
-    one = np.ones(5)
-    np.testing.assert_allclose(
-        y, normalized(x, -1, one, 0 * one, mean, variance, 1e-3), rtol=1e-10, atol=1e-12
-    )
-    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.5 * mean, rtol=1e-10)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.5 + 0.5 * variance, rtol=1e-10)
-    full = layers.BatchNormalization(dtype="float64")(x, training=True).numpy()
-    everything = layers.BatchNormalization(dtype="float64")(
-        x, training=True, mask=np.ones((4, 3), bool)
-    ).numpy()
-    np.testing.assert_allclose(everything, full, rtol=1e-6)
-    moved = layers.BatchNormalization(axis=1, dtype="float64")(
-        x.transpose(0, 2, 1), training=True, mask=mask
-    ).numpy()
-    np.testing.assert_allclose(moved.transpose(0, 2, 1), y, rtol=1e-10, atol=1e-12)
-
-
-def test_gradient_with_mask():
-    mask = np.array([[1, 1, 0], [1, 0, 1]], bool)
-    gradcheck(
-        lambda x: layers.BatchNormalization(dtype="float64")(x, training=True, mask=mask),
-        keras.Tensor(random_input((2, 3, 5)), requires_grad=True),
-    )
-
-
-@pytest.mark.parametrize("shape", [(4, 5), (4,), (3, 4), (4, 3, 5)])
-def test_mask_of_a_wrong_shape(shape):
-    layer = layers.BatchNormalization(name="it")
-    layer.build((4, 3, 5))
-    before = layer.get_weights()
-    with pytest.raises(ValueError, match="it.*mask"):
-        layer(random_input((4, 3, 5)), training=True, mask=np.ones(shape, bool))
-    assert_same(layer.get_weights(), before)
-
-
-@pytest.mark.parametrize("clipping", [None, {"rmin": 0.9, "rmax": 1.1, "dmax": 0.1}, {"dmax": 0.0}])
-def test_renorm(clipping):
-    layer = layers.BatchNormalization(
-        renorm=True, renorm_clipping=clipping, momentum=0.8, renorm_momentum=0.7, dtype="float64",
-        moving_variance_initializer=keras.initializers.Constant(4.0),
-    )
-    limits = {"rmin": -np.inf, "rmax": np.inf, "dmax": np.inf, **(clipping or {})}
-    generator = np.random.default_rng(2)
-    moving_mean, moving_stddev = np.zeros(3), np.full(3, 2.0)
-    renorm_mean, renorm_stddev = moving_mean, moving_stddev
-    for _ in range(4):
-        x = generator.standard_normal((6, 3)) * 3 + 1
-        mean, deviation = x.mean(0), np.sqrt(x.var(0) + 1e-3)
-        long_run = np.maximum(renorm_stddev, np.sqrt(1e-3))
-        r = np.clip(deviation / long_run, limits["rmin"], limits["rmax"])
-        d = np.clip((mean - renorm_mean) / long_run, -limits["dmax"], limits["dmax"])
-        tensor = keras.Tensor(x, requires_grad=True)
-        y = layer(tensor, training=True)
-        np.testing.assert_allclose(y.numpy(), (x - mean) / deviation * r + d, rtol=1e-10, atol=1e-12)
-        # r and d are constants for the gradient: it is that of plain normalization, times r.
-        g = generator.standard_normal(y.shape)
-        y.backward(g)
-        h = (x - mean) / deviation
-        expected = r / deviation * (g - g.mean(0) - h * (g * h).mean(0))
-        np.testing.assert_allclose(tensor.grad, expected, rtol=1e-9, atol=1e-12)
-        moving_mean, moving_stddev = 0.8 * moving_mean + 0.2 * mean, 0.8 * moving_stddev + 0.2 * deviation
-        renorm_mean, renorm_stddev = 0.7 * renorm_mean + 0.3 * mean, 0.7 * renorm_stddev + 0.3 * deviation
-        for variable, value in [
-            (layer.moving_mean, moving_mean),
-            (layer.moving_stddev, moving_stddev),
-            (layer.renorm_mean, renorm_mean),
-            (layer.renorm_stddev, renorm_stddev),
-            (layer.moving_variance, np.maximum(moving_stddev**2 - 1e-3, 0)),
-        ]:
-            np.testing.assert_allclose(variable.numpy(), value, rtol=1e-10)
-    inference = (x - moving_mean) / np.sqrt(layer.moving_variance.numpy() + 1e-3)
-    np.testing.assert_allclose(layer(x).numpy(), inference, rtol=1e-10)
-
-
-def test_a_bias_before_it_learns_nothing():
-    x, y = data()
-    model = network()
-    dense, norm = model.layers[:2]
-    model(x, training=True)
-    loss = keras.losses.BinaryCrossentropy()(y, model(x, training=True))
-    loss.backward()
-    assert_same(dense.bias.grad, np.zeros(4, "float32"))
-    assert np.abs(dense.kernel.grad).max() > 1e-4 and np.abs(norm.beta.grad).max() > 1e-4
-    model.fit(x, y, batch_size=8, epochs=3, verbose=0)
-    assert_same(dense.bias.numpy(), np.zeros(4, "float32"))
-
-
-def test_scaling_the_weights_before_it_leaves_the_loss_and_divides_the_gradient():
-    x, y = data(dtype="float64")
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((5,)),
-            layers.Dense(4, dtype="float64"),
-            layers.BatchNormalization(epsilon=0.0, dtype="float64"),
-            layers.ReLU(dtype="float64"),
-            layers.Dense(1, activation="sigmoid", dtype="float64"),
-        ]
-    )
-    kernel = model.layers[0].kernel
-
-    def loss_and_gradient():
-        kernel.grad = None
-        loss = keras.losses.BinaryCrossentropy()(y, model(x, training=True))
-        loss.backward()
-        return float(loss), kernel.grad.copy()
-
-    loss, gradient = loss_and_gradient()
-    assert abs(np.vdot(kernel.numpy(), gradient)) < 1e-12 * np.abs(gradient).sum()
-    kernel.assign(kernel.numpy() * 10)
-    scaled_loss, scaled_gradient = loss_and_gradient()
-    assert scaled_loss == pytest.approx(loss, rel=1e-12)
-    np.testing.assert_allclose(scaled_gradient * 10, gradient, rtol=1e-9, atol=1e-15)
-
-
-@pytest.mark.parametrize("shape, axis", [((1, 4), -1), ((1, 4, 1), 1), ((1, 1, 4), -1)])
-def test_a_training_batch_of_one_row_warns(shape, axis):
-    layer = layers.BatchNormalization(axis=axis, name="it", beta_initializer=keras.initializers.Constant(0.5))
-    with pytest.warns(UserWarning, match="'it'.*one row"):
-        y = layer(random_input(shape), training=True)
-    assert_same(y.numpy(), np.full(shape, 0.5, "float32"))
-    with Quiet():
-        layer(random_input(shape))
-        layer(
-            random_input(
-                (1, 4, 2)[: len(shape)] if len(shape) == 2 else (1, 4, 2) if axis == 1 else (1, 2, 4)
-            )
-        )
-        layer.trainable = False
-        layer(random_input(shape), training=True)
-
-
-def test_positions_count_as_rows():
-    with Quiet():
-        layers.BatchNormalization()(random_input((1, 3, 4)), training=True)
-
-
-@pytest.mark.parametrize("run_eagerly", [False, True])
-def test_a_short_last_batch_of_one_row_warns(run_eagerly):
-    x, y = data(17)
-    model = network(run_eagerly=run_eagerly)
-    with pytest.warns(UserWarning, match="'batch_normalization'.*one row"):
-        model.fit(x, y, batch_size=8, verbose=0)
-
-
-# -------------------------------------------------------------------------------------------------- Dropout
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_statistics(rate):
-    layer = layers.Dropout(rate, seed=1)
-    y = layer(np.ones((400, 250), "float32"), training=True).numpy()
-    kept = y != 0
-    np.testing.assert_allclose(y[kept], 1 / (1 - rate), rtol=3e-7)
-    tolerance = 4 * math.sqrt(rate * (1 - rate) / y.size)
-    assert abs(kept.mean() - (1 - rate)) < tolerance
-    # No pattern: neither along rows nor along columns, nor between neighbours.
-    for axis in (0, 1):
-        spread = kept.mean(axis).std()
-        assert spread == pytest.approx(math.sqrt(rate * (1 - rate) / y.shape[axis]), rel=0.25)
-        a, b = np.delete(kept, -1, axis), np.delete(kept, 0, axis)
-        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 0.02
-
-
-def test_dropout_draws_a_new_mask_on_every_call():
-    x = np.ones((10, 100), "float32")
-    layer = layers.Dropout(0.5, seed=7)
-    masks = [layer(x, training=True).numpy() for _ in range(5)]
-    assert len({m.tobytes() for m in masks}) == 5
-    again = layers.Dropout(0.5, seed=7)
-    assert_same([again(x, training=True).numpy() for _ in range(5)], masks)
-    other = layers.Dropout(0.5, seed=8)
-    assert not np.array_equal(other(x, training=True).numpy(), masks[0])
-
-
-def test_dropout_without_a_seed_follows_the_global_one():
-    x = np.ones((10, 100), "float32")
-
-    def two():
-        return [layers.Dropout(0.5)(x, training=True).numpy() for _ in range(2)]
-
-    keras.utils.set_random_seed(1)
-    first = two()
-    assert not np.array_equal(*first)
-    keras.utils.set_random_seed(1)
-    assert_same(two(), first)
-
-
-@pytest.mark.parametrize("layer", [layers.Dropout(0.5), layers.Dropout(0.0)])
-def test_dropout_lets_everything_pass(layer):
-    x = random_input((4, 5), dtype="float32")
-    assert_same(layer(x).numpy(), x)
-    assert_same(layer(x, training=False).numpy(), x)
-    if layer.rate == 0:
-        assert_same(layer(x, training=True).numpy(), x)
-
-
-def test_dropout_of_everything():
-    x = keras.Tensor(random_input((4, 5), dtype="float32"), requires_grad=True)
-    y = layers.Dropout(1.0)(x, training=True)
-    y.backward(np.ones((4, 5), "float32"))
-    assert not y.numpy().any() and not x.grad.any()
-
-
-def test_dropout_has_nothing_to_freeze():
-    """As in Keras: `trainable` is about weights, of which it has none."""
-    layer = layers.Dropout(0.5, trainable=False)
-    assert (layer(np.ones((10, 10), "float32"), training=True).numpy() == 0).any()
-
-
-@pytest.mark.parametrize("noise_shape", [(None, 1), (1, None), (20, 1), [None, 1]])
-def test_dropout_noise_shape(noise_shape):
-    y = layers.Dropout(0.5, noise_shape=noise_shape, seed=0)(
-        np.ones((20, 30), "float32"), training=True
-    ).numpy()
-    axis = list(noise_shape).index(1)
-    assert (y == y.take([0], axis)).all()
-    assert 0 < (y == 0).mean() < 1
-
-
-def test_dropout_gradient_has_the_mask_of_the_output():
-    x = keras.Tensor(random_input((20, 30), dtype="float32"), requires_grad=True)
-    layer = layers.Dropout(0.5)
-    y = layer(x, training=True)
-    y.backward(np.full(y.shape, 3, "float32"))
-    assert_same(x.grad, np.where(y.numpy() == 0, 0, 6).astype("float32"))
-
-
-# -------------------------------------------------------------------------------------- layers of one's own
-
-
-class Scale(keras.Layer):
-    """y = a x, a one number a column."""
-
-    def build(self, input_shape):
-        self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
-        self.count = self.add_weight((), "zeros", trainable=False, name="count")
-
-    def call(self, inputs):
-        return inputs * self.factor
-
-
-class Block(keras.Layer):
-    """Sub-layers as an attribute, in a list, in a dict and in a list in a dict."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.first = layers.Dense(4, name="first")
-        self.middle = [layers.BatchNormalization(name="norm"), layers.Dropout(0.5, name="drop")]
-        self.heads = {"a": layers.Dense(2, name="a"), "b": [layers.Dense(2, name="b")]}
-
-    def call(self, inputs):
-        x = self.first(inputs)
-        for layer in self.middle:
-            x = layer(x)
-        return self.heads["a"](x) + self.heads["b"][0](x)
-
-
-def test_add_weight():
-    layer = Scale(name="scale")
-    y = layer(np.full((2, 3), 2.0, "float32"))
-    assert [(v.path, v.shape, v.trainable) for v in layer.weights] == [
-        ("scale/factor", (3,), True),
-        ("scale/count", (), False),
-    ]
-    assert_same(y.numpy(), np.full((2, 3), 2.0, "float32"))
-    with pytest.raises(ValueError, match="glorot_unform"):
-        layer.add_weight((2,), "glorot_unform")
-
-
-def test_sublayers_are_found_wherever_they_are():
-    block = Block()
-    block(random_input((3, 5), dtype="float32"))
-    names = [
-        "first/kernel",
-        "first/bias",
-        "norm/gamma",
-        "norm/beta",
-        "norm/moving_mean",
-        "norm/moving_variance",
-        "a/kernel",
-        "a/bias",
-        "b/kernel",
-        "b/bias",
-    ]
-    assert [v.path for v in block.weights] == names
-    assert len(block.trainable_weights) == 8
-    block.trainable = False
-    assert block.trainable_weights == [] and not block.heads["b"][0].trainable
-    block.trainable = True
-    assert len(block.trainable_weights) == 8
-
-
-def test_a_layer_put_in_later_is_found():
-    block = Block()
-    block(random_input((3, 5), dtype="float32"))
-    count = len(block.weights)
-    extra = layers.Dense(1)
-    extra.build((None, 2))
-    block.heads["c"] = extra  # a change no attribute assignment tells of
-    assert len(block.weights) == count + 2
-    block.middle.append(extra)
-    assert len(block.weights) == count + 2  # the same one, counted once
-
-
-@pytest.mark.parametrize("passes_on", [False, True])
-def test_training_is_inherited(passes_on):
-    class Outer(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.inner = Block()
-
-        if passes_on:
-            def call(self, inputs, training=False):
-                self.told = training
-                return self.inner(inputs)
-        else:
-            def call(self, inputs):
-                return self.inner(inputs)
-
-    outer = Outer()
-    x = random_input((6, 5), dtype="float32")
-    outer(x)
-    norm = outer.inner.middle[0]
-    before = norm.moving_mean.numpy()
-    outer(x, training=False)
-    outer(x)
-    assert_same(norm.moving_mean.numpy(), before)
-    outer(x, training=True)
-    assert not np.array_equal(norm.moving_mean.numpy(), before)
-    if passes_on:
-        assert outer.told is True
-    before = norm.moving_mean.numpy()
-    outer(x)  # what the last call was told is forgotten
-    assert_same(norm.moving_mean.numpy(), before)
-
-    model = keras.Sequential([outer, layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.fit(*data(12), batch_size=6, verbose=0)
-    assert not np.array_equal(norm.moving_mean.numpy(), before)
-    before = norm.moving_mean.numpy()
-    model.evaluate(*data(12), verbose=0)
-    model.predict(x, verbose=0)
-    assert_same(norm.moving_mean.numpy(), before)
-
-
-def test_training_may_be_told_without_its_name():
-    class Passes(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.drop = layers.Dropout(0.5)
-
-        def call(self, inputs, training=None):
-            return self.drop(inputs, training)
-
-    x = np.ones((10, 10), "float32")
-    for layer in (layers.Dropout(0.5), Passes()):
-        assert (layer(x, True).numpy() == 0).any() and (layer(x, False).numpy() == 1).all()
-    norm = layers.BatchNormalization()
-    mask = np.arange(10) < 5
-    y = norm(random_input((10, 3)), True, mask).numpy()
-    np.testing.assert_allclose(y[mask].mean(0), 0, atol=1e-5)
-    assert np.abs(y.mean(0)).max() > 1e-3
-
-
-def test_training_is_forgotten_after_an_error():
-    class Fails(keras.Layer):
-        def call(self, inputs, training=False):
-            if training:
-                raise ArithmeticError
-            return inputs
-
-    outer = keras.Sequential([keras.Input((5,)), layers.Dropout(0.5), Fails()])
-    x = random_input((6, 5), dtype="float32")
-    with pytest.raises(ArithmeticError):
-        outer(x, training=True)
-    assert_same(outer(x).numpy(), x)
-    assert_same(layers.Dropout(0.5)(x).numpy(), x)
-
-
-class Penalty(keras.Layer):
-    """Adds the mean square of its input to the loss."""
-
-    def call(self, inputs):
-        self.add_loss(ops.mean(ops.square(inputs)) * 0.1)
-        return inputs
-
-
-@pytest.mark.parametrize("run_eagerly", [False, True])
-def test_add_loss(run_eagerly):
-    x, y = data(16, target="regression")
-    model = keras.Sequential([keras.Input((5,)), layers.Dense(3), Penalty(), layers.Dense(1)])
-    assert model.losses == []  # building leaves none behind
-    model.compile("sgd", "mse", run_eagerly=run_eagerly)
-    hidden = model.layers[0](x).numpy()
-    expected = ((model(x).numpy() - y) ** 2).mean() + 0.1 * (hidden**2).mean()
-    assert model.evaluate(x, y, verbose=0) == pytest.approx(expected, rel=1e-5)
-    plain = keras.Sequential([keras.Input((5,)), layers.Dense(3), layers.Dense(1)])
-    plain.set_weights(model.get_weights())
-    plain.compile("sgd", "mse")
-    for m in (model, plain):
-        m.fit(x, y, batch_size=16, epochs=3, verbose=0)
-    assert np.abs(model.get_weights()[0]).sum() < np.abs(plain.get_weights()[0]).sum()
-    assert model.evaluate(x, y, verbose=0) == pytest.approx(
-        ((model(x).numpy() - y) ** 2).mean() + 0.1 * (model.layers[0](x).numpy() ** 2).mean(), rel=1e-5
-    )
-
-
-def test_losses_are_those_of_the_last_call():
-    layer = layers.Dense(2, activity_regularizer="l2", kernel_regularizer="l2")
-    x = random_input((3, 5), dtype="float32")
-    for _ in range(3):
-        y = layer(x)
-    kernel = layer.kernel.numpy()
-    values = sorted(float(value) for value in layer.losses)
-    expected = sorted([0.01 * (y.numpy() ** 2).sum() / 3, 0.01 * (kernel**2).sum()])
-    np.testing.assert_allclose(values, expected, rtol=1e-5)
-    model = keras.Sequential([keras.Input((5,)), Penalty()])
-    model(x)
-    model(2 * x)
-    (loss,) = model.losses
-    assert float(loss) == pytest.approx(0.4 * (x**2).mean(), rel=1e-5)
-
-
-def test_a_layer_used_twice_in_one_call_adds_its_loss_twice():
-    class Twice(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.penalty = Penalty()
-
-        def call(self, inputs):
-            return self.penalty(self.penalty(inputs) * 2.0)
-
-    layer = Twice()
-    for _ in range(2):
-        layer(np.ones((2, 2), "float32"))
-    assert sorted(float(value) for value in layer.losses) == pytest.approx([0.1, 0.4])
-
-
-class Reads(keras.Layer):
-    """Divides by the largest value, which it reads."""
-
-    def call(self, inputs):
-        return inputs * (1.0 / max(1.0, float(ops.max(inputs))))  # this line reads
-
-
-def test_a_layer_that_reads_values_falls_back_to_eager_and_says_so_once(recwarn):
-    x, y = data(18)
-    model = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
-    model.compile("sgd", "mse")
-    with pytest.warns(UserWarning) as caught:
-        model.fit(x, y, batch_size=4, epochs=2, verbose=0)
-        model.evaluate(x, y, verbose=0)
-        model.fit(x, y, batch_size=4, verbose=0)
-    assert len(caught) == 1
-    message = str(caught[0].message)
-    line = next(
-        i for i, text in enumerate(open(__file__, encoding="utf-8"), 1) if "# this line reads" in text
-    )
-    assert __file__ in message and f"line {line}" in message and "eager" in message
-    assert model.train_program is None
-
-    twin = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
-    model = keras.Sequential([keras.Input((5,)), Reads(), layers.Dense(1)])
-    model.set_weights(twin.get_weights())
-    twin.compile("sgd", "mse", run_eagerly=True)
-    model.compile("sgd", "mse")
-    with Quiet():
-        twin.fit(x, y, batch_size=4, shuffle=False, verbose=0)
-    with pytest.warns(UserWarning, match="eager"):
-        model.fit(x, y, batch_size=4, shuffle=False, verbose=0)
-    assert_same(model.get_weights(), twin.get_weights())
-
-
-class Counts(keras.Layer):
-    """Multiplies by a Python number that changes from call to call: it can't be frozen into a Program."""
-
-    calls = 0
-
-    def call(self, inputs):
-        self.calls += 1
-        return inputs * (1.0 + self.calls / 1000)
-
-
-def test_a_layer_with_a_python_counter_falls_back_to_eager():
-    model = keras.Sequential([keras.Input((5,)), Counts(), layers.Dense(1)])
-    model.compile("sgd", "mse")
-    with pytest.warns(UserWarning, match="eager"):
-        model.fit(*data(16), batch_size=4, verbose=0)
-    before = model.layers[0].calls
-    model.fit(*data(16), batch_size=4, verbose=0)
-    assert model.layers[0].calls >= before + 4
-
-
-def test_a_layer_written_from_ops_records_like_the_others():
-    class Gate(keras.Layer):
-        def build(self, input_shape):
-            self.w = self.add_weight((input_shape[-1], 3), name="w")
-
-        def call(self, inputs, training=False):
-            y = ops.sigmoid(ops.matmul(inputs, self.w)) * ops.tanh(ops.matmul(inputs, self.w))
-            return y * 2.0 if training else y
-
-    def train(run_eagerly):
-        keras.utils.set_random_seed(0)
-        keras.utils.clear_session()
-        model = keras.Sequential([Gate(), layers.Dense(1)])
-        model.compile("adam", "mse", run_eagerly=run_eagerly)
-        with Quiet():
-            model.fit(*data(18), batch_size=4, epochs=2, verbose=0)
-        assert (model.train_program is None) is run_eagerly
-        return state(model)
-
-    assert_same(train(False), train(True))
-
-
-def test_a_layer_without_call_says_what_is_missing():
-    class Nothing(keras.Layer):
-        pass
-
-    with pytest.raises(TypeError, match="Nothing.*call"):
-        Nothing()(np.ones((2, 2), "float32"))
 
 
 # ---------------------------------------------------------------------------------- shared, frozen, exchanged

@@ -212,6 +212,28 @@ def np_dropout(rate):
     return reference
 
 
+def np_layer_normalization(x, gamma=1.0, beta=0.0, axis=-1, epsilon=1e-7):
+    axes = tuple(np.atleast_1d(axis) % x.ndim)
+    shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
+    gamma, beta = (np.reshape(p, shape) if np.ndim(p) else p for p in (gamma, beta))
+    h = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
+    return gamma * h + beta
+
+
+def shuffle(axis):
+    return lambda x: ops.shuffle(x, state=np.array([[5, 0]], np.uint64), axis=axis)
+
+
+def np_shuffle(axis):
+    def reference(x):
+        order, inverse = np.empty((2, x.shape[axis], 1), np.int64)
+        launch(K.permutation, np.array([[5, 0]], np.uint64), order, inverse)
+        assert sorted(order[:, 0]) == list(range(len(order))) and (order[inverse[:, 0], 0] == np.arange(len(order))).all()
+        return np.take(x, order[:, 0], axis)
+
+    return reference
+
+
 def smooth(t, smoothing, classes):
     return t * (1 - smoothing) + smoothing / classes
 
@@ -361,6 +383,24 @@ def table():
             )
     for rate in (0.0, 0.4, 1.0):
         yield Row("dropout", dropout(rate), np_dropout(rate), signed(3, 17))
+    for shape, axis in [((1,), 0), ((7, 3), 0), ((3, 7), -1), ((2, 5, 4), 1), ((4, 0), 0)]:
+        yield Row("shuffle", shuffle(axis), np_shuffle(axis), signed(*shape))
+    for shape, axis in [
+        ((7, 3), -1), ((1, 1025), 1), ((5, 1), -1), ((17, 6), 0), ((3, 2, 4), (1, 2)), ((2, 3, 4), [1]),
+        ((2, 3, 4, 5), (3, 1)), ((4,), 0),
+    ]:  # fmt: skip
+        n = tuple(shape[a] for a in sorted(np.atleast_1d(axis) % len(shape)))
+        name, options = "layer_normalization", {"axis": axis, "epsilon": 0.01}
+        call, expected = method(ops.layer_normalization, **options), method(np_layer_normalization, **options)
+        yield Row(name, call, expected, signed(*shape), signed(*n), signed(*n))
+        yield Row(name, call, expected, signed(*shape))
+    for shape in [(), (1,), (7,), (3, 4), (1, 1025), (2, 3, 700), (0,)]:
+        for l1, l2 in [(0.0, 0.3), (0.2, 0.0), (0.2, 0.3), (0.0, 0.0)]:
+            expected = lambda x, l1=l1, l2=l2: l1 * np.abs(x).sum() + l2 * (x**2).sum()
+            yield Row("penalty", method(ops.penalty, l1=l1, l2=l2), expected, signed(*shape))
+    for shape, alpha in [((7, 5), (5,)), ((1, 5), (1,)), ((3, 2, 4), (2, 4)), ((3, 2, 4), (2, 1)), ((3, 2, 4), ())]:
+        expected = lambda x, alpha: np.where(x > 0, x, alpha * x)
+        yield Row("prelu", ops.prelu, expected, signed(*shape), signed(*alpha))
     for shape in [(5,), (1, 4), (4, 1), (3, 17), (2, 3, 4)]:
         bits, x, rows = (signed(*shape) > 0) * 1.0, signed(*shape), shape[:-1]
         one_hot = np.eye(shape[-1])[labels(shape[-1], *rows).astype(int)]

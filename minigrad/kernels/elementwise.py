@@ -15,6 +15,14 @@ def add(a, b, y: "out"):
 
 
 @kernel
+def add_to(x, y: "out"):
+    """y += x (`add` with y as an input, too, would not be vectorised)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] += x[i, j]
+
+
+@kernel
 def subtract(a, b, y: "out"):
     """y = a - b"""
     for i in range(y.shape[0]):
@@ -309,3 +317,24 @@ def clip_vjp(gy, x, low, high, gx: "out"):
         for j in range(x.shape[1]):
             inside = x[i, j] >= low[0, 0] and x[i, j] <= high[0, 0]
             gx[i, j] = gy[i, j] if inside else gx.dtype.type(0)
+
+
+@kernel
+def prelu(x, alpha, y: "out"):
+    """y_ij = x_ij where x_ij > 0, else alpha_j x_ij"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] if x[i, j] > 0 else alpha[0, j] * x[i, j]
+
+
+@kernel
+def prelu_vjp(gy, x, alpha, gx: "out", galpha: "out"):
+    """gx_ij = gy_ij, or alpha_j gy_ij below 0, or 0 at 0;   galpha_j = sum over i of gy_ij min(x_ij, 0)"""
+    zero = x.dtype.type(0)
+    for j in range(x.shape[1]):
+        galpha[0, j] = zero
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            v, g = x[i, j], gy[i, j]
+            gx[i, j] = g if v > 0 else (zero if v == 0 else alpha[0, j] * g)
+            galpha[0, j] += zero if v > 0 else g * v

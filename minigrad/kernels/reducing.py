@@ -7,12 +7,16 @@ from minigrad.program import kernel
 
 @helper
 def row_sum(x, i):
-    """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n."""
+    """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n.
+
+    (Each block is a slice: an index that starts elsewhere than at 0 would keep the loop from being vectorised.)
+    """
     total = x.dtype.type(0)
     for start in range(0, x.shape[1], 1024):
+        part = x[i, start : start + 1024]
         block = x.dtype.type(0)
-        for j in range(start, min(start + 1024, x.shape[1])):
-            block += x[i, j]
+        for j in range(part.shape[0]):
+            block += part[j]
         total += block
     return total
 
@@ -40,6 +44,31 @@ def sum_columns(x, y: "out"):
 def mean_all(x, share, y: "out"):
     """y = share times the sum of the row x, share = 1 / its length"""
     y[0, 0] = row_sum(x, 0) * share[0, 0]
+
+
+@kernel
+def penalty(x, settings, y: "out"):
+    """y = l1 sum |x_j| + l2 sum x_j^2 over the row x; settings = [l1, l2]"""
+    l1, l2 = settings[0, 0], settings[0, 1]
+    total = x.dtype.type(0)
+    for start in range(0, x.shape[1], 1024):  # as in `row_sum`
+        part = x[0, start : start + 1024]
+        block = x.dtype.type(0)
+        for j in range(part.shape[0]):
+            size = abs(part[j])
+            block += size * (l1 + l2 * size)
+        total += block
+    y[0, 0] = total
+
+
+@kernel
+def penalty_vjp(gy, x, settings, gx: "out"):
+    """gx_j = gy (l1 sign(x_j) + 2 l2 x_j), the sign of 0 being 0"""
+    l1, l2 = gy[0, 0] * settings[0, 0], gy[0, 0] * settings[0, 1] * x.dtype.type(2)
+    for j in range(x.shape[1]):
+        v = x[0, j]
+        slope = l1 if v > 0 else (-l1 if v < 0 else l1 * v)  # l1 v is 0, or NaN
+        gx[0, j] = slope + l2 * v
 
 
 @kernel

@@ -1,9 +1,20 @@
 """The layers, under the names that Keras gives them."""
 
-from minigrad.layers.activation import Activation, LeakyReLU, ReLU, Softmax
+from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import InputLayer, Layer
-from minigrad.layers.core import Dense, Dropout, Flatten
+from minigrad.layers.core import Dense, Identity
 from minigrad.layers.normalization import BatchNormalization
+from minigrad.layers.preprocessing import Normalization, Rescaling
+from minigrad.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
+from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 
 
 def Input(
@@ -15,21 +26,37 @@ def Input(
     Raises:
         ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
     """
-    if sparse or ragged or tensor is not None:
-        raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name, optional=optional)
+    return InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
+    )
 
 
 __all__ = [
     "Activation",
+    "ActivityRegularization",
+    "AlphaDropout",
     "BatchNormalization",
     "Dense",
     "Dropout",
+    "ELU",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
     "Input",
     "InputLayer",
+    "InputSpec",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
+    "Normalization",
+    "PReLU",
+    "Permute",
+    "RMSNormalization",
     "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
     "Softmax",
+    "UnitNormalization",
 ]

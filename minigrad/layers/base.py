@@ -2,15 +2,16 @@
 
 import functools
 import inspect
-import os
 import threading
 
 import numpy as np
 
-from minigrad import config, constraints, initializers, ops, regularizers
+from minigrad import config, ops, regularizers
+from minigrad.layers import arguments
+from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, is_recording, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
-from minigrad.tensor import Structure, Tensor, Variable, as_tensor, no_grad
+from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize
@@ -23,23 +24,14 @@ class _Context(threading.local):
 
 _context = _Context()
 
-# One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
-_building = threading.RLock()
-os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
 
-
-class _Found:
-    """The layers and variables below a layer, as of a version of the structure."""
-
-    def __init__(self, version, layers, variables):
-        self.version, self.layers, self.variables = version, layers, variables
-
-
-class Layer(Configurable):
+class Layer(Owner, arguments.Remembering, Configurable):
     """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
-    the arguments of `__init__`, and `compute_output_shape` where running `call` on two made-up rows can't tell it.
+    the arguments of `__init__` unless they are numbers and strings only, and `compute_output_shape` where running
+    `call` on two made-up rows can't tell it. Sub-layers, variables and seed generators are found among the
+    attributes, also in lists and dicts.
 
     Args:
         trainable: whether training changes the variables; a frozen layer also runs as in inference.
@@ -52,14 +44,17 @@ class Layer(Configurable):
     ...         return inputs * 2.0
     """
 
+    input_spec = None  # an InputSpec, or several that all must hold
+    supports_masking = False
+
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
     ):
         owner = type(self).__name__
         self._input_shape_argument = self._shape_argument(kwargs)
         if kwargs:
-            known = [*inspect.signature(type(self)).parameters, *inspect.signature(Layer).parameters]
-            known = [n for n in dict.fromkeys(known) if n != "kwargs"]
+            known = [*inspect.signature(type(self)).parameters, *inspect.signature(Layer.__init__).parameters]
+            known = [n for n in dict.fromkeys(known) if n not in ("self", "kwargs")]
             raise rejected_keywords(owner, kwargs, [*known, "input_shape", "input_dim"])
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{owner}: name must be a string without '/', got {name!r}.")
@@ -67,15 +62,13 @@ class Layer(Configurable):
         dtype = getattr(dtype, "name", dtype)
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
+        Owner.__init__(self, trainable)
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = self._is_ready = False
-        self._trainable = bool(trainable)
-        self._variables = []
         self._losses = []
         self._input_shape = None
-        self._found = _Found(-1, [], [])
 
     def _shape_argument(self, kwargs):
         """The shape of one row that the old arguments input_shape or input_dim tell, or None."""
@@ -94,142 +87,18 @@ class Layer(Configurable):
     def __getattr__(self, name):
         if name in ("_found", "_variables", "_losses", "_trainable", "built"):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
+        if name == "add_metric":
+            raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
         return object.__getattribute__(self, name)  # raises what it raised before
 
-    def __setattr__(self, name, value):
-        object.__setattr__(self, name, value)
-        if isinstance(value, (Layer, Variable, list, tuple, dict)):
-            Structure.changed()
-
-    # ---- variables
-
-    def add_weight(
-        self,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        regularizer=None,
-        constraint=None,
-        name="weight",
-        **unused,
-    ):
-        """A new variable: a string such as "glorot_uniform", "zeros", or an Initializer says how it starts."""
-        shape = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        variable = Variable(
-            initializers.get(initializer or "glorot_uniform"), shape, dtype or self.dtype, trainable, name
-        )
-        variable.path = f"{self.name}/{name}"
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        variable.trainable = trainable and self._trainable
-        self._variables.append((variable, bool(trainable)))
-        Structure.changed()
-        return variable
-
-    def _children(self):
-        """The layers among the attributes, also those in lists and dicts."""
-        found, stack = [], list(reversed(list(vars(self).values())))
-        while stack:
-            value = stack.pop()
-            if isinstance(value, Layer):
-                if all(value is not other for other in found):
-                    found.append(value)
-            elif isinstance(value, (list, tuple)):
-                stack.extend(reversed(value))
-            elif isinstance(value, dict):
-                stack.extend(reversed(value.values()))
-        return found
-
-    def _own(self):
-        """The variables of this layer itself with whether they are meant to be trained."""
-        known = list(self._variables)
-        for value in list(vars(self).values()):
-            if isinstance(value, Variable) and all(value is not v for v, _ in known):
-                known.append((value, value.trainable))
-        return known
-
-    def _structure(self):
-        """(this layer and all below it, all their variables), found out anew when anything has changed."""
-        found = self._found
-        if found.version != Structure.version:
-            version = Structure.version
-            layers, variables = [self], [v for v, _ in self._own()]
-            for child in self._children():
-                below, theirs = child._structure()
-                layers += below
-                variables += [v for v in theirs if all(v is not known for known in variables)]
-            found = self._found = _Found(version, layers, variables)
-        return found.layers, found.variables
-
-    def _all_layers(self):
-        """This layer and all below it."""
-        return self._structure()[0]
-
-    @property
-    def weights(self):
-        """All variables, in the order in which they were made, those of sub-layers after."""
-        return list(self._structure()[1])
-
-    variables = weights
-
-    @property
-    def trainable_weights(self):
-        """The variables that training changes."""
-        return [v for v in self._structure()[1] if v.requires_grad]
-
-    trainable_variables = trainable_weights
-
-    @property
-    def non_trainable_weights(self):
-        """The variables that training leaves alone, such as moving statistics, and all of a frozen layer."""
-        return [v for v in self.weights if not v.trainable]
-
-    non_trainable_variables = non_trainable_weights
-
-    @property
-    def trainable(self):
-        """Whether training changes this layer's variables; setting it sets it for all layers below."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value):
-        self._trainable = bool(value)
-        for variable, wanted in self._own():
-            variable.trainable = wanted and self._trainable
-        for child in self._children():
-            child.trainable = value
-        Structure.changed()
-
-    def get_weights(self):
-        """The values of all variables, copied into NumPy arrays."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights):
-        """Give all variables new values: arrays of the shapes and in the order of `get_weights()`."""
-        variables, weights = self.weights, list(weights)
-        if len(variables) != len(weights):
-            raise ValueError(
-                f"Layer {self.name!r} has {len(variables)} weights; set_weights got {len(weights)} arrays."
-            )
-        arrays = [np.asarray(w) for w in weights]
-        for variable, array in zip(variables, arrays, strict=True):
-            if variable.shape != array.shape:
-                raise ValueError(
-                    f"Layer {self.name!r}: weight {variable.path!r} has shape {variable.shape}; got {array.shape}."
-                )
-            if array.dtype.kind not in "fiub":
-                raise ValueError(f"Layer {self.name!r}: weight {variable.path!r} got an array of {array.dtype}.")
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self):
-        """The number of elements of all variables."""
-        if not self.built:
-            raise ValueError(f"Layer {self.name!r} is not built yet: it has no weights to count.")
-        return sum(v.size for v in self.weights)
-
     # ---- building and calling
+
+    @property
+    def compute_dtype(self):
+        """The dtype of the computation: that of the variables."""
+        return self.dtype
+
+    variable_dtype = compute_dtype
 
     def build(self, input_shape=None):
         """Make the variables for inputs of this shape, a tuple whose first element is None."""
@@ -243,15 +112,18 @@ class Layer(Configurable):
         """Build the layer for inputs of this shape if it is not built; `_is_ready` says that this is over."""
         if self._is_ready:
             return
-        with _building:
-            before = self._input_shape
+        with building:
+            before, count = self._input_shape, len(self._variables)
+            shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
             if self._input_shape is None:
-                self._input_shape = (None, *shape[1:])
+                self._input_shape = shape
             if not self.built:
                 try:
-                    self.build((None, *shape[1:]))
+                    self.build(shape)
                 except BaseException:
                     self._input_shape = before
+                    del self._variables[count:]
+                    Structure.changed()
                     raise
                 self.built = True
                 if not self._trainable:
@@ -306,19 +178,33 @@ class Layer(Configurable):
         """Whether `call` has this argument."""
         return argument in _call_arguments(type(self))
 
+    def _as_input(self, x):
+        x = as_tensor(x, self.dtype)
+        return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
+
+    def _check_spec(self, shape):
+        for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
+            spec.check(f"Layer {self.name!r} ({type(self).__name__})", shape)
+
     def __call__(self, inputs, *args, **kwargs):
         if isinstance(inputs, InputLayer):
             raise ValueError(
                 f"Layer {self.name!r} was called on an Input: minigrad has no functional API. "
                 "Put the Input first in a Sequential."
             )
-        if not isinstance(inputs, (list, tuple, dict)):
-            inputs = as_tensor(inputs, self.dtype)
-            if inputs.dtype != self.dtype:
-                inputs = ops.cast(inputs, self.dtype)
-            self._ensure_built(inputs.shape)
+        if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
+            inputs = [self._as_input(x) for x in inputs]
+            self._ensure_built([x.shape for x in inputs])
+        elif isinstance(inputs, dict):
+            inputs = {key: self._as_input(x) for key, x in inputs.items()}
+            self._ensure_built([x.shape for x in inputs.values()])
         else:
-            self.built = self.built or self.build(None) or True
+            inputs = self._as_input(inputs)
+            if self.input_spec is not None:
+                self._check_spec(inputs.shape)
+            self._ensure_built(inputs.shape)
+            if self.input_spec is not None:  # one that `build` has set
+                self._check_spec(inputs.shape)
         if args and self._takes("training"):
             # `self.dropout(x, training)` means the same as with the name
             kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
@@ -345,15 +231,16 @@ class Layer(Configurable):
     # ---- losses
 
     def add_loss(self, loss):
-        """Add a scalar tensor, computed in `call`, to the loss of the step."""
-        self._losses.append(ops.sum(as_tensor(loss)))
+        """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
+        for one in loss if isinstance(loss, (list, tuple)) else (loss,):
+            self._losses.append(ops.sum(as_tensor(one)))
 
     @property
     def losses(self):
         """The penalties of the last call and of the regularizers of trainable variables, all below included."""
         layers, variables = self._structure()
         found = [loss for layer in layers for loss in layer._losses]
-        found += [v.regularizer(v) for v in variables if v.regularizer is not None and v.trainable]
+        found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.trainable]
         return found
 
     def _clear_losses(self):
@@ -364,23 +251,40 @@ class Layer(Configurable):
     # ---- configuration
 
     def get_config(self):
+        """The arguments of `__init__`, from which `from_config` makes a layer like this one, without its weights.
+
+        Raises:
+            NotImplementedError: a class of one's own needs a `get_config`, having got more than numbers and strings.
+        """
         base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        return base
+        base |= self._kept_arguments()
+        return base if type(self).get_config is not Layer.get_config else self._given_arguments(base)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
 
 
+def _any_rows(shape):
+    return (None, *shape[1:])
+
+
 def _is_length(n):
     """Whether n can be the length of an axis: a positive integer, or None for any."""
-    return n is None or (isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0)
+    return n is None or (arguments.is_int(n) and n > 0)
 
 
 @functools.cache
 def _call_arguments(layer_class):
     return tuple(inspect.signature(layer_class.call).parameters)
+
+
+class SameShape(Layer):
+    """A layer whose output has the shape of its input."""
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
 
 
 @registry.register()
@@ -393,9 +297,11 @@ class InputLayer(Layer):
     """
 
     def __init__(
-        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None,
-        optional=False, **kwargs
+        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None,
+        input_tensor=None, optional=False, name=None, **kwargs
     ):
+        if sparse or ragged or input_tensor is not None:
+            raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         if batch_shape is not None:

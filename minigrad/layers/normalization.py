@@ -5,13 +5,14 @@ import warnings
 
 import numpy as np
 
-from minigrad import config, constraints, initializers, ops, regularizers
-from minigrad.layers.base import Layer, registry
+from minigrad import config, ops
+from minigrad.layers import arguments
+from minigrad.layers.base import SameShape, registry
 from minigrad.tensor import Tensor, flat
 
 
 @registry.register()
-class BatchNormalization(Layer):
+class BatchNormalization(SameShape):
     """Zero-centre, scale to unit variance, then shift and scale as learned (Ioffe and Szegedy 2015).
 
     In training, over the m rows of the batch (all axes but `axis`), with mean u and biased variance v:
@@ -64,17 +65,15 @@ class BatchNormalization(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self._keep(locals())
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
-            axis = axis[0]
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+            self.axis = axis[0]
+        if not arguments.is_int(self.axis):
             raise ValueError(f"BatchNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
-        for what, value, top in (
-            ("momentum", momentum, 1), ("renorm_momentum", renorm_momentum, 1), ("epsilon", epsilon, math.inf)
-        ):
-            if not isinstance(value, (int, float, np.number)) or not 0 <= value <= top:
-                raise ValueError(
-                    f"BatchNormalization {self.name!r}: {what} must be a number in [0, {top}], got {value!r}."
-                )
+        self.axis = int(self.axis)
+        arguments.number(self, "momentum", high=1.0)
+        arguments.number(self, "renorm_momentum", high=1.0)
+        arguments.number(self, "epsilon")
         if synchronized:
             raise ValueError(f"BatchNormalization {self.name!r}: synchronized=True needs several processes.")
         unknown = set(renorm_clipping or ()) - {"rmin", "rmax", "dmax"}
@@ -82,17 +81,6 @@ class BatchNormalization(Layer):
             raise ValueError(
                 f"BatchNormalization {self.name!r}: renorm_clipping knows rmin, rmax and dmax; got {unknown}."
             )
-        self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
-        self.center, self.scale = center, scale
-        self.renorm, self.renorm_clipping, self.renorm_momentum = renorm, renorm_clipping, float(renorm_momentum)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -107,22 +95,16 @@ class BatchNormalization(Layer):
                 f"Layer {self.name!r} (BatchNormalization): the length of axis {self.axis} must be known; "
                 f"got shape {tuple(input_shape)}."
             )
-        self.gamma = self.beta = None
-        if self.scale:
-            options = {"regularizer": self.gamma_regularizer, "constraint": self.gamma_constraint}
-            self.gamma = self.add_weight(n, self.gamma_initializer, name="gamma", **options)
-        if self.center:
-            options = {"regularizer": self.beta_regularizer, "constraint": self.beta_constraint}
-            self.beta = self.add_weight(n, self.beta_initializer, name="beta", **options)
-        self.moving_mean = self.add_weight(n, self.moving_mean_initializer, trainable=False, name="moving_mean")
-        self.moving_variance = self.add_weight(
-            n, self.moving_variance_initializer, trainable=False, name="moving_variance"
-        )
+        self.gamma = self._own_weight("gamma", n) if self.scale else None
+        self.beta = self._own_weight("beta", n) if self.center else None
+        self.moving_mean = self._own_weight("moving_mean", n, trainable=False)
+        self.moving_variance = self._own_weight("moving_variance", n, trainable=False)
         if self.renorm:
+            more = {"shape": n, "trainable": False}
+            self.moving_stddev = self.add_weight(initializer="zeros", name="moving_stddev", **more)
+            self.renorm_mean = self.add_weight(initializer=self.moving_mean_initializer, name="renorm_mean", **more)
+            self.renorm_stddev = self.add_weight(initializer="zeros", name="renorm_stddev", **more)
             deviation = np.sqrt(self.moving_variance.numpy())
-            self.moving_stddev = self.add_weight(n, initializers.Zeros(), trainable=False, name="moving_stddev")
-            self.renorm_mean = self.add_weight(n, self.moving_mean_initializer, trainable=False, name="renorm_mean")
-            self.renorm_stddev = self.add_weight(n, initializers.Zeros(), trainable=False, name="renorm_stddev")
             self.moving_stddev.assign(deviation)
             self.renorm_stddev.assign(deviation)
         self._size = n
@@ -220,31 +202,6 @@ class BatchNormalization(Layer):
         _follow(self.moving_stddev, deviation, self.momentum)
         self.moving_variance.assign(ops.maximum(ops.square(self.moving_stddev.value) - self.epsilon, 0.0))
         return gamma * r, gamma * d + beta
-
-    def compute_output_shape(self, input_shape):
-        return tuple(input_shape)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": constraints.serialize(self.beta_constraint),
-            "gamma_constraint": constraints.serialize(self.gamma_constraint),
-            "synchronized": False,
-            "renorm": self.renorm,
-            "renorm_clipping": self.renorm_clipping,
-            "renorm_momentum": self.renorm_momentum,
-        }
 
 
 def _follow(average, value, momentum):

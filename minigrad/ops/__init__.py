@@ -4,6 +4,10 @@ Public, as `keras.ops` is. An operation with an `@op` signature launches kernels
 and needs no derivative of its own.
 """
 
+from minigrad.ops.drawing import (
+    dropout,
+    shuffle,
+)
 from minigrad.ops.elementwise import (
     abs,
     absolute,
@@ -25,6 +29,7 @@ from minigrad.ops.elementwise import (
     negative,
     not_equal,
     power,
+    prelu,
     relu,
     sigmoid,
     softplus,
@@ -41,8 +46,8 @@ from minigrad.ops.linear import (
 )
 from minigrad.ops.normalization import (
     batch_normalization,
-    dropout,
     frozen_normalization,
+    layer_normalization,
 )
 from minigrad.ops.probability import (
     absolute_error,
@@ -64,6 +69,7 @@ from minigrad.ops.reducing import (
     broadcast_to,
     max,
     mean_all,
+    penalty,
     sum,
 )
 from minigrad.ops.shaping import (
@@ -120,6 +126,7 @@ __all__ = [
     "get_item",
     "greater",
     "greater_equal",
+    "layer_normalization",
     "leaky_relu",
     "less",
     "less_equal",
@@ -136,10 +143,13 @@ __all__ = [
     "negative",
     "not_equal",
     "one_hot",
+    "penalty",
     "power",
+    "prelu",
     "relu",
     "reshape",
     "shape",
+    "shuffle",
     "sigmoid",
     "softmax",
     "softplus",

@@ -6,7 +6,7 @@ from minigrad import kernels as K
 from minigrad.ops.reducing import broadcast_to
 from minigrad.ops.shaping import _common_dtype, cast
 from minigrad.program import launch
-from minigrad.tensor import Tensor, as_tensor, constant, op
+from minigrad.tensor import Tensor, as_tensor, constant, op, view
 
 
 def _promote(a, b):
@@ -398,3 +398,27 @@ def _leaky_relu(y, x, slope):
 def leaky_relu(x, negative_slope=0.2):
     """y = x where x > 0, else negative_slope x;   dx = dy or negative_slope dy."""
     return _leaky_relu(x, slope=float(negative_slope))
+
+
+@op("(m,n), (n) -> (m,n)")
+def _prelu(y, x, alpha):
+    """y = x where x > 0, else alpha x.
+
+    dx = dy, alpha dy or, at 0, 0;   dalpha = sum over the rows of dy min(x, 0).
+    """
+    launch(K.prelu, x, alpha, y)
+
+    def vjp(gy, gx, galpha):
+        gx = np.empty_like(x) if gx is None else gx
+        galpha = np.empty_like(alpha) if galpha is None else galpha
+        launch(K.prelu_vjp, gy, x, alpha, gx, galpha)
+
+    return vjp
+
+
+def prelu(x, alpha):
+    """x where x > 0, else alpha x, for an `alpha` that broadcasts to one row of x (He et al. 2015)."""
+    x = as_tensor(x)
+    alpha = broadcast_to(alpha, x.shape[1:])
+    rows = view(x, (x.shape[0], alpha.size))
+    return view(_prelu(rows, view(alpha, (alpha.size,))), x.shape)

@@ -1,12 +1,15 @@
-"""Batch Normalization and Dropout."""
+"""Batch Normalization and Layer Normalization."""
 
 import math
 
 import numpy as np
 
+from minigrad import config
 from minigrad import kernels as K
+from minigrad.ops.reducing import _axes
+from minigrad.ops.shaping import reshape, transpose
 from minigrad.program import launch
-from minigrad.tensor import constant, op
+from minigrad.tensor import as_tensor, constant, op
 
 
 @op("(...,n), (n), (n), (n) -> (...,n)")
@@ -55,18 +58,48 @@ def frozen_normalization(y, x, bias, gamma, beta, mean, variance, epsilon, floor
     return vjp
 
 
-def _scratch(buffer, like):
-    return np.empty_like(like) if buffer is None else buffer
+@op("(...,n), (n), (n) -> (...,n)")
+def _layer_normalization(y, x, gamma, beta, epsilon):
+    """y = gamma h + beta,   h = (x - mean) / sqrt(variance + epsilon),   over the last axis of n elements.
 
+    With s = sqrt(variance + epsilon) and g = dy gamma, which is dL/dh:
 
-@op("(...) -> (...)")
-def dropout(y, x, rate, state):
-    """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy scaled alike."""
-    mask = np.empty_like(x)
-    launch(K.dropout_mask, constant(x.dtype, rate), state, mask)
-    launch(K.multiply, x, mask, y)
+        dbeta  = sum over the rows of dy
+        dgamma = sum over the rows of dy h
+        dx_j   = (g_j - (1/n) sum_k g_k - h_j (1/n) sum_k g_k h_k) / s
 
-    def vjp(gy, gx):
-        launch(K.multiply, gy, mask, gx)
+    The last line is that of Batch Normalization with rows and columns exchanged: x_j moves h_j directly, every h of
+    its row through the mean (the second term), and every h of its row through the variance (the third).
+    """
+    mean, inverse = np.empty((2, x.shape[0], 1), x.dtype)
+    launch(K.layer_normalization, x, gamma, beta, constant(x.dtype, epsilon), y, mean, inverse)
+
+    def vjp(gy, gx, ggamma, gbeta):
+        outs = [_scratch(gx, x), _scratch(ggamma, gamma), _scratch(gbeta, beta)]
+        launch(K.layer_normalization_vjp, gy, x, gamma, mean, inverse, *outs)
 
     return vjp
+
+
+def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, mean and biased variance over `axis` (an int or several).
+
+    `gamma` and `beta` (1 and 0 by default) have the lengths of these axes, in the order in which x has them.
+    """
+    x = as_tensor(x)
+    axes = sorted(_axes(axis, x))
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"layer_normalization: axis must name different axes of {x.shape}, got {axis!r}.")
+    epsilon = config.epsilon() if epsilon is None else float(epsilon)
+    order = [a for a in range(x.ndim) if a not in axes] + axes
+    moved = transpose(x, order)
+    n = math.prod(moved.shape[x.ndim - len(axes) :])
+    rows = reshape(moved, (x.size // max(n, 1), n))
+    gamma = np.ones(n, x.dtype) if gamma is None else reshape(gamma, (n,))
+    beta = np.zeros(n, x.dtype) if beta is None else reshape(beta, (n,))
+    y = _layer_normalization(rows, gamma, beta, epsilon=epsilon)
+    return transpose(reshape(y, moved.shape), np.argsort(order).tolist())
+
+
+def _scratch(buffer, like):
+    return np.empty_like(like) if buffer is None else buffer

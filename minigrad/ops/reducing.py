@@ -68,6 +68,18 @@ def mean_all(y, x):
     return vjp
 
 
+@op("(...) -> ()")
+def penalty(y, x, l1, l2):
+    """y = l1 sum |x| + l2 sum x^2;   dx = dy (l1 sign(x) + 2 l2 x), the sign of 0 being 0."""
+    settings = constant(x.dtype, l1, l2)
+    launch(K.penalty, x, settings, y)
+
+    def vjp(gy, gx):
+        launch(K.penalty_vjp, gy, x, settings, gx)
+
+    return vjp
+
+
 @op("(m,n) -> (n)")
 def _max_first(y, x):
     """y_j = max over i of x_ij; equal maxima share the gradient, as in TensorFlow."""

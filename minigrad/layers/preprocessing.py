@@ -1,0 +1,158 @@
+"""Layers that prepare data: they learn from `adapt`, or nothing at all, never from gradients."""
+
+import itertools
+import math
+
+import numpy as np
+
+from minigrad import config, ops
+from minigrad.layers import arguments
+from minigrad.layers.base import SameShape, registry
+from minigrad.tensor import Tensor
+
+CHUNK = 65536  # rows of an array that are looked at together
+
+
+@registry.register()
+class Rescaling(SameShape):
+    """y = scale x + offset; numbers, or arrays that broadcast to x."""
+
+    def __init__(self, scale, offset=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        for name, value in (("scale", scale), ("offset", offset)):
+            try:
+                np.asarray(value, self.dtype)
+            except (TypeError, ValueError):
+                raise ValueError(f"Rescaling {self.name!r}: {name} must be numbers, got {value!r}.") from None
+
+    def call(self, inputs):
+        return inputs * np.asarray(self.scale, self.dtype) + np.asarray(self.offset, self.dtype)
+
+
+@registry.register()
+class Normalization(SameShape):
+    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance as given, or as found by `adapt(data)`.
+
+    Until then they are 0 and 1. Gradients pass; training does not change it: the weights mean, variance and count
+    (not used any more, as in Keras) are non-trainable.
+
+    Args:
+        axis: the axes whose elements have a mean each, an int or several; None: one mean of everything.
+        mean, variance: instead of `adapt`; then there are no weights.
+        invert: whether to undo it: y = mean + x max(sqrt(variance), 1e-7).
+
+    Raises:
+        ValueError: an axis out of range or of unknown length, or an input other than it was built or adapted for.
+    """
+
+    def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
+        super().__init__(**kwargs)
+        self._keep({"axis": axis, "invert": invert})
+        self.axis = () if axis is None or len(np.shape(axis)) and not len(axis) else arguments.integers(self, "axis")
+        self.input_mean, self.input_variance = mean, variance
+        if (mean is None) != (variance is None):
+            raise ValueError(f"Normalization {self.name!r} needs mean and variance, or neither.")
+        if mean is not None and (np.shape(mean) != np.shape(variance) or np.ndim(mean) > len(self.axis)):
+            raise ValueError(
+                f"Normalization {self.name!r}: mean and variance must have one shape, of at most {len(self.axis)} axes "
+                f"for axis {self.axis}; got {np.shape(mean)} and {np.shape(variance)}."
+            )
+
+    def build(self, input_shape):
+        rank = len(input_shape)
+        kept = sorted({a % rank for a in self.axis if -rank <= a < rank})
+        if len(kept) < len(self.axis) or any(input_shape[a] is None for a in kept):
+            raise ValueError(
+                f"Layer {self.name!r} (Normalization): axis {self.axis} must name axes of known length, which the rows "
+                f"have not; got shape {tuple(input_shape)}."
+            )
+        self._kept_axes, shape = kept, tuple(input_shape[a] for a in kept)
+        self._broadcast = tuple(input_shape[a] if a in kept else 1 for a in range(rank)) if kept else ()
+        if kept:
+            self.input_spec = arguments.InputSpec(ndim=rank, axes={a: input_shape[a] for a in kept})
+        if self.input_mean is None:
+            self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+            self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+            self.count = self.add_weight((), "zeros", "int64", trainable=False, name="count")
+        else:
+            self.adapt_mean, self.adapt_variance = (
+                Tensor(np.array(np.broadcast_to(value, shape), self.dtype))
+                for value in (self.input_mean, self.input_variance)
+            )
+        self.built = True
+
+    @property
+    def mean(self):
+        """What is subtracted, in a shape that broadcasts to the input; None before the layer is built."""
+        return ops.reshape(self.adapt_mean, self._broadcast) if self.built else None
+
+    @property
+    def variance(self):
+        """The square of what is divided by, like `mean`."""
+        return ops.reshape(self.adapt_variance, self._broadcast) if self.built else None
+
+    def call(self, inputs):
+        deviation = ops.maximum(ops.sqrt(self.variance), config.epsilon())
+        return inputs * deviation + self.mean if self.invert else (inputs - self.mean) / deviation
+
+    def adapt(self, data, batch_size=None, steps=None):
+        """Take mean and variance from data; what was taken before is forgotten.
+
+        Args:
+            data: an array (rows first), or an iterable of batches, such as a list of arrays or a generator; of a batch
+                that is a tuple the first part is taken.
+            batch_size: how many rows of an array to look at together; it changes no result.
+            steps: how many batches to take; by default all.
+
+        Raises:
+            TypeError: something else. ValueError: no rows, or other shapes than the layer was built for.
+        """
+        if self.input_mean is not None:
+            raise ValueError(f"Layer {self.name!r} (Normalization) was given its mean: there is nothing to adapt.")
+        count, mean, variance = 0, 0.0, 0.0
+        for batch in itertools.islice(self._batches(data, batch_size or CHUNK), steps):
+            batch = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
+            if not hasattr(batch, "shape"):
+                raise self._unusable("batches that are arrays", batch)
+            batch = np.asarray(batch, np.float64)
+            self._ensure_built(batch.shape)
+            if self.input_spec is not None:
+                self._check_spec(batch.shape)
+            axes = tuple(a for a in range(batch.ndim) if a not in self._kept_axes)
+            more = math.prod(batch.shape[a] for a in axes)
+            if not more:
+                continue
+            # The moments of the union of two sets (Chan, Golub and LeVeque 1979).
+            share, apart = more / (count + more), batch.mean(axes) - mean
+            mean = mean + apart * share
+            variance = variance + (batch.var(axes) - variance) * share + apart**2 * share * (1 - share)
+            count += more
+        if not count:
+            raise ValueError(f"Layer {self.name!r} (Normalization): adapt got no rows, so there is no mean.")
+        self.adapt_mean.assign(mean)
+        self.adapt_variance.assign(variance)
+
+    def _batches(self, data, size):
+        """The parts of `data` one by one."""
+        if isinstance(data, Tensor):
+            data = data.numpy()
+        if hasattr(data, "to_numpy"):
+            data = data.to_numpy()
+        if isinstance(data, np.ndarray) and data.ndim:
+            return (data[i : i + size] for i in range(0, len(data), size))
+        if isinstance(data, (str, dict, np.ndarray)):
+            raise self._unusable("an array or an iterable of batches", data)
+        if hasattr(data, "__iter__"):
+            return iter(data)
+        if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+            return (data[i] for i in range(len(data)))
+        raise self._unusable("an array or an iterable of batches", data)
+
+    def _unusable(self, expected, got):
+        kind = type(got).__name__
+        return TypeError(f"Layer {self.name!r} (Normalization): adapt expects {expected}, got a {kind}.")
+
+    def get_config(self):
+        given = {"mean": arguments.plain(self.input_mean), "variance": arguments.plain(self.input_variance)}
+        return {**super().get_config(), **given}

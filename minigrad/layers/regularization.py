@@ -1,0 +1,142 @@
+"""What disturbs a network in training, or makes it pay: Dropout and its kin, noise, penalties on activity."""
+
+import math
+
+from minigrad import ops, random, regularizers
+from minigrad.layers import arguments
+from minigrad.layers.base import SameShape, registry
+
+
+class _Noise(SameShape):
+    """A layer that disturbs its input in training and lets it pass otherwise.
+
+    It has a stream of random numbers of its own, which every call in training moves on. `trainable` changes nothing:
+    there are no weights to freeze.
+    """
+
+    strength = "rate"  # the argument that says how much; at 0 nothing happens
+
+    def _start(self, below=False):
+        arguments.number(self, self.strength, high=1.0, below=below)
+        if self.seed is not None and not random.is_seed(self.seed):
+            raise ValueError(f"{type(self).__name__} {self.name!r}: seed must be an int or None, got {self.seed!r}.")
+        self._state = random.new_state(self.seed)
+
+    def _start_shape(self):
+        if self.noise_shape is not None and not isinstance(self.noise_shape, (tuple, list)):
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: noise_shape must be a tuple or None, got {self.noise_shape!r}."
+            )
+
+    def call(self, inputs, training=False):
+        return self.disturb(inputs) if training and getattr(self, self.strength) > 0 else inputs
+
+    def _noise_shape(self, inputs):
+        try:
+            return inputs.shape if self.noise_shape is None else random.full_noise_shape(self.noise_shape, inputs.shape)
+        except ValueError as error:
+            raise ValueError(f"Layer {self.name!r} ({type(self).__name__}): {error}") from None
+
+
+@registry.register()
+class Dropout(_Noise):
+    """In training, y = x / (1 - rate) with probability 1 - rate, else 0; otherwise y = x (Srivastava et al. 2014).
+
+    Args:
+        rate: the share that is dropped, in [0, 1].
+        noise_shape: where it has 1, one decision holds for the whole axis; None stands for the input's length.
+        seed: an int starts this layer's own stream of random numbers; None takes a new one.
+    """
+
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start_shape()
+        self._start()
+
+    def disturb(self, inputs):
+        self._noise_shape(inputs)
+        return random.dropout(inputs, self.rate, self.noise_shape, seed=self)
+
+
+@registry.register()
+class AlphaDropout(_Noise):
+    """Dropout that keeps mean 0 and variance 1, for networks of selu (Klambauer et al. 2017).
+
+    In training, with c = -1.7581 (what selu tends to below): y = a x + b with probability 1 - rate, else a c + b, where
+    a = ((1 - rate) (1 + rate c^2))^(-1/2) and b = -a c rate; otherwise y = x.
+
+    Args:
+        rate: the share that is dropped, in [0, 1).
+        noise_shape, seed: as for Dropout.
+    """
+
+    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start_shape()
+        self._start(below=True)
+
+    def disturb(self, inputs):
+        c = -1.6732632423543772 * 1.0507009873554805
+        a = ((1 - self.rate) * (1 + self.rate * c**2)) ** -0.5
+        chance = random.uniform(self._noise_shape(inputs), dtype=inputs.dtype, seed=self)
+        return ops.where(ops.greater_equal(chance, self.rate), inputs, c) * a - a * c * self.rate
+
+
+@registry.register()
+class GaussianDropout(_Noise):
+    """In training, y = x times normal noise of mean 1 and variance rate / (1 - rate); otherwise y = x.
+
+    The mean and variance are those of Dropout's factors (Srivastava et al. 2014, section 10).
+
+    Args:
+        rate: in [0, 1).
+        seed: as for Dropout.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start(below=True)
+
+    def disturb(self, inputs):
+        deviation = math.sqrt(self.rate / (1 - self.rate))
+        return inputs * random.normal(inputs.shape, 1.0, deviation, inputs.dtype, seed=self)
+
+
+@registry.register()
+class GaussianNoise(_Noise):
+    """In training, y = x plus normal noise of mean 0; otherwise y = x.
+
+    Args:
+        stddev: the standard deviation of the noise, in [0, 1] as in Keras.
+        seed: as for Dropout.
+    """
+
+    strength = "stddev"
+
+    def __init__(self, stddev, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start()
+
+    def disturb(self, inputs):
+        return inputs + random.normal(inputs.shape, 0.0, self.stddev, inputs.dtype, seed=self)
+
+
+@registry.register()
+class ActivityRegularization(SameShape):
+    """y = x; adds (l1 sum |x| + l2 sum x^2) / rows to the loss."""
+
+    def __init__(self, l1=0.0, l2=0.0, **kwargs):
+        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
+        self._keep(locals())
+
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        config = super().get_config()
+        del config["activity_regularizer"]
+        return config

@@ -1,0 +1,108 @@
+"""Layers that compute nothing: the elements of each row in another shape or order."""
+
+import math
+
+from minigrad import ops
+from minigrad.layers import arguments
+from minigrad.layers.base import Layer, registry
+
+
+@registry.register()
+class Flatten(Layer):
+    """Everything but the rows becomes one axis: (n, a, b) -> (n, a b); a flat input becomes (n, 1)."""
+
+    def __init__(self, data_format=None, **kwargs):
+        super().__init__(**kwargs)
+        if data_format not in (None, "channels_last"):
+            raise ValueError(f"Flatten {self.name!r}: data_format must be 'channels_last', got {data_format!r}.")
+        data_format = "channels_last"
+        self._keep(locals())
+
+    def call(self, inputs):
+        return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
+
+    def compute_output_shape(self, input_shape):
+        rest = input_shape[1:]
+        return (input_shape[0], None if None in rest else math.prod(rest))
+
+
+@registry.register()
+class Reshape(Layer):
+    """The elements of each row in another shape: (n, ...) -> (n, *target_shape).
+
+    Args:
+        target_shape: a tuple of positive ints without the rows; one of them may be -1, which stands for what is left.
+
+    Raises:
+        ValueError: a row that has another number of elements.
+    """
+
+    def __init__(self, target_shape, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        if not isinstance(target_shape, (tuple, list)) or not all(map(arguments.is_int, target_shape)):
+            raise ValueError(f"Reshape {self.name!r}: target_shape must be a tuple of ints, got {target_shape!r}.")
+        self.target_shape = tuple(map(int, target_shape))
+        if self.target_shape.count(-1) > 1 or any(n < 1 and n != -1 for n in self.target_shape):
+            raise ValueError(
+                f"Reshape {self.name!r}: target_shape must consist of positive ints and at most one -1, "
+                f"got {self.target_shape}."
+            )
+
+    def compute_output_shape(self, input_shape):
+        rows, row = input_shape[0], tuple(input_shape[1:])
+        known = math.prod(n for n in self.target_shape if n != -1)
+        if None in row:
+            return (rows, *(None if n == -1 else n for n in self.target_shape))
+        size = math.prod(row)
+        if size % known or (-1 not in self.target_shape and size != known):
+            raise ValueError(
+                f"Layer {self.name!r} (Reshape) can't make {self.target_shape} of rows of shape {row}: {size} elements."
+            )
+        return (rows, *(size // known if n == -1 else n for n in self.target_shape))
+
+    def call(self, inputs):
+        return ops.reshape(inputs, self.compute_output_shape(inputs.shape))
+
+
+@registry.register()
+class Permute(Layer):
+    """The axes of each row in another order: dims = (2, 1) makes (n, b, a) of (n, a, b).
+
+    Args:
+        dims: where each axis of the output comes from: the integers from 1 (0 are the rows), in any order.
+    """
+
+    def __init__(self, dims, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self.dims = arguments.integers(self, "dims")
+        if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
+            raise ValueError(f"Permute {self.name!r}: dims must be 1, 2, ... in any order, got {dims!r}.")
+        self.input_spec = arguments.InputSpec(ndim=len(self.dims) + 1)
+
+    def call(self, inputs):
+        return ops.transpose(inputs, (0, *self.dims))
+
+    def compute_output_shape(self, input_shape):
+        self._check_spec(input_shape)
+        return (input_shape[0], *(input_shape[axis] for axis in self.dims))
+
+
+@registry.register()
+class RepeatVector(Layer):
+    """Each row n times: (rows, features) -> (rows, n, features)."""
+
+    def __init__(self, n, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        arguments.whole(self, "n")
+        self.input_spec = arguments.InputSpec(ndim=2)
+
+    def call(self, inputs):
+        rows, features = inputs.shape
+        return ops.broadcast_to(ops.expand_dims(inputs, 1), (rows, self.n, features))
+
+    def compute_output_shape(self, input_shape):
+        self._check_spec(input_shape)
+        return (input_shape[0], self.n, input_shape[1])

@@ -1,0 +1,202 @@
+"""Who owns which variables: a layer's own, those of the layers below it, and the random streams of all of them."""
+
+import os
+import threading
+
+import numpy as np
+
+from minigrad import constraints, initializers, random, regularizers
+from minigrad.layers import arguments
+from minigrad.tensor import Structure, Variable
+
+# One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
+building = threading.RLock()
+os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
+
+
+class _Found:
+    """The layers and variables below a layer, as of a version of the structure."""
+
+    def __init__(self, version, layers, variables):
+        self.version, self.layers, self.variables = version, layers, variables
+
+
+class Owner:
+    """What a layer knows of its variables. It finds sub-layers and variables among its attributes."""
+
+    def __init__(self, trainable=True):
+        self._trainable = bool(trainable)
+        self._variables = []  # (variable, whether it is meant to be trained)
+        self._found = _Found(-1, [], [])
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        if isinstance(value, (Owner, Variable, list, tuple, dict)):
+            Structure.changed()
+
+    def add_weight(
+        self,
+        *args,
+        shape=None,
+        initializer=None,
+        dtype=None,
+        trainable=True,
+        autocast=True,
+        regularizer=None,
+        constraint=None,
+        aggregation="none",
+        overwrite_with_gradient=False,
+        name=None,
+    ):
+        """A new variable of this layer. Shape, initializer and dtype may stand without their names, in this order.
+
+        Args:
+            shape: a tuple of ints; () by default. (A string in front of it is the name, as in Keras 2.)
+            initializer: how it starts, such as "zeros"; by default "glorot_uniform", and "zeros" for integers.
+            dtype: the layer's by default. Any integer dtype becomes int64, the one that is computed with.
+            regularizer, constraint: a penalty added to the loss, and what holds after each update.
+            autocast, aggregation, overwrite_with_gradient: of no effect here.
+        """
+        if args and isinstance(args[0], str) and name is None:
+            name, *args = args
+        given = [shape, initializer, dtype]
+        if len(args) > 3 or any(value is not None for value in given[: len(args)]):
+            raise TypeError(f"Layer {self.name!r}: add_weight takes shape, initializer and dtype once each.")
+        shape, initializer, dtype = (*args, *given[len(args) :])
+        shape = () if shape is None else (shape,) if arguments.is_int(shape) else tuple(shape)
+        if not all(arguments.is_int(n) and n >= 0 for n in shape):
+            raise ValueError(f"Layer {self.name!r}: the shape of a weight must consist of integers, got {shape}.")
+        dtype = np.dtype(dtype or self.dtype)
+        dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
+        start = initializers.get(initializer or ("glorot_uniform" if dtype.kind == "f" else "zeros"))
+        variable = Variable(start, shape, dtype.name, trainable, name=name)
+        variable.path = f"{self.name}/{variable.name}"
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._track(variable)
+        return variable
+
+    def _own_weight(self, name, shape, trainable=True):
+        """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""
+        options = {kind: getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")}
+        return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
+
+    def _track(self, variable):
+        self._variables.append((variable, variable.trainable))
+        variable.trainable = variable.trainable and self._trainable
+
+    def _leaves(self):
+        """All values among the attributes, those in lists and dicts one by one."""
+        stack = list(reversed(list(vars(self).values())))
+        while stack:
+            value = stack.pop()
+            if isinstance(value, (list, tuple)):
+                stack.extend(reversed(value))
+            elif isinstance(value, dict):
+                stack.extend(reversed(value.values()))
+            else:
+                yield value
+
+    def _children(self):
+        """The layers among the attributes."""
+        return list({id(value): value for value in self._leaves() if isinstance(value, Owner)}.values())
+
+    def _own(self):
+        """The variables of this layer itself with whether they are meant to be trained; first those that are."""
+        with building:
+            known = {id(v) for v, _ in self._variables}
+            for value in list(self._leaves()):
+                if isinstance(value, Variable) and id(value) not in known:
+                    known.add(id(value))
+                    self._track(value)
+        return sorted(self._variables, key=lambda pair: not pair[1])
+
+    def _streams(self):
+        """The states of the random numbers that this layer and those below draw: uint64 arrays (1, 2)."""
+        found = {}
+        for layer in self._all_layers():
+            for owner in (layer, *layer._leaves()):
+                state = vars(owner).get("_state") if isinstance(owner, (Owner, random.SeedGenerator)) else None
+                if state is not None:
+                    found[id(state)] = state
+        return list(found.values())
+
+    def _structure(self):
+        """(this layer and all below it, all their variables), found out anew when anything has changed."""
+        found = self._found
+        if found.version != Structure.version:
+            version = Structure.version
+            layers, variables = [self], [v for v, _ in self._own()]
+            for child in self._children():
+                below, theirs = child._structure()
+                layers += below
+                variables += [v for v in theirs if all(v is not known for known in variables)]
+            found = self._found = _Found(version, layers, variables)
+        return found.layers, found.variables
+
+    def _all_layers(self):
+        """This layer and all below it."""
+        return self._structure()[0]
+
+    @property
+    def weights(self):
+        """All variables, in the order in which they were made, those of sub-layers after."""
+        return list(self._structure()[1])
+
+    variables = weights
+
+    @property
+    def trainable_weights(self):
+        """The variables that training changes."""
+        return [v for v in self._structure()[1] if v.requires_grad]
+
+    trainable_variables = trainable_weights
+
+    @property
+    def non_trainable_weights(self):
+        """The variables that training leaves alone, such as moving statistics, and all of a frozen layer."""
+        return [v for v in self.weights if not v.trainable]
+
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self):
+        """Whether training changes this layer's variables; setting it sets it for all layers below."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value):
+        self._trainable = bool(value)
+        for variable, wanted in self._own():
+            variable.trainable = wanted and self._trainable
+        for child in self._children():
+            child.trainable = value
+        Structure.changed()
+
+    def get_weights(self):
+        """The values of all variables, copied into NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights):
+        """Give all variables new values: arrays of the shapes and in the order of `get_weights()`."""
+        variables, weights = self.weights, list(weights)
+        if len(variables) != len(weights):
+            raise ValueError(
+                f"Layer {self.name!r} has {len(variables)} weights; set_weights got {len(weights)} arrays."
+            )
+        arrays = [np.asarray(w) for w in weights]
+        for variable, array in zip(variables, arrays, strict=True):
+            if variable.shape != array.shape:
+                raise ValueError(
+                    f"Layer {self.name!r}: weight {variable.path!r} has shape {variable.shape}; got {array.shape}."
+                )
+            if array.dtype.kind not in "fiub":
+                raise ValueError(f"Layer {self.name!r}: weight {variable.path!r} got an array of {array.dtype}.")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def count_params(self):
+        """The number of elements of all variables."""
+        if not self.built:
+            raise ValueError(f"Layer {self.name!r} is not built yet: it has no weights to count.")
+        return sum(v.size for v in self.weights)

@@ -1,0 +1,46 @@
+"""What is random and differentiable. `state` is the row [seed, counter] of a stream, moved on by every draw."""
+
+import numpy as np
+
+from minigrad import kernels as K
+from minigrad.ops.reducing import _axes
+from minigrad.ops.shaping import reshape, transpose
+from minigrad.program import launch
+from minigrad.tensor import as_tensor, constant, op
+
+
+@op("(...) -> (...)")
+def dropout(y, x, rate, state):
+    """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy scaled alike."""
+    mask = np.empty_like(x)
+    launch(K.dropout_mask, constant(x.dtype, rate), state, mask)
+    launch(K.multiply, x, mask, y)
+
+    def vjp(gy, gx):
+        launch(K.multiply, gy, mask, gx)
+
+    return vjp
+
+
+@op("(m,n) -> (m,n)")
+def _shuffle_rows(y, x, state):
+    """y_i = x[order_i] for a random order from the stream `state`;   dx[order_i] = dy_i."""
+    order, inverse = np.empty((2, x.shape[0], 1), np.int64)
+    first = constant(np.int64, 0)
+    launch(K.permutation, state, order, inverse)
+    launch(K.gather_rows, x, order, first, y)
+
+    def vjp(gy, gx):
+        launch(K.gather_rows, gy, inverse, first, gx)
+
+    return vjp
+
+
+def shuffle(x, state, axis=0):
+    """x with its parts along `axis` in random order, from the stream `state`."""
+    x = as_tensor(x)
+    (axis,) = _axes(axis, x)
+    order = [axis, *(a for a in range(x.ndim) if a != axis)]
+    moved = transpose(x, order)
+    rows = reshape(moved, (x.shape[axis], x.size // max(x.shape[axis], 1)))
+    return transpose(reshape(_shuffle_rows(rows, state=state), moved.shape), np.argsort(order).tolist())
