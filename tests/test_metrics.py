@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import Quiet, assert_same, data, network
+from helpers import Quiet, assert_same, data, network, state
 from sklearn.metrics import fbeta_score, r2_score
 from test_losses import binary, categorical, softmax, sparse
 
@@ -460,6 +460,54 @@ def test_targets_that_do_not_fit():
             make().update_state(np.ones((4, 2)), np.ones((4, 3)))
 
 
+@pytest.mark.parametrize("name", [
+    name for name in METRICS if "Accuracy" not in name and "IoU" not in name and name not in ("Mean", "Sum")
+])
+def test_nan_shows_in_every_value(name):
+    """But for accuracies and IoU, which compare: what is NaN equals nothing and is no class."""
+    row = METRICS[name]
+    sample = row.sample(np.random.default_rng(0), 6)
+    sample[1][2] = np.nan
+    metric = row.make()
+    metric.update_state(*sample)
+    assert np.isnan(metric.result()).any()
+
+
+@pytest.mark.parametrize("sample", [
+    binary_sample, multilabel_sample, one_hot_sample, label_sample, number_sample, positive_sample
+])
+def test_eager_equals_replay(sample):
+    """All metrics that such targets suit, in one model, weighted and not: logs and state to the bit, no fallback."""
+    y, p = sample(np.random.default_rng(5), 10)
+    makes = {name.replace(" ", "_").lower(): row.make for name, row in METRICS.items() if row.sample is sample}
+    assert makes
+    runs = []
+    for run_eagerly in (True, False):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(3)
+        model = keras.Sequential(
+            [keras.Input((5,)), keras.layers.Dense(p.shape[1]),
+             keras.layers.Activation("sigmoid"), keras.layers.Flatten()]
+        )
+        model.compile(
+            "adam",
+            "sparse_categorical_crossentropy" if y.ndim < p.ndim else "mse",
+            metrics=[make(name=name) for name, make in makes.items()],
+            weighted_metrics=[make(name=f"w_{name}") for name, make in makes.items()],
+            run_eagerly=run_eagerly,
+        )
+        x, w = np.random.default_rng(6).standard_normal((10, 5)), np.linspace(0, 2, 10)
+        with Quiet():
+            history = model.fit(x, y, sample_weight=w, batch_size=4, epochs=2, verbose=0).history
+            logs = model.evaluate(x, y, batch_size=3, verbose=0, return_dict=True)
+        assert (model.train_program is None) is run_eagerly
+        runs.append([history, logs, state(model)])
+    assert_same(*runs)
+    single = METRICS[next(name for name, row in METRICS.items() if row.sample is sample)].make()
+    single.update_state(y, model.predict(x, verbose=0))
+    np.testing.assert_allclose(logs[next(iter(makes))], single.result(), rtol=1e-5)
+
+
 def test_nan_shows():
     metric = metrics.MeanSquaredError()
     metric.update_state(np.ones((2, 1)), np.array([[np.nan], [1.0]]))
@@ -480,6 +528,11 @@ def test_nan_shows():
     (["categorical_crossentropy", "CategoricalCrossentropy"], metrics.CategoricalCrossentropy),
     (["sparse_categorical_crossentropy"], metrics.SparseCategoricalCrossentropy),
     (["mean", "Mean"], metrics.Mean), (["sum", "Sum"], metrics.Sum),
+    (["mape", "MAPE"], metrics.MeanAbsolutePercentageError), (["msle", "MSLE"], metrics.MeanSquaredLogarithmicError),
+    (["auc", "AUC"], metrics.AUC), (["precision"], metrics.Precision), (["recall", "Recall"], metrics.Recall),
+    (["true_positives"], metrics.TruePositives), (["f1_score", "F1Score"], metrics.F1Score),
+    (["r2_score", "R2Score"], metrics.R2Score), (["log_cosh_error"], metrics.LogCoshError),
+    (["top_k_categorical_accuracy"], metrics.TopKCategoricalAccuracy), (["f_beta_score"], metrics.FBetaScore),
 ])
 def test_names(names, kind):
     for name in names:
@@ -488,16 +541,94 @@ def test_names(names, kind):
     assert metrics.get(None) is None
 
 
-@pytest.mark.parametrize("name", ["rmse", "acurracy", "acc", "Mse", ""])
+@pytest.mark.parametrize("name", ["rmse", "acurracy", "acc", "Mse", "huber", "logcosh", "crossentropy", "ce", ""])
 def test_unknown_names(name):
     with pytest.raises(ValueError, match=f"Unknown metric: '{name}'"):
         metrics.get(name)
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.1])
-def test_bad_threshold(threshold):
-    with pytest.raises(ValueError, match=f"threshold.*{threshold}"):
-        metrics.BinaryAccuracy(threshold=threshold)
+@pytest.mark.parametrize("make, words", [
+    (lambda: metrics.BinaryAccuracy(threshold=-0.1), ["BinaryAccuracy", "threshold", "-0.1"]),
+    (lambda: metrics.BinaryAccuracy(threshold=None), ["threshold", "None"]),
+    (lambda: metrics.TopKCategoricalAccuracy(0), ["TopKCategoricalAccuracy", "k", "0"]),
+    (lambda: metrics.Precision(thresholds=[0.5, 1.5]), ["Precision", "thresholds", "1.5"]),
+    (lambda: metrics.Recall(thresholds=[]), ["Recall", "thresholds"]),
+    (lambda: metrics.Precision(thresholds="0.5"), ["thresholds", "'0.5'"]),
+    (lambda: metrics.Precision(top_k=0), ["Precision", "k", "0"]),
+    (lambda: metrics.Precision(class_id=1.0), ["class_id", "1.0"]),
+    (lambda: metrics.AUC(curve="roc curve"), ["AUC", "curve", "ROC", "PR"]),
+    (lambda: metrics.AUC(summation_method="sum"), ["AUC", "summation_method", "majoring"]),
+    (lambda: metrics.AUC(num_thresholds=1), ["num_thresholds", "1"]),
+    (lambda: metrics.AUC(thresholds=[2.0]), ["thresholds", "2.0"]),
+    (lambda: metrics.AUC(num_labels=3), ["num_labels", "multi_label"]),
+    (lambda: metrics.AUC(label_weights=[1.0, -1.0]), ["label_weights", "-1.0"]),
+    (lambda: metrics.PrecisionAtRecall(1.5), ["PrecisionAtRecall", "recall", "1.5"]),
+    (lambda: metrics.SpecificityAtSensitivity(0.5, 0), ["num_thresholds", "0"]),
+    (lambda: metrics.FBetaScore(average="mean"), ["FBetaScore", "average", "mean"]),
+    (lambda: metrics.FBetaScore(beta=0), ["beta", "0"]),
+    (lambda: metrics.F1Score(threshold=0.0), ["F1Score", "threshold", "0.0"]),
+    (lambda: metrics.R2Score("mean"), ["R2Score", "class_aggregation", "mean"]),
+    (lambda: metrics.R2Score(num_regressors=-1), ["num_regressors", "-1"]),
+    (lambda: metrics.IoU(2, [2]), ["target_class_ids", "2"]),
+])
+def test_bad_arguments(make, words):
+    with pytest.raises(ValueError) as error:
+        make()
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize("make, y, p, words", [
+    (metrics.Precision, (4, 2), (4, 3), ["(4, 2)", "(4, 3)"]),
+    (metrics.AUC, (4,), (4, 2), ["(4,)", "(4, 2)"]),
+    (lambda: metrics.Precision(class_id=3), (4, 3), (4, 3), ["class_id=3", "(4, 3)"]),
+    (lambda: metrics.Recall(class_id=0), (4,), (4,), ["class_id=0", "(4,)"]),
+    (lambda: metrics.AUC(multi_label=True), (4,), (4,), ["multi_label", "(4,)"]),
+    (lambda: metrics.AUC(multi_label=True, num_labels=2), (4, 3), (4, 3), ["2 labels", "(4, 3)"]),
+    (lambda: metrics.AUC(label_weights=[1.0]), (4, 3), (4, 3), ["label_weights", "(4, 3)"]),
+    (metrics.F1Score, (4,), (4,), ["(rows, columns)", "(4,)"]),
+    (metrics.R2Score, (4, 2), (4, 3), ["(4, 2)", "(4, 3)"]),
+    (lambda: metrics.MeanIoU(2), (4,), (5,), ["4 labels", "5"]),
+])
+def test_shapes_that_do_not_fit(make, y, p, words):
+    metric = make()
+    with pytest.raises(ValueError) as error:
+        metric.update_state(np.ones(y), np.full(p, 0.5))
+    for word in words:
+        assert word in str(error.value)
+    assert not any(v.numpy().any() for v in metric.variables)
+
+
+def test_another_number_of_columns():
+    for metric in (metrics.F1Score(), metrics.R2Score()):
+        metric.update_state(np.eye(3), np.eye(3))
+        with pytest.raises(ValueError, match="3 columns.*2"):
+            metric.update_state(np.eye(2), np.eye(2))
+
+
+@pytest.mark.parametrize("name, best", [
+    ("AUC", "max"), ("Precision", "max"), ("F1Score", "max"), ("R2Score", "max"), ("BinaryAccuracy", "max"),
+    ("CosineSimilarity", "max"), ("MeanSquaredError", "min"), ("RootMeanSquaredError", "min"), ("Hinge", "min"),
+    ("BinaryCrossentropy", "min"), ("Mean", None), ("FalsePositives", None),
+])
+def test_direction(name, best):
+    assert getattr(metrics, name)().direction == best
+    assert metrics.LossTracker().direction == "min"
+
+
+def test_signatures_are_explicit():
+    expected = {
+        metrics.BinaryAccuracy: "name='binary_accuracy', dtype=None, threshold=0.5",
+        metrics.TopKCategoricalAccuracy: "k=5, name='top_k_categorical_accuracy', dtype=None",
+        metrics.LogCoshError: "name='logcosh', dtype=None",
+        metrics.PrecisionAtRecall: "recall, num_thresholds=200, class_id=None, name=None, dtype=None",
+        metrics.CategoricalCrossentropy:
+            "name='categorical_crossentropy', dtype=None, from_logits=False, label_smoothing=0, axis=-1",
+    }
+    for kind, signature in expected.items():
+        assert str(inspect.signature(kind)) == f"({signature})"
+    with pytest.raises(TypeError, match="BinaryAccuracy.*thresold"):
+        metrics.BinaryAccuracy(thresold=0.3)
 
 
 # ------------------------------------------------------------------------------------------------- in compile

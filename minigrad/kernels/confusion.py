@@ -18,14 +18,15 @@ def count_confusion(target, p, weights, thresholds, tp: "out", fp: "out", tn: "o
             hits = misses = alarms = rest = p.dtype.type(0)
             for i in range(p.shape[0]):
                 w = weights[i * down, j * right]
-                if p[i, j] != p[i, j]:
-                    w = p[i, j]
-                if p[i, j] > thresholds[0, k]:
-                    hits += w if target[i, j] != 0 else p.dtype.type(0)
-                    alarms += p.dtype.type(0) if target[i, j] != 0 else w
+                is_above, is_target = p[i, j] > thresholds[0, k], target[i, j] != 0
+                if is_target:
+                    hits += w if is_above else p.dtype.type(0)
+                    misses += p.dtype.type(0) if is_above else w
                 else:
-                    misses += w if target[i, j] != 0 else p.dtype.type(0)
-                    rest += p.dtype.type(0) if target[i, j] != 0 else w
+                    alarms += w if is_above else p.dtype.type(0)
+                    rest += p.dtype.type(0) if is_above else w
+                if p[i, j] != p[i, j]:
+                    hits = misses = alarms = rest = p[i, j]
             tp[k, j] += hits
             fp[k, j] += alarms
             tn[k, j] += rest
@@ -105,10 +106,11 @@ def keep_top(x, k: "int64", low, y: "out"):
 @kernel
 def top_match(label, x, k: "int64", y: "out"):
     """y_i = 1 if fewer than k of the x_ij are larger than that in column label_i, and that is finite, else 0"""
+    zero, n = x.dtype.type(0), x.dtype.type(x.shape[1])
     for i in range(x.shape[0]):
         c = label[i, 0]
-        y[i, 0] = y.dtype.type(0)
-        if c >= 0 and c < x.shape[1]:
+        y[i, 0] = zero
+        if c >= zero and c < n:
             chosen = x[i, int(c)]
             larger = 0
             for j in range(x.shape[1]):
@@ -134,10 +136,12 @@ def count_classes(target, p, weights, settings, tp: "out", fp: "out", fn: "out",
             if p[i, j] > top or p[i, j] != p[i, j]:
                 top = p[i, j]
         for j in range(p.shape[1]):
-            is_top = p[i, j] >= top and abs(p[i, j]) > tiny
-            h = one if (is_top if settings[0, 1] != zero else p[i, j] > settings[0, 0]) else zero
-            if top != top:
-                h = top
+            if settings[0, 1] != zero:
+                h = one if p[i, j] >= top and abs(p[i, j]) > tiny else zero
+                h = top if top != top else h
+            else:
+                h = one if p[i, j] > settings[0, 0] else zero
+                h = p[i, j] if p[i, j] != p[i, j] else h
             t = target[i, j]
             tp[0, j * right] += w * h * t
             fp[0, j * right] += w * h * (one - t)
@@ -171,8 +175,8 @@ def accumulate_regression(
 def count_pairs(label, guess, weights, ignored, matrix: "out"):
     """matrix[label_i, guess_i] += weight_i, where both are classes and the label is not ignored"""
     down = 1 if weights.shape[0] > 1 else 0
-    n = matrix.shape[0]
+    zero, n = label.dtype.type(0), label.dtype.type(matrix.shape[0])
     for i in range(label.shape[0]):
         a, b = label[i, 0], guess[i, 0]
-        if a >= 0 and a < n and b >= 0 and b < n and a != ignored[0, 0]:
+        if a >= zero and a < n and b >= zero and b < n and a != ignored[0, 0]:
             matrix[int(a), int(b)] += weights[i * down, 0]

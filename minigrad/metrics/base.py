@@ -39,6 +39,9 @@ class Pending(Tensor):
             raise RecordingError("The value of a metric can't be read while its step is recorded into a Program.")
         return as_array(self._find())
 
+    def __repr__(self):
+        return "Pending(the value of a metric)" if is_recording() else super().__repr__()
+
 
 def _late(result):
     @functools.wraps(result)
