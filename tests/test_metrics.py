@@ -753,6 +753,34 @@ def test_a_metric_function_that_reads_values_runs_eagerly():
     assert value == pytest.approx(np.abs(model.predict(x, verbose=0) - y).mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_metric_written_in_numpy_runs_eagerly_and_says_so(run_eagerly):
+    """Asked to be recorded, it can't; asked to run eagerly, there is nothing to say."""
+
+    class Largest(metrics.Metric):
+        def __init__(self, name="largest"):
+            super().__init__(name=name)
+            self.most = self.add_variable()
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.most.assign(np.maximum(self.most.numpy(), np.abs(y_true.numpy() - y_pred.numpy()).max()))
+
+        def result(self):
+            return self.most.numpy()
+
+    x, y = data(18)
+    model = network(metrics=[Largest()], run_eagerly=run_eagerly)
+    with Quiet() if run_eagerly else pytest.warns(UserWarning, match="eager.*most.numpy"):
+        value = model.evaluate(x, y, batch_size=4, verbose=0)[1]
+    assert value == pytest.approx(np.abs(model.predict(x, verbose=0) - y).max())
+
+
+def test_compiling_takes_no_more_automatic_names_than_metrics_are_made():
+    model = network(metrics=["AUC", metrics.AUC])
+    model.evaluate(*data(8), verbose=0)
+    assert [m.name for m in model.metrics] == ["loss", "AUC", "auc_1"] and metrics.AUC().name == "auc_2"
+
+
 def test_recompiling_without_metrics_keeps_them():
     """As in Keras."""
     model = network(metrics=["mae"])

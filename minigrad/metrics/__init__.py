@@ -52,6 +52,7 @@ from minigrad.metrics.curves import (
 from minigrad.metrics.lookup import (
     as_metric,
     by_shape,
+    check,
     get,
 )
 from minigrad.metrics.means import (
@@ -157,6 +158,7 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
+    "check",
     "concordance_correlation",
     "deserialize",
     "get",

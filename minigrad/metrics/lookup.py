@@ -9,6 +9,14 @@ def get(identifier):
     return registry.get(identifier)
 
 
+def check(identifier):
+    """Raise the ValueError that `get` would; but make no metric, which would take an automatic name."""
+    if isinstance(identifier, str):
+        registry._find(identifier)
+    elif not isinstance(identifier, type):
+        get(identifier)
+
+
 def by_shape(y_true_shape, y_pred_shape, kind):
     """What 'accuracy' (or the loss 'crossentropy') means for these shapes: binary, sparse_categorical, categorical."""
     if y_pred_shape[-1] == 1:
