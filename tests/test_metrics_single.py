@@ -108,3 +108,9 @@ def test_wrappers_are_read_back():
         wrapper = metrics.MeanMetricWrapper(fn, name="own")
         again = metrics.deserialize(json.loads(json.dumps(metrics.serialize(wrapper))))
         assert again.fn is fn and again.name == "own"
+
+
+def test_a_row_of_zeros_has_no_largest_class():
+    score = metrics.F1Score()
+    values = score(np.eye(2), [[0.0, 0.0], [0.0, 0.9]]).numpy()
+    assert values == pytest.approx([0, 1], abs=1e-6) and score.false_positives.numpy().tolist() == [0, 0]

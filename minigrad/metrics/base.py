@@ -120,7 +120,7 @@ class Metric(Configurable):
 
     def _inputs(self, y_true, y_pred):
         """Both as tensors of the metric's dtype and of one shape."""
-        y_true, y_pred = losses.fitted(y_true, y_pred, self.dtype)
+        y_true, y_pred = losses.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{self.name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}; they "
