@@ -793,6 +793,7 @@ def test_recompiling_without_metrics_keeps_them():
 @pytest.mark.parametrize("given, words", [
     ("accuracy", ["metrics", "list", "accuracy"]), (metrics.Mean(), ["metrics", "list"]),
     (["acurracy"], ["acurracy", "accuracy"]), ([None], ["None"]), ([3], ["3"]),
+    (["precision_at_recall"], ["PrecisionAtRecall", "recall"]), ([metrics.MeanIoU], ["MeanIoU", "num_classes"]),
 ])
 @pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
 def test_bad_metrics_at_compile(argument, given, words):

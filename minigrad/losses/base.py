@@ -158,6 +158,7 @@ class Loss(Configurable):
         return {"name": self.name, "reduction": self.reduction}
 
 
+@registry.register()
 class LossFunctionWrapper(Loss):
     """A Loss made of any function `fn(y_true, y_pred, **arguments)` that returns one value a row."""
 
@@ -177,22 +178,22 @@ class LossFunctionWrapper(Loss):
         return cls(**{**config, "fn": registry.get(config["fn"])})
 
 
-registry.members["LossFunctionWrapper"] = LossFunctionWrapper
-
-
 # ------------------------------------------------------------------------------------- classes made of functions
 
 
-def constructor(cls, function, order, defaults, own):
-    """An `__init__` with the parameters of `function` behind (y_true, y_pred) and those of the base, `defaults`.
+def own_arguments(function):
+    """The arguments of a function behind (y_true, y_pred), with their defaults."""
+    return {key: p.default for key, p in list(inspect.signature(function).parameters.items())[2:]}
 
-    `order` names all of them, where they do not stand as they come; `own` holds defaults that differ from the
-    function's. The function's parameters become attributes, which `arguments` reads.
+
+def constructor(cls, own, base, order):
+    """An `__init__` with the arguments `own` and those of the base class, `base`, dicts of defaults; in this order.
+
+    The own ones are checked and become attributes.
     """
-    own = {key: p.default for key, p in list(inspect.signature(function).parameters.items())[2:]} | own
-    values, kind = own | defaults, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    values, kind = own | base, inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature(
-        [inspect.Parameter("self", kind)] + [inspect.Parameter(key, kind, default=values[key]) for key in order(own)]
+        [inspect.Parameter("self", kind)] + [inspect.Parameter(key, kind, default=values[key]) for key in order]
     )
 
     def __init__(self, *args, **kwargs):
@@ -202,7 +203,7 @@ def constructor(cls, function, order, defaults, own):
             raise TypeError(f"{cls.__name__}: {error}") from None
         bound.apply_defaults()
         values = bound.arguments
-        super(cls, self).__init__(**{key: values[key] for key in defaults})
+        super(cls, self).__init__(**{key: values[key] for key in base})
         self._own = tuple(own)
         for key in own:
             setattr(self, key, checked(cls.__name__, key, values[key]))
@@ -249,9 +250,11 @@ class FunctionLoss(Loss):
         if function is None:  # somebody derives from one of ours
             return
         cls.function = staticmethod(function)
-        defaults = {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
-        cls.__init__ = constructor(cls, function, lambda own: order or [*own, *defaults], defaults, own)
-        _classes[function] = registry.members[cls.__name__] = cls
+        own = own_arguments(function) | own
+        base = {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
+        cls.__init__ = constructor(cls, own, base, order or [*own, *base])
+        _classes[function] = registry.register()(cls)
+        registry.register()(function)  # the function's name means the function, as in Keras
 
     @property
     def arguments(self):

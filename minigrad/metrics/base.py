@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import config, initializers, losses, ops
 from minigrad import kernels as K
-from minigrad.losses.base import constructor
+from minigrad.losses.base import constructor, own_arguments
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
@@ -225,9 +225,10 @@ class MeanMetricWrapper(Mean):
     @classmethod
     def from_config(cls, config):
         """A wrapper of the function that `get_config` named: a metric, a loss, or one of custom_object_scope."""
-        name = config["fn"]
-        found = isinstance(name, str) and (custom_object(name) or functions.get(name))
-        return cls(**{**config, "fn": found or losses.deserialize(name)})
+        fn = config["fn"]
+        name = fn.get("config") if isinstance(fn, dict) else fn
+        found = (custom_object(name) or functions.get(name)) if isinstance(name, str) else None
+        return cls(**{**config, "fn": found or losses.get(fn)})
 
 
 class FunctionMetric(MeanMetricWrapper):
@@ -246,8 +247,9 @@ class FunctionMetric(MeanMetricWrapper):
             return
         cls.fn = staticmethod(function)
         cls._direction, cls._elementwise = direction, elementwise
-        defaults = {"name": name or snake_case(cls.__name__), "dtype": None}
-        cls.__init__ = constructor(cls, function, lambda own: order or [*defaults, *own], defaults, own)
+        own = own_arguments(function) | own
+        base = {"name": name or snake_case(cls.__name__), "dtype": None}
+        cls.__init__ = constructor(cls, own, base, order or [*base, *own])
         registry.register()(cls)
 
     def __init__(self, name=None, dtype=None):

@@ -1,5 +1,7 @@
 """What the strings and functions mean that `compile(metrics=[...])` is given."""
 
+import inspect
+
 from minigrad.metrics.base import MeanMetricWrapper, Metric, registry
 from minigrad.registry import snake_case
 
@@ -10,11 +12,15 @@ def get(identifier):
 
 
 def check(identifier):
-    """Raise the ValueError that `get` would; but make no metric, which would take an automatic name."""
-    if isinstance(identifier, str):
-        registry._find(identifier)
-    elif not isinstance(identifier, type):
-        get(identifier)
+    """Raise a ValueError if no metric can be made of it; but make none, which would take an automatic name."""
+    found = registry._find(identifier) if isinstance(identifier, str) else identifier
+    if not isinstance(found, type):
+        get(found)
+        return
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise ValueError(f"The metric {found.__name__} can't be made without arguments: {error}. Pass one.") from None
 
 
 def by_shape(y_true_shape, y_pred_shape, kind):
