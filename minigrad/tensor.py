@@ -164,6 +164,9 @@ class Tensor:
     def __bool__(self):
         return bool(self.item())
 
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec else str(self)
+
     def __len__(self):
         if not self.shape:
             raise TypeError("A tensor without axes has no length.")

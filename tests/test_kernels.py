@@ -149,7 +149,44 @@ def shuffled(seed, block, n):
     return np.array(order).reshape(-1, 1)
 
 
-CASES = [(n, i, *case) for n in SIZES for i, case in enumerate(cases(n))]
+def confusion_cases(n):
+    """Counts of metrics, for five rows of n columns; all numbers are exact in float32, thresholds are met."""
+    t, p = RANDOM.integers(0, 2, (5, n)) * 1.0, RANDOM.integers(-1, 18, (5, n)) / 16
+    zeros, ones = np.zeros((9, n)), np.ones((9, n))
+    for w in (np.ones((1, 1)), RANDOM.integers(0, 4, (5, 1)) / 2, RANDOM.integers(0, 4, (5, n)) / 2):
+        counted = lambda cell, w=w: 1 + (cell * w).sum(1)
+        for thresholds in ([0.5], [0.25, 0.75, 0.125]):
+            above = p > np.reshape(thresholds, (-1, 1, 1))
+            cells = [counted(cell) for cell in (t * above, (1 - t) * above, (1 - t) * ~above, t * ~above)]
+            before = [ones[: len(thresholds)]] * 4
+            yield "count_confusion", [t, p, w, row(*thresholds)], before, cells
+        for lowest in (0, 1):
+            above = p.clip(0, 1) > np.reshape(np.arange(9) / 8, (-1, 1, 1))
+            above[0] |= lowest == 1
+            bucket = np.maximum(np.ceil(p.clip(0, 1) * 8), lowest) == np.arange(10).reshape(-1, 1, 1)
+            histograms = [(cell * w).sum(1) for cell in (bucket * t, bucket * (1 - t))]
+            cells = [counted(cell) for cell in (t * above, (1 - t) * above, (1 - t) * ~above, t * ~above)]
+            before = [np.ones((10, n))] * 2 + [ones] * 4
+            yield "bucket_confusion", [t, p, w, row(8, lowest)], before, histograms + cells
+        summed = [1 + (v * w).sum(0, keepdims=True) for v in (t, t * t, (t - p) ** 2, t * 0 + 1)]
+        rows = 3 + (np.broadcast_to(w, t.shape) != 0).any(1).sum(keepdims=True)[:, None]
+        yield "accumulate_regression", [t, p, w], [ones[:1]] * 4 + [number(3.0)], [*summed, rows]
+    w = RANDOM.integers(0, 4, (5, 1)) / 2
+    top = (p == p.max(1, keepdims=True)) & (p != 0)
+    for hit, settings in ((p > 0.5, row(0.5, 0)), (top, row(0, 1))):
+        sums = [w * h for h in (hit * t, hit * (1 - t), ~hit * t, t)]
+        yield "count_classes", [t, p, w, settings], [ones[:1]] * 4, [1 + s.sum(0, keepdims=True) for s in sums]
+        yield "count_classes", [t, p, w, settings], [number(1.0)] * 4, [number(1 + s.sum()) for s in sums]
+    label, guess = RANDOM.integers(-1, n + 1, (2, 5, 1))
+    matrix = np.ones((n, n))
+    for a, b, v in zip(label[:, 0], guess[:, 0], w[:, 0]):
+        if 0 <= a < n and 0 <= b < n and a != 1:
+            matrix[a, b] += v
+    yield "count_pairs", [label, guess, w, number(1.0)], [np.ones((n, n))], [matrix]
+    yield "huber", [zeros[:5], p, number(0.5)], [zeros[:5, :1]], [
+        np.where(abs(p) <= 0.5, p * p / 2, abs(p) / 2 - 0.125).mean(1, keepdims=True)
+    ]
+CASES = [(n, i, *case) for n in SIZES for i, case in enumerate([*cases(n), *confusion_cases(n)])]
 
 
 def of_dtype(kernel, operands, dtype):
@@ -318,6 +355,10 @@ NAN = math.nan
     ("momentum", [row(NAN, 1, 2), number(0.1), number(0.9)], [row(0, 0, 0)] * 2),
     ("rmsprop", [row(NAN, 1, 2), number(0.1), row(0.9, 1e-7)], [row(0, 0, 0)] * 2),
     ("decay", [number(0.1), number(0.1)], [row(NAN, 1, 2)]),
+    ("keep_top", [row(NAN, 1, 2), number(2, "int64"), number(-1)], [row(0, 0, 0)]),
+    ("count_confusion", [row(1, 0, 1), row(NAN, 0.1, 2), number(1), number(0.5)], [row(0, 0, 0)] * 4),
+    ("bucket_confusion", [row(1, 0, 1), row(NAN, 0.1, 2), number(1), row(1, 1)],
+     [np.zeros((2, 3))] * 2 + [row(0, 0, 0)] * 4),
     ("average", [row(NAN, 1, 2), number(0.9), number(1, "int64")], [row(0, 0, 0)]),
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -326,6 +367,28 @@ def test_a_nan_stays_where_it_is(name, inputs, before, dtype):
     *_, y = operands = of_dtype(kernel, [*inputs, *before], dtype)
     launch(kernel, *operands)
     assert np.isnan(y).tolist() == [[True, False, False]]
+
+
+@pytest.mark.parametrize("name, settings, outs", [
+    ("count_confusion", row(0.5, 0.2), [np.zeros((2, 2))] * 4),
+    ("bucket_confusion", row(4, 1), [np.zeros((6, 2))] * 2 + [np.zeros((5, 2))] * 4),
+    ("count_classes", row(0.5, 0), [row(0, 0)] * 4),
+])  # fmt: skip
+def test_a_nan_is_in_all_counts_of_its_column(name, settings, outs):
+    kernel, p = KERNELS[name], np.array([[0.3, NAN], [0.4, 0.9]])
+    for target in (np.zeros((2, 2)), np.ones((2, 2)), np.eye(2)):
+        operands = of_dtype(kernel, [target, p, number(1), settings, *outs], "float32")
+        launch(kernel, *operands)
+        counts = operands[-4:] if "confusion" in name else operands[-4:-1]
+        for found in map(np.isnan, counts):
+            assert found[:, 1].all() and not found[:, 0].any()
+
+
+def test_a_nan_in_a_row_of_scores_leaves_no_largest():
+    counts = [number(0.0, "float32") for _ in range(4)]
+    p = np.array([[0.3, NAN], [0.4, 0.9]], "float32")
+    launch(K.count_classes, np.eye(2, dtype="float32"), p, number(1, "float32"), row(0, 1).astype("float32"), *counts)
+    assert np.isnan(counts[:3]).all() and counts[3] == 2
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -448,6 +448,39 @@ def table():
             constants=[0],
         )
         yield Row(
+            "huber_error",
+            method(ops.huber_error, delta=0.7),
+            lambda t, x: np.where(
+                np.abs(x - t) <= 0.7, (x - t) ** 2 / 2, 0.7 * np.abs(x - t) - 0.245
+            ).mean(-1),
+            bits,
+            2 * x,
+            constants=[0],
+        )
+        yield Row(
+            "log_cosh_error",
+            ops.log_cosh_error,
+            lambda t, x: np.log(np.cosh(x - t)).mean(-1),
+            bits,
+            2 * x,
+            constants=[0],
+        )
+        yield Row(
+            "top_match",
+            method(ops.top_match, k=2),
+            lambda t, p: (np.argsort(-p, axis=-1)[..., :2] == t[..., None]).any(-1) * 1.0,
+            labels(shape[-1], *rows),
+            distinct(*shape),
+            differentiable=False,
+        )
+        yield Row(
+            "keep_top",
+            method(ops.keep_top, k=2, low=-9.0),
+            lambda x: np.where(np.argsort(np.argsort(-x, axis=-1), axis=-1) < 2, x, -9.0),
+            distinct(*shape),
+            differentiable=False,
+        )
+        yield Row(
             "binary_match",
             method(ops.binary_match, threshold=0.37),
             lambda t, p: ((p > 0.37) == t).mean(-1),
@@ -930,7 +963,7 @@ def test_errors_say_what_was_expected_and_what_came(f, error, message):
 
 
 def test_targets_have_no_gradient_and_say_so(leaf):
-    for name in ("squared_error", "absolute_error", "binary_crossentropy_logits", "categorical_crossentropy"):
+    for name in ("squared_error", "absolute_error", "huber_error", "log_cosh_error", "binary_crossentropy_logits", "categorical_crossentropy"):
         y = getattr(ops, name)(leaf(2, 3), leaf(2, 3))
         with pytest.raises(ValueError, match=f"{name} has no gradient with respect to the targets"):
             y.backward(np.ones(2))
@@ -1023,6 +1056,7 @@ def test_gradcheck_leaves_its_tensors_alone(leaf):
     ("subtract", "negative", "copy"),
     ("bias_add", "sum_rows", "fill"),
     ("squared_error", "squared_error_vjp", "absolute_error_vjp"),
+    ("log_cosh_error", "log_cosh_vjp", "absolute_error_vjp"),
     ("binary_crossentropy_logits", "binary_crossentropy_logits_vjp", "categorical_crossentropy_logits_vjp"),
     ("categorical_crossentropy", "categorical_crossentropy_vjp", "binary_crossentropy_vjp"),
 ])  # fmt: skip

@@ -5,6 +5,15 @@ Kernels know nothing of tensors, shapes of higher rank or gradients' bookkeeping
 the kernel's file, because Numba's cache does not see a change in another one.
 """
 
+from minigrad.kernels.confusion import (
+    accumulate_regression,
+    bucket_confusion,
+    count_classes,
+    count_confusion,
+    count_pairs,
+    keep_top,
+    top_match,
+)
 from minigrad.kernels.drawing import (
     categories,
     dropout_mask,
@@ -55,6 +64,12 @@ from minigrad.kernels.elementwise import (
     tanh,
     tanh_vjp,
     where,
+)
+from minigrad.kernels.losses import (
+    huber,
+    huber_vjp,
+    log_cosh,
+    log_cosh_vjp,
 )
 from minigrad.kernels.moving import (
     cast_bool,
@@ -156,6 +171,7 @@ __all__ = [
     "absolute_error_vjp",
     "absolute_vjp",
     "accumulate",
+    "accumulate_regression",
     "accumulate_weighted",
     "adam",
     "adam_rates",
@@ -173,6 +189,7 @@ __all__ = [
     "binary_crossentropy_logits_vjp",
     "binary_crossentropy_vjp",
     "binary_match",
+    "bucket_confusion",
     "cast_bool",
     "cast_float32",
     "cast_float64",
@@ -189,6 +206,9 @@ __all__ = [
     "clip_vjp",
     "copy",
     "copy_every",
+    "count_classes",
+    "count_confusion",
+    "count_pairs",
     "decay",
     "descend",
     "divide",
@@ -206,14 +226,19 @@ __all__ = [
     "get_columns",
     "greater",
     "greater_equal",
+    "huber",
+    "huber_vjp",
     "increment",
     "is_multiple",
     "is_nonzero",
+    "keep_top",
     "layer_normalization",
     "layer_normalization_vjp",
     "leaky_relu",
     "leaky_relu_vjp",
     "log",
+    "log_cosh",
+    "log_cosh_vjp",
     "log_softmax",
     "log_softmax_vjp",
     "matmul",
@@ -274,6 +299,7 @@ __all__ = [
     "take",
     "tanh",
     "tanh_vjp",
+    "top_match",
     "transpose",
     "truncated_normal",
     "uniform",

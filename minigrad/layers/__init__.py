@@ -32,13 +32,13 @@ def Input(
 
 
 __all__ = [
+    "ELU",
     "Activation",
     "ActivityRegularization",
     "AlphaDropout",
     "BatchNormalization",
     "Dense",
     "Dropout",
-    "ELU",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",

@@ -99,6 +99,32 @@ def absolute_error(y, target, x):
     return vjp
 
 
+@op("(...,n), (...,n) -> (...)")
+def huber_error(y, target, x, delta=1.0):
+    """y = mean over the last axis of d^2 / 2 where |d| <= delta, else delta |d| - delta^2 / 2, for d = x - t;
+    dx = dy d / n, d kept within [-delta, delta]."""
+    delta = constant(x.dtype, delta)
+    launch(K.huber, target, x, delta, y)
+
+    def vjp(gy, gtarget, gx):
+        _no_target_gradient("huber_error", gtarget)
+        launch(K.huber_vjp, gy, target, x, delta, gx)
+
+    return vjp
+
+
+@op("(...,n), (...,n) -> (...)")
+def log_cosh_error(y, target, x):
+    """y = mean over the last axis of ln cosh(x - t);   dx = dy tanh(x - t) / n."""
+    launch(K.log_cosh, target, x, y)
+
+    def vjp(gy, gtarget, gx):
+        _no_target_gradient("log_cosh_error", gtarget)
+        launch(K.log_cosh_vjp, gy, target, x, gx)
+
+    return vjp
+
+
 def _crossentropy(name, formula, forward, backward, needs_epsilon):
     """A cross-entropy op of (target, x): they differ in their kernels only."""
 
@@ -182,3 +208,15 @@ def categorical_match(y, target, p):
 def sparse_match(y, label, p):
     """1 where the largest p of the last axis stands at place `label`, else 0."""
     launch(K.sparse_match, label, p, y)
+
+
+@op("(...), (...,n) -> (...)")
+def top_match(y, label, p, k=5):
+    """1 where fewer than k of the p of the last axis are larger than the one at place `label`, else 0."""
+    launch(K.top_match, label, p, constant(np.int64, k), y)
+
+
+@op("(...,n) -> (...,n)")
+def keep_top(y, x, k, low=-1e10):
+    """x where it is one of the k largest of the last axis, of equals the first ones; else `low`."""
+    launch(K.keep_top, x, constant(np.int64, k), constant(x.dtype, low), y)

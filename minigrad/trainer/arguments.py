@@ -51,4 +51,4 @@ def check_metric(metric):
         return
     if metric is None or (not isinstance(metric, str) and not callable(metric) and not isinstance(metric, dict)):
         raise ValueError(f"metrics must be names, Metric instances or functions; got {metric!r}.")
-    metrics.get(metric)
+    metrics.check(metric)

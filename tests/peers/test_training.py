@@ -32,12 +32,18 @@ def keras():
 HEADS = [  # target, units and activation of the last layer, losses, metrics
     ("binary", 1, "sigmoid", ["binary_crossentropy", "mse", ("BinaryCrossentropy", {"label_smoothing": 0.1})],
      ["accuracy", "mae", ("BinaryAccuracy", {"threshold": 0.4})]),
+    ("binary", 1, "sigmoid", [("BinaryFocalCrossentropy", {"apply_class_balancing": True}), "poisson", "squared_hinge"],
+     ["AUC", "precision", ("Recall", {"thresholds": 0.4}), ("PrecisionAtRecall", {"recall": 0.5})]),
     ("binary (n,)", 1, "linear", [("BinaryCrossentropy", {"from_logits": True})], ["accuracy", "mse"]),
     ("multilabel", 4, "sigmoid", ["binary_crossentropy", "mse"], ["binary_accuracy", "accuracy"]),
     ("one-hot", 4, "softmax", ["categorical_crossentropy", "mse"], ["accuracy", "categorical_accuracy"]),
     ("labels", 4, "softmax", ["sparse_categorical_crossentropy"],
      ["accuracy", "sparse_categorical_accuracy"]),
     ("labels (n,1)", 4, "linear", [("SparseCategoricalCrossentropy", {"from_logits": True})], ["accuracy"]),
+    ("one-hot", 4, "softmax", ["kl_divergence", "categorical_hinge", "categorical_focal_crossentropy"],
+     [("F1Score", {"average": "macro"}), "cosine_similarity", ("TopKCategoricalAccuracy", {"k": 2}), "AUC"]),
+    ("regression of 3", 3, "linear", ["huber", "log_cosh", "msle", "cosine_similarity"],
+     ["r2_score", "root_mean_squared_error", "log_cosh_error", "mape"]),
     ("regression of 3", 3, "linear", ["mse", ("MeanSquaredError", {"reduction": "mean_with_sample_weight"})],
      ["mae", "mse"]),
 ]

@@ -1,0 +1,234 @@
+"""Losses of probabilities.
+
+Where y_pred is the result of a final sigmoid or softmax, the cross-entropies compute from what went into it, which is
+exact where the probability itself would be rounded to 0 or 1 (as Keras does on TensorFlow).
+"""
+
+import warnings
+
+import numpy as np
+
+from minigrad import config, ops
+from minigrad.losses.base import FunctionLoss, loss_function, reduce_weighted, registry, tensors
+from minigrad.tensor import as_tensor
+
+
+def _logits(y_pred, from_logits):
+    """What went into the final sigmoid or softmax, if y_pred is its result; y_pred itself if it is logits; or None."""
+    if y_pred._logits is not None:
+        if from_logits:
+            warnings.warn(
+                "The loss has from_logits=True, but the output comes from a sigmoid or softmax; what went into that "
+                "is used. Drop the activation or from_logits=True.",
+                stacklevel=2,
+            )
+        return y_pred._logits
+    return y_pred if from_logits else None
+
+
+def _last(y_true, y_pred, axis):
+    """Both with `axis` moved to the end."""
+    if axis in (-1, y_pred.ndim - 1):
+        return y_true, y_pred
+    order = [a for a in range(y_pred.ndim) if a != axis % y_pred.ndim] + [axis % y_pred.ndim]
+    return ops.transpose(y_true, order), ops.transpose(y_pred, order)
+
+
+def _warn_of_one_class(name, y_pred, axis):
+    if y_pred.shape[axis] == 1:
+        warnings.warn(
+            f"{name} over an axis of length 1 (output {y_pred.shape}) is always 0. Did you mean "
+            "binary_crossentropy?",
+            stacklevel=5,
+        )
+
+
+def _warn_of_targets(loss, targets):
+    low, high = targets.min(), targets.max()
+    if low < 0 or high > 1:
+        warnings.warn(
+            f"{loss.name}: the targets lie in [{low:g}, {high:g}], outside of "
+            "[0, 1]: the loss can become negative without bound.",
+            stacklevel=5,
+        )
+
+
+@loss_function("bce", "BCE")
+def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
+    """-mean over `axis` of t ln p + (1 - t) ln(1 - p), p clipped to [1e-7, 1 - 1e-7]; exact from logits."""
+    logits = _logits(y_pred, from_logits)
+    operation = ops.binary_crossentropy if logits is None else ops.binary_crossentropy_logits
+    y_true, y_pred = _last(y_true, y_pred if logits is None else logits, axis)
+    return operation(y_true, y_pred, label_smoothing=float(label_smoothing))
+
+
+class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
+    """-mean of t ln p + (1 - t) ln(1 - p), for probabilities p or, with from_logits=True, for p = sigmoid(y_pred).
+
+    `label_smoothing` s pulls the targets to t (1 - s) + s / 2.
+    """
+
+    def check_targets(self, targets, output_shape):
+        _warn_of_targets(self, targets)
+
+
+@loss_function()
+def binary_focal_crossentropy(
+    y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
+):
+    """mean over `axis` of (1 - q)^gamma BCE(t, p), q = t p + (1 - t)(1 - p) being the probability of what is true."""
+    logits = _logits(y_pred, from_logits)
+    p = y_pred if y_pred is not logits else ops.sigmoid(logits)
+    operation, x = (ops.binary_crossentropy, p) if logits is None else (ops.binary_crossentropy_logits, logits)
+    t = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else y_true
+    single = operation(ops.expand_dims(t, -1), ops.expand_dims(x, -1))  # a mean over nothing but itself
+    values = ops.power(t * (1.0 - p) + (1.0 - t) * p, float(gamma)) * single
+    if apply_class_balancing:
+        values = values * (t * alpha + (1.0 - t) * (1.0 - alpha))
+    return ops.mean(values, axis=axis)
+
+
+class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
+    """mean of (1 - q)^gamma BCE(t, p), q the probability given to what is true: what is easy hardly counts.
+
+    Args:
+        apply_class_balancing: multiply by `alpha` for t = 1 and by 1 - alpha for t = 0.
+        gamma: 0 is BinaryCrossentropy.
+
+    Source: Lin et al., arXiv:1708.02002.
+    """
+
+    def check_targets(self, targets, output_shape):
+        _warn_of_targets(self, targets)
+
+
+@loss_function()
+def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
+    """-sum over `axis` of t ln(p / sum of p), clipped to [1e-7, 1 - 1e-7]; exact from logits."""
+    logits = _logits(y_pred, from_logits)
+    _warn_of_one_class("categorical_crossentropy", y_pred, axis)
+    operation = ops.categorical_crossentropy if logits is None else ops.categorical_crossentropy_logits
+    y_true, y_pred = _last(y_true, y_pred if logits is None else logits, axis)
+    return operation(y_true, y_pred, label_smoothing=float(label_smoothing))
+
+
+class CategoricalCrossentropy(FunctionLoss, function=categorical_crossentropy):
+    """-sum of t ln p for one-hot targets t and probabilities p, or p = softmax(y_pred) with from_logits=True.
+
+    `label_smoothing` s pulls the targets to t (1 - s) + s / K for K classes.
+    """
+
+
+@loss_function()
+def categorical_focal_crossentropy(
+    y_true, y_pred, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
+):
+    """-sum over `axis` of alpha (1 - q)^gamma t ln q, q = p / sum of p, clipped to [1e-7, 1 - 1e-7]"""
+    _warn_of_one_class("categorical_focal_crossentropy", y_pred, axis)
+    if label_smoothing:
+        y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    p = ops.softmax(_logits(y_pred, from_logits), axis=axis) if from_logits else y_pred
+    q = ops.clip(p / ops.sum(p, axis=axis, keepdims=True), config.epsilon(), 1 - config.epsilon())
+    alpha = as_tensor(np.asarray(alpha), q.dtype)
+    return -ops.sum(alpha * ops.power(1.0 - q, float(gamma)) * y_true * ops.log(q), axis=axis)
+
+
+class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_crossentropy):
+    """-sum of alpha (1 - p)^gamma t ln p: of classes that are recognised already, hardly anything is left.
+
+    `alpha` is a number or a list of one a class. Source: Lin et al., arXiv:1708.02002.
+    """
+
+
+@registry.register()
+def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
+    """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0; exact from logits."""
+    y_true, y_pred = tensors(y_true, y_pred)
+    logits = _logits(y_pred, from_logits)
+    y_true = _labels(y_true, y_pred, axis)
+    if logits is None:
+        # As TensorFlow: the log of clipped probabilities, normalised once more.
+        logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))
+    _, logits = _last(logits, logits, axis)
+    if y_true.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"sparse_categorical_crossentropy: the labels have shape {y_true.shape} and the output has shape "
+            f"{y_pred.shape}; labels must have shape {logits.shape[:-1]}, one integer a row. For one-hot targets use "
+            "'categorical_crossentropy'."
+        )
+    if ignore_class is None:
+        return ops.sparse_crossentropy_logits(y_true, logits)
+    kept = ops.not_equal(y_true, float(ignore_class))
+    loss = ops.sparse_crossentropy_logits(ops.where(kept, y_true, 0.0), logits)
+    return ops.where(kept, loss, 0.0)
+
+
+def _labels(y_true, y_pred, axis):
+    """Labels without the axis of length one that may stand where y_pred has its classes."""
+    if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
+        return ops.squeeze(y_true, axis)
+    return y_true
+
+
+class SparseCategoricalCrossentropy(
+    FunctionLoss,
+    function=sparse_categorical_crossentropy,
+    order=["from_logits", "ignore_class", "reduction", "axis", "name", "dtype"],
+):
+    """-ln p of the class y_true (an integer from 0), for probabilities p or logits (from_logits=True).
+
+    Rows whose label is `ignore_class` do not count, neither in the sum nor in the mean.
+    """
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if self.ignore_class is not None:
+            sample_weight = self._kept(*tensors(y_true, y_pred), sample_weight)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+    def _kept(self, labels, y_pred, sample_weight):
+        """The sample weights without the ignored rows; where the mean divides by all rows, the others weigh more."""
+        labels = _labels(labels, y_pred, self.axis)
+        kept = ops.cast(ops.not_equal(labels, float(self.ignore_class)), y_pred.dtype)
+        if self.reduction in ("sum_over_batch_size", "mean"):
+            kept = kept * (float(labels.size) / ops.maximum(ops.sum(kept), config.epsilon()))
+        return kept if sample_weight is None else reduce_weighted(kept, sample_weight, "none")
+
+    def check_targets(self, targets, output_shape):
+        classes = output_shape[self.axis]
+        labels = targets if self.ignore_class is None else targets[targets != self.ignore_class]
+        if labels.size == 0:
+            return
+        low, high = labels.min(), labels.max()
+        if not (low >= 0 and high <= classes - 1):
+            raise ValueError(
+                f"{self.name}: labels must be integers from 0 to {classes - 1}, since the output has {classes} "
+                f"classes; got labels from {low:g} to {high:g}."
+            )
+        if (labels != np.floor(labels)).any():
+            raise ValueError(f"{self.name}: labels must be integers; got {labels[labels != np.floor(labels)][0]:g}.")
+
+
+@registry.register()
+def categorical_generalized_cross_entropy(y_true, y_pred, q):
+    """(1 - p^q) / q, p the probability of class y_true (an integer)"""
+    y_true, y_pred = tensors(y_true, y_pred)
+    chosen = ops.one_hot(_labels(y_true, y_pred, -1), y_pred.shape[-1], dtype=y_pred.dtype)
+    return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), float(q))) / q
+
+
+class CategoricalGeneralizedCrossEntropy(FunctionLoss, function=categorical_generalized_cross_entropy, q=0.5):
+    """mean of (1 - p^q) / q, p the probability of the integer label: between -ln p (q -> 0) and 1 - p (q = 1).
+
+    Wrong labels pull less than in a cross-entropy. Source: Zhang and Sabuncu, arXiv:1805.07836.
+    """
+
+
+@loss_function("kld", "KLD")
+def kl_divergence(y_true, y_pred):
+    """sum over the last axis of y_true ln(y_true / y_pred), both clipped to [1e-7, 1]"""
+    y_true, y_pred = (ops.clip(y, config.epsilon(), 1.0) for y in (y_true, y_pred))
+    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
+
+
+class KLDivergence(FunctionLoss, function=kl_divergence):
+    """mean of sum(y_true ln(y_true / y_pred)): 0 where the distributions agree, else more"""

@@ -1,0 +1,291 @@
+"""The class `Metric`, means and sums, and metrics that are the mean of a function.
+
+Metrics are updated by launches, so that they stay inside a Program; their values are computed from the state when
+somebody reads them.
+"""
+
+import functools
+
+import numpy as np
+
+from minigrad import config, initializers, losses, ops
+from minigrad import kernels as K
+from minigrad.losses.base import constructor, own_arguments
+from minigrad.program import RecordingError, is_recording, launch
+from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
+from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
+
+registry = Registry("metric", "keras.metrics")
+serialize, deserialize = registry.serialize, registry.deserialize
+functions = {}  # what MeanMetricWrapper may average: its config names it
+
+
+class Pending(Tensor):
+    """The value of a metric, found when it is read: what `result()` returns while a Program is being recorded.
+
+    So a step may return its metrics' values. Computing with them inside the step would freeze them, and is refused.
+    """
+
+    __slots__ = ("_find",)
+
+    def __init__(self, find):
+        self._find = find
+        self.requires_grad = False
+        self._grad = self._node = self._logits = None
+
+    @property
+    def _data(self):
+        if is_recording():
+            raise RecordingError("The value of a metric can't be read while its step is recorded into a Program.")
+        return as_array(self._find())
+
+    def __repr__(self):
+        return "Pending(the value of a metric)" if is_recording() else super().__repr__()
+
+
+def _late(result):
+    @functools.wraps(result)
+    def late(self):
+        return Pending(functools.partial(result, self)) if is_recording() else result(self)
+
+    return late
+
+
+class Metric(Configurable):
+    """Base class: define `update_state` and `result`, and make the state with `add_variable`."""
+
+    _direction = None  # "up" if more is better, "down" if less is
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "result" in vars(cls):
+            cls.result = _late(cls.result)
+
+    def __init__(self, dtype=None, name=None):
+        self.name = name or auto_name(snake_case(type(self).__name__))
+        self.dtype = dtype or config.floatx()
+        self.variables = []
+
+    @property
+    def direction(self):
+        """What is best, "max" or "min"; None where it can't be told."""
+        return {"up": "max", "down": "min"}.get(self._direction)
+
+    def add_variable(self, shape=(), initializer="zeros", dtype=None, name=None):
+        """A state variable, by default of zeros, which is what `reset_state` makes of it."""
+        variable = Variable(
+            initializers.get(initializer), tuple(shape), dtype or self.dtype, trainable=False, name=name or "variable"
+        )
+        variable.path = f"{self.name}/{variable.name}"
+        self.variables.append(variable)
+        return variable
+
+    add_weight = add_variable
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add a batch."""
+        raise TypeError(f"{type(self).__name__} must define update_state(self, y_true, y_pred, sample_weight=None).")
+
+    def result(self):
+        """The value over all batches since the last `reset_state`, a tensor."""
+        raise TypeError(f"{type(self).__name__} must define result(self).")
+
+    def reset_state(self):
+        """Forget all batches."""
+        for variable in self.variables:
+            variable.fill(0.0)
+
+    def merge_state(self, metrics):
+        """Add what other metrics of this kind have seen, as if this one had seen it: all state is sums."""
+        for other in metrics:
+            theirs = [v.shape for v in other.variables]
+            if type(other) is not type(self) or theirs != [v.shape for v in self.variables]:
+                raise ValueError(f"{self.name} can only be merged with metrics that have the same state, not {other}.")
+            for variable, more in zip(self.variables, other.variables, strict=True):
+                variable.assign_add(more)
+
+    def __call__(self, *args, **kwargs):
+        self.update_state(*args, **kwargs)
+        return self.result()
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype}
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}>"
+
+    def _value(self, value):
+        """What a `result` returns: a tensor of the metric's dtype."""
+        return as_tensor(np.asarray(value, self.dtype))
+
+    def _inputs(self, y_true, y_pred):
+        """Both as tensors of the metric's dtype and of one shape."""
+        y_true, y_pred = losses.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
+        if y_true.shape != y_pred.shape:
+            raise ValueError(
+                f"{self.name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}; they "
+                "must be equal (nothing is broadcast here)."
+            )
+        return y_true, y_pred
+
+    def _weights(self, sample_weight, shape):
+        """Weights for values of this shape, given for each value, for each row, or not at all (a single 1)."""
+        if sample_weight is None:
+            return as_tensor(constant(np.dtype(self.dtype), 1.0))
+        weights = ops.cast(as_tensor(sample_weight, self.dtype), self.dtype)
+        if weights.ndim == len(shape) + 1 and weights.shape[-1] == 1:
+            weights = ops.squeeze(weights, -1)
+        while weights.ndim < len(shape):
+            weights = ops.expand_dims(weights, -1)
+        if weights.ndim > len(shape) or any(w not in (1, n) for w, n in zip(weights.shape, shape)):
+            raise ValueError(f"{self.name}: sample_weight {weights.shape} does not fit values of shape {shape}.")
+        return ops.broadcast_to(weights, shape)
+
+
+def ratio(a, b):
+    """a / b in float64, and 0 where b is 0."""
+    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
+    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0)
+
+
+@registry.register()
+class Mean(Metric):
+    """Weighted mean of values: sum of weight times value / sum of weights, 0 before the first one."""
+
+    def __init__(self, name="mean", dtype=None):
+        super().__init__(dtype, name)
+        self.total = self.add_variable(name="total")
+        self.count = self.add_variable(name="count")
+
+    def update_state(self, values, sample_weight=None):
+        """Add `values`; axes beyond the first (or beyond those of sample_weight) are averaged first."""
+        values = ops.cast(as_tensor(values, self.dtype), self.dtype)
+        total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
+        if sample_weight is None:
+            rows = values.shape[0] if values.ndim else 1
+            settings = constant(values.dtype, rows / max(values.size, 1), float(rows))
+            launch(K.accumulate, flat(values._data), settings, total, count)
+            return
+        weights = ops.cast(as_tensor(sample_weight, self.dtype), self.dtype)
+        while weights.ndim > 1 and weights.shape[-1] == 1 and weights.shape != values.shape[: weights.ndim]:
+            weights = ops.squeeze(weights, -1)
+        if weights.size != 1 and weights.shape != values.shape[: weights.ndim]:
+            raise ValueError(f"{self.name}: sample_weight {weights.shape} does not fit values of shape {values.shape}.")
+        if weights.size == 1 and values.ndim:
+            weights = ops.broadcast_to(ops.reshape(weights, (1,)), values.shape[:1])
+        rows = weights.size
+        if weights.ndim > 1:  # a row is the mean of its parts, in the total and in the count
+            values = ops.mean(ops.reshape(values, (rows, -1)), axis=1)
+            share = weights.shape[0] / rows
+            self.total.assign_add(ops.sum(values * ops.reshape(weights, (rows,))) * share)
+            self.count.assign_add(ops.sum(weights) * share)
+            return
+        launch(
+            K.accumulate_weighted, values._data.reshape(rows, -1), weights._data.reshape(rows, 1), total, count
+        )
+
+    def result(self):
+        return self._value(ratio(self.total.item(), self.count.item()))
+
+
+@registry.register()
+class Sum(Metric):
+    """Weighted sum of values."""
+
+    def __init__(self, name="sum", dtype=None):
+        super().__init__(dtype, name)
+        self.total = self.add_variable(name="total")
+
+    def update_state(self, values, sample_weight=None):
+        """Add the sum of `values`, each times its weight."""
+        values = ops.cast(as_tensor(values, self.dtype), self.dtype)
+        if sample_weight is not None:
+            values = losses.reduce_weighted(values, sample_weight, "none")
+        self.total.assign_add(ops.sum(values))
+
+    def result(self):
+        return self._value(self.total.item())
+
+
+@registry.register()
+class MeanMetricWrapper(Mean):
+    """The mean of `fn(y_true, y_pred, **arguments)`, a function that returns one value a row."""
+
+    def __init__(self, fn, name=None, dtype=None, **arguments):
+        super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
+        self.fn, self.arguments = fn, arguments
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""
+        super().update_state(self.fn(*losses.fitted(y_true, y_pred), **self.arguments), sample_weight)
+
+    def get_config(self):
+        return {**super().get_config(), "fn": registry.serialize(self.fn), **self.arguments}
+
+    @classmethod
+    def from_config(cls, config):
+        """A wrapper of the function that `get_config` named: a metric, a loss, or one of custom_object_scope."""
+        fn = config["fn"]
+        name = fn.get("config") if isinstance(fn, dict) else fn
+        found = (custom_object(name) or functions.get(name)) if isinstance(name, str) else None
+        return cls(**{**config, "fn": found or losses.get(fn)})
+
+
+class FunctionMetric(MeanMetricWrapper):
+    """A MeanMetricWrapper whose function is fixed by its class, and whose own arguments are its config.
+
+    `elementwise` says that each value depends on one target and one output only: then the elements of flat arrays are
+    rows, not one row.
+    """
+
+    _own = ()
+    _elementwise = False
+
+    def __init_subclass__(cls, function=None, name=None, order=None, direction=None, elementwise=False, **own):
+        super().__init_subclass__()
+        if function is None:  # somebody derives from one of ours
+            return
+        cls.fn = staticmethod(function)
+        cls._direction, cls._elementwise = direction, elementwise
+        own = own_arguments(function) | own
+        base = {"name": name or snake_case(cls.__name__), "dtype": None}
+        cls.__init__ = constructor(cls, own, base, order or [*base, *own])
+        registry.register()(cls)
+
+    def __init__(self, name=None, dtype=None):
+        Mean.__init__(self, name, dtype)
+
+    @property
+    def arguments(self):
+        """The function's own arguments."""
+        return {key: getattr(self, key) for key in self._own}
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = losses.fitted(y_true, y_pred)
+        if self._elementwise and y_true.ndim == y_pred.ndim == 1:
+            y_true, y_pred = (losses.reshaped(y, (y.size, 1)) for y in (y_true, y_pred))
+        Mean.update_state(self, self.fn(y_true, y_pred, **self.arguments), sample_weight)
+
+    def get_config(self):
+        return {"name": self.name, "dtype": self.dtype, **self.arguments}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+class LossTracker(Mean):
+    """The `loss` of the logs: the batches' losses weighted by their rows."""
+
+    _direction = "down"
+
+    def update_state(self, loss, rows):
+        """Add the loss of a batch of `rows` rows."""
+        loss = ops.cast(loss, self.dtype)
+        launch(
+            K.accumulate_weighted,
+            loss._data.reshape(1, 1),
+            constant(loss.dtype, float(rows)),
+            self.total._data.reshape(1, 1),
+            self.count._data.reshape(1, 1),
+        )

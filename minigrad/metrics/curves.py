@@ -1,0 +1,236 @@
+"""Metrics of the curves that hits and misses draw when the threshold goes from 0 to 1."""
+
+import numpy as np
+
+from minigrad import config, ops
+from minigrad.metrics.base import ratio, registry
+from minigrad.metrics.confusion import KINDS, ConfusionMetric
+from minigrad.tensor import as_tensor
+
+CURVES, SUMMATIONS = ("ROC", "PR", "PRGAIN"), ("interpolation", "majoring", "minoring")
+
+
+def _inner(count):
+    """The thresholds between 0 and 1 of `count` evenly spaced ones."""
+    return [(i + 1) / (count - 1) for i in range(count - 2)]
+
+
+@registry.register()
+class AUC(ConfusionMetric):
+    """The area under a curve, from the counts at `num_thresholds` evenly spaced thresholds.
+
+    Args:
+        curve: "ROC" (true positive over false positive rate), "PR" (precision over recall) or "PRGAIN".
+        summation_method: "interpolation" (trapezoids; under a PR curve Davis and Goadrich's, doi:10.1145/1143844),
+            "majoring" or "minoring" (rectangles as high as the higher or the lower side).
+        thresholds: others, between 0 and 1; two outside of [0, 1] are always added.
+        multi_label: the mean of one area a column, weighted by `label_weights`; else all columns count together,
+            each with its label weight.
+        num_labels: the number of columns, if known beforehand.
+        from_logits: y_pred are logits: the sigmoid of them is compared.
+
+    Flach and Kull, Precision-Recall-Gain Curves, 2015. A NaN in y_pred makes the result NaN.
+    """
+
+    _direction = "up"
+
+    def __init__(
+        self, num_thresholds=200, curve="ROC", summation_method="interpolation", name=None, dtype=None, thresholds=None,
+        multi_label=False, num_labels=None, label_weights=None, from_logits=False,
+    ):
+        curves = {name: known for known in CURVES for name in (known, known.lower())}
+        methods = {name: known for known in SUMMATIONS for name in (known, known.capitalize())}
+        if curve not in curves:
+            raise ValueError(f"AUC: curve must be one of {CURVES}, got {curve!r}.")
+        if summation_method not in methods:
+            raise ValueError(f"AUC: summation_method must be one of {SUMMATIONS}, got {summation_method!r}.")
+        if thresholds is None and (not isinstance(num_thresholds, int) or num_thresholds < 2):
+            raise ValueError(f"AUC: num_thresholds must be an int greater than 1, got {num_thresholds!r}.")
+        if num_labels and not multi_label:
+            raise ValueError("AUC: num_labels is for multi_label=True only.")
+        self._is_given = thresholds is not None
+        inner = sorted(float(t) for t in thresholds) if self._is_given else _inner(num_thresholds)
+        if self._is_given and not all(0 <= t <= 1 for t in inner):
+            raise ValueError(f"AUC: thresholds must be in [0, 1], got {thresholds!r}.")
+        even = np.linspace(0, 1, len(inner) + 2)
+        is_even = not self._is_given or (
+            len(even) > 2 and bool(np.allclose([0.0, *inner, 1.0], even, atol=config.epsilon()))
+        )
+        ends = -config.epsilon(), 1 + config.epsilon()
+        super().__init__([ends[0], *inner, ends[1]], {kind: kind for kind in KINDS}, name, dtype, is_even=is_even)
+        self.num_thresholds = len(inner) + 2
+        self.curve, self.summation_method = curves[curve], methods[summation_method]
+        self.multi_label, self.num_labels, self.from_logits = bool(multi_label), num_labels, bool(from_logits)
+        self.label_weights = None if label_weights is None else np.asarray(label_weights, "float64")
+        if self.label_weights is not None and (self.label_weights.ndim != 1 or (self.label_weights < 0).any()):
+            raise ValueError(f"AUC: label_weights must be a list of numbers >= 0, got {label_weights!r}.")
+        if not multi_label:
+            self._make_state()
+        elif num_labels:
+            self._make_state((num_labels,))
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Count a batch: y_true counts as 1 wherever it is not 0, y_pred as 0 below 0 and as 1 above 1."""
+        y_true, y_pred = self._inputs(y_true, y_pred)
+        if self.from_logits:
+            y_pred = ops.sigmoid(y_pred)
+        columns = y_pred.shape[-1] if y_pred.ndim > 1 else 1
+        if self.label_weights is not None and len(self.label_weights) != columns:
+            raise ValueError(
+                f"{self.name}: {len(self.label_weights)} label_weights for an output of shape {y_pred.shape}."
+            )
+        weights = self._weights(sample_weight, y_pred.shape)
+        if not self.multi_label:
+            if self.label_weights is not None:
+                weights = ops.broadcast_to(weights * as_tensor(self.label_weights, y_pred.dtype), y_pred.shape)
+            self._count(y_true, y_pred, weights)
+            return
+        if y_pred.ndim != 2:
+            raise ValueError(f"{self.name}: multi_label=True needs outputs (rows, labels), got {y_pred.shape}.")
+        if not self.variables:
+            self._make_state((columns,))
+        if self.true_positives.shape[1] != columns:
+            raise ValueError(f"{self.name} has {self.true_positives.shape[1]} labels; got outputs {y_pred.shape}.")
+        self._count(y_true, y_pred, weights, columns)
+
+    def result(self):
+        if not self.variables:
+            return self._value(0.0)
+        area = self._area(*(self._counts()[kind] for kind in KINDS)).sum(axis=0)
+        if self.multi_label:
+            weights = self.label_weights
+            area = area.mean() if weights is None else ratio((area * weights).sum(), weights.sum())
+        return self._value(area)
+
+    def _area(self, tp, fp, tn, fn):
+        """The areas between each two neighbouring thresholds."""
+        if (self.curve, self.summation_method) == ("PR", "interpolation"):
+            return self._interpolated(tp, fp, fn)
+        if self.curve == "ROC":
+            x, y = ratio(fp, fp + tn), ratio(tp, tp + fn)
+        elif self.curve == "PR":
+            x, y = ratio(tp, tp + fn), ratio(tp, tp + fp)
+        else:
+            odds = ratio(tp + fn, tn + fp)
+            x = np.where(tp == 0, 0.0, np.maximum(1 - odds * ratio(fn, tp), 0.0))
+            y = np.where(tp == 0, 1.0, 1 - odds * ratio(fp, tp))
+        left, right = y[:-1], y[1:]
+        height = {"interpolation": (left + right) / 2, "majoring": np.maximum(left, right)}
+        return (x[:-1] - x[1:]) * height.get(self.summation_method, np.minimum(left, right))
+
+    @staticmethod
+    def _interpolated(tp, fp, fn):
+        """Hits as a linear function of all that is found, h = a + s p: the integral of (h / p) dh is
+        s (the growth of h + a times the growth of ln p)."""
+        found = tp + fp
+        more = tp[:-1] - tp[1:]
+        slope = ratio(more, np.maximum(found[:-1] - found[1:], 0))
+        start = tp[1:] - slope * found[1:]
+        growth = np.where((found[:-1] > 0) & (found[1:] > 0), ratio(found[:-1], found[1:]), 1.0)
+        return ratio(slope * (more + start * np.log(growth)), tp[1:] + fn[1:]) + 0.0 * found[1:]  # a NaN stays
+
+    def get_config(self):
+        weights = self.label_weights
+        settings = {
+            "num_thresholds": self.num_thresholds,
+            "curve": self.curve,
+            "summation_method": self.summation_method,
+            "multi_label": self.multi_label,
+            "num_labels": self.num_labels,
+            "label_weights": None if weights is None else weights.tolist(),
+            "from_logits": self.from_logits,
+        }
+        if self._is_given:
+            settings["thresholds"] = self.thresholds[1:-1]
+        return {**super().get_config(), **settings}
+
+    @classmethod
+    def from_config(cls, config):
+        """An AUC from its config; in files of Keras the label weights are the config of a tensor."""
+        weights = config.get("label_weights")
+        return cls(**{**config, "label_weights": weights["config"]["value"] if isinstance(weights, dict) else weights})
+
+
+class _BestAt(ConfusionMetric):
+    """The largest value of one rate among the thresholds at which another one is large enough."""
+
+    _direction = "up"
+    best = given = None
+    RATES = {
+        "precision": ("true_positives", "false_positives"),
+        "recall": ("true_positives", "false_negatives"),
+        "sensitivity": ("true_positives", "false_negatives"),
+        "specificity": ("true_negatives", "false_positives"),
+    }
+
+    def __init__(self, least, num_thresholds, class_id, name, dtype):
+        kind = type(self).__name__
+        if not 0 <= least <= 1:
+            raise ValueError(f"{kind}: {self.given} must be in [0, 1], got {least!r}.")
+        if not isinstance(num_thresholds, int) or num_thresholds < 1:
+            raise ValueError(f"{kind}: num_thresholds must be a positive int, got {num_thresholds!r}.")
+        thresholds = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
+        super().__init__(
+            thresholds, {k: k for k in KINDS}, name, dtype, class_id=class_id, is_even=num_thresholds > 1
+        )
+        setattr(self, self.given, least)
+        self.num_thresholds = num_thresholds
+        self._make_state()
+
+    def _rate(self, name):
+        right, wrong = (self._counts()[kind] for kind in self.RATES[name])
+        return ratio(right, right + wrong)
+
+    def result(self):
+        best, given = self._rate(self.best), self._rate(self.given)
+        # 0 times given: 0, but a NaN stays one
+        return self._value(np.where(given >= getattr(self, self.given), best, 0.0 * given).max(initial=0.0))
+
+    def get_config(self):
+        least = getattr(self, self.given)
+        return {
+            **super().get_config(),
+            "class_id": self.class_id,
+            "num_thresholds": self.num_thresholds,
+            self.given: least,
+        }
+
+
+@registry.register()
+class SensitivityAtSpecificity(_BestAt):
+    """The best TP / (TP + FN) among the thresholds with TN / (TN + FP) >= `specificity`; 0 if there is none."""
+
+    best, given = "sensitivity", "specificity"
+
+    def __init__(self, specificity, num_thresholds=200, class_id=None, name=None, dtype=None):
+        super().__init__(specificity, num_thresholds, class_id, name, dtype)
+
+
+@registry.register()
+class SpecificityAtSensitivity(_BestAt):
+    """The best TN / (TN + FP) among the thresholds with TP / (TP + FN) >= `sensitivity`; 0 if there is none."""
+
+    best, given = "specificity", "sensitivity"
+
+    def __init__(self, sensitivity, num_thresholds=200, class_id=None, name=None, dtype=None):
+        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
+
+
+@registry.register()
+class PrecisionAtRecall(_BestAt):
+    """The best TP / (TP + FP) among the thresholds with TP / (TP + FN) >= `recall`; 0 if there is none."""
+
+    best, given = "precision", "recall"
+
+    def __init__(self, recall, num_thresholds=200, class_id=None, name=None, dtype=None):
+        super().__init__(recall, num_thresholds, class_id, name, dtype)
+
+
+@registry.register()
+class RecallAtPrecision(_BestAt):
+    """The best TP / (TP + FN) among the thresholds with TP / (TP + FP) >= `precision`; 0 if there is none."""
+
+    best, given = "recall", "precision"
+
+    def __init__(self, precision, num_thresholds=200, class_id=None, name=None, dtype=None):
+        super().__init__(precision, num_thresholds, class_id, name, dtype)

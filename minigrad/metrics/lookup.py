@@ -1,0 +1,51 @@
+"""What the strings and functions mean that `compile(metrics=[...])` is given."""
+
+import inspect
+
+from minigrad.metrics.base import MeanMetricWrapper, Metric, registry
+from minigrad.registry import snake_case
+
+
+def get(identifier):
+    """The metric (a Metric or a function) that `identifier` stands for: a string, config, class, or callable."""
+    return registry.get(identifier)
+
+
+def check(identifier):
+    """Raise a ValueError if no metric can be made of it; but make none, which would take an automatic name."""
+    found = registry._find(identifier) if isinstance(identifier, str) else identifier
+    if not isinstance(found, type):
+        get(found)
+        return
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise ValueError(f"The metric {found.__name__} can't be made without arguments: {error}. Pass one.") from None
+
+
+def by_shape(y_true_shape, y_pred_shape, kind):
+    """What 'accuracy' (or the loss 'crossentropy') means for these shapes: binary, sparse_categorical, categorical."""
+    if y_pred_shape[-1] == 1:
+        return f"binary_{kind}"
+    if len(y_true_shape) < len(y_pred_shape) or y_true_shape[-1] == 1:
+        return f"sparse_categorical_{kind}"
+    return f"categorical_{kind}"
+
+
+def as_metric(identifier, y_true_shape, y_pred_shape):
+    """The Metric for an element of `compile(metrics=[...])`; its name is what logs call it."""
+    if isinstance(identifier, str):
+        if identifier.lower() in ("accuracy", "acc"):
+            found = get(by_shape(y_true_shape, y_pred_shape, "accuracy"))
+        elif identifier.lower() in ("crossentropy", "ce"):
+            found = get(by_shape(y_true_shape, y_pred_shape, "crossentropy"))
+        else:
+            found = get(identifier)
+        if not isinstance(found, Metric):
+            found = MeanMetricWrapper(found)
+        found.name = identifier
+        return found
+    found = get(identifier)
+    if isinstance(found, Metric):
+        return found
+    return MeanMetricWrapper(found, name=snake_case(getattr(found, "__name__", "metric").strip("<>")))
