@@ -41,6 +41,7 @@ PACKAGES = {
     "layers",
     "models",
     "ops",
+    "optimizers",
     "trainer",
     "utils",
 }  # whose files may import each other, not in circles
