@@ -99,6 +99,7 @@ class Optimizer(Memory):
         self.name = given["name"] = name or auto_name(snake_case(owner))
         super()._set_up({k: v for k, v in given.items() if k != "learning_rate"})
         self._excluded_variables, self._excluded_names = [], None
+        self._row_before = None
         self._begin(rate)
 
     common = tuple(inspect.signature(__init__).parameters)[1:-1]
@@ -388,7 +389,10 @@ class Optimizer(Memory):
     def _settings_row(self):
         """The rule's own settings, and 1 minus each: rounded from the exact difference, as in Keras."""
         values = np.array(self._settings(Optimizer.common))
-        return np.array([values, 1 - values], self._rate.dtype)
+        row = np.array([values, 1 - values], self._rate.dtype)
+        if self._row_before is None or not np.array_equal(row, self._row_before) or row.dtype != self._row_before.dtype:
+            self._row_before = row
+        return self._row_before  # the same array while nothing changes: listings call it by name
 
     def update_step(self, gradient, variable, learning_rate):
         """Keras' way: change `variable`, by `assign` of what `minigrad.ops` compute from tensors."""

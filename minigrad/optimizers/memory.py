@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +90,7 @@ class Memory(Declared):
             self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
             self._learning_rate.path = f"{self.name}/learning_rate"
         numbers = {name: np.full((), value, config.floatx()) for name, value in self.scalars.items()}
-        self._scalars = {name: view(number, "variable", "variable") for name, number in numbers.items()}
+        self._scalars = {name: view(number, name, f"{self.name}/{name}") for name, number in numbers.items()}
         self._added, self._reusable = [], []
         self._trainable, self._homes, self._rows = [], [], {}
         self.built = False
@@ -134,13 +135,32 @@ class Memory(Declared):
         if len(weights) != len(self.variables):
             raise ValueError(f"{self.name} has {len(self.variables)} variables, got {len(weights)} arrays.")
         for variable, value in zip(self.variables, weights, strict=True):
+            if variable.shape != np.shape(value):
+                raise ValueError(f"{variable.path} has shape {variable.shape}, got an array of {np.shape(value)}.")
+        for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
+
+    def save_own_variables(self, store):
+        """Put the arrays of `variables` into `store`, a dict or a group of an HDF5 file, as "0", "1", ..."""
+        for i, variable in enumerate(self.variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Take them from there. Another number of them is none of ours: a warning says so, and all stays as it is."""
+        if len(store) != len(self.variables):
+            warnings.warn(
+                f"{self.name}: its state is not loaded, because there are {len(store)} arrays for "
+                f"{len(self.variables)} variables.",
+                stacklevel=2,
+            )
+        else:
+            self.set_weights([np.asarray(store[str(i)]) for i in range(len(store))])
 
     def named_buffers(self):
         """What a listing of a Program calls the optimizer's memory."""
         own = {"weights": self._weights, "gradients": self._gradients, "learning_rate": self._rate}
         scalars = {name: flat(v._data) for name, v in self._scalars.items()}
-        found = {**self._rows, **own, "iteration": self._calls, **scalars}
+        found = {**self._rows, **own, "iteration": self._calls, "settings": self._settings_row(), **scalars}
         return {f"{self.name}/{name}": data for name, data in found.items()}
 
     def build(self, variables):

@@ -57,7 +57,7 @@ class Declared(Configurable):
     def _settings(self, besides=()):
         """The numbers and flags among the arguments, as floats in their order, but for those named in `besides`."""
         values = [getattr(self, name) for name in self.arguments if name not in besides]
-        return [float(value) for value in values if not isinstance(value, str)]
+        return [float(value) for value in values if isinstance(value, (int, float, np.number))]
 
 
 def _initializer(cls):
