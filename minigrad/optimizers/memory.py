@@ -166,7 +166,7 @@ class Memory(Declared):
     def build(self, variables):
         """Move the variables into one flat row, their gradients into another, and make the slots beside them.
 
-        Slots of variables that it knows already are kept.
+        Slots of variables that it knows already are kept: layers may be frozen, added and taken away.
         """
         variables = list(variables)
         if self._is_home_to(variables):
@@ -216,10 +216,9 @@ class Memory(Declared):
         """A Variable that belongs to the optimizer's state. `initializer`: "zeros", "ones", or f(shape, dtype)."""
         name = name or "variable"
         path = f"{self.name}/{name}"
-        for known in self._reusable:  # the weights moved to other memory: the state stays
+        for i, known in enumerate(self._reusable):  # the weights moved to other memory: the state stays
             if known.path == path and known.shape == tuple(shape):
-                self._reusable.remove(known)
-                self._added.append(known)
+                self._added.append(self._reusable.pop(i))
                 return known
         if isinstance(initializer, str):
             if initializer not in ("zeros", "ones"):
