@@ -44,6 +44,7 @@ PACKAGES = {
     "metrics",
     "models",
     "ops",
+    "optimizers",
     "trainer",
     "utils",
 }  # whose files may import each other, not in circles

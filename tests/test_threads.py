@@ -343,7 +343,7 @@ except KeyboardInterrupt:
     assert np.isfinite(history["loss"]).all()
     p = model.predict(x, verbose=0)
     assert p.shape == (2000, 1) and np.isfinite(p).all()
-    before = model.optimizer.iterations
+    before = int(model.optimizer.iterations)
     again = model.fit(x, y, batch_size=8, epochs=2, verbose=0).history
     assert model.optimizer.iterations == before + 500 and len(again["loss"]) == 2
     assert np.isfinite(again["loss"]).all() and again["loss"][0] > 0

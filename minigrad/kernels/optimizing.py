@@ -1,24 +1,18 @@
-"""The steps of optimizers, over the flat row of every weight of a model: w, its gradient g, and slots beside them."""
+"""The steps of optimizers, over the flat row of every weight of a model: w, its gradient g, and slots beside them.
+
+A rule takes those it needs of: g, the learning rate, `settings`, `step` (how many steps were taken before), then its
+slots and w. `settings` has two rows: the hyper-parameters in the order of the optimizer's signature, flags as 0 or 1;
+and 1 minus each, rounded from the exact difference. A slot that an option leaves out is an empty row.
+"""
 
 import math
 
+import numpy as np
 from numba.extending import register_jitable as helper
 
 from minigrad.program import kernel
 
-
-@kernel
-def adam_rates(learning_rate, settings, step: "int64", rates: "out"):
-    """rates = [lr sqrt(1 - b2^t) / (1 - b1^t), 1 - b1, 1 - b2, epsilon], t = step + 1
-
-    settings = [b1, b2, 1 - b1, 1 - b2, epsilon]: the differences come rounded from exact ones, as in Keras.
-    """
-    one = rates.dtype.type(1)
-    t = rates.dtype.type(step[0, 0] + 1)
-    rates[0, 0] = learning_rate[0, 0] * math.sqrt(one - settings[0, 1] ** t) / (one - settings[0, 0] ** t)
-    rates[0, 1] = settings[0, 2]
-    rates[0, 2] = settings[0, 3]
-    rates[0, 3] = settings[0, 4]
+# ---------------------------------------------------------------------------------------------------- the rules
 
 
 @helper
@@ -28,74 +22,169 @@ def flushed(x, tiny):
 
 
 @kernel
-def adam(g, rates, m: "out", v: "out", w: "out"):
-    """m += (g - m)(1 - b1),  v += (g^2 - v)(1 - b2),  w -= rate m / (sqrt(v) + epsilon)"""
-    rate, a, b, epsilon = rates[0, 0], rates[0, 1], rates[0, 2], rates[0, 3]
+def sgd(g, learning_rate, settings, m: "out", w: "out"):
+    """w -= lr g;  with momentum: m = mu m - lr g, w += m;  nesterov: w += mu m - lr g;  settings = [mu, nesterov]"""
+    rate, mu = learning_rate[0, 0], settings[0, 0]
     tiny = w.dtype.type(1e-30)
+    if m.shape[1] == 0:
+        for j in range(w.shape[1]):
+            w[0, j] -= rate * g[0, j]
+    elif settings[0, 1] == 0:
+        for j in range(w.shape[1]):
+            m[0, j] = flushed(mu * m[0, j] - rate * g[0, j], tiny)
+            w[0, j] += m[0, j]
+    else:
+        for j in range(w.shape[1]):
+            m[0, j] = flushed(mu * m[0, j] - rate * g[0, j], tiny)
+            w[0, j] += mu * m[0, j] - rate * g[0, j]
+
+
+@kernel
+def adam(g, learning_rate, settings, step: "int64", m: "out", v: "out", top: "out", w: "out"):
+    """m += (g - m)(1 - b1),  v += (g^2 - v)(1 - b2),  w -= rate m / (sqrt(v) + epsilon)
+
+    rate = lr sqrt(1 - b2^t) / (1 - b1^t), t = step + 1;  settings = [b1, b2, epsilon, amsgrad];
+    amsgrad: top = max(top, v) takes the place of v under the root
+    """
+    one, t = w.dtype.type(1), w.dtype.type(step[0, 0] + 1)
+    rate = learning_rate[0, 0] * math.sqrt(one - settings[0, 1] ** t) / (one - settings[0, 0] ** t)
+    a, b, epsilon, tiny = settings[1, 0], settings[1, 1], settings[0, 2], w.dtype.type(1e-30)
+    if top.shape[1] == 0:
+        for j in range(w.shape[1]):
+            m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
+            v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
+            w[0, j] -= rate * m[0, j] / (math.sqrt(v[0, j]) + epsilon)
+    else:
+        for j in range(w.shape[1]):
+            m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
+            v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
+            top[0, j] = v[0, j] if not (v[0, j] <= top[0, j]) else top[0, j]
+            w[0, j] -= rate * m[0, j] / (math.sqrt(top[0, j]) + epsilon)
+
+
+@kernel
+def nadam_product(settings, step: "int64", product: "out"):
+    """product *= u, where u = b1 (1 - 0.96^t / 2), t = step + 1"""
+    one, half, base = product.dtype.type(1), product.dtype.type(0.5), product.dtype.type(0.96)
+    product[0, 0] *= settings[0, 0] * (one - half * base ** product.dtype.type(step[0, 0] + 1))
+
+
+@kernel
+def nadam(g, learning_rate, settings, step: "int64", product, m: "out", v: "out", w: "out"):
+    """m, v as in `adam`;  w -= lr (u' m / (1 - p u') + (1 - u) g / (1 - p)) / (sqrt(v / (1 - b2^t)) + epsilon)
+
+    u as in `nadam_product`, u' that of the next step, p = `product` of all u so far;  settings = [b1, b2, epsilon]
+    """
+    one, half, base = w.dtype.type(1), w.dtype.type(0.5), w.dtype.type(0.96)
+    t = w.dtype.type(step[0, 0] + 1)
+    u = settings[0, 0] * (one - half * base**t)
+    following = settings[0, 0] * (one - half * base ** (t + one))
+    of_m = learning_rate[0, 0] * following / (one - product[0, 0] * following)
+    of_g = learning_rate[0, 0] * (one - u) / (one - product[0, 0])
+    unbiased = one / (one - settings[0, 1] ** t)
+    a, b, epsilon, tiny = settings[1, 0], settings[1, 1], settings[0, 2], w.dtype.type(1e-30)
     for j in range(w.shape[1]):
         m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
         v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
-        w[0, j] -= rate * m[0, j] / (math.sqrt(v[0, j]) + epsilon)
+        w[0, j] -= (of_m * m[0, j] + of_g * g[0, j]) / (math.sqrt(v[0, j] * unbiased) + epsilon)
 
 
 @kernel
-def amsgrad(g, rates, m: "out", v: "out", top: "out", w: "out"):
-    """As `adam`, with the largest v so far under the root"""
-    rate, a, b, epsilon = rates[0, 0], rates[0, 1], rates[0, 2], rates[0, 3]
-    for j in range(w.shape[1]):
-        m[0, j] += (g[0, j] - m[0, j]) * a
-        v[0, j] += (g[0, j] * g[0, j] - v[0, j]) * b
-        top[0, j] = v[0, j] if not (v[0, j] <= top[0, j]) else top[0, j]
-        w[0, j] -= rate * m[0, j] / (math.sqrt(top[0, j]) + epsilon)
+def adamax(g, learning_rate, settings, step: "int64", m: "out", u: "out", w: "out"):
+    """m += (g - m)(1 - b1),  u = max(b2 u, |g|),  w -= lr / (1 - b1^t) m / (u + epsilon),  t = step + 1
 
-
-@kernel
-def descend(g, learning_rate, w: "out"):
-    """w -= lr g"""
-    for j in range(w.shape[1]):
-        w[0, j] -= learning_rate[0, 0] * g[0, j]
-
-
-@kernel
-def momentum(g, learning_rate, mu, m: "out", w: "out"):
-    """m = mu m - lr g,  w += m"""
-    for j in range(w.shape[1]):
-        m[0, j] = mu[0, 0] * m[0, j] - learning_rate[0, 0] * g[0, j]
-        w[0, j] += m[0, j]
-
-
-@kernel
-def nesterov(g, learning_rate, mu, m: "out", w: "out"):
-    """m = mu m - lr g,  w += mu m - lr g"""
-    for j in range(w.shape[1]):
-        m[0, j] = mu[0, 0] * m[0, j] - learning_rate[0, 0] * g[0, j]
-        w[0, j] += mu[0, 0] * m[0, j] - learning_rate[0, 0] * g[0, j]
-
-
-@kernel
-def rmsprop(g, learning_rate, settings, s: "out", w: "out"):
-    """s = rho s + (1 - rho) g^2,  w -= lr g / sqrt(s + epsilon);  settings = [rho, epsilon]"""
-    rho, epsilon = settings[0, 0], settings[0, 1]
-    one = w.dtype.type(1)
-    for j in range(w.shape[1]):
-        s[0, j] = rho * s[0, j] + (one - rho) * g[0, j] * g[0, j]
-        w[0, j] -= learning_rate[0, 0] * g[0, j] / math.sqrt(s[0, j] + epsilon)
-
-
-@kernel
-def rmsprop_full(g, learning_rate, settings, s: "out", m: "out", a: "out", w: "out"):
-    """As `rmsprop`, with momentum, m = mu m + lr g / sqrt(d), w -= m, and centered: d = s - a^2 + epsilon
-
-    a = rho a + (1 - rho) g, or 0 where not centered;  settings = [rho, epsilon, mu, 1 if centered else 0]
+    settings = [b1, b2, epsilon]
     """
-    rho, epsilon, mu, centered = settings[0, 0], settings[0, 1], settings[0, 2], settings[0, 3]
+    one = w.dtype.type(1)
+    rate = learning_rate[0, 0] / (one - settings[0, 0] ** w.dtype.type(step[0, 0] + 1))
+    a, b2, epsilon, tiny = settings[1, 0], settings[0, 1], settings[0, 2], w.dtype.type(1e-30)
+    for j in range(w.shape[1]):
+        m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
+        faded, size = flushed(b2 * u[0, j], tiny), abs(g[0, j])
+        u[0, j] = faded if size <= faded else size
+        w[0, j] -= rate * m[0, j] / (u[0, j] + epsilon)
+
+
+@kernel
+def rmsprop(g, learning_rate, settings, s: "out", m: "out", a: "out", w: "out"):
+    """s = rho s + (1 - rho) g^2,  w -= lr g / sqrt(s + epsilon);  settings = [rho, mu, epsilon, centered]
+
+    With momentum: m = mu m + lr g / sqrt(...), w -= m;  centered: a = rho a + (1 - rho) g, s - a^2 under the root
+    """
+    rate, rho, rest, tiny = learning_rate[0, 0], settings[0, 0], settings[1, 0], w.dtype.type(1e-30)
+    mu, epsilon = settings[0, 1], settings[0, 2]
+    has_momentum, is_centered = m.shape[1] > 0, a.shape[1] > 0
+    for j in range(w.shape[1]):
+        s[0, j] = flushed(rho * s[0, j] + rest * g[0, j] * g[0, j], tiny)
+        variance = s[0, j]
+        if is_centered:
+            a[0, j] = flushed(rho * a[0, j] + rest * g[0, j], tiny)
+            variance -= a[0, j] * a[0, j]
+        change = rate * g[0, j] / math.sqrt(variance + epsilon)
+        if has_momentum:
+            m[0, j] = flushed(mu * m[0, j] + change, tiny)
+            change = m[0, j]
+        w[0, j] -= change
+
+
+@kernel
+def adagrad(g, learning_rate, settings, s: "out", w: "out"):
+    """s += g^2,  w -= lr g / sqrt(s + epsilon);  settings = [initial s, epsilon]"""
+    rate, epsilon = learning_rate[0, 0], settings[0, 1]
+    for j in range(w.shape[1]):
+        s[0, j] += g[0, j] * g[0, j]
+        w[0, j] -= rate * g[0, j] / math.sqrt(s[0, j] + epsilon)
+
+
+@kernel
+def adadelta(g, learning_rate, settings, s: "out", x: "out", w: "out"):
+    """s = rho s + (1 - rho) g^2,  d = g sqrt(x + epsilon) / sqrt(s + epsilon),  x = rho x + (1 - rho) d^2,  w -= lr d
+
+    settings = [rho, epsilon]
+    """
+    rate, rho, rest, epsilon = learning_rate[0, 0], settings[0, 0], settings[1, 0], settings[0, 1]
+    tiny = w.dtype.type(1e-30)
+    for j in range(w.shape[1]):
+        s[0, j] = flushed(rho * s[0, j] + rest * g[0, j] * g[0, j], tiny)
+        d = g[0, j] * math.sqrt(x[0, j] + epsilon) / math.sqrt(s[0, j] + epsilon)
+        x[0, j] = flushed(rho * x[0, j] + rest * d * d, tiny)
+        w[0, j] -= rate * d
+
+
+@kernel
+def lion(g, learning_rate, settings, m: "out", w: "out"):
+    """w -= lr sign(b1 m + (1 - b1) g),  m = b2 m + (1 - b2) g;  settings = [b1, b2]; the sign of a NaN is a NaN"""
+    rate, b1, b2, tiny = learning_rate[0, 0], settings[0, 0], settings[0, 1], w.dtype.type(1e-30)
     one = w.dtype.type(1)
     for j in range(w.shape[1]):
-        s[0, j] = rho * s[0, j] + (one - rho) * g[0, j] * g[0, j]
-        a[0, j] = centered * (rho * a[0, j] + (one - rho) * g[0, j])
-        d = s[0, j] - a[0, j] * a[0, j] + epsilon
-        m[0, j] = mu * m[0, j] + learning_rate[0, 0] * g[0, j] / math.sqrt(d)
-        w[0, j] -= m[0, j]
+        c = b1 * m[0, j] + settings[1, 0] * g[0, j]
+        sign = one if c > 0 else c
+        w[0, j] -= rate * (-one if c < 0 else sign)
+        m[0, j] = flushed(b2 * m[0, j] + settings[1, 1] * g[0, j], tiny)
+
+
+@kernel
+def ftrl(g, learning_rate, settings, s: "out", z: "out", w: "out"):
+    """s' = s + g^2,  z += g + 2 shrinkage w - (s'^p - s^p) / lr w,  w = -soft(z) / (s'^p / lr + 2 l2 + beta / lr)
+
+    soft(z) = z - z kept within [-l1, l1]: 0 where |z| <= l1;  p = -power
+    settings = [power, initial s, l1, l2, shrinkage, beta]
+    """
+    two, rate, p = w.dtype.type(2), learning_rate[0, 0], -settings[0, 0]
+    l1, shrinkage = settings[0, 2], settings[0, 4]
+    ridge = two * settings[0, 3] + settings[0, 5] / rate
+    is_root = p == w.dtype.type(0.5)  # the default, and a root takes a tenth of the time of a power
+    for j in range(w.shape[1]):
+        after = s[0, j] + g[0, j] * g[0, j]
+        new = math.sqrt(after) if is_root else after**p
+        old = math.sqrt(s[0, j]) if is_root else s[0, j] ** p
+        z[0, j] += g[0, j] + two * shrinkage * w[0, j] - (new - old) / rate * w[0, j]
+        s[0, j] = after
+        low = -l1 if z[0, j] < -l1 else z[0, j]
+        w[0, j] = ((l1 if low > l1 else low) - z[0, j]) / (new / rate + ridge)
+
+
+# ------------------------------------------------------------------------------- what all optimizers have in common
 
 
 @kernel
@@ -106,19 +195,41 @@ def decay(learning_rate, rate, w: "out"):
         w[0, j] -= w[0, j] * factor
 
 
-@kernel
-def clip_norm(limit, g: "out"):
-    """g *= limit / max(|g|, limit)"""
+@helper
+def squares(g, first, last):
+    """The sum of g_j^2 over first <= j < last"""
     total = g.dtype.type(0)
-    for j in range(g.shape[1]):
+    for j in range(np.uint64(first), np.uint64(last)):  # unsigned: nothing to wrap around, so that it vectorises
         total += g[0, j] * g[0, j]
+    return total
+
+
+@kernel
+def clip_norms(limit, places: "int64", g: "out"):
+    """g *= limit / max(|g|, limit), for each of the stretches (first, last) in `places`"""
+    for i in range(places.shape[0]):
+        first, last = places[i, 0], places[i, 1]
+        norm = math.sqrt(squares(g, first, last))
+        if norm <= limit[0, 0]:
+            continue
+        factor = limit[0, 0] / norm
+        for j in range(np.uint64(first), np.uint64(last)):
+            g[0, j] *= factor
+
+
+@kernel
+def clip_global_norm(limit, places: "int64", g: "out"):
+    """g *= limit / max(|g|, limit), with the norm of all stretches (first, last) together; NaN if that is infinite"""
+    total = g.dtype.type(0)
+    for i in range(places.shape[0]):
+        total += squares(g, places[i, 0], places[i, 1])
     norm = math.sqrt(total)
-    if norm != norm:
-        factor = norm
-    else:
-        factor = limit[0, 0] / max(norm, limit[0, 0])
-    for j in range(g.shape[1]):
-        g[0, j] *= factor
+    if norm <= limit[0, 0]:
+        return
+    factor = limit[0, 0] / norm if norm < np.inf else g.dtype.type(np.nan)
+    for i in range(places.shape[0]):
+        for j in range(np.uint64(places[i, 0]), np.uint64(places[i, 1])):
+            g[0, j] *= factor
 
 
 @kernel
@@ -151,3 +262,9 @@ def copy_every(x, step: "int64", every: "int64", y: "out"):
     if (step[0, 0] + 1) % every[0, 0] == 0:
         for j in range(y.shape[1]):
             y[0, j] = x[0, j]
+
+
+@kernel
+def quotient(count: "int64", by: "int64", y: "int64 out"):
+    """y = the whole part of count / by"""
+    y[0, 0] = count[0, 0] // by[0, 0]

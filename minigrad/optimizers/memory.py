@@ -1,0 +1,272 @@
+"""Where an optimizer's numbers lie: all trained variables as parts of one flat row, and its slots in rows beside it."""
+
+import functools
+import itertools
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigrad import config
+from minigrad.optimizers.settings import Declared
+from minigrad.tensor import Variable, flat
+
+_ALIGNMENT = 16  # floats: every variable starts on a cache line
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A row that an optimizer keeps beside the weights.
+
+    Args:
+        name: it becomes part of the paths of its variables, "adam/dense_kernel_momentum".
+        when: the name of a setting; there is no such slot while that is false or 0.
+        initial: its values at the beginning, a number or the name of a setting.
+    """
+
+    name: str
+    when: str | None = None
+    initial: float | str = 0.0
+
+
+class Layout:
+    """Which stretch (first, last) of a flat row belongs to each of the variables."""
+
+    def __init__(self, variables, dtype):
+        self.dtype, self.places, self.size = dtype, [], 0
+        self.shapes = [v.shape for v in variables]
+        for v in variables:
+            self.places.append((self.size, self.size + v.size))
+            self.size += -(-v.size // _ALIGNMENT) * _ALIGNMENT
+
+    def row(self, value=0.0):
+        """A new row (1, size), filled with `value`, that starts on a cache line."""
+        spare = 64 // self.dtype.itemsize
+        memory = np.full(self.size + spare, value, self.dtype)
+        skip = -memory.ctypes.data % 64 // self.dtype.itemsize
+        return memory[skip : skip + self.size].reshape(1, self.size)
+
+    def parts(self, row):
+        """The variables' stretches of `row`, each in the shape of its variable."""
+        return [row[0, a:b].reshape(shape) for (a, b), shape in zip(self.places, self.shapes, strict=True)]
+
+    def runs(self, wanted):
+        """The stretches, as few as possible, that hold the variables for which the list `wanted` is true."""
+        ends = [first for first, _ in self.places[1:]] + [self.size]
+        runs = []
+        for (first, _), end, is_wanted in zip(self.places, ends, wanted, strict=True):
+            if not is_wanted:
+                continue
+            if runs and runs[-1][1] == first:
+                runs[-1] = runs[-1][0], end
+            else:
+                runs.append((first, end))
+        return runs
+
+
+def view(data, name, path):
+    """A Variable whose values are those of `data`, not a copy."""
+    variable = Variable(np.zeros(()), dtype=data.dtype, trainable=False, name=name)
+    variable._data, variable.path = data, path
+    return variable
+
+
+class Memory(Declared):
+    """What an optimizer remembers."""
+
+    slots = ()  # names or Slots; a tuple inside holds those whose variables alternate in files
+    scalars = {}  # numbers kept beside the slots, and their values at the beginning
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _once(cls.build)
+
+    def _begin(self, rate):
+        """Make what there is before the variables are known; `rate` is a float, or what makes the learning rate."""
+        self._iterations = view(np.zeros((), np.int64), "iteration", f"{self.name}/iteration")
+        self._learning_rate = rate
+        if isinstance(rate, float):
+            self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
+            self._learning_rate.path = f"{self.name}/learning_rate"
+        numbers = {name: np.full((), value, config.floatx()) for name, value in self.scalars.items()}
+        self._scalars = {name: view(number, name, f"{self.name}/{name}") for name, number in numbers.items()}
+        self._added, self._reusable = [], []
+        self._trainable, self._homes, self._rows = [], [], {}
+        self.built = False
+
+    @property
+    def variables(self):
+        """Everything that training goes on from, in the order of Keras' files.
+
+        The step count (of calls), the learning rate (unless a schedule computes it), averages, accumulators, slots.
+        """
+        own = [self._iterations, self._learning_rate] if self._has_rate() else [self._iterations]
+        return [*own, *self._slot_variables(), *self._added, *(self._scalars.values() if self.built else ())]
+
+    def _has_rate(self):
+        """Whether the learning rate is a variable of its own."""
+        return isinstance(self._learning_rate, Variable)
+
+    def _groups(self):
+        """All Slots there may be; variables of those in a group alternate in files."""
+        common = Slot("average", "use_ema"), Slot("gradient_accumulator", "gradient_accumulation_steps")
+        return [*[[slot] for slot in common], *self._own_groups()]
+
+    def _own_groups(self):
+        groups = [entry if isinstance(entry, tuple) else (entry,) for entry in self.slots]
+        return [[s if isinstance(s, Slot) else Slot(s) for s in group] for group in groups]
+
+    def _wanted(self):
+        """The Slots that the settings ask for, by name."""
+        every = itertools.chain.from_iterable(self._groups())
+        return {s.name: s for s in every if s.when is None or getattr(self, s.when)}
+
+    def _slot_variables(self):
+        for group in self._groups():
+            rows = [(s.name, self._layout.parts(self._rows[s.name])) for s in group if s.name in self._rows]
+            for i, v in enumerate(self._trainable):
+                for slot, parts in rows:
+                    name = f"{v.path.replace('/', '_')}_{slot}"
+                    yield view(parts[i], name, f"{self.name}/{name}")
+
+    def set_weights(self, weights):
+        """Assign arrays to `variables`, in their order."""
+        if len(weights) != len(self.variables):
+            raise ValueError(f"{self.name} has {len(self.variables)} variables, got {len(weights)} arrays.")
+        for variable, value in zip(self.variables, weights, strict=True):
+            if variable.shape != np.shape(value):
+                raise ValueError(f"{variable.path} has shape {variable.shape}, got an array of {np.shape(value)}.")
+        for variable, value in zip(self.variables, weights, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store):
+        """Put the arrays of `variables` into `store`, a dict or a group of an HDF5 file, as "0", "1", ..."""
+        for i, variable in enumerate(self.variables):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store):
+        """Take them from there. Another number of them is none of ours: a warning says so, and all stays as it is."""
+        if len(store) != len(self.variables):
+            warnings.warn(
+                f"{self.name}: its state is not loaded, because there are {len(store)} arrays for "
+                f"{len(self.variables)} variables.",
+                stacklevel=2,
+            )
+        else:
+            self.set_weights([np.asarray(store[str(i)]) for i in range(len(store))])
+
+    def named_buffers(self):
+        """What a listing of a Program calls the optimizer's memory."""
+        own = {"weights": self._weights, "gradients": self._gradients, "learning_rate": self._rate}
+        scalars = {name: flat(v._data) for name, v in self._scalars.items()}
+        found = {**self._rows, **own, "iteration": self._calls, "settings": self._settings_row(), **scalars}
+        return {f"{self.name}/{name}": data for name, data in found.items()}
+
+    def build(self, variables):
+        """Move the variables into one flat row, their gradients into another, and make the slots beside them.
+
+        Slots of variables that it knows already are kept: layers may be frozen, added and taken away.
+        """
+        variables = list(variables)
+        if self._is_home_to(variables):
+            return
+        dtypes = {v.dtype for v in variables}
+        if len(dtypes) > 1:
+            raise ValueError(f"{self.name}: trainable variables must have one dtype; got {sorted(map(str, dtypes))}.")
+        dtype = dtypes.pop() if dtypes else np.dtype(config.floatx())
+        layout = Layout(variables, dtype)
+        previous = {
+            (id(v), name): part
+            for name, row in self._rows.items()
+            for v, part in zip(self._trainable, self._layout.parts(row), strict=True)
+        }
+        self._weights, self._gradients = layout.row(), layout.row()
+        for v, *parts in zip(variables, layout.parts(self._weights), layout.parts(self._gradients), strict=True):
+            v.move_to(*parts)
+        self._rows = {"average": self._weights.copy()} if self.use_ema else {}  # averages start as the weights
+        for name, slot in self._wanted().items():
+            initial = getattr(self, slot.initial) if isinstance(slot.initial, str) else slot.initial
+            row = self._rows.setdefault(name, layout.row(initial))
+            for v, part in zip(variables, layout.parts(row), strict=True):
+                part[...] = previous.get((id(v), name), part)
+        for own in (self._learning_rate, *self._scalars.values()):
+            if isinstance(own, Variable) and own.dtype != dtype:
+                own._data = own._data.astype(dtype)
+        self._rate = flat(self._learning_rate._data) if self._has_rate() else np.zeros((1, 1), dtype)
+        self._reusable, self._added = list(self._added), []
+        self._layout, self._trainable, self._homes = layout, variables, [v._data for v in variables]
+        self._launches = None
+        self.built = True
+
+    def _is_home_to(self, variables):
+        """Whether these are the variables it was built for, still live in its row, and have the slots they need."""
+        if not self.built or len(variables) != len(self._trainable) or self._wanted().keys() != self._rows.keys():
+            return False
+        own = zip(variables, self._trainable, self._homes, strict=True)
+        return all(a is b and a._data is home for a, b, home in own)
+
+    def __getstate__(self):
+        # In a copy, variables are no longer parts of the rows: `build` shall put them together again.
+        return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None}
+
+    # ---- for those who define `update_step`
+
+    def add_variable(self, shape, initializer="zeros", dtype=None, name=None):
+        """A Variable that belongs to the optimizer's state. `initializer`: "zeros", "ones", or f(shape, dtype)."""
+        name = name or "variable"
+        path = f"{self.name}/{name}"
+        for i, known in enumerate(self._reusable):  # the weights moved to other memory: the state stays
+            if known.path == path and known.shape == tuple(shape):
+                self._added.append(self._reusable.pop(i))
+                return known
+        if isinstance(initializer, str):
+            if initializer not in ("zeros", "ones"):
+                raise ValueError(f"{self.name}: initial values are 'zeros', 'ones' or a function, got {initializer!r}.")
+            initializer = {"zeros": np.zeros, "ones": np.ones}[initializer]
+        variable = Variable(initializer, shape, dtype or config.floatx(), trainable=False, name=name)
+        variable.path = path
+        self._added.append(variable)
+        return variable
+
+    def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
+        """A Variable like `reference_variable`, for `name` see `add_variable`."""
+        name = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
+        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name)
+
+    def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
+        """A list of Variables like these; of several lists, where `name` is a list of names."""
+        if isinstance(name, str):
+            return [self.add_variable_from_reference(v, name, initializer) for v in trainable_variables]
+        is_list = isinstance(initializer, (list, tuple))
+        pairs = list(zip(name, initializer if is_list else [initializer] * len(name), strict=True))
+        made = [[self.add_variable_from_reference(v, n, i) for n, i in pairs] for v in trainable_variables]
+        return tuple(map(list, zip(*made, strict=True))) if made else tuple([] for _ in name)
+
+    def _get_variable_index(self, variable):
+        return next(i for i, v in enumerate(self._trainable) if v is variable)
+
+    def assign(self, variable, value):
+        """variable = value"""
+        variable.assign(value)
+
+    def assign_add(self, variable, value):
+        """variable += value"""
+        variable.assign_add(value)
+
+    def assign_sub(self, variable, value):
+        """variable -= value"""
+        variable.assign_sub(value)
+
+
+def _once(build):
+    """A `build` of the user's, called when the variables are new or have moved, as the one that it overrides."""
+
+    @functools.wraps(build)
+    def wrapper(self, variables):
+        variables = list(variables)
+        if not self._is_home_to(variables):
+            self.built = False  # many begin with `if self.built: return`
+            build(self, variables)
+
+    return wrapper
