@@ -1,0 +1,169 @@
+"""fit."""
+
+import itertools
+import math
+import warnings
+
+from minigrad.callbacks import CallbackList
+from minigrad.data import Rows, is_array_like, split_batch
+from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
+from minigrad.trainer.sources import ArraySource, BatchSource, iterate
+
+
+class Fitting:
+    """The part of a Model that trains."""
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train for `epochs` passes over the data; returns a History.
+
+        Args:
+            x, y: arrays, lists, data frames with a row a sample; or x alone: an iterable of batches (x, y) or
+                (x, y, sample_weight), such as a generator.
+            batch_size: rows a step, by default 32; the last batch may be smaller.
+            epochs: the number of the last epoch; training begins at `initial_epoch`.
+            verbose: 0 silent, 1 (or "auto") a progress bar, 2 one line an epoch.
+            callbacks: a list of Callbacks.
+            validation_split: the share of rows, taken from the end, that is only evaluated; or
+            validation_data: (x, y) or (x, y, sample_weight); every `validation_freq` epochs.
+            shuffle: True, False, or "batch" (within each batch).
+            class_weight: a dict from class to weight; sample_weight: a weight a row.
+            steps_per_epoch, validation_steps: batches an epoch, where it shall not be a whole pass.
+
+        Raises:
+            ValueError, TypeError: data or settings that make no sense, before anything is changed.
+        """
+        self._require_compiled("fit")
+        epochs = whole_number("epochs", epochs, 0)
+        initial_epoch = whole_number("initial_epoch", initial_epoch, 0)
+        steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch, 1, optional=True)
+        verbose = verbosity(verbose)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
+        is_array = is_array_like(x)
+        validates = validation_epochs(validation_freq)
+        validation_steps = whole_number("validation_steps", validation_steps, 1, optional=True)
+        validation_batch_size = whole_number("validation_batch_size", validation_batch_size, 0, optional=True)
+        if isinstance(validation_split, bool) or not isinstance(validation_split, (int, float)) or (
+            not 0 <= validation_split < 1
+        ):
+            raise ValueError(f"validation_split must be in [0, 1), got {validation_split!r}.")
+        if shuffle not in (True, False, "batch", 0, 1, None):
+            raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")
+        beside = any(value is not None for value in (y, sample_weight, class_weight)) or validation_split
+        if not is_array and beside:
+            raise ValueError(
+                f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight, class_weight "
+                "and validation_split can't be given beside it."
+            )
+        with self._forgetting_after_an_error():
+            if is_array:
+                x, y, w, validation_data = self._fit_arrays(
+                    x, y, sample_weight, class_weight, validation_split, validation_data
+                )
+                batch_size = batch_size or self._default_batch_size(len(x), steps_per_epoch)
+                source = ArraySource(self, Rows(x, y, w), batch_size, shuffle, steps_per_epoch)
+                source.check(x, y, w)
+            else:
+                source = BatchSource(self, x, steps_per_epoch)
+                if epochs > initial_epoch:
+                    source.begin()
+            validation_batch_size = validation_batch_size or batch_size or 32
+            validation_data = self._validation(validation_data, validation_batch_size, validation_steps)
+            params = {"verbose": verbose, "epochs": epochs, "steps": source.steps}
+            callbacks = CallbackList(callbacks, self, params, history=True, progress=verbose != 0)
+        self.history = callbacks.history
+        self.stop_training = False
+        with self._pool.training:
+            try:
+                logs = {}
+                callbacks.call("on_train_begin", {})
+                for epoch in range(initial_epoch, epochs):
+                    if not source.begin():
+                        warnings.warn(
+                            f"The data ran out after {epoch - initial_epoch} epochs: a generator can't be started "
+                            "again, so the training ends here.",
+                            stacklevel=2,
+                        )
+                        break
+                    self.reset_metrics()
+                    callbacks.call("on_epoch_begin", epoch, {})
+                    source.run_epoch(callbacks)
+                    logs = self._results()
+                    if validation_data is not None and validates(epoch):
+                        values = self._evaluate(*validation_data, validation_batch_size, validation_steps, callbacks)
+                        logs.update({f"val_{k}": v for k, v in values.items()})
+                        logs = dict(sorted(logs.items()))
+                    callbacks.call("on_epoch_end", epoch, logs)
+                    if self.stop_training:
+                        break
+                if epochs > initial_epoch:
+                    self.optimizer.finalize_variable_values(self.trainable_variables)
+                callbacks.call("on_train_end", logs)
+            except BaseException:
+                callbacks.close()
+                raise
+            finally:
+                source.release()
+        return callbacks.history
+
+    def _fit_arrays(self, x, y, w, class_weight, split, validation_data):
+        """The checked arrays to train on and the validation data, which may be cut from their end."""
+        x, y, w = self._prepare(x, y, w, class_weight)
+        if not split or validation_data is not None:
+            return x, y, w, validation_data
+        kept = math.floor(len(x) * (1 - split))
+        if kept in (0, len(x)):
+            raise ValueError(f"validation_split={split} of {len(x)} rows leaves no rows to train on or to validate.")
+        # class_weight never touches validation data
+        held_w = None if w is None or class_weight is not None else w[kept:]
+        validation_data = _Prepared((x[kept:], y[kept:], held_w))
+        return x[:kept], y[:kept], None if w is None else w[:kept], validation_data
+
+    def _validation(self, data, batch_size, steps):
+        """validation_data as checked arrays, or as an iterable of batches; None if there is none."""
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)):
+            if is_array_like(data):
+                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
+            batches = iterate(data)
+            first = next(batches, None)
+            if first is None:
+                raise ValueError("validation_data is empty: the iterable yielded no batch.")
+            self._check_batch("test", *self._prepare(*split_batch(first)))
+            if batches is data:
+                data = itertools.chain([first], batches)
+                # What can be read only once must last for all epochs.
+                data = list(data) if steps is None else data
+            return data, None, None
+        if not isinstance(data, _Prepared):
+            if len(data) not in (2, 3):
+                raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
+            data = self._prepare(*data)
+        self._check_batch("test", *data, rows=batch_size)
+        return data
+
+    def _check_batch(self, kind, *arrays, rows=None):
+        """Make the step for the first `rows` rows, which finds out shapes that do not fit, and do not take it yet."""
+        self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
+
+
+class _Prepared(tuple):
+    """(x, y, sample_weight) that need no more checks."""
