@@ -95,6 +95,8 @@ def cases(n):
         settings = [row(0.9, 0.99, 1 - 0.9, 1 - 0.99, 1e-3), whole(step)]
         yield "adam_rates", [number(0.1), *settings], [np.zeros((1, 4))], [rates(step)]
         yield "is_multiple", [whole(step), whole(5)], [whole(7)], [whole(step == 4)]
+    for value, after in (2.0, 4), (np.inf, 3), (-np.inf, 3), (np.nan, 3):
+        yield "count_finite", [np.array([[value]])], [whole(3)], [whole(after)]
     yield "increment", [whole(3)], [whole(4)], [whole(7)]
     yield (
         "rmsprop",

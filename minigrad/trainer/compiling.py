@@ -8,6 +8,9 @@ from minigrad import losses, metrics, optimizers
 from minigrad.tensor import Tensor
 from minigrad.trainer.arguments import check_loss, check_metric
 
+# What Keras lets a subclass of Model define instead of its own.
+_STEPS = ("train_step", "test_step", "predict_step", "make_train_function", "make_test_function")
+
 
 class Compiling:
     """The part of a Model that is told how to train."""
@@ -39,6 +42,13 @@ class Compiling:
         Raises:
             ValueError: an unknown name, or metrics that are not in a list.
         """
+        for name in _STEPS:
+            if hasattr(type(self), name):
+                raise ValueError(
+                    f"{type(self).__name__} defines {name}, which minigrad does not call: it records the step itself. "
+                    "Override compute_loss(x, y, y_pred, sample_weight), or write the loop: loss.backward(), then "
+                    "optimizer.apply([v.grad for v in variables], variables)."
+                )
         new_optimizer = optimizers.get(optimizer)
         new_loss = self.loss if loss is None else check_loss(loss)
         specs = []
@@ -76,8 +86,15 @@ class Compiling:
     def _require_compiled(self, method):
         if not self.compiled:
             raise ValueError(f"Model {self.name!r} must be compiled before {method}(): call compile(optimizer, loss).")
-        if self.loss is None:
+        if self.loss is None and not self._may_have_another_loss():
             raise ValueError(f"Model {self.name!r} was compiled without a loss, which {method}() needs.")
+
+    def _may_have_another_loss(self):
+        """Whether a loss may come from elsewhere than `compile`: compute_loss is overridden, or a layer adds one."""
+        return not type(self).compute_loss.__module__.startswith("minigrad.") or any(
+            layer.activity_regularizer is not None or not type(layer).__module__.startswith("minigrad.")
+            for layer in self._all_layers()
+        )
 
     @property
     def metrics(self):
@@ -90,14 +107,18 @@ class Compiling:
         return [m.name for m in self.metrics]
 
     def _make_metrics(self, y_shape):
-        """Resolve the loss and the metrics for targets of this shape, once."""
+        """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
         if self._metrics is not None:
             return
+        if y_shape is None:
+            if self._metric_specs or self._weighted_specs:
+                raise ValueError("The targets y are missing: the metrics compare the output with them.")
+            y_shape = (None,)
         target, output = (None, *y_shape[1:]), tuple(self.output_shape)
         loss = self.loss
         if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
             loss = metrics.by_shape(target, output, "crossentropy")
-        self._loss = losses.as_loss(loss)
+        self._loss = None if loss is None else losses.as_loss(loss)
         self._tracker = metrics.LossTracker("loss", self.dtype)
         self._plain = [metrics.as_metric(m, target, output) for m in self._metric_specs]
         self._weighted = [metrics.as_metric(m, target, output) for m in self._weighted_specs]
@@ -123,6 +144,15 @@ class Compiling:
         """Forget all batches that the metrics have seen."""
         for metric in self.metrics:
             metric.reset_state()
+
+    def _restart_metrics(self):
+        self.reset_metrics()
+        self._finite[...] = 0
+
+    @property
+    def finite_batches(self):
+        """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
+        return int(self._finite[0, 0])
 
 
 def _plain_number(value):

@@ -6,9 +6,9 @@ import math
 import numpy as np
 
 from minigrad.callbacks import CallbackList
-from minigrad.data import is_array_like, split_batch
+from minigrad.data import is_array_like
 from minigrad.trainer.arguments import kind_of, verbosity, whole_number
-from minigrad.trainer.sources import iterate
+from minigrad.trainer.sources import Stream
 
 
 class Evaluating:
@@ -27,25 +27,29 @@ class Evaluating:
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
         batch_size = whole_number("batch_size", batch_size, 0, optional=True)
-        count = steps
         with self._forgetting_after_an_error():
             if is_array_like(x):
                 x, y, sample_weight = self._prepare(x, y, sample_weight)
                 batch_size = batch_size or self._default_batch_size(len(x), steps)
                 count = min(math.ceil(len(x) / batch_size), steps or math.inf)
                 self._check_batch("test", x, y, sample_weight, rows=batch_size)
+                batches = self._batches(x, y, sample_weight, batch_size, steps)
             elif y is not None or sample_weight is not None:
                 raise ValueError(
                     f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y and sample_weight can't be "
                     "given beside it."
                 )
-            params = {"verbose": verbose, "epochs": 1, "steps": count}
-            callbacks = CallbackList(callbacks, self, params, progress=verbose != 0)
+            else:
+                stream = Stream(x)
+                count, batches = steps or stream.length, self._checked(stream, steps)
+            callbacks = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=count
+            )
         with self._pool.training, self._forgetting_after_an_error():
             try:
-                logs = self._evaluate(x, y, sample_weight, batch_size, steps, callbacks)
+                logs = self._evaluate(batches, callbacks)
             except BaseException:
-                callbacks.close()
+                callbacks.abort()
                 raise
         return logs if return_dict else self._listed(logs)
 
@@ -53,37 +57,35 @@ class Evaluating:
         values = [logs[m.name] for m in self.metrics]
         return values[0] if len(values) == 1 else values
 
-    def _evaluate(self, x, y, w, batch_size, steps, callbacks):
-        """Evaluate checked arrays, or an iterable x of batches; the logs."""
-        batches = self._batches(x, y, w, batch_size) if y is not None else self._checked(x)
-        hooks = callbacks.has_batch_hooks("test")
-        callbacks.call("on_test_begin", {})
+    def _evaluate(self, batches, callbacks):
+        """Evaluate checked batches; the logs."""
+        is_watched = callbacks.batch_stride("test", 0) is not None
+        callbacks.on_test_begin({})
         done = 0
-        for batch in itertools.islice(batches, steps):
-            if hooks:
-                callbacks.call("on_test_batch_begin", done, {})
+        for batch in batches:
+            if is_watched:
+                callbacks.on_test_batch_begin(done, {})
             self._run_staged("test", *batch, reset=done == 0)
-            if hooks:
-                callbacks.call("on_test_batch_end", done, self._results())
+            if is_watched:
+                callbacks.on_test_batch_end(done, self._results())
             done += 1
-            if callbacks.progress is not None and callbacks.history is None:
-                callbacks.advance(done, self._results)
         if done == 0:
             raise ValueError("The data is empty: there is no batch to evaluate.")
         logs = self._results()
-        callbacks.call("on_test_end", logs)
+        callbacks.on_test_end(logs)
         return logs
 
     @staticmethod
-    def _batches(x, y, w, batch_size):
-        for start in range(0, len(x), batch_size or 32):
-            rows = slice(start, start + (batch_size or 32))
-            yield x[rows], y[rows], None if w is None else w[rows]
+    def _batches(x, y, w, batch_size, steps):
+        """The batches of checked arrays."""
+        for start in itertools.islice(range(0, len(x), batch_size), steps):
+            rows = slice(start, start + batch_size)
+            yield tuple(None if a is None else a[rows] for a in (x, y, w))
 
-    def _checked(self, iterable):
-        """The batches of an iterable, each checked."""
-        for batch in iterate(iterable):
-            yield self._prepare(*split_batch(batch))
+    def _checked(self, stream, steps):
+        """The batches of a stream, each checked."""
+        for batch in stream.epoch(steps):
+            yield self._prepare(*batch)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """The outputs for the rows of x as a NumPy array, in inference mode. Any number of threads may call it.
@@ -93,54 +95,35 @@ class Evaluating:
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
         batch_size = whole_number("batch_size", batch_size, 0, optional=True)
-        if not is_array_like(x):
-            return self._predict_batches(x, steps, callbacks, verbose)
-        x = self._prepare_x(x)
-        batch_size = batch_size or self._default_batch_size(len(x), steps)
-        n = len(x) if steps is None else min(len(x), steps * batch_size)
-        params = {"verbose": verbose, "epochs": 1, "steps": math.ceil(n / batch_size)}
-        quiet = callbacks is None and not verbose
-        callbacks = None if quiet else CallbackList(callbacks, self, params, progress=verbose != 0)
-        hooks = not quiet and callbacks.has_batch_hooks("predict")
-        outputs = None
-        try:
-            if not quiet:
-                callbacks.call("on_predict_begin", {})
-            for i, start in enumerate(range(0, n, batch_size)):
-                if hooks:
-                    callbacks.call("on_predict_batch_begin", i, {})
-                batch = x[start : min(start + batch_size, n)]
-                result = self._run_staged("predict", batch)[0]
-                if outputs is None:
-                    outputs = result if len(result) == n else np.empty((n, *result.shape[1:]), result.dtype)
-                if outputs is not result:
-                    outputs[start : start + len(batch)] = result
-                if hooks:
-                    callbacks.call("on_predict_batch_end", i, {"outputs": outputs[start : start + len(batch)]})
-                if not quiet:
-                    callbacks.advance(i + 1, dict)
-            if not quiet:
-                callbacks.call("on_predict_end", {})
-        except BaseException:
-            if not quiet:
-                callbacks.close()
-            raise
-        return outputs
-
-    def _predict_batches(self, batches, steps, callbacks, verbose):
-        params = {"verbose": verbose, "epochs": 1, "steps": steps}
-        callbacks = CallbackList(callbacks, self, params, progress=verbose != 0)
-        callbacks.call("on_predict_begin", {})
+        if is_array_like(x):
+            x = self._prepare_x(x)
+            batch_size = batch_size or self._default_batch_size(len(x), steps)
+            starts = range(0, len(x), batch_size)[:steps]
+            count, batches = len(starts), (x[start : start + batch_size] for start in starts)
+        else:
+            stream = Stream(x)
+            count = steps or stream.length
+            batches = (self._prepare_x(batch[0]) for batch in stream.epoch(steps))
+        callbacks = CallbackList(
+            callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=count
+        )
+        is_watched = callbacks.batch_stride("predict", 0) is not None
         outputs = []
-        for i, batch in enumerate(itertools.islice(iterate(batches), steps)):
-            callbacks.call("on_predict_batch_begin", i, {})
-            outputs.append(self._run_staged("predict", self._prepare_x(split_batch(batch)[0]))[0])
-            callbacks.call("on_predict_batch_end", i, {"outputs": outputs[-1]})
-            callbacks.advance(i + 1, dict)
-        callbacks.call("on_predict_end", {})
+        try:
+            callbacks.on_predict_begin({})
+            for i, batch in enumerate(batches):
+                if is_watched:
+                    callbacks.on_predict_batch_begin(i, {})
+                outputs.append(self._run_staged("predict", batch)[0])
+                if is_watched:
+                    callbacks.on_predict_batch_end(i, {"outputs": outputs[-1]})
+            callbacks.on_predict_end({})
+        except BaseException:
+            callbacks.abort()
+            raise
         if not outputs:
             raise ValueError("The data is empty: there is no batch to predict.")
-        return np.concatenate(outputs)
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on a batch; the loss and metrics of the batch before the step."""

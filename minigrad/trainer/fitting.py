@@ -1,13 +1,12 @@
 """fit."""
 
-import itertools
 import math
-import warnings
 
 from minigrad.callbacks import CallbackList
-from minigrad.data import Rows, is_array_like, split_batch
+from minigrad.data import is_array_like, part
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
-from minigrad.trainer.sources import ArraySource, BatchSource, iterate
+from minigrad.trainer.run import Run
+from minigrad.trainer.sources import ArraySource, Stream, StreamSource
 
 
 class Fitting:
@@ -66,11 +65,11 @@ class Fitting:
             raise ValueError(f"validation_split must be in [0, 1), got {validation_split!r}.")
         if shuffle not in (True, False, "batch", 0, 1, None):
             raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")
-        beside = any(value is not None for value in (y, sample_weight, class_weight)) or validation_split
+        beside = y is not None or sample_weight is not None or validation_split
         if not is_array and beside:
             raise ValueError(
-                f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight, class_weight "
-                "and validation_split can't be given beside it."
+                f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight and "
+                "validation_split can't be given beside it."
             )
         with self._forgetting_after_an_error():
             if is_array:
@@ -78,48 +77,37 @@ class Fitting:
                     x, y, sample_weight, class_weight, validation_split, validation_data
                 )
                 batch_size = batch_size or self._default_batch_size(len(x), steps_per_epoch)
-                source = ArraySource(self, Rows(x, y, w), batch_size, shuffle, steps_per_epoch)
-                source.check(x, y, w)
+                source = ArraySource(self, x, y, w, batch_size, shuffle, steps_per_epoch)
             else:
-                source = BatchSource(self, x, steps_per_epoch)
+                source = StreamSource(self, x, shuffle, steps_per_epoch, class_weight)
                 if epochs > initial_epoch:
-                    source.begin()
-            validation_batch_size = validation_batch_size or batch_size or 32
-            validation_data = self._validation(validation_data, validation_batch_size, validation_steps)
-            params = {"verbose": verbose, "epochs": epochs, "steps": source.steps}
-            callbacks = CallbackList(callbacks, self, params, history=True, progress=verbose != 0)
-        self.history = callbacks.history
+                    source.check()
+            validation = self._validation(
+                validation_data, validation_batch_size or batch_size or 32, validation_steps
+            )
+            callbacks = CallbackList(
+                callbacks, add_history=True, add_progbar=verbose != 0, model=self,
+                verbose=verbose, epochs=epochs, steps=source.steps,
+            )
+
+        def validate(epoch):
+            if not validates(epoch):
+                return {}
+            values = self._evaluate(validation(), callbacks)
+            return {f"val_{key}": value for key, value in values.items()}
+
         self.stop_training = False
         with self._pool.training:
+            self.fitting = Run(
+                self, source, callbacks, None if validation is None else validate, epochs, initial_epoch
+            )
             try:
-                logs = {}
-                callbacks.call("on_train_begin", {})
-                for epoch in range(initial_epoch, epochs):
-                    if not source.begin():
-                        warnings.warn(
-                            f"The data ran out after {epoch - initial_epoch} epochs: a generator can't be started "
-                            "again, so the training ends here.",
-                            stacklevel=2,
-                        )
-                        break
-                    self.reset_metrics()
-                    callbacks.call("on_epoch_begin", epoch, {})
-                    source.run_epoch(callbacks)
-                    logs = self._results()
-                    if validation_data is not None and validates(epoch):
-                        values = self._evaluate(*validation_data, validation_batch_size, validation_steps, callbacks)
-                        logs.update({f"val_{k}": v for k, v in values.items()})
-                        logs = dict(sorted(logs.items()))
-                    callbacks.call("on_epoch_end", epoch, logs)
-                    if self.stop_training:
-                        break
-                if epochs > initial_epoch:
-                    self.optimizer.finalize_variable_values(self.trainable_variables)
-                callbacks.call("on_train_end", logs)
+                self.fitting.train()
             except BaseException:
-                callbacks.close()
+                callbacks.abort()
                 raise
             finally:
+                self.fitting = None
                 source.release()
         return callbacks.history
 
@@ -131,38 +119,31 @@ class Fitting:
         kept = math.floor(len(x) * (1 - split))
         if kept in (0, len(x)):
             raise ValueError(f"validation_split={split} of {len(x)} rows leaves no rows to train on or to validate.")
-        # class_weight never touches validation data
-        held_w = None if w is None or class_weight is not None else w[kept:]
-        validation_data = _Prepared((x[kept:], y[kept:], held_w))
-        return x[:kept], y[:kept], None if w is None else w[:kept], validation_data
+        held_w = None if class_weight is not None else w  # class_weight never touches validation data
+        validation_data = _Prepared(None if a is None else part(a, kept, len(a)) for a in (x, y, held_w))
+        return *(None if a is None else part(a, 0, kept) for a in (x, y, w)), validation_data
 
     def _validation(self, data, batch_size, steps):
-        """validation_data as checked arrays, or as an iterable of batches; None if there is none."""
+        """A function that returns the checked batches of a validation; None if there is none."""
         if data is None:
             return None
         if not isinstance(data, (tuple, list)):
             if is_array_like(data):
                 raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
-            batches = iterate(data)
-            first = next(batches, None)
+            stream = Stream(data)
+            if stream.is_once and steps is None:
+                stream = Stream(list(data))  # what can be read only once must last for all epochs
+            first = stream.peek()
             if first is None:
                 raise ValueError("validation_data is empty: the iterable yielded no batch.")
-            self._check_batch("test", *self._prepare(*split_batch(first)))
-            if batches is data:
-                data = itertools.chain([first], batches)
-                # What can be read only once must last for all epochs.
-                data = list(data) if steps is None else data
-            return data, None, None
+            self._check_batch("test", *self._prepare(*first))
+            return lambda: self._checked(stream, steps)
         if not isinstance(data, _Prepared):
             if len(data) not in (2, 3):
                 raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
             data = self._prepare(*data)
         self._check_batch("test", *data, rows=batch_size)
-        return data
-
-    def _check_batch(self, kind, *arrays, rows=None):
-        """Make the step for the first `rows` rows, which finds out shapes that do not fit, and do not take it yet."""
-        self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
+        return lambda: self._batches(*data, batch_size, steps)
 
 
 class _Prepared(tuple):

@@ -4,7 +4,7 @@ import contextlib
 import math
 import warnings
 
-from minigrad.data import as_rows, check_lengths, class_weights
+from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weights
 
 
 class Preparing:
@@ -14,7 +14,7 @@ class Preparing:
         """x as rows that fit the model, which is built for them if it was not."""
         x = as_rows(x, "x", self.dtype)
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
-            x = x[:, None]
+            x = as_column(x)
         self._ensure_built(x.shape)
         self._check_input(x.shape)
         return x
@@ -23,17 +23,20 @@ class Preparing:
         """x, y and sample weights as arrays that fit the model, checked before anything is changed."""
         if w is not None and class_weight is not None:
             raise ValueError("Give sample_weight or class_weight, not both.")
-        if y is None:
+        if y is None and not self._may_have_another_loss():
             raise ValueError("The targets y are missing: the loss compares the output with them.")
         x = as_rows(x, "x", self.dtype)
-        y = as_rows(y, "y", self.dtype)
+        y = None if y is None else as_rows(y, "y", self.dtype)
         w = None if w is None else as_rows(w, "sample_weight", self.dtype)
         check_lengths(x=x, y=y, sample_weight=w)
         x = self._prepare_x(x)
         if class_weight is not None:
+            if y is None:
+                raise ValueError("class_weight needs the targets y, whose classes it weighs.")
             w = class_weights(y, class_weight)
-        self._make_metrics(y.shape)
-        self._loss.check_targets(y, self.output_shape)
+        self._make_metrics(None if y is None else y.shape)
+        for some in chunks(y) if y is not None and self._loss is not None else ():
+            self._loss.check_targets(some, self.output_shape)
         return x, y, w
 
     @contextlib.contextmanager

@@ -4,13 +4,15 @@ Run as it is, `_train` is the eager step; recorded, it is a Program that replays
 """
 
 import contextlib
+import functools
+import inspect
 import warnings
 
 import numpy as np
 
 from minigrad import kernels as K
 from minigrad.program import RecordingError, launch, trace
-from minigrad.tensor import Structure, as_tensor, constant, no_grad
+from minigrad.tensor import Structure, Tensor, as_tensor, constant, no_grad
 from minigrad.trainer.steps import Step, where
 
 
@@ -21,7 +23,7 @@ class Programs:
         """One step of training on a batch."""
         self._clear_losses()
         y_pred = self(x, training=True)
-        loss = self._total_loss(y, y_pred, w)
+        loss = self._total_loss(x, y, y_pred, w, training=True)
         trained = self.trainable_variables
         for variable in trained:
             variable.grad = None
@@ -36,21 +38,41 @@ class Programs:
         with no_grad():
             self._clear_losses()
             y_pred = self(x, training=False)
-            self._track(self._total_loss(y, y_pred, w), y, y_pred, w)
+            self._track(self._total_loss(x, y, y_pred, w, training=False), y, y_pred, w)
 
     def _infer(self, x):
         """The output in inference mode, launch by launch."""
         return self(x, training=False)
 
-    def _total_loss(self, y, y_pred, w):
-        loss = self._loss(y, y_pred, sample_weight=w) if w is not None else self._loss(y, y_pred)
-        if self._loss_weight is not None:
-            loss = loss * float(self._loss_weight)
-        for penalty in self.losses:
-            loss = loss + penalty
-        if loss.size != 1:
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch, a tensor of one number: the compiled loss, weighted, plus all penalties in `losses`.
+
+        Override it for a loss that needs more than y and y_pred. It becomes a part of the recorded step, so it must
+        compute with minigrad.ops; `compile` needs no loss then, and `fit` no y.
+        """
+        penalties, loss = self.losses, None
+        if self._loss is not None:
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            loss = self._loss(y, y_pred, **weights)
+        if loss is None and not penalties:
             raise ValueError(
-                f"The loss must be one number, got shape {loss.shape}: training needs a reduction other than 'none'."
+                f"Model {self.name!r} was compiled without a loss, and no layer adds one: compile(optimizer, loss)."
+            )
+        if loss is not None and self._loss_weight is not None:
+            loss = loss * float(self._loss_weight)
+        for penalty in penalties:
+            loss = penalty if loss is None else loss + penalty
+        return loss
+
+    def _total_loss(self, x, y, y_pred, w, training):
+        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": w, "training": training}
+        if not _takes_training(type(self).compute_loss):
+            del given["training"]
+        loss = self.compute_loss(**given)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            raise ValueError(
+                f"The loss must be one number, a Tensor, got {getattr(loss, 'shape', loss)!r}: training needs a "
+                "reduction other than 'none'."
             )
         return loss
 
@@ -59,7 +81,7 @@ class Programs:
 
         def run():
             y_pred = self(x, training=training)
-            self._track(self._total_loss(y, y_pred, w), y, y_pred, w)
+            self._track(self._total_loss(x, y, y_pred, w, training), y, y_pred, w)
 
         with contextlib.suppress(RecordingError), no_grad():
             trace(run)
@@ -68,6 +90,7 @@ class Programs:
     def _track(self, loss, y, y_pred, w):
         with no_grad():
             self._tracker.update_state(loss, y_pred.shape[0])
+            launch(K.count_finite, self._tracker.total._data.reshape(1, 1), self._finite)
             for metric in self._plain:
                 metric.update_state(y, y_pred)
             for metric in self._weighted:
@@ -112,6 +135,7 @@ class Programs:
                 names[f"{v.path}/gradient"] = v._gradient
         if self.optimizer is not None and self.optimizer.built:
             names.update(self.optimizer.named_buffers())
+        names["finite_batches"] = self._finite
         for metric in self.metrics:
             names.update({v.path: v._data for v in metric.variables})
         return names
@@ -157,6 +181,10 @@ class Programs:
 
         return self._pool.take(key, self._is_valid, build)
 
+    def _check_batch(self, kind, *arrays, rows=None):
+        """Make the step for the first `rows` rows, which finds out shapes that do not fit, and do not take it yet."""
+        self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
+
     def _run_staged(self, kind, x, y=None, w=None, reset=False):
         """Run one staged step on a batch of arrays; the output of "predict" and its logits, if any, copied.
 
@@ -164,7 +192,7 @@ class Programs:
         """
         step = self._staged_step(kind, x, y, w)
         if reset:
-            self.reset_metrics()
+            self._restart_metrics()
         step.stage["x"][...] = x
         if y is not None:
             step.stage["y"][...] = y
@@ -193,3 +221,9 @@ class Programs:
 
     def _last_program(self, *kinds):
         return next((self._pool.shown[kind] for kind in kinds if kind in self._pool.shown), None)
+
+
+@functools.cache
+def _takes_training(compute_loss):
+    """Whether an overridden compute_loss has the argument, which Keras before 3.3 did not know."""
+    return "training" in inspect.signature(compute_loss).parameters

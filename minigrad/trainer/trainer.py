@@ -1,5 +1,7 @@
 """Trainer: the parts put together."""
 
+import numpy as np
+
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.evaluating import Evaluating
 from minigrad.trainer.fitting import Fitting
@@ -16,8 +18,10 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self.compiled = False
         self.stop_training = False
         self.history = None
+        self.fitting = None  # the Run of the `fit` that goes on
         self._metric_specs, self._weighted_specs = [], []
         self._metrics = None  # made when the shapes are known
+        self._finite = np.zeros((1, 1), np.int64)
         self._pool = Pool()
         self._eager_because = None
         self.run_eagerly = False
