@@ -27,7 +27,7 @@ class Evaluating:
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
         batch_size = whole_number("batch_size", batch_size, 0, optional=True)
-        with self._forgetting_after_an_error():
+        with self._pool.training, self._forgetting_after_an_error():
             if is_array_like(x):
                 x, y, sample_weight = self._prepare(x, y, sample_weight)
                 batch_size = batch_size or self._default_batch_size(len(x), steps)

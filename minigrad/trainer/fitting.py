@@ -71,7 +71,7 @@ class Fitting:
                 f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight and "
                 "validation_split can't be given beside it."
             )
-        with self._forgetting_after_an_error():
+        with self._pool.training, self._forgetting_after_an_error():
             if is_array:
                 x, y, w, validation_data = self._fit_arrays(
                     x, y, sample_weight, class_weight, validation_split, validation_data
