@@ -102,9 +102,18 @@ def _flat(callbacks):
 
 
 def _forwarding(hook):
-    def call(self, *args):
+    def call_all(self, *args):
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
+
+    if "epoch" in hook or "batch" in hook:
+
+        def call(self, index, logs=None):
+            call_all(self, index, {} if logs is None else logs)
+    else:
+
+        def call(self, logs=None):
+            call_all(self, {} if logs is None else logs)
 
     call.__name__, call.__doc__ = hook, getattr(Callback, hook).__doc__
     return call

@@ -46,10 +46,8 @@ def _takes_two(function):
     """Whether it can be called with two arguments. (To try it would hide a TypeError of its own.)"""
     try:
         inspect.signature(function).bind(0, 0.0)
-    except TypeError:
+    except (TypeError, ValueError):  # it can't; or it is a builtin, such as a list's __getitem__, and does not tell
         return False
-    except ValueError:  # a builtin does not tell
-        pass
     return True
 
 
@@ -88,8 +86,8 @@ class SwapEMAWeights(Callback):
     """Evaluate and predict with the moving average of the weights that an optimizer with use_ema=True keeps.
 
     Args:
-        swap_on_epoch: let them change places at the end of each epoch already, back at the beginning of the next, so
-            that callbacks after this one (ModelCheckpoint) see the average.
+        swap_on_epoch: put the average into the model at the end of each epoch, until the next begins, so that callbacks
+            after this one (ModelCheckpoint) see it.
 
     Raises:
         ValueError: the optimizer keeps no average.
@@ -98,49 +96,61 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch=False):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
-        self._is_swapped = False
+        self._trained = None  # the weights that the average stands in for
 
-    def _pairs(self):
-        """(weight, its average) for each trained variable."""
+    def _averages(self):
         optimizer = self.model.optimizer
         if not getattr(optimizer, "use_ema", False):
             raise ValueError(
                 f"SwapEMAWeights needs an optimizer made with use_ema=True; {optimizer.name!r} keeps no average."
             )
-        averages = [variable for variable in optimizer.variables if variable.name.endswith("_average")]
-        return list(zip(self.model.trainable_variables, averages, strict=True))
+        return [variable for variable in optimizer.variables if variable.name.endswith("_average")]
 
-    def _swap(self, wanted):
-        """Let the averages be in the model, or not."""
-        if self._is_swapped == wanted:
-            return
-        for weight, average in self._pairs():
-            values = weight.numpy()
-            weight.assign(average)
-            average.assign(values)
-        self._is_swapped = wanted
+    def _swap_in(self):
+        if self._trained is None:
+            self._trained = [variable.numpy() for variable in self.model.trainable_variables]
+            self._assign(self._averages())
+
+    def _swap_out(self):
+        if self._trained is not None:
+            self._assign(self._trained)
+            self._trained = None
+
+    def _assign(self, values):
+        for variable, value in zip(self.model.trainable_variables, values, strict=True):
+            variable.assign(value)
 
     def on_train_begin(self, logs=None):
-        self._pairs()  # before anything is trained: an optimizer without averages is told at once
+        self._trained = None
+        self._averages()  # an optimizer without any is told before anything is trained
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._swap(False)
+        self._swap_out()
 
     def on_epoch_end(self, epoch, logs=None):
         if self.swap_on_epoch:
-            self._swap(True)
+            self._swap_in()
 
     def on_train_end(self, logs=None):
-        self._is_swapped = False
+        self._trained = None  # in the end the average is what the model has
 
     def on_test_begin(self, logs=None):
-        self._swap(True)
+        self._swap_in()
 
     def on_test_end(self, logs=None):
-        self._swap(False)
+        self._swap_out()
 
     def on_predict_begin(self, logs=None):
-        self._swap(True)
+        self._swap_in()
 
     def on_predict_end(self, logs=None):
-        self._swap(False)
+        self._swap_out()
+
+    def abort(self):
+        self._swap_out()
+
+    def get_state(self):
+        return {"trained": self._trained}
+
+    def set_state(self, state):
+        self._trained = state["trained"]
