@@ -1,6 +1,7 @@
 """What fit and its kin are given: arrays of any kind, streams of batches, weights, validation data."""
 
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -383,3 +384,262 @@ def test_an_endless_generator():
         model.evaluate(endless(), steps=3, **QUIET)
         model.predict(endless(), steps=2, **QUIET)
     assert taken == [0, 1, 2, 0, 1]
+
+
+class Foreign:
+    """An array of another library, as a data loader yields it."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape, self.dtype = array.shape, str(array.dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype=dtype)
+
+
+class Loader:
+    """Yields lists of another library's arrays, and does not know how many: torch's with an IterableDataset, or
+    a tf.data.Dataset."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        raise TypeError("the dataset is infinite")
+
+    def __iter__(self):
+        return ([Foreign(x), Foreign(y)] for x, y in batches(self.x, self.y))
+
+
+def test_a_data_loader():
+    x, y = data(42)
+    model, twin = network(), network()
+    log = Log(batches=False)
+    with Quiet():
+        history = model.fit(Loader(x, y), epochs=2, validation_data=Loader(x, y), callbacks=[log], **QUIET).history
+    assert_same(history, twin.fit(x, y, batch_size=8, epochs=2, validation_data=(x, y), **IN_ORDER).history)
+    assert_same(model.predict(Loader(x, y), **QUIET), twin.predict(x, batch_size=8, **QUIET))
+    assert log.params["steps"] is None
+
+
+@pytest.mark.parametrize("make", [lambda x, y: batches(x, y), Loader, Sequence], ids=["generator", "loader", "sequence"])
+def test_class_weight_of_streams(make):
+    x, y = data(40)
+    model, twin = network(), network()
+    history = model.fit(make(x, y), class_weight={0: 0.25}, **QUIET).history
+    assert_same(history, twin.fit(x, y, batch_size=8, class_weight={0: 0.25}, **IN_ORDER).history)
+
+
+# ------------------------------------------------------------------------------------------------ PyDataset
+
+
+class Parts(keras.utils.PyDataset):
+    """Batches of eight rows; notes down what is asked of it."""
+
+    def __init__(self, x, y, **settings):
+        super().__init__(**settings)
+        self.x, self.y = x, y
+        self.asked, self.told = [], []
+
+    def __len__(self):
+        return -(-len(self.x) // 8)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return self.x[8 * index : 8 * index + 8], self.y[8 * index : 8 * index + 8]
+
+    def on_epoch_begin(self):
+        self.told.append("begin")
+
+    def on_epoch_end(self):
+        self.told.append("end")
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_a_py_dataset(workers):
+    x, y = data(42)
+    model, twin = network(), network()
+    parts, held = Parts(x, y, workers=workers, max_queue_size=2), Parts(x, y, workers=workers)
+    with Quiet():
+        history = model.fit(parts, epochs=2, shuffle=False, validation_data=held, **QUIET)
+    expected = twin.fit(x, y, batch_size=8, epochs=2, validation_data=(x, y), **IN_ORDER)
+    assert_same(history.history, expected.history)
+    assert_same(model.get_weights(), twin.get_weights())
+    assert history.params["steps"] == 6
+    assert parts.told == held.told == ["begin", "end"] * 2
+    assert sorted(parts.asked) == sorted([0, *[0, 1, 2, 3, 4, 5] * 2])  # the first one is looked at beforehand
+    assert_same(model.evaluate(parts, **QUIET), twin.evaluate(x, y, batch_size=8, **QUIET))
+    assert_same(model.predict(parts, **QUIET), twin.predict(x, batch_size=8, **QUIET))
+
+
+def test_the_batches_of_a_py_dataset_are_shuffled():
+    x, y = data(160)
+    parts = Parts(x, y)
+    network().fit(parts, epochs=2, **QUIET)
+    first, second = parts.asked[1:21], parts.asked[21:]
+    assert sorted(first) == sorted(second) == list(range(20)) and first != second and first != sorted(first)
+    parts.asked.clear()
+    network().fit(Parts(x, y), validation_data=parts, **QUIET)
+    assert parts.asked == [0, *range(20)]  # never those of a validation
+
+
+def test_a_py_dataset_with_steps_per_epoch_goes_through_all_of_its_batches():
+    x, y = data(40)
+    parts = Parts(x, y)
+    model = network()
+    with pytest.warns(UserWarning, match="ran out after 1 of 2 steps"):
+        history = model.fit(parts, epochs=3, steps_per_epoch=2, shuffle=False, **QUIET)
+    assert parts.asked == [0, 0, 1, 2, 3, 4] and history.epoch == [0, 1, 2] and parts.told == ["begin", "end"] * 3
+
+
+def test_an_endless_py_dataset():
+    x, y = data(40)
+
+    class Endless(keras.utils.PyDataset):
+        num_batches = None
+        asked = ()
+
+        def __getitem__(self, index):
+            self.asked = (*self.asked, index)
+            rows = slice(8 * (index % 5), 8 * (index % 5) + 8)
+            return x[rows], y[rows]
+
+    endless = Endless()
+    with Quiet():
+        network().fit(endless, epochs=2, steps_per_epoch=3, **QUIET)
+    assert endless.asked == (0, *range(6))
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        network().fit(endless, **QUIET)
+
+
+def test_a_py_dataset_without_its_methods():
+    class Nothing(keras.utils.PyDataset):
+        pass
+
+    with pytest.raises(TypeError, match="Nothing must define __len__"):
+        network().fit(Nothing(), **QUIET)
+    with pytest.raises(TypeError, match="must define __getitem__"):
+        Nothing()[0]
+    assert keras.utils.Sequence is keras.utils.PyDataset
+
+
+def test_workers_are_gone_afterwards():
+    """Also after an error in the middle of an epoch, which is the dataset's own."""
+    x, y = data(80)
+
+    class Broken(Parts):
+        def __getitem__(self, index):
+            if index == 7:
+                raise OSError("the disk")
+            return super().__getitem__(index)
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the disk"):
+        network().fit(Broken(x, y, workers=4), shuffle=False, **QUIET)
+    network().fit(Parts(x, y, workers=4), steps_per_epoch=2, **QUIET)
+    assert threading.active_count() == before
+
+
+# ------------------------------------------------------------------------------------- losses of one's own
+
+
+class Own(keras.Sequential):
+    """A loss that needs the inputs: the output shall be near their mean, and the targets a little."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        loss = keras.ops.mean(keras.ops.square(y_pred - keras.ops.mean(x, axis=1, keepdims=True)))
+        return loss if y is None else loss + 0.1 * super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+class Older(Own):
+    """Without the argument that newer versions of Keras pass."""
+
+    def compute_loss(self, x, y, y_pred, sample_weight):
+        return super().compute_loss(x, y, y_pred, sample_weight)
+
+
+def own(kind, **settings):
+    keras.utils.set_random_seed(1)
+    model = kind([keras.Input((5,)), layers.Dense(3, kernel_regularizer="l2"), layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), **settings)
+    return model
+
+
+@pytest.mark.parametrize("kind", [Own, Older])
+def test_compute_loss_can_be_overridden(kind):
+    x, y = data(40, target="regression")
+    model, eager = own(kind, loss="mse", metrics=["mae"]), own(kind, loss="mse", metrics=["mae"], run_eagerly=True)
+    settings = {"batch_size": 8, "epochs": 2, "validation_split": 0.2, **IN_ORDER}
+    history = model.fit(x, y, **settings).history
+    assert_same(eager.fit(x, y, **settings).history, history)
+    assert model.train_program is not None
+    p = model.predict(x, **QUIET)
+    penalty = 0.01 * (model.layers[0].kernel.numpy() ** 2).sum()
+    expected = ((p - x.mean(1, keepdims=True)) ** 2).mean() + 0.1 * (((p - y) ** 2).mean() + penalty)
+    assert model.evaluate(x, y, batch_size=40, **QUIET)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_compute_loss_needs_neither_loss_nor_targets():
+    x, _ = data(40)
+    model = own(Own)
+    with Quiet():
+        history = model.fit(x, batch_size=8, epochs=20, validation_data=(x, None), **QUIET).history
+    assert list(history) == ["loss", "val_loss"] and history["loss"][-1] < 0.1 * history["loss"][0]
+    assert model.evaluate(x, **QUIET) == pytest.approx(history["val_loss"][-1], rel=1e-5)
+    assert model.train_on_batch(x) > 0
+    assert model.evaluate((Foreign(x) for _ in range(2)), **QUIET) == model.evaluate(x, batch_size=40, **QUIET)
+    with pytest.raises(ValueError, match=r"targets y are missing.*metrics"):
+        own(Own, metrics=["mse"]).fit(x, **QUIET)
+    with pytest.raises(ValueError, match="class_weight needs the targets"):
+        model.fit(x, class_weight={0: 1.0}, **QUIET)
+
+
+def test_compute_loss_must_return_one_number():
+    class Bad(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            return y_pred
+
+    x, y = data(8)
+    with pytest.raises(ValueError, match=r"one number.*\(8, 1\)"):
+        own(Bad, loss="mse").fit(x, y, **QUIET)
+
+
+class Penalised(layers.Layer):
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(keras.ops.square(inputs)))
+        return inputs
+
+
+def test_add_loss_is_in_the_logs():
+    x, y = data(40, target="regression")
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(1), Penalised()])
+    model.compile(keras.optimizers.SGD(0.0), "mse", metrics=["mse"], loss_weights=3.0, weighted_metrics=["mse"])
+    w = np.linspace(0, 2, 40)
+    logs = model.fit(x, y, batch_size=40, sample_weight=w, **QUIET).history
+    p = model.predict(x, **QUIET)
+    errors = (p - y)[:, 0] ** 2
+    assert logs["loss"] == [pytest.approx(3 * (errors * w).mean() + (p**2).mean(), rel=1e-5)]
+    assert logs["mse"] == [pytest.approx(errors.mean(), rel=1e-5)]
+    assert logs["weighted_mse"] == [pytest.approx((errors * w).sum() / w.sum(), rel=1e-5)]
+    assert list(logs) == ["loss", "mse", "weighted_mse"]
+
+
+def test_a_loss_that_a_layer_adds_is_enough():
+    x, y = data(40)
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(1), Penalised()])
+    model.compile("sgd")
+    logs = model.fit(x, epochs=2, **QUIET).history["loss"]
+    assert 0 < logs[1] < logs[0]
+    lazy = keras.Sequential([keras.Input((5,)), layers.Dense(1), type("Plain", (layers.Layer,), {"call": lambda self, inputs: inputs})()])
+    lazy.compile("sgd")
+    with pytest.raises(ValueError, match="compiled without a loss"):
+        lazy.fit(x, y, **QUIET)
+
+
+@pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step", "make_train_function"])
+def test_steps_of_ones_own_are_refused(name):
+    """They would silently not be called."""
+    model = type("Mine", (keras.Sequential,), {name: lambda self, data: {}})([layers.Dense(1)])
+    with pytest.raises(ValueError, match=f"Mine defines {name}.*compute_loss"):
+        model.compile("sgd", "mse")
