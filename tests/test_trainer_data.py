@@ -631,10 +631,15 @@ def test_a_loss_that_a_layer_adds_is_enough():
     model.compile("sgd")
     logs = model.fit(x, epochs=2, **QUIET).history["loss"]
     assert 0 < logs[1] < logs[0]
-    lazy = keras.Sequential([keras.Input((5,)), layers.Dense(1), type("Plain", (layers.Layer,), {"call": lambda self, inputs: inputs})()])
-    lazy.compile("sgd")
+
+    class Adds(layers.Layer):
+        def call(self, inputs):
+            return inputs + 1.0
+
+    nothing = keras.Sequential([keras.Input((5,)), layers.Dense(1), Adds()])  # it might have added a loss
+    nothing.compile("sgd")
     with pytest.raises(ValueError, match="compiled without a loss"):
-        lazy.fit(x, y, **QUIET)
+        nothing.fit(x, y, **QUIET)
 
 
 @pytest.mark.parametrize("name", ["train_step", "test_step", "predict_step", "make_train_function"])

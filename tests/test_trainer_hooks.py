@@ -1,12 +1,15 @@
 """When fit and its kin call hooks, with what; stopping, printing, going on another time."""
 
+import copy
 import json
 
 import numpy as np
 import pytest
-from helpers import Log, assert_same, batches, data, network
+from helpers import Log, assert_same, batches, data, network, state
 
+import minigrad as keras
 from minigrad import callbacks
+from minigrad import data as feeding
 
 QUIET = {"verbose": 0}
 IN_ORDER = {"verbose": 0, "shuffle": False}
@@ -230,3 +233,174 @@ def test_history_can_be_written_to_json():
         json.dumps({"history": history.history, "epoch": history.epoch, "params": history.params})
     )
     assert again["history"] == history.history and again["epoch"] == [0, 1]
+
+
+# ------------------------------------------------------------------------------------- going on another time
+
+
+class Keeps(callbacks.Callback):
+    """Keeps where the training stands, and a copy of the model, at each epoch's end or after each batch."""
+
+    runs_last = True
+
+    def __init__(self, each):
+        super().__init__()
+        self.each, self.kept = each, []
+
+    def keep(self, *_):
+        self.kept.append((copy.deepcopy(self.model), copy.deepcopy(self.model.fitting.get_state())))
+
+    def batch_stride(self, kind, batch):
+        return 1 if (kind, self.each) == ("train", "batch") else None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.each == "batch":
+            self.keep()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.each == "epoch":
+            self.keep()
+
+
+class GoesOn(callbacks.Callback):
+    def __init__(self, state):
+        super().__init__()
+        self.state = state
+
+    def on_train_begin(self, logs=None):
+        self.model.fitting.set_state(self.state)
+
+
+def others():
+    """Callbacks that remember something."""
+    return [
+        callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True, min_delta=0.02),
+        callbacks.ReduceLROnPlateau("loss", patience=1, factor=0.5, min_delta=0.05),
+    ]
+
+
+class Parts(keras.utils.PyDataset):
+    """Batches of eight rows."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.parts = list(batches(x, y))
+
+    def __len__(self):
+        return len(self.parts)
+
+    def __getitem__(self, index):
+        return self.parts[index]
+
+
+SOURCES = {
+    "arrays": lambda x, y: {"x": x, "y": y, "batch_size": 8},
+    "lazy arrays": lambda x, y: {"x": x.astype("float64"), "y": y.astype("int8"), "batch_size": 8},
+    "steps_per_epoch": lambda x, y: {"x": x, "y": y, "batch_size": 4, "steps_per_epoch": 3},
+    "eager": lambda x, y: {"x": x, "y": y, "batch_size": 8},
+    "PyDataset": lambda x, y: {"x": Parts(x, y)},
+    "PyDataset and steps": lambda x, y: {"x": Parts(x, y), "steps_per_epoch": 2},
+    "iterable": lambda x, y: {"x": Again(x, y)},
+}
+
+
+class Again:
+    """Can be read again and again."""
+
+    def __init__(self, x, y):
+        self.arrays = x, y
+
+    def __iter__(self):
+        return batches(*self.arrays)
+
+
+@pytest.mark.filterwarnings("ignore:The data ran out")
+@pytest.mark.parametrize("each", ["epoch", "batch"])
+@pytest.mark.parametrize("kind", SOURCES)
+def test_a_training_that_goes_on_is_the_one_that_was_not_interrupted(kind, each, monkeypatch):
+    """To the bit, from every epoch and batch: weights, optimizer, dropout, shuffling, logs, callbacks."""
+    if kind == "lazy arrays":
+        monkeypatch.setattr(feeding, "WHOLE", 0)
+        monkeypatch.setattr(feeding, "CHUNK", 500)
+    x, y = data(36)
+    settings = {"epochs": 4, **SOURCES[kind](x, y), **QUIET}
+    settings["validation_data"] = (x, y)
+    keeps = Keeps(each)
+    model = network(dropout=0.3, run_eagerly=kind == "eager")
+    history = model.fit(callbacks=[*others(), keeps], **settings)
+    assert len(keeps.kept) >= 3 and model.fitting is None
+    for twin, kept in keeps.kept:
+        assert twin.fitting is None
+        keras.utils.set_random_seed(99)
+        again = twin.fit(callbacks=[*others(), GoesOn(kept)], **settings)
+        assert_same(again.history, history.history)
+        assert again.epoch == history.epoch
+        assert_same(state(twin), state(model))
+
+
+def test_a_state_goes_through_json():
+    """But for its arrays."""
+    keeps = Keeps("batch")
+    network().fit(*data(36), batch_size=8, callbacks=[*others(), keeps], **QUIET)
+    (_, kept) = keeps.kept[2]
+    arrays = []
+
+    def plain(value):
+        if isinstance(value, np.ndarray):
+            arrays.append(value)
+            return len(arrays) - 1
+        raise TypeError(type(value))
+
+    again = json.loads(json.dumps(kept, default=plain))
+    assert len(arrays) == 5 and again["random"] == kept["random"]  # the order; loss and accuracy
+    assert (kept["epoch"], kept["batch"], kept["source"]["position"]) == (0, 3, 24)
+
+
+def test_beginning_at_a_later_epoch():
+    log = Log(batches=False)
+    model = network()
+    history = model.fit(*data(16), epochs=5, callbacks=[GoesOn({"epoch": 3}), log], **QUIET)
+    assert history.epoch == [3, 4] and [call[1] for call in log.calls if call[0] == "epoch_begin"] == [3, 4]
+    assert model.fit(*data(16), epochs=2, callbacks=[GoesOn({"epoch": 3})], **QUIET).epoch == []
+
+
+def test_the_place_of_a_training():
+    """As a callback that runs last sees it."""
+    places = []
+
+    class Place(callbacks.Callback):
+        runs_last = True
+
+        def note(self, *_):
+            places.append((self.model.fitting.epoch, self.model.fitting.batch))
+
+        on_train_begin = on_train_batch_end = on_epoch_end = note
+
+    network().fit(*data(16), batch_size=8, epochs=2, callbacks=[Place()], **QUIET)
+    assert places == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)]
+
+
+def test_going_on_with_other_data_or_another_model_is_refused():
+    keeps = Keeps("batch")
+    network().fit(*data(36), batch_size=8, callbacks=[keeps], **QUIET)
+    (_, kept) = keeps.kept[1]
+    with pytest.raises(ValueError, match="one on 36 rows; this data has 40"):
+        network().fit(*data(40), batch_size=8, callbacks=[GoesOn(kept)], **QUIET)
+    with pytest.raises(ValueError, match="had 4 variables of metrics; this model has 2"):
+        network(metrics=[]).fit(*data(36), batch_size=8, callbacks=[GoesOn(kept)], **QUIET)
+
+
+def test_hooks_between_slices_see_the_state_of_the_moment():
+    """A callback that wants every fifth batch gets it, and at most those between which `fit` pauses anyway."""
+    seen = []
+
+    class Fifth(callbacks.Callback):
+        def batch_stride(self, kind, batch):
+            return 5 - batch % 5 if kind == "train" else None
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, int(self.model.optimizer.iterations)))
+
+    network().fit(*data(92), batch_size=4, callbacks=[Fifth()], **QUIET)
+    assert {4, 9, 14, 19, 22} <= {batch for batch, _ in seen}
+    assert all(steps == batch + 1 for batch, steps in seen)

@@ -145,9 +145,9 @@ class Compiling:
         for metric in self.metrics:
             metric.reset_state()
 
-    def _restart_metrics(self):
+    def _restart_metrics(self, batches=0):
         self.reset_metrics()
-        self._finite[...] = 0
+        self._finite[...] = batches
 
     @property
     def finite_batches(self):

@@ -25,13 +25,15 @@ class Run:
     def get_state(self):
         """Where the training stands, without what the model and the optimizer hold: numbers, strings, lists, arrays.
 
-        "epoch" and "batch"; "source", the order of the rows and the position in it; "metrics", the values of their
-        variables; "random", the state of the generator; "callbacks", what each of them remembers. All callbacks
-        have seen the batch or epoch that has just ended if it is called by one that `runs_last`.
+        "epoch" and "batch"; "stop", whether a callback has ended it there; "source", the order of the rows and the
+        position in it; "metrics", the values of their variables; "random", the state of the generator; "callbacks",
+        what each of them remembers. All callbacks have seen the batch or epoch that has just ended if it is called by
+        one that `runs_last`.
         """
         return {
             "epoch": self.epoch,
             "batch": self.batch,
+            "stop": self.model.stop_training,
             "source": self.source.get_state(),
             "metrics": [v.numpy() for metric in self.model.metrics for v in metric.variables],
             "random": config.generator().bit_generator.state,
@@ -54,7 +56,7 @@ class Run:
         first = self.epoch
         callbacks.on_train_begin({})
         metrics = self._take_given()
-        while self.epoch < self.epochs:
+        while self.epoch < self.epochs and not (model.stop_training and self.batch == 0):
             if not self.source.begin(self):
                 warnings.warn(
                     f"The data ran out after {self.epoch - first} epochs: a generator can't be started again, so the "
@@ -62,7 +64,7 @@ class Run:
                     stacklevel=3,
                 )
                 break
-            model._restart_metrics()
+            model._restart_metrics(self.batch)
             callbacks.on_epoch_begin(self.epoch, {})
             self._set_metrics(metrics)
             metrics = []
@@ -72,8 +74,6 @@ class Run:
             if self.validation is not None:
                 logs = dict(sorted({**logs, **self.validation(epoch)}.items()))
             callbacks.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
         if self.epochs > first:
             model.optimizer.finalize_variable_values(model.trainable_variables)
         callbacks.on_train_end(logs)
@@ -82,6 +82,7 @@ class Run:
         """Let what `set_state` was given take effect; the values of the metrics, for later."""
         given = self._given
         self.epoch, self.batch = given.get("epoch", self.epoch), given.get("batch", 0)
+        self.model.stop_training = given.get("stop", self.model.stop_training)
         if "source" in given:
             self.source.set_state(given["source"])
         if "random" in given:

@@ -169,11 +169,15 @@ class Stream:
                     config.generator().shuffle(self.order)
             indices = itertools.count(taken) if self.order is None else map(int, self.order[taken:])
             self._iterator = self.source.batches(indices)
-        elif hasattr(self.source, "__iter__") or self.is_once:
+        elif self.is_once:
+            self._iterator = self.source
+        elif taken and taken == self.length:
+            self._iterator = iter(())
+        elif hasattr(self.source, "__iter__"):
             self._iterator = iter(self.source)
         else:
             self._iterator = map(self.source.__getitem__, range(len(self.source)))
-        if taken and not self.is_dataset and not self.is_once:
+        if taken and not self.is_dataset and not self.is_once:  # leave out what was taken
             next(itertools.islice(self._iterator, taken - 1, taken), None)
 
     def begin_epoch(self):
@@ -237,9 +241,9 @@ class StreamSource:
     def get_state(self):
         """Where the pass stands: how many batches were taken, and of a PyDataset in which order they come."""
         stream = self.stream
-        if stream.taken in (0, stream.length):
-            return {"taken": 0}
-        return {"taken": stream.taken, **({} if stream.order is None else {"order": stream.order.copy()})}
+        if stream.taken == 0 or stream.order is None:
+            return {"taken": stream.taken}
+        return {"taken": stream.taken, "order": stream.order.copy()}
 
     def set_state(self, state):
         """Go on from there. A generator, which can't be asked for its batches again, goes on from its beginning."""
