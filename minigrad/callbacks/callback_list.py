@@ -1,6 +1,6 @@
 """CallbackList: the callbacks of one `fit`, `evaluate` or `predict`, called as one."""
 
-from minigrad.callbacks.base import HOOKS, Callback
+from minigrad.callbacks.base import BATCH_HOOKS, HOOKS, Callback
 from minigrad.callbacks.reporting import History, ProgbarLogger
 
 
@@ -30,6 +30,7 @@ class CallbackList:
         self.history = self._one(callbacks, History, add_history)
         self._one(callbacks, ProgbarLogger, add_progbar)
         self.callbacks = sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False))
+        self._strides = None
         self.set_params(params)
         self.set_model(model)
 
@@ -45,6 +46,7 @@ class CallbackList:
     def append(self, callback):
         """Add a callback at the end."""
         self.callbacks.append(callback)
+        self._strides = None
 
     def set_params(self, params):
         """Give all callbacks the parameters."""
@@ -65,10 +67,16 @@ class CallbackList:
 
     def batch_stride(self, kind, batch):
         """The smallest `batch_stride` of the callbacks; None if none wants the batch hooks of this kind."""
-        strides = [
-            callback.batch_stride(kind, batch) if hasattr(callback, "batch_stride") else 1  # Keras' own
-            for callback in self.callbacks
-        ]
+        if self._strides is None:  # found out once: it is asked for at every batch
+            moving = [c for c in self.callbacks if _stride_of(c) not in (None, Callback.batch_stride)]
+            others = [c for c in self.callbacks if c not in moving]
+            self._strides = moving, {
+                kind: any(c.has_batch_hooks(kind) if _stride_of(c) else True for c in others) for kind in BATCH_HOOKS
+            }
+        moving, is_wanted = self._strides
+        if is_wanted[kind]:
+            return 1
+        strides = [callback.batch_stride(kind, batch) for callback in moving]
         return min((stride for stride in strides if stride is not None), default=None)
 
     def abort(self):
@@ -93,6 +101,10 @@ class CallbackList:
             place = next((i for i, entry in enumerate(kept) if entry["class_name"] == name), None)
             if place is not None and hasattr(callback, "set_state"):
                 callback.set_state(kept.pop(place)["state"])
+
+
+def _stride_of(callback):
+    return getattr(type(callback), "batch_stride", None)  # None: one of Keras' own, which wants every batch
 
 
 def _flat(callbacks):
