@@ -533,6 +533,33 @@ def test_tensorboard_of_batches(tmp_path, update_freq, steps, events):
         assert values == pytest.approx([logs["loss"] for logs in log.logs("train_batch_end")])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_tensorboard_goes_on_counting(tmp_path, events):
+    """Within an epoch too."""
+    x, y = data(40)
+
+    class Keep(callbacks.Callback):
+        runs_last = True
+        batches = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.batches += 1
+            if self.batches == 8:
+                self.kept = self.model.fitting.get_state()
+
+    class GoOn(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.fitting.set_state(keep.kept)
+
+    keep, model = Keep(), network()
+    for folder, other in (("all", keep), ("rest", GoOn())):
+        board = callbacks.TensorBoard(tmp_path / folder, update_freq=1)
+        model.fit(x, y, batch_size=8, epochs=3, callbacks=[board, other], **QUIET)
+    first, second = (events(tmp_path / folder / "train")[0]["batch_loss"] for folder in ("all", "rest"))
+    assert [step for step, _ in first] == list(range(1, 16))
+    assert [step for step, _ in second] == list(range(9, 16))
+
+
 def test_tensorboard_says_what_it_does_not_write():
     with pytest.warns(UserWarning, match="write_images, profile_batch"):
         callbacks.TensorBoard(write_images=True, profile_batch=3)

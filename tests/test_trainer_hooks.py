@@ -276,6 +276,7 @@ def others():
     return [
         callbacks.EarlyStopping("loss", patience=2, restore_best_weights=True, min_delta=0.02),
         callbacks.ReduceLROnPlateau("loss", patience=1, factor=0.5, min_delta=0.05),
+        callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
     ]
 
 

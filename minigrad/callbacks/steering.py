@@ -24,8 +24,15 @@ class LearningRateScheduler(Callback):
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose
+        self._last_epoch = None  # whose rate is set
+
+    def on_train_begin(self, logs=None):
+        self._last_epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._last_epoch:
+            return  # a training that was interrupted within this epoch: the optimizer has its rate already
+        self._last_epoch = epoch
         optimizer = self.model.optimizer
         arguments = (epoch, float(optimizer.learning_rate)) if _takes_two(self.schedule) else (epoch,)
         rate = self.schedule(*arguments)
@@ -40,6 +47,12 @@ class LearningRateScheduler(Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+    def get_state(self):
+        return {"last_epoch": self._last_epoch}
+
+    def set_state(self, state):
+        self._last_epoch = state["last_epoch"]
 
 
 def _takes_two(function):

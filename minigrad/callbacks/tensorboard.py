@@ -77,8 +77,6 @@ class TensorBoard(Callback):
         self._writer("train")  # that it is not installed is known before the training
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._batches += self._last_batch + 1
-        self._last_batch = -1
         self._began, self._steps_before = time.perf_counter(), self.model.optimizer.iterations
 
     def on_train_batch_end(self, batch, logs=None):
@@ -94,6 +92,8 @@ class TensorBoard(Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
+        self._batches += self._last_batch + 1
+        self._last_batch = -1
         logs = dict(logs or {})
         train = {f"epoch_{key}": value for key, value in logs.items() if not key.startswith("val_")}
         validation = {f"epoch_{key[4:]}": value for key, value in logs.items() if key.startswith("val_")}
@@ -125,7 +125,7 @@ class TensorBoard(Callback):
         self._writers = {}
 
     def get_state(self):
-        return {"batches": self._batches, "last_batch": self._last_batch}
+        return {"batches": self._batches}
 
     def set_state(self, state):
-        self._batches, self._last_batch = state["batches"], state["last_batch"]
+        self._batches = state["batches"]

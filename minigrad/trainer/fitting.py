@@ -34,15 +34,16 @@ class Fitting:
         """Train for `epochs` passes over the data; returns a History.
 
         Args:
-            x, y: arrays, lists, data frames with a row a sample; or x alone: an iterable of batches (x, y) or
-                (x, y, sample_weight), such as a generator.
+            x, y: arrays, lists, data frames or sparse matrices with a row a sample (a file mapped into memory is not
+                read as a whole); or x alone: an iterable of batches (x, y) or (x, y, sample_weight), such as a
+                generator, a data loader or a `utils.PyDataset`.
             batch_size: rows a step, by default 32; the last batch may be smaller.
             epochs: the number of the last epoch; training begins at `initial_epoch`.
             verbose: 0 silent, 1 (or "auto") a progress bar, 2 one line an epoch.
             callbacks: a list of Callbacks.
             validation_split: the share of rows, taken from the end, that is only evaluated; or
-            validation_data: (x, y) or (x, y, sample_weight); every `validation_freq` epochs.
-            shuffle: True, False, or "batch" (within each batch).
+            validation_data: (x, y) or (x, y, sample_weight) or an iterable; every `validation_freq` epochs.
+            shuffle: True, False, or "batch" (within each batch); of streams, only the order of a PyDataset.
             class_weight: a dict from class to weight; sample_weight: a weight a row.
             steps_per_epoch, validation_steps: batches an epoch, where it shall not be a whole pass.
 
