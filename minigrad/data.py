@@ -1,5 +1,10 @@
-"""What `fit` is fed with: any array-like as rows of floats, and the errors for what can't be."""
+"""What `fit` is fed with: any array-like as rows of floats, and the errors for what can't be.
 
+Small data is made an array of the model's dtype at once. Large data that is something else (a file of float64 mapped
+into memory, a sparse matrix, a wide data frame) stays what it is: its rows become numbers a chunk at a time.
+"""
+
+import math
 import warnings
 
 import numpy as np
@@ -8,17 +13,81 @@ from minigrad import kernels as K
 from minigrad.program import launch
 from minigrad.tensor import Tensor, constant
 
+WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
+CHUNK = 2**23  # bytes
+
+
+class LazyRows:
+    """Rows that become an array of `dtype` where they are asked for, by a slice or by increasing row numbers.
+
+    Args:
+        take: a function from a slice or an array of row numbers to the rows, as anything NumPy can make an array of.
+        shape, dtype: of all rows together, once converted; first: the number of the first row.
+    """
+
+    def __init__(self, take, shape, dtype, first=0):
+        self.take, self.shape, self.dtype, self.first = take, tuple(shape), np.dtype(dtype), first
+        self.ndim, self.size = len(self.shape), math.prod(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        if isinstance(rows, slice):
+            start, stop, _ = rows.indices(len(self))
+            rows = slice(start + self.first, stop + self.first)
+        else:
+            rows = rows + self.first
+        found = np.ascontiguousarray(self.take(rows), self.dtype)
+        return found.reshape(len(found), *self.shape[1:])
+
+    def part(self, start, stop):
+        """The rows from `start` to before `stop`, as lazily."""
+        return LazyRows(self.take, (stop - start, *self.shape[1:]), self.dtype, self.first + start)
+
+
+def part(rows, start, stop):
+    """The rows from `start` to before `stop` of an array or of lazy rows, not copied."""
+    return rows.part(start, stop) if isinstance(rows, LazyRows) else rows[start:stop]
+
+
+def as_column(rows):
+    """Flat rows as a column."""
+    if isinstance(rows, LazyRows):
+        return LazyRows(rows.take, (*rows.shape, 1), rows.dtype, rows.first)
+    return rows[:, None]
+
+
+def chunks(rows):
+    """An array as it is, lazy rows one chunk after the other."""
+    if not isinstance(rows, LazyRows):
+        yield rows
+        return
+    step = max(1, CHUNK * len(rows) // (rows.size * rows.dtype.itemsize))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
+
 
 def is_array_like(value):
     """Whether `value` holds all rows at once (else it may be an iterable of batches)."""
-    return isinstance(value, (np.ndarray, Tensor, list, tuple)) or hasattr(value, "__array__")
+    return (
+        isinstance(value, (np.ndarray, Tensor, list, tuple))
+        or hasattr(value, "__array__")
+        or _is_sparse(value)
+    )
+
+
+def _is_sparse(value):
+    return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
 def as_rows(value, name, dtype):
     """`value` as a C-contiguous array of `dtype` with rows along its first axis, not copied where it need not be.
 
+    Where a copy would be larger than WHOLE, it is LazyRows.
+
     Args:
-        value: an array, list, data frame, or anything with `__array__`.
+        value: an array, list, data frame, sparse matrix, or anything with `__array__`.
         name: what error messages call it: "x", "y", "sample_weight".
 
     Raises:
@@ -26,12 +95,14 @@ def as_rows(value, name, dtype):
     """
     if type(value) is np.ndarray and value.dtype == dtype and value.ndim and value.size and value.flags.c_contiguous:
         return value
+    if isinstance(value, LazyRows):
+        return value
     if isinstance(value, (list, tuple)) and len(value) == 1 and getattr(value[0], "ndim", 0) >= 2:
         warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=3)
         value = value[0]
     try:
-        array = _from_pandas(value, dtype) if hasattr(value, "iloc") else np.asarray(value)
-    except (ValueError, TypeError) as error:
+        array = _open(value, dtype)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{name} can't be made an array of numbers: {error}") from None
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
@@ -39,16 +110,41 @@ def as_rows(value, name, dtype):
         raise ValueError(f"{name} must have rows; got a single value.")
     if array.size == 0:
         raise ValueError(f"{name} is empty: it has shape {array.shape}.")
-    return np.ascontiguousarray(array, dtype=dtype)
+    if isinstance(array, np.ndarray):
+        if array.dtype == dtype and array.flags.c_contiguous or not _is_large(array.shape, dtype):
+            return np.ascontiguousarray(array, dtype=dtype)
+        array = LazyRows(array.__getitem__, array.shape, dtype)
+    return array if _is_large(array.shape, dtype) else array[:]
+
+
+def _is_large(shape, dtype):
+    return math.prod(shape) * np.dtype(dtype).itemsize > WHOLE
+
+
+def _open(value, dtype):
+    """`value` as an array, or as LazyRows where it is not NumPy's and can give single rows."""
+    if _is_sparse(value):
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"a sparse matrix of dtype {value.dtype}.")
+        rows = value.tocsr()
+        return LazyRows(lambda some: rows[some].toarray(), rows.shape, dtype)
+    if hasattr(value, "iloc"):
+        return _from_pandas(value, dtype)
+    kind, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if isinstance(kind, np.dtype) and kind.kind in "fiub" and not isinstance(value, (np.ndarray, Tensor)) and (
+        isinstance(shape, tuple) and shape and _is_large(shape, dtype)
+    ):
+        return LazyRows(value.__getitem__, shape, dtype)  # a dataset in an HDF5 file, for instance
+    return np.asarray(value)
 
 
 def _from_pandas(value, dtype):
-    """A data frame or a series as an array: its columns may differ in dtype, and missing values become NaN."""
+    """The rows of a data frame or a series: its columns may differ in dtype, and missing values become NaN."""
     for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
         if kind.kind not in "fiub":
             raise ValueError(f"column {column!r} has dtype {kind}.")
-    array = value.to_numpy(dtype=dtype, na_value=np.nan)
-    return array if array.ndim > 1 else array[:, None]  # a series is a column, as in Keras
+    shape = value.shape if value.ndim > 1 else (len(value), 1)  # a series is a column, as in Keras
+    return LazyRows(lambda rows: value.iloc[rows].to_numpy(dtype=dtype, na_value=np.nan), shape, dtype)
 
 
 def check_lengths(**arrays):
@@ -67,6 +163,10 @@ def class_weights(y, class_weight):
             raise ValueError
     except (AttributeError, TypeError, ValueError):
         raise ValueError(f"class_weight must be a dict from class (int) to weight, got {class_weight!r}.") from None
+    return np.concatenate([_weights_of(some, table) for some in chunks(y)])
+
+
+def _weights_of(y, table):
     if y.ndim > 1 and y.shape[-1] != 1:
         classes = y.argmax(-1)
     else:
@@ -89,47 +189,92 @@ def split_batch(batch):
 
 
 class Rows:
-    """All rows of a `fit`, in memory, and the order in which they are taken.
+    """All rows of a `fit` and the order in which they are taken.
 
     The next batch is gathered by a launch, so that a replay needs no Python between batches: row `cursor + i` of
-    `order` says which row of x, y and w comes next.
+    `order` says which row of x, y and w comes next. Rows that are not arrays of the model's dtype are first brought
+    to a stage, some megabytes of them at a time and in their order; a replay then takes them from there one by one.
     """
 
-    def __init__(self, x, y, w):
-        self.arrays = {}
-        for name, a in (("x", x), ("y", y), ("w", w)):
-            if any(np.may_share_memory(a, other) for other in self.arrays.values() if a is not None):
-                a = a.copy()  # an autoencoder's x is its y, but a Program tells its inputs apart by their addresses
-            if a is not None:
-                self.arrays[name] = a.reshape(len(a), -1)
-        self.shapes = {name: a.shape[1:] for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
+    def __init__(self, x, y, w, batch_size):
+        given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
+        self.shapes = {name: a.shape[1:] for name, a in given.items()}
         self.size = len(x)
         self.order = np.arange(self.size, dtype=np.int64).reshape(-1, 1)
         self.cursor = np.zeros((1, 1), np.int64)
+        self.arrays, self._sources = {}, None
+        must_stage = any(isinstance(a, LazyRows) for a in given.values())
+        for name, a in given.items() if not must_stage else ():
+            # An autoencoder's x is its y, but a Program tells its inputs apart by their addresses.
+            if any(np.may_share_memory(a, other) for other in self.arrays.values()):
+                must_stage = must_stage or _is_large(a.shape, a.dtype)
+                a = a if must_stage else a.copy()
+            self.arrays[name] = a.reshape(len(a), -1)
+        if must_stage:
+            self._sources = given
+            row = sum(a.size // len(a) * a.dtype.itemsize for a in given.values())
+            room = min(self.size, max(1, CHUNK // (row * batch_size)) * batch_size)
+            self.arrays = {name: np.empty((room, math.prod(a.shape[1:])), a.dtype) for name, a in given.items()}
+            self._in_turn = np.arange(room, dtype=np.int64).reshape(-1, 1)
+        self._first = self._staged = 0  # which rows of `order` are on the stage: the first, and how many
 
     @property
     def inputs(self):
         """The arrays that a Program may exchange for those of another `fit`."""
-        return {**self.arrays, "order": self.order, "cursor": self.cursor}
+        return {**self.arrays, "order": self.order if self._sources is None else self._in_turn, "cursor": self.cursor}
+
+    @property
+    def position(self):
+        """How many rows of this pass have been taken."""
+        return self._first + int(self.cursor[0, 0])
+
+    def go_to(self, position, order=None):
+        """Let the row at `position` of `order` be the next one."""
+        if order is not None:
+            self.order[:, 0] = order
+        self._first = self._staged = 0
+        self.cursor[0, 0] = position
+        if self._sources is not None:
+            self._first, self.cursor[0, 0] = position, 0
 
     def shuffle(self, how, batch_size, generator):
         """Start a pass over all rows: in order, shuffled, or (how="batch") shuffled within each batch."""
-        self.cursor[0, 0] = 0
-        if not how:
-            self.order[:, 0] = np.arange(self.size)
-            return
-        seed = generator.integers(2**64, size=(1, 1), dtype=np.uint64)
-        launch(K.shuffle, seed, constant(np.int64, batch_size if how == "batch" else self.size), self.order)
+        if how:
+            seed = generator.integers(2**64, size=(1, 1), dtype=np.uint64)
+            launch(K.shuffle, seed, constant(np.int64, batch_size if how == "batch" else self.size), self.order)
+            self.go_to(0)
+        else:
+            self.go_to(0, np.arange(self.size))
+
+    def ready(self, rows):
+        """How many batches of `rows` rows, of which one is left at least, a replay may take now."""
+        if self._sources is None:
+            return (self.size - self.position) // rows
+        if self._staged - self.cursor[0, 0] < rows:
+            self._fill()
+        return int(self._staged - self.cursor[0, 0]) // rows
+
+    def _fill(self):
+        """Bring the next rows to the stage. They are read in the order in which they lie: a disk likes that."""
+        self.go_to(self.position)
+        order = self.order[self._first : self._first + len(self._in_turn), 0]
+        self._staged = len(order)
+        by_row = np.argsort(order)
+        rows = order[by_row]
+        if rows[-1] - rows[0] == len(rows) - 1:
+            rows = slice(rows[0], rows[-1] + 1)
+        for name, source in self._sources.items():
+            self.arrays[name][by_row] = source[rows].reshape(self._staged, -1)
 
     def next_batch(self, rows):
         """Launch the gathering of the next `rows` rows; (x, y, w) as tensors, None for what there is not."""
-        batch = []
+        batch, inputs = [], self.inputs
         for name in ("x", "y", "w"):
             if name not in self.arrays:
                 batch.append(None)
                 continue
             source = self.arrays[name]
             target = np.empty((rows, source.shape[1]), source.dtype)
-            launch(K.gather_rows, source, self.order, self.cursor, target)
+            launch(K.gather_rows, source, inputs["order"], self.cursor, target)
             batch.append(Tensor(target.reshape(rows, *self.shapes[name])))
         return batch

@@ -127,3 +127,44 @@ def recordings():
         yield titles
     finally:
         keras.Program.__init__ = original
+
+
+def one_by_one(model, x, y, batch_size, epochs=1, w=None):
+    """Train with `train_on_batch`, in order."""
+    for _ in range(epochs):
+        for start in range(0, len(x), batch_size):
+            rows = slice(start, start + batch_size)
+            model.train_on_batch(x[rows], y[rows], None if w is None else w[rows])
+    return model
+
+
+def batches(x, y, size=8, w=None):
+    """The rows in order, as a generator of batches."""
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
+        yield (x[rows], y[rows]) if w is None else (x[rows], y[rows], w[rows])
+
+
+class Log(keras.callbacks.Callback):
+    """Writes down every call of every hook."""
+
+    def __init__(self, batches=True):
+        super().__init__()
+        self.calls = []
+        for hook in [n for n in dir(keras.callbacks.Callback) if n.startswith("on_")]:
+            if ("batch" not in hook or batches) and hook not in ("on_batch_begin", "on_batch_end"):
+                setattr(self, hook, self.writer(hook))
+
+    def writer(self, hook):
+        def write(*arguments, **keywords):
+            *index, logs = arguments
+            self.calls.append((hook.removeprefix("on_"), *index, dict(logs)))
+
+        return write
+
+    @property
+    def names(self):
+        return [name for name, *_ in self.calls]
+
+    def logs(self, name):
+        return [call[-1] for call in self.calls if call[0] == name]

@@ -319,7 +319,6 @@ def rows():
     for settings in (
         {"y": Y},
         {"sample_weight": np.ones(24)},
-        {"class_weight": {0: 1.0}},
         {"validation_split": 0.5},
     ):
         yield (
@@ -329,6 +328,13 @@ def rows():
             ValueError,
             ["generator", [*settings][0]],
         )
+    yield (
+        "batches with weights and class_weight",
+        "binary",
+        lambda m: m.fit(batch_of(X, Y, np.ones(24)), class_weight={0: 2.0}, **QUIET),
+        ValueError,
+        ["sample_weight", "class_weight"],
+    )
     yield (
         "batches with y: evaluate",
         "binary",

@@ -30,7 +30,8 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "regularizers",
         "utils.gradcheck",
     },
-    {"callbacks", "layers", "metrics", "utils"},  # a metric may be a loss that is averaged
+    {"layers", "metrics", "utils"},  # a metric may be a loss that is averaged
+    {"callbacks"},
     {"trainer"},
     {"models"},
     {""},
@@ -38,6 +39,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
     {"__main__"},
 ]
 PACKAGES = {
+    "callbacks",
     "kernels",
     "layers",
     "losses",
@@ -49,6 +51,7 @@ PACKAGES = {
     "utils",
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
+    ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",
     ("utils.summary", "rich.text"): "the same",

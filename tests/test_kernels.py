@@ -110,6 +110,8 @@ def cases(n):
         yield "nadam_product", [row(0.8), whole(step)], [number(0.3)], [number(0.3 * factor)]
         yield "quotient", [whole(step), whole(3)], [whole(7)], [whole(step // 3)]
         yield "is_multiple", [whole(step), whole(5)], [whole(7)], [whole(step == 4)]
+    for value, after in (2.0, 4), (np.inf, 3), (-np.inf, 3), (np.nan, 3):
+        yield "count_finite", [np.array([[value]])], [whole(3)], [whole(after)]
     yield "increment", [whole(3)], [whole(4)], [whole(7)]
     total, count = number(10.0), number(3.0)
     yield "accumulate", [g, row(0.5, n)], [total, count], [10 + 0.5 * g.sum(keepdims=True), count + n]

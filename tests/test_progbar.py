@@ -259,3 +259,16 @@ def test_update_is_cheap(monkeypatch, out, options):
         seconds = min(timeit.repeat(lambda: bar.update(2, logs, False), number=1000, repeat=20)) / 1000
     # Ours takes 0.3 us for values as given and 1 us for averages; the rest is for slow machines.
     assert seconds < 5e-6
+
+
+def test_a_notebook_gets_a_moving_bar_without_backspaces(clock):
+    """Whose output says that it is no terminal."""
+    output = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream", "encoding": "utf-8"})()
+    with contextlib.redirect_stdout(output):
+        bar = Progbar(2, stateless_metrics=())
+        for step in (1, 2):
+            clock.now += 1
+            bar.update(step, [("loss", 0.5)])
+    first, second = output.getvalue().split("\r")[1:]
+    assert "1/2" in first and "2/2" in second and second.rstrip().endswith("loss: 0.5000")
+    assert "\b" not in output.getvalue() and output.getvalue().count("\n") == 1

@@ -136,6 +136,13 @@ def increment(by: "int64", count: "int64 out"):
 
 
 @kernel
+def count_finite(x, count: "int64 out"):
+    """count += 1 if x is finite, else 0"""
+    if np.isfinite(x[0, 0]):
+        count[0, 0] += 1
+
+
+@kernel
 def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
     """flag = 1 if count + 1 is a multiple of `of`, else 0"""
     flag[0, 0] = (count[0, 0] + 1) % of[0, 0] == 0

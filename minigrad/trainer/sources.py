@@ -1,5 +1,6 @@
-"""Where the batches of an epoch come from: arrays, of which one replay covers thousands, or an iterable."""
+"""Where the batches of an epoch come from: arrays, of which one replay covers thousands, or a stream of batches."""
 
+import itertools
 import math
 import time
 import warnings
@@ -8,24 +9,26 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.data import split_batch
+from minigrad.data import Rows, split_batch
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant
 from minigrad.trainer.steps import SLICE, Step
+from minigrad.utils import PyDataset
 
 
 class ArraySource:
     """The epochs of a `fit` on arrays: passes over all rows, whole slices of which are one replay."""
 
-    def __init__(self, model, rows, batch_size, shuffle, steps_per_epoch):
-        self.model, self.rows = model, rows
+    def __init__(self, model, x, y, w, batch_size, shuffle, steps_per_epoch):
+        self.model, self.rows = model, Rows(x, y, w, batch_size)
         self.batch_size, self.shuffle = batch_size, shuffle
         self.limit = steps_per_epoch
-        self.steps = steps_per_epoch or math.ceil(rows.size / batch_size)
+        self.steps = steps_per_epoch or math.ceil(len(x) / batch_size)
         self.left = 0  # rows left in this pass
         self.programs = []
+        self._check(x, y, w)
 
-    def check(self, x, y, w):
+    def _check(self, x, y, w):
         """Let the model, the loss and the metrics see the shapes of a batch, before anything is changed."""
         model = self.model
         first = min(self.batch_size, len(x))
@@ -33,7 +36,7 @@ class ArraySource:
         model._check_step(*batch, training=True)
         model._build_optimizer()
 
-    def begin(self):
+    def begin(self, run):
         """Whether there is data for another epoch."""
         return True
 
@@ -42,28 +45,42 @@ class ArraySource:
         for program in self.programs:
             program.release()
 
-    def run_epoch(self, callbacks):
-        """Train on the batches of one epoch."""
+    def get_state(self):
+        """Where the pass stands: which rows come in which order, and how many of them were taken."""
+        if self.left == 0:
+            return {"rows": self.rows.size, "position": 0}
+        return {"rows": self.rows.size, "position": self.rows.position, "order": self.rows.order[:, 0].copy()}
+
+    def set_state(self, state):
+        """Go on where a fit on as many rows stood."""
+        if state["rows"] != self.rows.size:
+            raise ValueError(
+                f"The training to go on with was one on {state['rows']} rows; this data has {self.rows.size}."
+            )
+        self.left = 0
+        if state["position"]:
+            self.rows.go_to(state["position"], state["order"])
+            self.left = self.rows.size - state["position"]
+
+    def run_epoch(self, run):
+        """Train on the batches of one epoch, of which `run.batch` are done."""
         if self.left == 0:
             self.rows.shuffle(self.shuffle, self.batch_size, config.generator())
             self.left = self.rows.size
-        whole = min(self.left // self.batch_size, self.limit or self.left)
-        done = self._run(callbacks, 0, whole, self.batch_size)
-        if not self.model.stop_training and self.left and (self.limit is None or done < self.limit):
-            done = self._run(callbacks, done, 1, min(self.left, self.batch_size))
-        if self.limit is not None and done < self.limit and not self.model.stop_training:
+        limit = self.limit or self.steps
+        while self.left and run.batch < limit and not self.model.stop_training:
+            rows = min(self.left, self.batch_size)
+            self._run(run, min(self.left // rows, limit - run.batch), rows)
+        if self.limit is not None and run.batch < self.limit and not self.model.stop_training:
             warnings.warn(
-                f"The data ran out after {done} of {self.limit} steps; the epoch ends early. A pass has "
+                f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early. A pass has "
                 f"{math.ceil(self.rows.size / self.batch_size)} batches.",
-                stacklevel=3,
+                stacklevel=4,
             )
 
-    def _run(self, callbacks, done, count, rows):
-        """Run `count` batches of `rows` rows, in slices of SLICE seconds; how many batches the epoch has had then."""
-        if count == 0:
-            return done
-        model = self.model
-        hooks = callbacks.has_batch_hooks("train")
+    def _run(self, run, count, rows):
+        """Run `count` batches of `rows` rows, in slices of SLICE seconds."""
+        model, callbacks = self.model, run.callbacks
         step = model._fit_step(self.rows, rows)
         if step.program is not None:
             step.program.bind(**self.rows.inputs)
@@ -72,23 +89,25 @@ class ArraySource:
                 model._pool.shown["fit"] = step.program
         else:
             step = Step(lambda: _eager_fit_step(model, self.rows, rows), None, None)
-        end, size = done + count, 1
-        while done < end and not model.stop_training:
-            size = min(model.steps_per_execution if hooks else size, end - done)
-            if hooks:
-                callbacks.call("on_train_batch_begin", done, {})
+        end, size = run.batch + count, 1
+        while run.batch < end and not model.stop_training:
+            stride = callbacks.batch_stride("train", run.batch)
+            if stride not in (None, math.inf):
+                group = model.steps_per_execution
+                size = max(group, min(size, stride) // group * group)
+            size = min(size, end - run.batch, self.rows.ready(rows))
+            if stride is not None:
+                callbacks.on_train_batch_begin(run.batch, {})
             began = time.perf_counter()
             step.replay(size)
             took = time.perf_counter() - began
             self.left -= size * rows
-            done += size
-            if hooks:
-                callbacks.call("on_train_batch_end", done - 1, model._results())
-            callbacks.advance(done, model._results)
+            run.batch += size
+            if stride is not None:
+                callbacks.on_train_batch_end(run.batch - 1, model._results())
             size = max(1, min(8 * size, int(size * SLICE / max(took, 1e-9))))
         if step.program is not None:
             model._pool.give_back(step)
-        return done
 
 
 def _eager_fit_step(model, rows, count):
@@ -96,70 +115,176 @@ def _eager_fit_step(model, rows, count):
     launch(K.increment, constant(np.int64, count), rows.cursor)
 
 
-class BatchSource:
-    """The epochs of a `fit` on an iterable of batches, such as a generator."""
+class Stream:
+    """Batches from outside, pass after pass: a generator, a data loader, a PyDataset, anything to iterate over.
 
-    def __init__(self, model, batches, steps_per_epoch):
-        self.model, self.batches, self.limit = model, batches, steps_per_epoch
-        self.steps = steps_per_epoch or (len(batches) if hasattr(batches, "__len__") else None)
-        self.iterator = iterate(batches)
-        self.is_once = self.iterator is batches
-        self.has_begun = False
+    Args:
+        source: what yields the batches; shuffle: whether those of a PyDataset come in a new order each pass.
+    """
+
+    def __init__(self, source, shuffle=False):
+        is_indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+        if isinstance(source, str) or not (hasattr(source, "__iter__") or hasattr(source, "__next__") or is_indexed):
+            raise ValueError(f"Expected arrays or an iterable of batches, got {source!r} ({type(source).__name__}).")
+        self.source, self.shuffle = source, shuffle
+        self.is_dataset = isinstance(source, PyDataset)
+        self.is_once = hasattr(source, "__next__")
+        self.length = source.num_batches if self.is_dataset else _length(source)
+        self.order = None  # in which a PyDataset's batches come in this pass
+        self.taken = 0  # batches of this pass
+        self._ahead = self._iterator = None
+
+    def next(self):
+        """The next batch of this pass as (x, y, w); None at its end, after which the next pass begins."""
+        if self._ahead is not None:
+            batch, self._ahead = self._ahead, None
+        else:
+            if self._iterator is None:
+                self.go_to(0)
+            batch = next(self._iterator, None)
+        if batch is None:
+            self.taken, self._iterator = 0, None
+            return None
+        self.taken += 1
+        return split_batch(batch)
+
+    def peek(self):
+        """The first batch, which will come once more; None if there is none."""
+        if self.is_dataset:  # its on_epoch_begin may change what comes
+            return None if self.length == 0 else split_batch(self.source[0])
+        batch = self.next()
+        if batch is not None:
+            self.taken -= 1
+            self._ahead = batch
+        return batch
+
+    def go_to(self, taken, order=None):
+        """Begin a pass at its batch `taken`. What can be read only once goes on from where it is."""
+        self._ahead = None
+        self.taken, self.order = taken, order
+        if self.is_dataset:
+            if order is None and self.length is not None:
+                self.order = np.arange(self.length)
+                if self.shuffle:
+                    config.generator().shuffle(self.order)
+            indices = itertools.count(taken) if self.order is None else map(int, self.order[taken:])
+            self._iterator = self.source.batches(indices)
+        elif self.is_once:
+            self._iterator = self.source
+        elif taken and taken == self.length:
+            self._iterator = iter(())
+        elif hasattr(self.source, "__iter__"):
+            self._iterator = iter(self.source)
+        else:
+            self._iterator = map(self.source.__getitem__, range(len(self.source)))
+        if taken and not self.is_dataset and not self.is_once:  # leave out what was taken
+            next(itertools.islice(self._iterator, taken - 1, taken), None)
+
+    def begin_epoch(self):
+        """Tell a PyDataset that an epoch begins."""
+        if self.is_dataset:
+            self.source.on_epoch_begin()
+
+    def end_epoch(self):
+        """Tell a PyDataset that an epoch has ended."""
+        if self.is_dataset:
+            self.source.on_epoch_end()
+
+    def close(self):
+        """Let the threads of a PyDataset go."""
+        if self.is_dataset and self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None
+
+    def epoch(self, steps=None):
+        """A whole pass, or its first `steps` batches; what can be read only once goes on from where it is."""
+        if self.taken and not self.is_once:
+            self.go_to(0)
+        self.begin_epoch()
+        while steps != 0 and (batch := self.next()) is not None:
+            yield batch
+            steps = None if steps is None else steps - 1
+        self.end_epoch()
+        if not self.is_once:
+            self.close()
+
+
+def _length(source):
+    try:
+        return len(source)
+    except TypeError:  # it has none, or is endless
+        return None
+
+
+class StreamSource:
+    """The epochs of a `fit` on a stream of batches."""
+
+    def __init__(self, model, batches, shuffle, steps_per_epoch, class_weight):
+        self.model, self.limit, self.class_weight = model, steps_per_epoch, class_weight
+        self.stream = Stream(batches, shuffle)
+        self.steps = steps_per_epoch or self.stream.length
+        if self.steps is None and self.stream.is_dataset:
+            raise ValueError("An endless PyDataset needs steps_per_epoch: how many batches make an epoch.")
         self.next = None  # the batch that `begin` fetched
 
-    def release(self):
-        """Let go of the data: nothing of it is kept."""
+    def check(self):
+        """Let the model, the loss and the metrics see the first batch, before anything is changed."""
+        first = self.stream.peek()
+        if first is None:
+            raise ValueError("The data is empty: the iterable yielded no batch.")
+        self.model._check_batch("train", *self._prepared(first))
 
-    def begin(self):
-        """Fetch and check the first batch of an epoch; whether there is one."""
+    def release(self):
+        """Let go of the data."""
+        self.stream.close()
+
+    def get_state(self):
+        """Where the pass stands: how many batches were taken, and of a PyDataset in which order they come."""
+        stream = self.stream
+        if stream.taken == 0 or stream.order is None:
+            return {"taken": stream.taken}
+        return {"taken": stream.taken, "order": stream.order.copy()}
+
+    def set_state(self, state):
+        """Go on from there. A generator, which can't be asked for its batches again, goes on from its beginning."""
+        if state["taken"] and not self.stream.is_once:
+            self.stream.go_to(state["taken"], state.get("order"))
+
+    def begin(self, run):
+        """Fetch the first batch of an epoch, or of what is left of it; whether there is one."""
+        self.stream.begin_epoch()
         if self.next is None:
             self.next = self._fetch()
-        if self.next is None and self.has_begun and not self.is_once:
-            self.iterator = iterate(self.batches)
+        if self.next is None and not run.batch and not self.stream.is_once:  # that was the end of the last pass
             self.next = self._fetch()
-        if not self.has_begun:
-            if self.next is None:
-                raise ValueError("The data is empty: the iterable yielded no batch.")
-            self.model._check_batch("train", *self.next)
-        self.has_begun = True
-        return self.next is not None
+        return self.next is not None or run.batch > 0
 
     def _fetch(self):
         """The next batch, checked; None after the last one."""
-        batch = next(self.iterator, None)
-        if batch is None:
-            return None
-        arrays = self.model._prepare(*split_batch(batch))
+        batch = self.stream.next()
+        return None if batch is None else self._prepared(batch)
+
+    def _prepared(self, batch):
+        arrays = self.model._prepare(*batch, self.class_weight)
         self.model._build_optimizer()
         return arrays
 
-    def run_epoch(self, callbacks):
-        """Train on the batches of one epoch, of which `begin` has fetched the first."""
-        model = self.model
-        hooks = callbacks.has_batch_hooks("train")
-        done = 0
-        while self.next is not None:
-            if hooks:
-                callbacks.call("on_train_batch_begin", done, {})
+    def run_epoch(self, run):
+        """Train on the batches of one epoch, of which `begin` has fetched the next one."""
+        model, callbacks = self.model, run.callbacks
+        while self.next is not None and run.batch != self.steps and not model.stop_training:
+            is_watched = callbacks.batch_stride("train", run.batch) is not None
+            if is_watched:
+                callbacks.on_train_batch_begin(run.batch, {})
             model._run_staged("train", *self.next)
-            done += 1
+            run.batch += 1
             self.next = None
-            if hooks:
-                callbacks.call("on_train_batch_end", done - 1, model._results())
-            callbacks.advance(done, model._results)
-            if model.stop_training or done == self.limit:
-                return
-            self.next = self._fetch()
-        if self.limit is not None:
+            if is_watched:
+                callbacks.on_train_batch_end(run.batch - 1, model._results())
+            if not model.stop_training and run.batch != self.limit:
+                self.next = self._fetch()
+        if self.limit is not None and run.batch < self.limit and not model.stop_training:
             warnings.warn(
-                f"The data ran out after {done} of {self.limit} steps; the epoch ends early.", stacklevel=3
+                f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.", stacklevel=4
             )
-
-
-def iterate(batches):
-    """An iterator over an iterable, or over something with a length and elements."""
-    if hasattr(batches, "__iter__") or hasattr(batches, "__next__"):
-        return iter(batches)
-    if hasattr(batches, "__getitem__") and hasattr(batches, "__len__"):
-        return (batches[i] for i in range(len(batches)))
-    raise ValueError(f"Expected arrays or an iterable of batches, got {batches!r} ({type(batches).__name__}).")
+        self.stream.end_epoch()

@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.registry import custom_object_scope, register_keras_serializable, reset_names
+from minigrad.utils.dataset import PyDataset, Sequence
 from minigrad.utils.gradcheck import gradcheck
 from minigrad.utils.progbar import Progbar
 from minigrad.utils.summary import print_summary
@@ -60,6 +61,8 @@ def to_categorical(x, num_classes=None):
 __all__ = [
     "CustomObjectScope",
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "custom_object_scope",
     "gradcheck",

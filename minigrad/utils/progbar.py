@@ -19,7 +19,7 @@ class Progbar:
 
     The time is the one left while running, the one spent at the end. Unlike in Keras, a file or a pipe gets
     only the final line, without colours, and a running line is cut to the window: few terminals can rewrite a
-    wrapped one.
+    wrapped one. A notebook is a terminal here.
 
     Args: `target`, the number of steps, None if unknown; `width` of the bar; `verbose`, 0 silent, 1 bar, 2
     one plain line at the end; `interval`, the least seconds between two drawings; `unit_name` of a step.
@@ -45,7 +45,8 @@ class Progbar:
         self.stateful_metrics = set(stateful_metrics or ())
         self.stateless_metrics = None if stateless_metrics is None else set(stateless_metrics)
         self._all_as_given = self.stateless_metrics == set()
-        self._on_terminal = hasattr(sys.stdout, "isatty") and sys.stdout.isatty()
+        self._in_notebook = type(sys.stdout).__module__.startswith("ipykernel")
+        self._on_terminal = self._in_notebook or (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
         self._values = {}            # as given, or the weighted sum of what was given
         self._weights = {}           # what to divide the sums by
         self._seen = 0
@@ -111,7 +112,7 @@ class Progbar:
             return
         if not finalize:
             width = min(width, shutil.get_terminal_size().columns - 1)
-        drawing = "\b" * self._open_width + "\r"
+        drawing = "\r" if self._in_notebook else "\b" * self._open_width + "\r"  # a notebook would show the former
         room = width
         for text, colour in line:
             text = text[:room]

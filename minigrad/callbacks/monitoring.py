@@ -1,0 +1,322 @@
+"""Callbacks that watch one value of the logs: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
+
+import os
+import warnings
+
+import numpy as np
+
+from minigrad.callbacks.base import Callback
+
+
+class Monitor(Callback):
+    """Base of what watches the value `monitor` of the logs and knows whether it has become better.
+
+    Args:
+        monitor: a key of the logs, such as "val_loss" or "accuracy".
+        mode: "min" (smaller is better), "max", or "auto": what the metric itself says; a loss shall be small.
+        best: the value to beat first; by default the first one is an improvement.
+        min_delta: by how much a value must be better than the best one, strictly.
+
+    Raises:
+        ValueError: at the end of the first epoch, where mode is "auto" and nobody knows the direction.
+    """
+
+    def __init__(self, monitor="val_loss", mode="auto", best=None, min_delta=0):
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            warnings.warn(f"{type(self).__name__}: mode {mode!r} is unknown; 'auto' is used.", stacklevel=3)
+            mode = "auto"
+        self.monitor = monitor
+        self.mode = mode
+        self.best = best
+        self.min_delta = abs(min_delta)
+        self._direction = None if mode == "auto" else mode
+
+    def find_direction(self):
+        """Find out what "auto" means, once the model's metrics are there."""
+        if self._direction is not None:
+            return
+        name = self.monitor.removeprefix("val_")
+        known = {metric.name: getattr(metric, "direction", None) for metric in self.model.metrics}
+        self._direction = "min" if name == "loss" else known.get(name)
+        if self._direction is None:
+            raise ValueError(
+                f"{type(self).__name__}: whether {self.monitor!r} should become larger or smaller is unknown. "
+                "Pass mode='max' or mode='min'."
+            )
+
+    def is_improvement(self, value, reference):
+        """Whether `value` is better than `reference`, which a NaN never is (but any value is better than None)."""
+        if reference is None:
+            return True
+        if self._direction == "max":
+            return value - self.min_delta > reference
+        return value + self.min_delta < reference
+
+    def value(self, logs, consequence):
+        """The value of the logs; None, and a warning that tells the consequence, where it is missing."""
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            warnings.warn(
+                f"{type(self).__name__}: {self.monitor!r} is not in the logs, so {consequence}. The logs have "
+                f"{', '.join(logs or {})}.",
+                stacklevel=3,
+            )
+        return value
+
+
+class EarlyStopping(Monitor):
+    """End the training once `monitor` has not become better for `patience` epochs (0 means 1).
+
+    Args:
+        monitor, min_delta, mode: what is watched, and what counts as better.
+        baseline: a value that must be beaten for the waiting to start anew.
+        restore_best_weights: at the end of the training, take the weights of the best epoch, also where nothing
+            was stopped.
+        start_from_epoch: epochs before this one don't count.
+        verbose: 1 to print what it does.
+
+    Raises:
+        ValueError: at the end of the first epoch, where mode is "auto" and nobody knows the direction.
+    """
+
+    def __init__(
+        self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
+        restore_best_weights=False, start_from_epoch=0,
+    ):
+        super().__init__(monitor, mode, min_delta=min_delta)
+        self.patience = patience
+        self.verbose = verbose
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._start()
+
+    def _start(self):
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best = self.best_weights = None
+
+    def on_train_begin(self, logs=None):
+        self._start()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.find_direction()
+        value = self.value(logs, "the training can't be stopped early")
+        if value is None or epoch < self.start_from_epoch:
+            return
+        self.wait += 1
+        is_better = self.is_improvement(value, self.best)
+        if is_better or (self.restore_best_weights and self.best_weights is None):
+            self.best_epoch = epoch
+            if self.restore_best_weights:
+                self.best_weights = self.model.get_weights()
+        if is_better:
+            self.best = value
+            if self.baseline is None or self.is_improvement(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch > 0:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        if self.stopped_epoch > 0 and self.verbose:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            if self.verbose:
+                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+            self.model.set_weights(self.best_weights)
+
+    _STATE = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+
+    def get_state(self):
+        return {name: getattr(self, name) for name in self._STATE}
+
+    def set_state(self, state):
+        for name in self._STATE:
+            setattr(self, name, state[name])
+
+
+class ModelCheckpoint(Monitor):
+    """Save the model at the end of each epoch, of those that are the best so far, or every so many batches.
+
+    Args:
+        filepath: ends in .keras (or .weights.h5 with save_weights_only); may hold {epoch} (from 1), {batch} (from 1,
+            for a save within an epoch) and keys of the logs: "{epoch:02d}-{val_loss:.3f}.keras".
+        monitor, mode: what `save_best_only` goes by; initial_value_threshold: the value that the first save must beat.
+        save_freq: "epoch", or a number of batches, counted over all epochs.
+        verbose: 1 to print what it does.
+
+    Raises:
+        ValueError: a filepath with another ending or another save_freq, when it is made. KeyError: a key of the
+            filepath that the logs don't have. IsADirectoryError: the filepath is a folder.
+    """
+
+    def __init__(
+        self, filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False, mode="auto",
+        save_freq="epoch", initial_value_threshold=None,
+    ):
+        super().__init__(monitor, mode, initial_value_threshold)
+        self.filepath = os.fspath(filepath)
+        self.verbose = verbose
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+        self.save_freq = save_freq
+        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+            raise ValueError(
+                f"ModelCheckpoint: save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}."
+            )
+        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"ModelCheckpoint: filepath must end in {' or '.join(endings)} with "
+                f"save_weights_only={save_weights_only}, got {self.filepath!r}."
+            )
+        self._unsaved = 0  # batches since the last save
+        self._last_batch = -1  # that it has seen in this epoch
+        self._epoch = 0
+
+    def batch_stride(self, kind, batch):
+        if self.has_batch_hooks(kind, beyond=ModelCheckpoint):
+            return 1
+        return None if kind != "train" or self.save_freq == "epoch" else max(1, self.save_freq - self._unsaved)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.save_freq == "epoch":
+            return
+        self._unsaved += batch + 1 if batch <= self._last_batch else batch - self._last_batch
+        self._last_batch = batch
+        if self._unsaved >= self.save_freq:
+            self._unsaved = 0
+            self._save(self._epoch, logs, {"batch": batch + 1})
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.save_best_only:
+            self.find_direction()
+        if self.save_freq == "epoch":
+            self._save(epoch, logs, {})
+
+    def _save(self, epoch, logs, batch):
+        logs = logs or {}
+        try:
+            path = self.filepath.format(**{"epoch": epoch + 1, **batch, **logs})
+        except KeyError as error:
+            raise KeyError(
+                f"ModelCheckpoint: filepath {self.filepath!r} asks for {error}; there are epoch, "
+                f"{', '.join([*batch, *logs])}."
+            ) from None
+        is_due, reason = self._is_due(logs)
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: {reason}{f'saving model to {path}' if is_due else ''}")
+        if not is_due:
+            return
+        if os.path.isdir(path):
+            raise IsADirectoryError(f"ModelCheckpoint: filepath {path!r} is a folder; it must name a file.")
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: finished saving model to {path}")
+
+    def _is_due(self, logs):
+        """Whether to save now, and what to print as the reason."""
+        if not self.save_best_only:
+            return True, ""
+        self.find_direction()
+        value = self.value(logs, "the model is saved whether or not it is the best")
+        if value is None:
+            return True, ""
+        if np.ndim(value):
+            warnings.warn(
+                f"ModelCheckpoint: {self.monitor!r} has several values ({value}), so the model is saved whether or "
+                "not it is the best.",
+                stacklevel=4,
+            )
+            return True, ""
+        before = "None" if self.best is None else f"{self.best:.5f}"
+        if not self.is_improvement(value, self.best):
+            return False, f"{self.monitor} did not improve from {before}"
+        self.best = value
+        return True, f"{self.monitor} improved from {before} to {value:.5f}, "
+
+    def get_state(self):
+        return {"best": self.best, "unsaved": self._unsaved, "last_batch": self._last_batch}
+
+    def set_state(self, state):
+        self.best, self._unsaved, self._last_batch = state["best"], state["unsaved"], state["last_batch"]
+
+
+class ReduceLROnPlateau(Monitor):
+    """Multiply the learning rate by `factor` each time `monitor` has not become better for `patience` epochs.
+
+    The logs get `learning_rate`, the one of the epoch that ends.
+
+    Args:
+        monitor, mode, min_delta: what is watched, and what counts as better.
+        factor: below 1; patience: epochs without improvement.
+        cooldown: epochs after a reduction in which none is counted; min_lr: it is never made smaller than this.
+        verbose: 1 to print what it does.
+
+    Raises:
+        ValueError: a factor of 1 or more. TypeError: at the first reduction, if the optimizer follows a schedule.
+    """
+
+    def __init__(
+        self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0,
+        min_lr=0.0,
+    ):
+        super().__init__(monitor, mode, min_delta=min_delta)
+        if not factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor!r}.")
+        self.factor = factor
+        self.patience = patience
+        self.verbose = verbose
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self._start()
+
+    def _start(self):
+        self.best = None
+        self.wait = self.cooldown_counter = 0
+
+    def in_cooldown(self):
+        """Whether epochs are not counted, because the learning rate was reduced not long ago."""
+        return self.cooldown_counter > 0
+
+    def on_train_begin(self, logs=None):
+        self._start()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.find_direction()
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+        value = self.value(logs, "the learning rate can't be reduced")
+        if value is None:
+            return
+        if self.in_cooldown():
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.is_improvement(value, self.best):
+            self.best = value
+            self.wait = 0
+        elif not self.in_cooldown():
+            self.wait += 1
+            if self.wait >= self.patience:
+                self._reduce(epoch, logs["learning_rate"])
+
+    def _reduce(self, epoch, rate):
+        if not rate > np.float32(self.min_lr):
+            return
+        rate = max(rate * self.factor, self.min_lr)
+        self.model.optimizer.learning_rate = rate
+        self.cooldown_counter = self.cooldown
+        self.wait = 0
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}.")
+
+    def get_state(self):
+        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state):
+        self.best, self.wait, self.cooldown_counter = state["best"], state["wait"], state["cooldown_counter"]

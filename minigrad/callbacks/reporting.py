@@ -1,0 +1,192 @@
+"""Callbacks that tell what happens: History, the progress bar, a CSV file, functions of one's own."""
+
+import csv
+import math
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from minigrad.callbacks.base import HOOKS, Callback
+from minigrad.utils.progbar import Progbar
+
+
+class History(Callback):
+    """What `fit` returns: `history` maps each key of the logs to its list of values, one an epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.history = {}
+        self.epoch = []
+
+    def on_train_begin(self, logs=None):
+        self.epoch = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch.append(epoch)
+        for key, value in (logs or {}).items():
+            self.history.setdefault(key, []).append(value)
+        self.model.history = self
+
+    def get_state(self):
+        return {"epoch": list(self.epoch), "history": {key: list(values) for key, values in self.history.items()}}
+
+    def set_state(self, state):
+        self.epoch = list(state["epoch"])
+        self.history = {key: list(values) for key, values in state["history"].items()}
+
+
+class ProgbarLogger(Callback):
+    """Keras' progress bar: verbose 1 draws it, 2 prints one line an epoch. A validation inside `fit` is silent."""
+
+    def __init__(self):
+        super().__init__()
+        self.bar = None
+        self.seen = 0
+        self._is_in_fit = False
+
+    def batch_stride(self, kind, batch):
+        if self.has_batch_hooks(kind, beyond=ProgbarLogger):
+            return 1
+        return None if not self.params["verbose"] or (kind == "test" and self._is_in_fit) else math.inf
+
+    def _start(self):
+        self.seen = 0
+        self.bar = Progbar(self.params["steps"], verbose=self.params["verbose"], stateless_metrics=(), unit_name="step")
+
+    def _advance(self, batch, logs):
+        self.seen = batch + 1
+        if self.params["verbose"] == 1:
+            self.bar.update(self.seen, logs or {}, finalize=False)
+
+    def _finish(self, logs):
+        if self.bar.target is None:
+            self.bar.target = self.seen
+        # An epoch that was stopped early ends where it stands.
+        self.bar.update(self.seen or self.bar.target, logs or {}, finalize=True)
+        self.bar = None
+
+    def abort(self):
+        if self.bar is not None:
+            self.bar.close()
+        self.bar, self._is_in_fit = None, False
+
+    def on_train_begin(self, logs=None):
+        self._is_in_fit = True
+
+    def on_train_end(self, logs=None):
+        self._is_in_fit = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.params["verbose"] and self.params["epochs"] > 1:
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        self._start()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._advance(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._finish(logs)
+
+    def on_test_begin(self, logs=None):
+        if not self._is_in_fit:
+            self._start()
+
+    def on_test_batch_end(self, batch, logs=None):
+        if not self._is_in_fit:
+            self._advance(batch, logs)
+
+    def on_test_end(self, logs=None):
+        if not self._is_in_fit:
+            self._finish(logs)
+
+    def on_predict_begin(self, logs=None):
+        self._start()
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self._advance(batch, None)
+
+    def on_predict_end(self, logs=None):
+        self._finish(None)
+
+
+class CSVLogger(Callback):
+    """Write the logs of each epoch to a file as they come: a column `epoch` (from 0) and one for each key, sorted.
+
+    Where the first epoch was not validated, columns `val_...` are there nevertheless, filled with NA until it is.
+
+    Args:
+        filename: the file; separator: what stands between two columns.
+        append: go on at the end of the file if there is one (as after a resume), instead of replacing it.
+    """
+
+    def __init__(self, filename, separator=",", append=False):
+        super().__init__()
+        self.filename = os.fspath(filename)
+        self.sep = separator
+        self.append = append
+        self.keys = None
+        self._file = None
+
+    def on_train_begin(self, logs=None):
+        self.abort()
+        self.keys = None
+        self._needs_header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
+        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._writer = csv.writer(self._file, delimiter=self.sep)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        if self.keys is None:
+            self.keys = sorted(logs)
+            if not any(key.startswith("val_") for key in self.keys):
+                self.keys += [f"val_{key}" for key in self.keys]
+        if self._needs_header:
+            self._writer.writerow(["epoch", *self.keys])
+            self._needs_header = False
+        self._writer.writerow([epoch, *(_cell(logs.get(key, "NA")) for key in self.keys)])
+        self._file.flush()
+
+    def on_train_end(self, logs=None):
+        self.abort()
+
+    def abort(self):
+        if self._file is not None:
+            self._file.close()
+        self._file = self._writer = None
+
+    def get_state(self):
+        return {"keys": self.keys}
+
+    def set_state(self, state):
+        self.keys = state["keys"]
+
+
+def _cell(value):
+    """Several values, such as an F1 score per class, in one cell: "[0.5, 0.25]"."""
+    if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value):
+        return f'"[{", ".join(map(str, value))}]"'
+    return value
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, given under the names of the hooks: `on_epoch_end=lambda epoch, logs: ...`.
+
+    Raises:
+        ValueError: a name that is no hook's.
+    """
+
+    def __init__(
+        self, on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None,
+        on_train_batch_begin=None, on_train_batch_end=None, **kwargs,
+    ):
+        super().__init__()
+        kwargs.update(
+            on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end, on_train_begin=on_train_begin,
+            on_train_end=on_train_end, on_train_batch_begin=on_train_batch_begin, on_train_batch_end=on_train_batch_end,
+        )
+        for name, function in kwargs.items():
+            if name not in HOOKS:
+                raise ValueError(f"LambdaCallback: {name!r} is no hook. Hooks: {', '.join(sorted(HOOKS))}.")
+            if function is not None:
+                setattr(self, name, function)

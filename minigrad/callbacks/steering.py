@@ -1,0 +1,169 @@
+"""Callbacks that change how a training goes on: LearningRateScheduler, TerminateOnNaN, SwapEMAWeights."""
+
+import inspect
+import math
+
+import numpy as np
+
+from minigrad.callbacks.base import Callback
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before each epoch: `schedule(epoch, learning_rate)`, or `schedule(epoch)`, from 0.
+
+    The logs get `learning_rate`.
+
+    Raises:
+        ValueError: the schedule returned something else than a float. TypeError: the optimizer has a schedule of its
+            own.
+
+    >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9)
+    """
+
+    def __init__(self, schedule, verbose=0):
+        super().__init__()
+        self.schedule = schedule
+        self.verbose = verbose
+        self._last_epoch = None  # whose rate is set
+
+    def on_train_begin(self, logs=None):
+        self._last_epoch = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._last_epoch:
+            return  # a training that was interrupted within this epoch: the optimizer has its rate already
+        self._last_epoch = epoch
+        optimizer = self.model.optimizer
+        arguments = (epoch, float(optimizer.learning_rate)) if _takes_two(self.schedule) else (epoch,)
+        rate = self.schedule(*arguments)
+        if not isinstance(rate, (float, np.floating)):
+            raise ValueError(
+                f"LearningRateScheduler: the schedule must return a float, got {rate!r} ({type(rate).__name__})."
+            )
+        optimizer.learning_rate = rate
+        if self.verbose:
+            print(f"\nEpoch {epoch + 1}: LearningRateScheduler setting learning rate to {rate}.")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+    def get_state(self):
+        return {"last_epoch": self._last_epoch}
+
+    def set_state(self, state):
+        self._last_epoch = state["last_epoch"]
+
+
+def _takes_two(function):
+    """Whether it can be called with two arguments. (To try it would hide a TypeError of its own.)"""
+    try:
+        inspect.signature(function).bind(0, 0.0)
+    except (TypeError, ValueError):  # it can't; or it is a builtin, such as a list's __getitem__, and does not tell
+        return False
+    return True
+
+
+class TerminateOnNaN(Callback):
+    """End the training when the loss becomes NaN or infinite, and say at which batch.
+
+    It costs nothing per batch: it looks whenever `fit` pauses, about every 50 ms, so some more batches, whose weights
+    are as lost, are trained after the one it names. With `raise_error=True` it raises instead, and no further hook is
+    called.
+
+    Raises:
+        RuntimeError: the loss is NaN or infinite, with `raise_error`.
+    """
+
+    def __init__(self, raise_error=False):
+        super().__init__()
+        self.raise_error = raise_error
+
+    def batch_stride(self, kind, batch):
+        if kind == "train" and not self.has_batch_hooks(kind, beyond=TerminateOnNaN):
+            return math.inf
+        return super().batch_stride(kind, batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss")
+        if loss is None or math.isfinite(loss):
+            return
+        batch = min(batch, getattr(self.model, "finite_batches", batch))
+        if self.raise_error:
+            raise RuntimeError(f"The loss is {loss} at batch {batch}: the training has diverged.")
+        print(f"Batch {batch}: Invalid loss, terminating training")
+        self.model.stop_training = True
+
+
+class SwapEMAWeights(Callback):
+    """Evaluate and predict with the moving average of the weights that an optimizer with use_ema=True keeps.
+
+    Args:
+        swap_on_epoch: put the average into the model at the end of each epoch, until the next begins, so that callbacks
+            after this one (ModelCheckpoint) see it.
+
+    Raises:
+        ValueError: the optimizer keeps no average.
+    """
+
+    def __init__(self, swap_on_epoch=False):
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._trained = None  # the weights that the average stands in for
+
+    def _averages(self):
+        optimizer = self.model.optimizer
+        if not getattr(optimizer, "use_ema", False):
+            raise ValueError(
+                f"SwapEMAWeights needs an optimizer made with use_ema=True; {optimizer.name!r} keeps no average."
+            )
+        return [variable for variable in optimizer.variables if variable.name.endswith("_average")]
+
+    def _swap_in(self):
+        if self._trained is None:
+            self._trained = [variable.numpy() for variable in self.model.trainable_variables]
+            self._assign(self._averages())
+
+    def _swap_out(self):
+        if self._trained is not None:
+            self._assign(self._trained)
+            self._trained = None
+
+    def _assign(self, values):
+        for variable, value in zip(self.model.trainable_variables, values, strict=True):
+            variable.assign(value)
+
+    def on_train_begin(self, logs=None):
+        self._trained = None
+        self._averages()  # an optimizer without any is told before anything is trained
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._swap_out()
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.swap_on_epoch:
+            self._swap_in()
+
+    def on_train_end(self, logs=None):
+        self._trained = None  # in the end the average is what the model has
+
+    def on_test_begin(self, logs=None):
+        self._swap_in()
+
+    def on_test_end(self, logs=None):
+        self._swap_out()
+
+    def on_predict_begin(self, logs=None):
+        self._swap_in()
+
+    def on_predict_end(self, logs=None):
+        self._swap_out()
+
+    def abort(self):
+        self._swap_out()
+
+    def get_state(self):
+        return {"trained": self._trained}
+
+    def set_state(self, state):
+        self._trained = state["trained"]

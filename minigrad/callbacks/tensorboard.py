@@ -1,0 +1,131 @@
+"""TensorBoard: the logs as event files that `tensorboard --logdir logs` draws. Written by the package tensorboardX."""
+
+import os
+import time
+import warnings
+
+import numpy as np
+
+from minigrad.callbacks.base import Callback
+
+
+class TensorBoard(Callback):
+    """Write the logs for TensorBoard, under Keras' tags, to `log_dir`/train and `log_dir`/validation.
+
+    Tags: `epoch_<key>` and `epoch_learning_rate` (over epochs), `evaluation_<key>_vs_iterations` (validation, over
+    steps of the optimizer), `batch_<key>` (over batches since `fit` began), `<path of a weight>/histogram`.
+
+    Args:
+        histogram_freq: epochs between two histograms of the weights; 0 for none.
+        write_steps_per_second: whether to write `epoch_steps_per_second`.
+        update_freq: "epoch", "batch", or the number of batches between two `batch_` points.
+        write_graph: accepted for Keras; there is no graph. write_images, profile_batch, embeddings_freq: not written,
+            which a warning says. (What a step does, `print(model.train_program)` lists.)
+
+    Raises:
+        ImportError: at the beginning of the training, without tensorboardX: `pip install minigrad[tensorboard]`.
+    """
+
+    def __init__(
+        self, log_dir="logs", histogram_freq=0, write_graph=True, write_images=False, write_steps_per_second=False,
+        update_freq="epoch", profile_batch=0, embeddings_freq=0, embeddings_metadata=None,
+    ):
+        super().__init__()
+        given = {"write_images": write_images, "profile_batch": profile_batch, "embeddings_freq": embeddings_freq}
+        unwritten = [name for name, value in given.items() if value]
+        if unwritten:
+            warnings.warn(f"TensorBoard: {', '.join(unwritten)} is accepted, but nothing is written.", stacklevel=2)
+        update_freq = 1 if update_freq == "batch" else update_freq
+        if update_freq != "epoch" and (not isinstance(update_freq, int) or update_freq < 1):
+            raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {update_freq!r}.")
+        self.log_dir = os.fspath(log_dir)
+        self.histogram_freq = histogram_freq
+        self.write_steps_per_second = write_steps_per_second
+        self.update_freq = update_freq
+        self._writers = {}
+        self._batches = 0  # of this `fit`, in the epochs before this one
+        self._last_batch = -1
+
+    def batch_stride(self, kind, batch):
+        if self.has_batch_hooks(kind, beyond=TensorBoard):
+            return 1
+        if kind != "train" or self.update_freq == "epoch":
+            return None
+        return self.update_freq - (self._batches + batch) % self.update_freq
+
+    def _write(self, folder, step, scalars):
+        writer = self._writer(folder)
+        for tag, value in scalars.items():
+            if np.ndim(value) == 0:
+                writer.add_scalar(tag, value, step)
+        writer.flush()
+
+    def _writer(self, folder):
+        if folder not in self._writers:
+            try:
+                from tensorboardX import SummaryWriter  # optional, and slow to import
+            except ImportError:
+                raise ImportError(
+                    "The callback TensorBoard writes its files with tensorboardX, which is not installed: "
+                    "pip install minigrad[tensorboard]"
+                ) from None
+            self._writers[folder] = SummaryWriter(os.path.join(self.log_dir, folder))
+        return self._writers[folder]
+
+    def on_train_begin(self, logs=None):
+        self._batches, self._last_batch = 0, -1
+        self._writer("train")  # that it is not installed is known before the training
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._began, self._steps_before = time.perf_counter(), self.model.optimizer.iterations
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._last_batch = batch
+        step = self._batches + batch + 1
+        if self.update_freq != "epoch" and step % self.update_freq == 0:
+            self._write("train", step, {f"batch_{key}": value for key, value in (logs or {}).items()})
+
+    def on_test_end(self, logs=None):
+        steps = int(self.model.optimizer.iterations)
+        self._write(
+            "validation", steps, {f"evaluation_{key}_vs_iterations": value for key, value in (logs or {}).items()}
+        )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._batches += self._last_batch + 1
+        self._last_batch = -1
+        logs = dict(logs or {})
+        train = {f"epoch_{key}": value for key, value in logs.items() if not key.startswith("val_")}
+        validation = {f"epoch_{key[4:]}": value for key, value in logs.items() if key.startswith("val_")}
+        train["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
+        if self.write_steps_per_second:
+            steps = int(self.model.optimizer.iterations) - int(self._steps_before)
+            train["epoch_steps_per_second"] = steps / (time.perf_counter() - self._began)
+        self._write("train", epoch, train)
+        if validation:
+            self._write("validation", epoch, validation)
+        if self.histogram_freq and epoch % self.histogram_freq == 0:
+            self._write_histograms(epoch)
+
+    def _write_histograms(self, epoch):
+        writer = self._writer("train")
+        for weight in self.model.weights:
+            values = weight.numpy()
+            values = values[np.isfinite(values)]  # a histogram has no place for the others
+            if values.size:
+                writer.add_histogram(f"{weight.path}/histogram", values, epoch)
+        writer.flush()
+
+    def on_train_end(self, logs=None):
+        self.abort()
+
+    def abort(self):
+        for writer in self._writers.values():
+            writer.close()
+        self._writers = {}
+
+    def get_state(self):
+        return {"batches": self._batches}
+
+    def set_state(self, state):
+        self._batches = state["batches"]

@@ -1,0 +1,160 @@
+"""compile: the optimizer, the loss and the metrics of a model."""
+
+import warnings
+
+import numpy as np
+
+from minigrad import losses, metrics, optimizers
+from minigrad.tensor import Tensor
+from minigrad.trainer.arguments import check_loss, check_metric
+
+# What Keras lets a subclass of Model define instead of its own.
+_STEPS = ("train_step", "test_step", "predict_step", "make_train_function", "make_test_function")
+
+
+class Compiling:
+    """The part of a Model that is told how to train."""
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+        auto_scale_loss=True,
+    ):
+        """Choose how to train.
+
+        Args:
+            optimizer: a name or an Optimizer. A name makes a new one; an instance keeps its state.
+            loss: a name, a Loss, or a function (y_true, y_pred) -> one value a row.
+            loss_weights: a number (or a list of one) the loss is multiplied by.
+            metrics: a list of names ("accuracy" means binary, categorical or sparse by the shapes), Metrics or
+                functions; weighted_metrics: those that take the sample weights into account.
+            run_eagerly: run every step in Python instead of replaying a Program; same numbers to the bit.
+            steps_per_execution: how many batches lie between two calls of a batch hook.
+            jit_compile, auto_scale_loss: accepted for Keras; they change nothing here.
+
+        Raises:
+            ValueError: an unknown name, or metrics that are not in a list.
+        """
+        for name in _STEPS:
+            if hasattr(type(self), name):
+                raise ValueError(
+                    f"{type(self).__name__} defines {name}, which minigrad does not call: it records the step itself. "
+                    "Override compute_loss(x, y, y_pred, sample_weight), or write the loop: loss.backward(), then "
+                    "optimizer.apply([v.grad for v in variables], variables)."
+                )
+        new_optimizer = optimizers.get(optimizer)
+        new_loss = self.loss if loss is None else check_loss(loss)
+        specs = []
+        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if isinstance(given, dict) or (
+                isinstance(given, (list, tuple)) and len(given) == 1 and isinstance(given[0], (list, tuple))
+            ):
+                (given,) = [*given.values()] if isinstance(given, dict) else given
+                given = given if isinstance(given, (list, tuple)) else [given]
+            if given is not None and not isinstance(given, (list, tuple)):
+                raise ValueError(f"{what} must be a list, got {given!r} ({type(given).__name__}).")
+            for one in given or ():
+                check_metric(one)
+            specs.append(None if given is None else list(given))
+        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
+        if run_eagerly and jit_compile is True:
+            warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
+        weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
+        if len(weight) != 1 or not (weight[0] is None or isinstance(weight[0], (int, float))):
+            raise ValueError(f"loss_weights must be a number, since there is one output; got {loss_weights!r}.")
+        self.optimizer, self.loss = new_optimizer, new_loss
+        self._loss_weight = weight[0]
+        self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
+        self._weighted_specs = self._weighted_specs if specs[1] is None else specs[1]
+        self._metrics = None
+        self.run_eagerly = bool(run_eagerly)
+        self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
+        self.steps_per_execution = steps_per_execution
+        self.stop_training = False
+        self.compiled = True
+        self._eager_because = None
+        self._pool.clear()
+
+    def _require_compiled(self, method):
+        if not self.compiled:
+            raise ValueError(f"Model {self.name!r} must be compiled before {method}(): call compile(optimizer, loss).")
+        if self.loss is None and not self._may_have_another_loss():
+            raise ValueError(f"Model {self.name!r} was compiled without a loss, which {method}() needs.")
+
+    def _may_have_another_loss(self):
+        """Whether a loss may come from elsewhere than `compile`: compute_loss is overridden, or a layer adds one."""
+        return not type(self).compute_loss.__module__.startswith("minigrad.") or any(
+            layer.activity_regularizer is not None or not type(layer).__module__.startswith("minigrad.")
+            for layer in self._all_layers()
+        )
+
+    @property
+    def metrics(self):
+        """All metrics, the loss first; those of `compile` appear once the shapes of the data are known."""
+        return [self._tracker, *self._plain, *self._weighted] if self._metrics is not None else []
+
+    @property
+    def metrics_names(self):
+        """The names of the metrics."""
+        return [m.name for m in self.metrics]
+
+    def _make_metrics(self, y_shape):
+        """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
+        if self._metrics is not None:
+            return
+        if y_shape is None:
+            if self._metric_specs or self._weighted_specs:
+                raise ValueError("The targets y are missing: the metrics compare the output with them.")
+            y_shape = (None,)
+        target, output = (None, *y_shape[1:]), tuple(self.output_shape)
+        loss = self.loss
+        if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+            loss = metrics.by_shape(target, output, "crossentropy")
+        self._loss = None if loss is None else losses.as_loss(loss)
+        self._tracker = metrics.LossTracker("loss", self.dtype)
+        self._plain = [metrics.as_metric(m, target, output) for m in self._metric_specs]
+        self._weighted = [metrics.as_metric(m, target, output) for m in self._weighted_specs]
+        taken = {"loss"}
+        for i, metric in enumerate([*self._plain, *self._weighted]):
+            if i >= len(self._plain) and metric.name in taken:
+                metric.name = f"weighted_{metric.name}"
+            name, count = metric.name, 0
+            while metric.name in taken:
+                count += 1
+                metric.name = f"{name}_{count}"
+            taken.add(metric.name)
+            for variable in metric.variables:
+                variable.path = f"{metric.name}/{variable.name}"
+        self._metrics = True
+
+    def _results(self):
+        """The value of each metric as a Python number (or list), keys in alphabetical order."""
+        logs = {m.name: _plain_number(m.result()) for m in self.metrics}
+        return dict(sorted(logs.items()))
+
+    def reset_metrics(self):
+        """Forget all batches that the metrics have seen."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def _restart_metrics(self, batches=0):
+        self.reset_metrics()
+        self._finite[...] = batches
+
+    @property
+    def finite_batches(self):
+        """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
+        return int(self._finite[0, 0])
+
+
+def _plain_number(value):
+    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+    return array.item() if array.ndim == 0 else array.tolist()

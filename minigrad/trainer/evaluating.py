@@ -1,0 +1,149 @@
+"""evaluate, predict, and the methods for one batch."""
+
+import itertools
+import math
+
+import numpy as np
+
+from minigrad.callbacks import CallbackList
+from minigrad.data import is_array_like
+from minigrad.trainer.arguments import kind_of, verbosity, whole_number
+from minigrad.trainer.sources import Stream
+
+
+class Evaluating:
+    """The part of a Model that evaluates and predicts."""
+
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
+        return_dict=False,
+    ):
+        """The loss and the metrics on the data, in inference mode.
+
+        Returns a float if there is only the loss, else a list [loss, metrics...]; with return_dict=True a dict.
+        See `fit` for the arguments.
+        """
+        self._require_compiled("evaluate")
+        verbose = verbosity(verbose)
+        steps = whole_number("steps", steps, 1, optional=True)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
+        with self._pool.training, self._forgetting_after_an_error():
+            if is_array_like(x):
+                x, y, sample_weight = self._prepare(x, y, sample_weight)
+                batch_size = batch_size or self._default_batch_size(len(x), steps)
+                count = min(math.ceil(len(x) / batch_size), steps or math.inf)
+                self._check_batch("test", x, y, sample_weight, rows=batch_size)
+                batches = self._batches(x, y, sample_weight, batch_size, steps)
+            elif y is not None or sample_weight is not None:
+                raise ValueError(
+                    f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y and sample_weight can't be "
+                    "given beside it."
+                )
+            else:
+                stream = Stream(x)
+                count, batches = steps or stream.length, self._checked(stream, steps)
+            callbacks = CallbackList(
+                callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=count
+            )
+        with self._pool.training, self._forgetting_after_an_error():
+            try:
+                logs = self._evaluate(batches, callbacks)
+            except BaseException:
+                callbacks.abort()
+                raise
+        return logs if return_dict else self._listed(logs)
+
+    def _listed(self, logs):
+        values = [logs[m.name] for m in self.metrics]
+        return values[0] if len(values) == 1 else values
+
+    def _evaluate(self, batches, callbacks):
+        """Evaluate checked batches; the logs."""
+        is_watched = callbacks.batch_stride("test", 0) is not None
+        callbacks.on_test_begin({})
+        done = 0
+        for batch in batches:
+            if is_watched:
+                callbacks.on_test_batch_begin(done, {})
+            self._run_staged("test", *batch, reset=done == 0)
+            if is_watched:
+                callbacks.on_test_batch_end(done, self._results())
+            done += 1
+        if done == 0:
+            raise ValueError("The data is empty: there is no batch to evaluate.")
+        logs = self._results()
+        callbacks.on_test_end(logs)
+        return logs
+
+    @staticmethod
+    def _batches(x, y, w, batch_size, steps):
+        """The batches of checked arrays."""
+        for start in itertools.islice(range(0, len(x), batch_size), steps):
+            rows = slice(start, start + batch_size)
+            yield tuple(None if a is None else a[rows] for a in (x, y, w))
+
+    def _checked(self, stream, steps):
+        """The batches of a stream, each checked."""
+        for batch in stream.epoch(steps):
+            yield self._prepare(*batch)
+
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """The outputs for the rows of x as a NumPy array, in inference mode. Any number of threads may call it.
+
+        A NaN or infinity in a row shows in that row only. See `fit` for the arguments.
+        """
+        verbose = verbosity(verbose)
+        steps = whole_number("steps", steps, 1, optional=True)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
+        if is_array_like(x):
+            x = self._prepare_x(x)
+            batch_size = batch_size or self._default_batch_size(len(x), steps)
+            starts = range(0, len(x), batch_size)[:steps]
+            count, batches = len(starts), (x[start : start + batch_size] for start in starts)
+        else:
+            stream = Stream(x)
+            count = steps or stream.length
+            batches = (self._prepare_x(batch[0]) for batch in stream.epoch(steps))
+        callbacks = CallbackList(
+            callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=count
+        )
+        is_watched = callbacks.batch_stride("predict", 0) is not None
+        outputs = []
+        try:
+            callbacks.on_predict_begin({})
+            for i, batch in enumerate(batches):
+                if is_watched:
+                    callbacks.on_predict_batch_begin(i, {})
+                outputs.append(self._run_staged("predict", batch)[0])
+                if is_watched:
+                    callbacks.on_predict_batch_end(i, {"outputs": outputs[-1]})
+            callbacks.on_predict_end({})
+        except BaseException:
+            callbacks.abort()
+            raise
+        if not outputs:
+            raise ValueError("The data is empty: there is no batch to predict.")
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        """One step of training on a batch; the loss and metrics of the batch before the step."""
+        self._require_compiled("train_on_batch")
+        with self._pool.training, self._forgetting_after_an_error():
+            batch = self._prepare(x, y, sample_weight, class_weight)
+            self._build_optimizer()
+            self._run_staged("train", *batch, reset=True)
+            logs = self._results()
+        return logs if return_dict else self._listed(logs)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        """The loss and metrics of a batch, in inference mode."""
+        self._require_compiled("test_on_batch")
+        with self._pool.training, self._forgetting_after_an_error():
+            batch = self._prepare(x, y, sample_weight)
+            self._run_staged("test", *batch, reset=True)
+            logs = self._results()
+        return logs if return_dict else self._listed(logs)
+
+    def predict_on_batch(self, x):
+        """The outputs for one batch as a NumPy array, in inference mode."""
+        return self._run_staged("predict", self._prepare_x(x))[0]

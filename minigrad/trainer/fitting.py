@@ -1,0 +1,151 @@
+"""fit."""
+
+import math
+
+from minigrad.callbacks import CallbackList
+from minigrad.data import is_array_like, part
+from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
+from minigrad.trainer.run import Run
+from minigrad.trainer.sources import ArraySource, Stream, StreamSource
+
+
+class Fitting:
+    """The part of a Model that trains."""
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train for `epochs` passes over the data; returns a History.
+
+        Args:
+            x, y: arrays, lists, data frames or sparse matrices with a row a sample (a file mapped into memory is not
+                read as a whole); or x alone: an iterable of batches (x, y) or (x, y, sample_weight), such as a
+                generator, a data loader or a `utils.PyDataset`.
+            batch_size: rows a step, by default 32; the last batch may be smaller.
+            epochs: the number of the last epoch; training begins at `initial_epoch`.
+            verbose: 0 silent, 1 (or "auto") a progress bar, 2 one line an epoch.
+            callbacks: a list of Callbacks.
+            validation_split: the share of rows, taken from the end, that is only evaluated; or
+            validation_data: (x, y) or (x, y, sample_weight) or an iterable; every `validation_freq` epochs.
+            shuffle: True, False, or "batch" (within each batch); of streams, only the order of a PyDataset.
+            class_weight: a dict from class to weight; sample_weight: a weight a row.
+            steps_per_epoch, validation_steps: batches an epoch, where it shall not be a whole pass.
+
+        Raises:
+            ValueError, TypeError: data or settings that make no sense, before anything is changed.
+        """
+        self._require_compiled("fit")
+        epochs = whole_number("epochs", epochs, 0)
+        initial_epoch = whole_number("initial_epoch", initial_epoch, 0)
+        steps_per_epoch = whole_number("steps_per_epoch", steps_per_epoch, 1, optional=True)
+        verbose = verbosity(verbose)
+        batch_size = whole_number("batch_size", batch_size, 0, optional=True)
+        is_array = is_array_like(x)
+        validates = validation_epochs(validation_freq)
+        validation_steps = whole_number("validation_steps", validation_steps, 1, optional=True)
+        validation_batch_size = whole_number("validation_batch_size", validation_batch_size, 0, optional=True)
+        if isinstance(validation_split, bool) or not isinstance(validation_split, (int, float)) or (
+            not 0 <= validation_split < 1
+        ):
+            raise ValueError(f"validation_split must be in [0, 1), got {validation_split!r}.")
+        if shuffle not in (True, False, "batch", 0, 1, None):
+            raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")
+        beside = y is not None or sample_weight is not None or validation_split
+        if not is_array and beside:
+            raise ValueError(
+                f"x is {kind_of(x)}: it must yield (x, y) or (x, y, sample_weight); y, sample_weight and "
+                "validation_split can't be given beside it."
+            )
+        with self._pool.training, self._forgetting_after_an_error():
+            if is_array:
+                x, y, w, validation_data = self._fit_arrays(
+                    x, y, sample_weight, class_weight, validation_split, validation_data
+                )
+                batch_size = batch_size or self._default_batch_size(len(x), steps_per_epoch)
+                source = ArraySource(self, x, y, w, batch_size, shuffle, steps_per_epoch)
+            else:
+                source = StreamSource(self, x, shuffle, steps_per_epoch, class_weight)
+                if epochs > initial_epoch:
+                    source.check()
+            validation = self._validation(
+                validation_data, validation_batch_size or batch_size or 32, validation_steps
+            )
+            callbacks = CallbackList(
+                callbacks, add_history=True, add_progbar=verbose != 0, model=self,
+                verbose=verbose, epochs=epochs, steps=source.steps,
+            )
+
+        def validate(epoch):
+            if not validates(epoch):
+                return {}
+            values = self._evaluate(validation(), callbacks)
+            return {f"val_{key}": value for key, value in values.items()}
+
+        self.stop_training = False
+        with self._pool.training:
+            self.fitting = Run(
+                self, source, callbacks, None if validation is None else validate, epochs, initial_epoch
+            )
+            try:
+                self.fitting.train()
+            except BaseException:
+                callbacks.abort()
+                raise
+            finally:
+                self.fitting = None
+                source.release()
+        return callbacks.history
+
+    def _fit_arrays(self, x, y, w, class_weight, split, validation_data):
+        """The checked arrays to train on and the validation data, which may be cut from their end."""
+        x, y, w = self._prepare(x, y, w, class_weight)
+        if not split or validation_data is not None:
+            return x, y, w, validation_data
+        kept = math.floor(len(x) * (1 - split))
+        if kept in (0, len(x)):
+            raise ValueError(f"validation_split={split} of {len(x)} rows leaves no rows to train on or to validate.")
+        held_w = None if class_weight is not None else w  # class_weight never touches validation data
+        validation_data = _Prepared(None if a is None else part(a, kept, len(a)) for a in (x, y, held_w))
+        return *(None if a is None else part(a, 0, kept) for a in (x, y, w)), validation_data
+
+    def _validation(self, data, batch_size, steps):
+        """A function that returns the checked batches of a validation; None if there is none."""
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)):
+            if is_array_like(data):
+                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
+            stream = Stream(data)
+            if stream.is_once and steps is None:
+                stream = Stream(list(data))  # what can be read only once must last for all epochs
+            first = stream.peek()
+            if first is None:
+                raise ValueError("validation_data is empty: the iterable yielded no batch.")
+            self._check_batch("test", *self._prepare(*first))
+            return lambda: self._checked(stream, steps)
+        if not isinstance(data, _Prepared):
+            if len(data) not in (2, 3):
+                raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
+            data = self._prepare(*data)
+        self._check_batch("test", *data, rows=batch_size)
+        return lambda: self._batches(*data, batch_size, steps)
+
+
+class _Prepared(tuple):
+    """(x, y, sample_weight) that need no more checks."""

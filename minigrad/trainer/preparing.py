@@ -1,0 +1,63 @@
+"""What a model is given, checked and brought into the shape it wants before anything is changed."""
+
+import contextlib
+import math
+import warnings
+
+from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weights
+
+
+class Preparing:
+    """The part of a Model that looks at data."""
+
+    def _prepare_x(self, x):
+        """x as rows that fit the model, which is built for them if it was not."""
+        x = as_rows(x, "x", self.dtype)
+        if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
+            x = as_column(x)
+        self._ensure_built(x.shape)
+        self._check_input(x.shape)
+        return x
+
+    def _prepare(self, x, y, w=None, class_weight=None):
+        """x, y and sample weights as arrays that fit the model, checked before anything is changed."""
+        if w is not None and class_weight is not None:
+            raise ValueError("Give sample_weight or class_weight, not both.")
+        if y is None and not self._may_have_another_loss():
+            raise ValueError("The targets y are missing: the loss compares the output with them.")
+        x = as_rows(x, "x", self.dtype)
+        y = None if y is None else as_rows(y, "y", self.dtype)
+        w = None if w is None else as_rows(w, "sample_weight", self.dtype)
+        check_lengths(x=x, y=y, sample_weight=w)
+        x = self._prepare_x(x)
+        if class_weight is not None:
+            if y is None:
+                raise ValueError("class_weight needs the targets y, whose classes it weighs.")
+            w = class_weights(y, class_weight)
+        self._make_metrics(None if y is None else y.shape)
+        for some in chunks(y) if y is not None and self._loss is not None else ():
+            self._loss.check_targets(some, self.output_shape)
+        return x, y, w
+
+    @contextlib.contextmanager
+    def _forgetting_after_an_error(self):
+        """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""
+        were_made, unbuilt = self._metrics, [] if self.built else self._unbuilt()
+        try:
+            yield
+        except Exception:
+            self._restore(unbuilt)
+            if were_made is None:
+                self._metrics = None
+                self._pool.clear()
+            raise
+
+    @staticmethod
+    def _default_batch_size(rows, steps):
+        return math.ceil(rows / steps) if steps else 32
+
+    def _build_optimizer(self):
+        trainable = self.trainable_variables
+        if not trainable:
+            warnings.warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.", stacklevel=3)
+        self.optimizer.build(trainable)

@@ -1,0 +1,229 @@
+"""One step, eager or recorded: forward, loss, backward, optimizer, metrics.
+
+Run as it is, `_train` is the eager step; recorded, it is a Program that replays thousands of steps.
+"""
+
+import contextlib
+import functools
+import inspect
+import warnings
+
+import numpy as np
+
+from minigrad import kernels as K
+from minigrad.program import RecordingError, launch, trace
+from minigrad.tensor import Structure, Tensor, as_tensor, constant, no_grad
+from minigrad.trainer.steps import Step, where
+
+
+class Programs:
+    """The part of a Model that takes steps."""
+
+    def _train(self, x, y, w):
+        """One step of training on a batch."""
+        self._clear_losses()
+        y_pred = self(x, training=True)
+        loss = self._total_loss(x, y, y_pred, w, training=True)
+        trained = self.trainable_variables
+        for variable in trained:
+            variable.grad = None
+        if trained:
+            factor = self.optimizer.loss_scale_factor
+            (loss if factor is None else loss * float(factor)).backward()
+            self.optimizer.step()
+        self._track(loss, y, y_pred, w)
+
+    def _test(self, x, y, w):
+        """One step of evaluation on a batch."""
+        with no_grad():
+            self._clear_losses()
+            y_pred = self(x, training=False)
+            self._track(self._total_loss(x, y, y_pred, w, training=False), y, y_pred, w)
+
+    def _infer(self, x):
+        """The output in inference mode, launch by launch."""
+        return self(x, training=False)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """The loss of a batch, a tensor of one number: the compiled loss, weighted, plus all penalties in `losses`.
+
+        Override it for a loss that needs more than y and y_pred. It becomes a part of the recorded step, so it must
+        compute with minigrad.ops; `compile` needs no loss then, and `fit` no y.
+        """
+        penalties, loss = self.losses, None
+        if self._loss is not None:
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            loss = self._loss(y, y_pred, **weights)
+        if loss is None and not penalties:
+            raise ValueError(
+                f"Model {self.name!r} was compiled without a loss, and no layer adds one: compile(optimizer, loss)."
+            )
+        if loss is not None and self._loss_weight is not None:
+            loss = loss * float(self._loss_weight)
+        for penalty in penalties:
+            loss = penalty if loss is None else loss + penalty
+        return loss
+
+    def _total_loss(self, x, y, y_pred, w, training):
+        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": w, "training": training}
+        if not _takes_training(type(self).compute_loss):
+            del given["training"]
+        loss = self.compute_loss(**given)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            raise ValueError(
+                f"The loss must be one number, a Tensor, got {getattr(loss, 'shape', loss)!r}: training needs a "
+                "reduction other than 'none'."
+            )
+        return loss
+
+    def _check_step(self, x, y, w, training):
+        """Raise what a step on such a batch would raise, while nothing is computed or changed."""
+
+        def run():
+            y_pred = self(x, training=training)
+            self._track(self._total_loss(x, y, y_pred, w, training), y, y_pred, w)
+
+        with contextlib.suppress(RecordingError), no_grad():
+            trace(run)
+        self._clear_losses()
+
+    def _track(self, loss, y, y_pred, w):
+        with no_grad():
+            self._tracker.update_state(loss, y_pred.shape[0])
+            launch(K.count_finite, self._tracker.total._data.reshape(1, 1), self._finite)
+            for metric in self._plain:
+                metric.update_state(y, y_pred)
+            for metric in self._weighted:
+                metric.update_state(y, y_pred, sample_weight=w)
+
+    def _homes(self):
+        """Where the variables live and which are trained: a Program holds as long as neither changes."""
+        return [(v._data, v.trainable) for v in self.weights], [layer.trainable for layer in self._all_layers()]
+
+    def _is_valid(self, step):
+        if step.version == Structure.version:
+            return True
+        version = Structure.version
+        (places, flags), (now, now_flags) = step.homes, self._homes()
+        is_same = len(places) == len(now) and all(
+            a is b and t is s for (a, t), (b, s) in zip(places, now, strict=True)
+        )
+        if is_same and flags == now_flags:
+            step.version = version  # the change was elsewhere
+        return step.version == version
+
+    def _build_step(self, run, inputs, title, result=None, names=()):
+        """Record a step, or say once why it must run eagerly."""
+        step = Step(run, inputs, self._homes(), result)
+        if self.run_eagerly or self._eager_because is not None:
+            return step
+        try:
+            step.record({**self._names(), **dict(names)}, title)
+        except RecordingError as error:
+            self._eager_because = f"{error}{where(error)}"
+            warnings.warn(
+                f"Model {self.name!r} runs eagerly, step by step in Python: {self._eager_because}", stacklevel=2
+            )
+        return step
+
+    def _names(self):
+        """What a listing of a Program calls the arrays of this model."""
+        names = {}
+        for v in self.weights:
+            names[v.path] = v._data
+            if v._gradient is not None:
+                names[f"{v.path}/gradient"] = v._gradient
+        if self.optimizer is not None and self.optimizer.built:
+            names.update(self.optimizer.named_buffers())
+        names["finite_batches"] = self._finite
+        for metric in self.metrics:
+            names.update({v.path: v._data for v in metric.variables})
+        return names
+
+    def _fit_step(self, rows, count):
+        """The training step on the next `count` of `rows`, as something to borrow from the pool."""
+        key = ("fit", count, tuple((k, a.shape[1:], rows.shapes[k]) for k, a in rows.arrays.items()))
+
+        def build():
+            def run():
+                self._train(*rows.next_batch(count))
+                launch(K.increment, constant(np.int64, count), rows.cursor)
+
+            return self._build_step(run, rows.inputs, f"one training step of {self.name}, {count} rows")
+
+        return self._pool.take(key, self._is_valid, build)
+
+    def _staged_step(self, kind, x, y=None, w=None):
+        """A step whose batch is copied into buffers of its own first."""
+        given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
+        key = (kind, tuple((name, a.shape) for name, a in given.items()))
+
+        def build():
+            stage = {name: np.zeros(a.shape, self.dtype) for name, a in given.items()}
+            tensors = [as_tensor(stage[name]) if name in stage else None for name in ("x", "y", "w")]
+            result = []
+
+            def run():
+                if kind == "train":
+                    self._train(*tensors)
+                elif kind == "test":
+                    self._test(*tensors)
+                else:
+                    with no_grad():
+                        result[:] = [self._infer(tensors[0])]
+
+            step = self._build_step(run, {}, f"one {kind} step of {self.name}, {len(x)} rows", result, stage)
+            self._pool.shown[kind] = step.program
+            if step.program is None and kind != "predict":
+                self._check_step(*tensors, training=kind == "train")  # recording would have done it
+            step.stage = stage
+            return step
+
+        return self._pool.take(key, self._is_valid, build)
+
+    def _check_batch(self, kind, *arrays, rows=None):
+        """Make the step for the first `rows` rows, which finds out shapes that do not fit, and do not take it yet."""
+        self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
+
+    def _run_staged(self, kind, x, y=None, w=None, reset=False):
+        """Run one staged step on a batch of arrays; the output of "predict" and its logits, if any, copied.
+
+        `reset` makes the metrics start anew, once it is known that the batch is fit for the model.
+        """
+        step = self._staged_step(kind, x, y, w)
+        if reset:
+            self._restart_metrics()
+        step.stage["x"][...] = x
+        if y is not None:
+            step.stage["y"][...] = y
+        if w is not None:
+            step.stage["w"][...] = w
+        step.replay()
+        results = None
+        if kind == "predict":
+            y = step.result[0]
+            results = y._data.copy(), None if y._logits is None else y._logits._data.copy()
+        self._pool.give_back(step)
+        return results
+
+    @property
+    def train_program(self):
+        """The Program of the last training step (None before `fit`, or where the model runs eagerly): print it.
+
+        `fit` lets go of the data at its end; `bind` arrays to it before you replay it yourself.
+        """
+        return self._last_program("fit", "train")
+
+    @property
+    def predict_program(self):
+        """The Program of the last prediction step."""
+        return self._last_program("predict")
+
+    def _last_program(self, *kinds):
+        return next((self._pool.shown[kind] for kind in kinds if kind in self._pool.shown), None)
+
+
+@functools.cache
+def _takes_training(compute_loss):
+    """Whether an overridden compute_loss has the argument, which Keras before 3.3 did not know."""
+    return "training" in inspect.signature(compute_loss).parameters

@@ -1,0 +1,108 @@
+"""Run: one `fit` while it goes on, where it stands, and how to go on from there another time."""
+
+import warnings
+
+from minigrad import config
+
+
+class Run:
+    """One `fit` while it goes on: `model.fitting` (None outside of `fit`).
+
+    `epoch` and `batch` say what comes next: in on_train_batch_end the epoch that goes on and how many of its batches
+    are done, in on_epoch_end the next epoch and 0.
+
+    Args:
+        source: an ArraySource or a StreamSource; validation: what returns the logs of the validation after an epoch,
+            or None; epochs: the number of the last one; initial_epoch: the first, from 0.
+    """
+
+    def __init__(self, model, source, callbacks, validation, epochs, initial_epoch):
+        self.model, self.source, self.callbacks = model, source, callbacks
+        self.validation, self.epochs = validation, epochs
+        self.epoch, self.batch = initial_epoch, 0
+        self._given = {}
+
+    def get_state(self):
+        """Where the training stands, without what the model and the optimizer hold: numbers, strings, lists, arrays.
+
+        "epoch" and "batch"; "stop", whether a callback has ended it there; "source", the order of the rows and the
+        position in it; "metrics", the values of their variables; "random", the state of the generator; "callbacks",
+        what each of them remembers. All callbacks have seen the batch or epoch that has just ended if it is called by
+        one that `runs_last`.
+        """
+        return {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "stop": self.model.stop_training,
+            "source": self.source.get_state(),
+            "metrics": [v.numpy() for metric in self.model.metrics for v in metric.variables],
+            "random": config.generator().bit_generator.state,
+            "callbacks": self.callbacks.get_state(),
+        }
+
+    def set_state(self, state):
+        """Go on from a state that `get_state` returned, or from a part of it, such as {"epoch": 3}.
+
+        To be called in on_train_begin. It takes effect after that hook of all callbacks.
+
+        Raises:
+            ValueError: later, if the state is one of other data or of another model.
+        """
+        self._given = dict(state)
+
+    def train(self):
+        """Run the epochs."""
+        model, callbacks, logs = self.model, self.callbacks, {}
+        first = self.epoch
+        callbacks.on_train_begin({})
+        metrics = self._take_given()
+        while self.epoch < self.epochs and not (model.stop_training and self.batch == 0):
+            if not self.source.begin(self):
+                warnings.warn(
+                    f"The data ran out after {self.epoch - first} epochs: a generator can't be started again, so the "
+                    "training ends here.",
+                    stacklevel=3,
+                )
+                break
+            model._restart_metrics(self.batch)
+            callbacks.on_epoch_begin(self.epoch, {})
+            self._set_metrics(metrics)
+            metrics = []
+            self.source.run_epoch(self)
+            logs, epoch = model._results(), self.epoch
+            self.epoch, self.batch = epoch + 1, 0
+            if self.validation is not None:
+                logs = dict(sorted({**logs, **self.validation(epoch)}.items()))
+            callbacks.on_epoch_end(epoch, logs)
+        if self.epochs > first:
+            model.optimizer.finalize_variable_values(model.trainable_variables)
+        callbacks.on_train_end(logs)
+
+    def _take_given(self):
+        """Let what `set_state` was given take effect; the values of the metrics, for later."""
+        given = self._given
+        self.epoch, self.batch = given.get("epoch", self.epoch), given.get("batch", 0)
+        self.model.stop_training = given.get("stop", self.model.stop_training)
+        if "source" in given:
+            self.source.set_state(given["source"])
+        if "random" in given:
+            config.generator().bit_generator.state = given["random"]
+        self.callbacks.set_state(given.get("callbacks", ()))
+        return given.get("metrics", []) if self.batch else []
+
+    def _set_metrics(self, values):
+        """Give the metrics the values they had within the epoch."""
+        variables = [v for metric in self.model.metrics for v in metric.variables] if values else []
+        if len(values) != len(variables):
+            raise ValueError(
+                f"The training to go on with had {len(values)} variables of metrics; this model has {len(variables)}: "
+                "compile it as it was."
+            )
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def __deepcopy__(self, memo):
+        return None  # a copy of the model is not being trained
+
+    def __reduce__(self):
+        return type(None), ()

@@ -1,0 +1,68 @@
+"""PyDataset: batches made by Python code, by index."""
+
+import collections
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+
+class PyDataset:
+    """Base class for data whose batches are made one at a time: define `__len__` and `__getitem__(index)`.
+
+    `__getitem__` returns a batch: (x, y) or (x, y, sample_weight). `fit` takes the batches in a new order each epoch
+    (with shuffle=True) and calls `on_epoch_begin` and `on_epoch_end`. For endless data define instead of `__len__`
+    the property `num_batches`, which returns None, and give `fit` steps_per_epoch.
+
+    Args:
+        workers: with 2 or more, so many threads make batches while the model trains, which needs no Python.
+        use_multiprocessing: accepted for Keras; threads do the work.
+        max_queue_size: how many batches the threads may be ahead.
+    """
+
+    workers, use_multiprocessing, max_queue_size = 1, False, 10  # also where __init__ is not called
+
+    def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
+        self.workers = workers
+        self.use_multiprocessing = use_multiprocessing
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index):
+        raise TypeError(f"{type(self).__name__} must define __getitem__(self, index), which returns a batch.")
+
+    def __iter__(self):
+        return self.batches()
+
+    @property
+    def num_batches(self):
+        """How many batches there are; None for endless data."""
+        if not hasattr(self, "__len__"):
+            raise TypeError(f"{type(self).__name__} must define __len__, the number of batches.")
+        return len(self)
+
+    def on_epoch_begin(self):
+        """Called before an epoch."""
+
+    def on_epoch_end(self):
+        """Called after an epoch, before its validation."""
+
+    def batches(self, order=None):
+        """The batches of these indices, by default of all, made ahead by the workers."""
+        if order is None:
+            order = itertools.count() if self.num_batches is None else range(self.num_batches)
+        if self.workers < 2:
+            yield from map(self.__getitem__, order)
+            return
+        with ThreadPoolExecutor(self.workers) as pool:
+            ahead = collections.deque()
+            try:
+                for index in order:
+                    ahead.append(pool.submit(self.__getitem__, index))
+                    if len(ahead) >= max(self.max_queue_size, 1):
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                for batch in ahead:
+                    batch.cancel()
+
+
+Sequence = PyDataset  # its older name
