@@ -16,6 +16,7 @@ from minigrad import (
     ops,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from minigrad.layers import Input, InputLayer, Layer
@@ -50,5 +51,6 @@ __all__ = [
     "ops",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]

@@ -51,6 +51,7 @@ class Optimizer(Configurable):
     """
 
     slots = ()
+    paired = ()  # the slots that Keras' files hold variable by variable
 
     def __init__(
         self,
@@ -162,9 +163,13 @@ class Optimizer(Configurable):
 
     @property
     def variables(self):
-        """Everything that training goes on from: step count, learning rate, averages, accumulators, slots."""
+        """Everything that training goes on from, in the order of Keras' files: step count, learning rate, averages,
+        accumulators, slots (slot by slot, but the `paired` ones variable by variable)."""
         own = [_view(self._calls.reshape(()), "iteration"), self._learning_rate]
-        return own + [slot for name in self._state_names() for slot in self._slot(name)]
+        single = [name for name in self._state_names() if name not in self.slots]
+        own += [v for name in single for v in self._slot(name)]
+        own += [v for of_one in zip(*map(self._slot, self.paired), strict=True) for v in of_one]
+        return own + [v for name in self.slots if name not in self.paired for v in self._slot(name)]
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
@@ -451,6 +456,8 @@ class Adam(Optimizer):
 
     `amsgrad`: under the root, the largest v so far (Reddi et al. 2018).
     """
+
+    paired = ("momentum", "velocity")
 
     def __init__(
         self, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, amsgrad=False, **common

@@ -29,7 +29,9 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "regularizers",
         "utils.gradcheck",
     },
-    {"callbacks", "layers", "metrics", "utils"},  # a metric may be a loss that is averaged
+    {"layers", "metrics", "utils"},  # a metric may be a loss that is averaged
+    {"saving"},
+    {"callbacks"},
     {"trainer"},
     {"models"},
     {""},
@@ -37,14 +39,17 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
     {"__main__"},
 ]
 PACKAGES = {
+    "callbacks",
     "kernels",
     "layers",
     "models",
     "ops",
+    "saving",
     "trainer",
     "utils",
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
+    ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",
     ("utils.summary", "rich.text"): "the same",

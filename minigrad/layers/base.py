@@ -1,7 +1,9 @@
 """Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
 
+import contextlib
 import functools
 import inspect
+import math
 import os
 import threading
 
@@ -22,6 +24,23 @@ class _Context(threading.local):
 
 
 _context = _Context()
+
+
+class _Allowance(threading.local):
+    elements = None  # how many the weights made from now on may have; None: any number
+
+
+_allowance = _Allowance()
+
+
+@contextlib.contextmanager
+def weights_of_a_file(elements):
+    """Inside, variables start as zeros (a file holds their values), and a layer may have no more than it can hold."""
+    before, _allowance.elements = _allowance.elements, elements
+    try:
+        yield
+    finally:
+        _allowance.elements = before
 
 # One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
 _building = threading.RLock()
@@ -52,6 +71,8 @@ class Layer(Configurable):
     ...         return inputs * 2.0
     """
 
+    _has_list_of_layers = False  # whether files number its `layers`, instead of going by its attributes
+
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
     ):
@@ -63,7 +84,8 @@ class Layer(Configurable):
             raise rejected_keywords(owner, kwargs, [*known, "input_shape", "input_dim"])
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{owner}: name must be a string without '/', got {name!r}.")
-        dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy":
+            dtype = (dtype.get("config") or {}).get("name")
         dtype = getattr(dtype, "name", dtype)
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
@@ -116,9 +138,15 @@ class Layer(Configurable):
     ):
         """A new variable: a string such as "glorot_uniform", "zeros", or an Initializer says how it starts."""
         shape = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        variable = Variable(
-            initializers.get(initializer or "glorot_uniform"), shape, dtype or self.dtype, trainable, name
-        )
+        initializer = initializers.get(initializer or "glorot_uniform")
+        if _allowance.elements is not None:
+            _allowance.elements -= math.prod(shape)
+            if _allowance.elements < 0:
+                raise ValueError(
+                    f"Layer {self.name!r}: the weight {name!r} of shape {shape} is larger than all that the file holds."
+                )
+            initializer = initializers.Zeros()
+        variable = Variable(initializer, shape, dtype or self.dtype, trainable, name)
         variable.path = f"{self.name}/{name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
@@ -364,10 +392,37 @@ class Layer(Configurable):
     # ---- configuration
 
     def get_config(self):
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}}
+        base = {"name": self.name, "trainable": self._trainable, "dtype": {**policy, "registered_name": None}}
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return base
+
+    def get_build_config(self):
+        """What `build_from_config` needs to make the variables: the shape of the input. None before they are made."""
+        shape = self._input_shape
+        return None if not self.built or shape is None else {"input_shape": list(shape)}
+
+    def build_from_config(self, config):
+        """Make the variables, if they are not there yet."""
+        if config and config.get("input_shape"):
+            self._ensure_built(tuple(config["input_shape"]))
+
+    # ---- files
+
+    def _file_variables(self):
+        """The variables of this layer itself in the order of files: those meant to be trained first."""
+        own = self._own()
+        return [v for v, wanted in own if wanted] + [v for v, wanted in own if not wanted]
+
+    def save_own_variables(self, store):
+        """Put the values of the layer's own variables into the dict `store`, under the names "0", "1", ..."""
+        store.update({str(i): v.numpy() for i, v in enumerate(self._file_variables())})
+
+    def load_own_variables(self, store):
+        """Take the values back from a dict of arrays; of a file they have been compared with the variables before."""
+        for i, variable in enumerate(self._file_variables()):
+            variable.assign(store[str(i)])
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
@@ -424,3 +479,6 @@ class InputLayer(Layer):
             "name": self.name,
             "optional": False,
         }
+
+    def get_build_config(self):
+        return None

@@ -37,9 +37,14 @@ class Dense(Layer):
         activity_regularizer=None,
         kernel_constraint=None,
         bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        quantization_config=None,
         **kwargs,
     ):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        if lora_rank is not None or quantization_config is not None:
+            raise ValueError(f"Dense {self.name!r}: minigrad has neither LoRA nor quantization.")
         if not isinstance(units, (int, np.integer)) or units < 1:
             raise ValueError(f"Dense {self.name!r}: units must be a positive integer, got {units!r}.")
         self.units = int(units)
@@ -110,6 +115,7 @@ class Dense(Layer):
             "bias_regularizer": regularizers.serialize(self.bias_regularizer),
             "kernel_constraint": constraints.serialize(self.kernel_constraint),
             "bias_constraint": constraints.serialize(self.bias_constraint),
+            "quantization_config": None,
         }
 
 

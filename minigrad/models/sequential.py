@@ -13,7 +13,7 @@ from minigrad.program import is_recording
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 
 
-@registry.register()
+@registry.register(module="keras")
 class Sequential(Model):
     """Layers, each fed with the output of the one before.
 
@@ -22,6 +22,8 @@ class Sequential(Model):
 
     >>> model = Sequential([Dense(64, input_shape=(20,)), BatchNormalization(), Activation("relu"), Dense(1)])
     """
+
+    _has_list_of_layers = True
 
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(trainable=trainable, name=name)
@@ -216,7 +218,7 @@ class Sequential(Model):
 
     def get_config(self):
         layers = self._layers if self._input_layer is None else [self._input_layer, *self._layers]
-        config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        config = super().get_config()
         config["layers"] = [registry.serialize(layer) for layer in layers]
         if self._input_shape is not None:
             config["build_input_shape"] = list(self._input_shape)

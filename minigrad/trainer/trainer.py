@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from minigrad import kernels as K
-from minigrad import losses, metrics, optimizers
+from minigrad import losses, metrics, optimizers, saving
 from minigrad.callbacks import CallbackList
 from minigrad.data import Rows, as_rows, check_lengths, class_weights, is_array_like, split_batch
 from minigrad.program import RecordingError, launch, trace
@@ -439,6 +439,7 @@ class Trainer:
         self.history = callbacks.history
         self.stop_training = False
         with self._pool.training:
+            saving.state.go_on_with_random_numbers(self)
             try:
                 logs = {}
                 callbacks.call("on_train_begin", {})
