@@ -31,15 +31,13 @@ def compile_config(model):
 
 
 def compile_from_config(model, config):
-    """Compile a model as the config says, and give its optimizer the memory that a file may fill."""
+    """Compile a model as the config says."""
     unknown = set(config) - {*_READERS, "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss",
                              "loss_weights"}
     if unknown:
         raise ValueError(f"compile_config has unknown entries {sorted(unknown)}")
     _check_sizes(config.get("metrics"), config.get("weighted_metrics"))
     model.compile(**{key: _READERS[key](value) if key in _READERS else value for key, value in config.items()})
-    if model.built:
-        model.optimizer.build(model.trainable_variables)
 
 
 def _each(read):

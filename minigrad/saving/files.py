@@ -64,15 +64,19 @@ def naming(path):
     """Inside, whatever goes wrong with what was read is a ValueError that names the file and the reason."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, Warning):
         raise
-    except RecursionError as error:
-        raise ValueError(f"{os.fspath(path)} can't be read: it is nested too deeply.") from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
-        if not isinstance(error, ValueError):
-            reason = f"it is damaged or foreign ({type(error).__name__}: {reason[:500]})"
-        raise ValueError(f"{os.fspath(path)} can't be read: {reason}") from error
+        raise ValueError(f"{os.fspath(path)} can't be read: {reason(error)}") from error
+
+
+def reason(error):
+    """What is wrong with a file, as far as an error of any kind tells."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, ValueError) and str(error):
+        return str(error)
+    return f"it is damaged or foreign ({type(error).__name__}: {str(error)[:500]})"
 
 
 class Archive:

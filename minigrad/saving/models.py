@@ -71,7 +71,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
             with custom_object_scope(custom_objects or {}), weights_of_a_file(archive.size(WEIGHTS) // 2):
                 model = _from_config(config, compile)
         except Exception as error:
-            raise ValueError(f"{error}{_written_by(archive)}") from error
+            raise ValueError(f"{files.reason(error)}{_written_by(archive)}") from error
         kept = weights.unpack(model, _member(archive, model), with_optimizer=compile)
         if compile and "generator" in kept:
             state.keep_random_numbers(model, kept["generator"])
@@ -89,7 +89,7 @@ def _from_config(config, compile):
         try:
             model.compile_from_config(config["compile_config"])
         except Exception as error:
-            raise ValueError(f"{error} (compile=False loads the model without it)") from error
+            raise ValueError(f"{files.reason(error)} (compile=False loads the model without it)") from error
     return model
 
 
