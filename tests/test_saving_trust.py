@@ -16,9 +16,9 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from helpers import network
 
 import minigrad as keras
-from helpers import network
 from minigrad import saving
 from minigrad.saving import files
 
