@@ -1,15 +1,14 @@
 """Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
 
-import contextlib
 import functools
 import inspect
-import math
 import os
 import threading
 
 import numpy as np
 
 from minigrad import config, constraints, initializers, ops, regularizers
+from minigrad.layers import filing
 from minigrad.program import RecordingError, is_recording, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, no_grad
@@ -25,23 +24,6 @@ class _Context(threading.local):
 
 _context = _Context()
 
-
-class _Allowance(threading.local):
-    elements = None  # how many the weights made from now on may have; None: any number
-
-
-_allowance = _Allowance()
-
-
-@contextlib.contextmanager
-def weights_of_a_file(elements):
-    """Inside, variables start as zeros (a file holds their values), and a layer may have no more than it can hold."""
-    before, _allowance.elements = _allowance.elements, elements
-    try:
-        yield
-    finally:
-        _allowance.elements = before
-
 # One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
 _building = threading.RLock()
 os.register_at_fork(before=_building.acquire, after_in_parent=_building.release, after_in_child=_building.release)
@@ -54,7 +36,7 @@ class _Found:
         self.version, self.layers, self.variables = version, layers, variables
 
 
-class Layer(Configurable):
+class Layer(filing.Filed, Configurable):
     """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
@@ -70,8 +52,6 @@ class Layer(Configurable):
     ...     def call(self, inputs):
     ...         return inputs * 2.0
     """
-
-    _has_list_of_layers = False  # whether files number its `layers`, instead of going by its attributes
 
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
@@ -138,15 +118,8 @@ class Layer(Configurable):
     ):
         """A new variable: a string such as "glorot_uniform", "zeros", or an Initializer says how it starts."""
         shape = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        initializer = initializers.get(initializer or "glorot_uniform")
-        if _allowance.elements is not None:
-            _allowance.elements -= math.prod(shape)
-            if _allowance.elements < 0:
-                raise ValueError(
-                    f"Layer {self.name!r}: the weight {name!r} of shape {shape} is larger than all that the file holds."
-                )
-            initializer = initializers.Zeros()
-        variable = Variable(initializer, shape, dtype or self.dtype, trainable, name)
+        initial = filing.start(self, name, shape, initializers.get(initializer or "glorot_uniform"))
+        variable = Variable(initial, shape, dtype or self.dtype, trainable, name)
         variable.path = f"{self.name}/{name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
@@ -397,32 +370,6 @@ class Layer(Configurable):
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         return base
-
-    def get_build_config(self):
-        """What `build_from_config` needs to make the variables: the shape of the input. None before they are made."""
-        shape = self._input_shape
-        return None if not self.built or shape is None else {"input_shape": list(shape)}
-
-    def build_from_config(self, config):
-        """Make the variables, if they are not there yet."""
-        if config and config.get("input_shape"):
-            self._ensure_built(tuple(config["input_shape"]))
-
-    # ---- files
-
-    def _file_variables(self):
-        """The variables of this layer itself in the order of files: those meant to be trained first."""
-        own = self._own()
-        return [v for v, wanted in own if wanted] + [v for v, wanted in own if not wanted]
-
-    def save_own_variables(self, store):
-        """Put the values of the layer's own variables into the dict `store`, under the names "0", "1", ..."""
-        store.update({str(i): v.numpy() for i, v in enumerate(self._file_variables())})
-
-    def load_own_variables(self, store):
-        """Take the values back from a dict of arrays; of a file they have been compared with the variables before."""
-        for i, variable in enumerate(self._file_variables()):
-            variable.assign(store[str(i)])
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"

@@ -7,7 +7,8 @@ import os
 import sys
 import zipfile
 
-from minigrad.layers.base import registry, weights_of_a_file
+from minigrad.layers.base import registry
+from minigrad.layers.filing import weights_of_a_file
 from minigrad.registry import custom_object_scope
 from minigrad.saving import files, hdf5, state, weights
 
