@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import types
 import zipfile
 
 import h5py
@@ -230,6 +231,10 @@ class Scaled(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return input_shape
 
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seeds = [types.SimpleNamespace(_state=np.array([[5, 7]], np.uint64))]
+
     def save_own_variables(self, store):
         store["factor"] = np.array(self.factor)
 
@@ -240,8 +245,10 @@ class Scaled(keras.layers.Layer):
 def test_a_layer_may_save_what_it_likes(path):
     model = keras.Sequential([keras.Input((5,)), Scaled()])
     model.layers[0].factor = 2.5
+    model.layers[0].seeds[0]._state[...] = 9  # a stream of random numbers that it keeps
     model.save(path)
-    assert keras.models.load_model(path, custom_objects={"Scaled": Scaled}).layers[0].factor == 2.5
+    again = keras.models.load_model(path, custom_objects={"Scaled": Scaled}).layers[0]
+    assert again.factor == 2.5 and again.seeds[0]._state.tolist() == [[9, 9]]
 
 
 # ------------------------------------------------------------------------------------------------ names

@@ -386,8 +386,9 @@ def with_state(state):
 @pytest.mark.parametrize("state", [
     b"{", [], {"format": 1}, {"format": "x", "state": {}}, {"format": 1, "state": {"streams": 3}},
     {"format": 1, "state": {"streams": {"layers/dropout/": 3}}},
-    {"format": 1, "state": {"streams": {"layers/dropout/": {"__array__": 99}}}},
-    {"format": 1, "state": {"streams": {"layers/dropout/": {"__array__": "../0"}}}},
+    {"format": 1, "state": {"streams": {"layers/dropout/": [{"__array__": 99}]}}},
+    {"format": 1, "state": {"streams": {"layers/dropout/": [3]}}}, {"format": 1, "state": {"streams": {"layers/dropout/": []}}},
+    {"format": 1, "state": {"streams": {"layers/dropout/": [{"__array__": "../0"}]}}},
 ])  # fmt: skip
 def test_the_extra_state(state, make):
     refused(make(h5=with_state(state)), "can't be read")

@@ -76,19 +76,28 @@ def go_on_with_random_numbers(model):
 
 
 def streams(layers):
-    """Where the random streams of layers stand, {path: array}; `layers` are pairs of path and layer."""
-    return {path: layer._state.copy() for path, layer in layers if isinstance(_stream(layer), np.ndarray)}
+    """Where the random streams of layers stand, {path: [arrays]}; `layers` are pairs of path and layer."""
+    found = {path: [stream.copy() for stream in _streams(layer)] for path, layer in layers}
+    return {path: arrays for path, arrays in found.items() if arrays}
 
 
-def set_streams(layers, kept):
-    """Let the random streams of layers go on from there."""
-    for path, layer in layers:
-        stream = _stream(layer)
-        if path in kept and stream is not None:
-            if stream.shape != kept[path].shape or stream.dtype != kept[path].dtype:
-                raise ValueError(f"the random stream of {path!r} has another form than its layer's")
-            stream[...] = kept[path]
+def matched_streams(layers, kept):
+    """Pairs of a layer's stream and what `streams` has kept of it; of layers that it knows nothing of, none."""
+    pairs = [pair for path, layer in layers if path in kept for pair in zip(_streams(layer), kept[path], strict=True)]
+    for stream, array in pairs:
+        if stream.shape != array.shape or stream.dtype != array.dtype:
+            raise ValueError("its random streams have another form than those of the model's layers")
+    return pairs
 
 
-def _stream(layer):
-    return vars(layer).get("_state")
+def _streams(layer):
+    """The random streams that a layer draws from: its own, and those of seed generators among its attributes."""
+    owners, stack = [layer], list(vars(layer).values())
+    while stack:
+        value = stack.pop()
+        if isinstance(value, (list, tuple, dict)):
+            stack += value.values() if isinstance(value, dict) else value
+        elif hasattr(value, "__dict__") and not hasattr(value, "weights"):  # layers speak for themselves
+            owners.append(value)
+    states = [vars(owner).get("_state") for owner in owners]
+    return [s for s in states if isinstance(s, np.ndarray) and (s.shape, s.dtype) == ((1, 2), np.uint64)]

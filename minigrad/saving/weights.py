@@ -93,14 +93,16 @@ def unpack(model, data, with_optimizer=True, skip_mismatch=False):
     optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
     values = [] if optimizer is None else _optimizer_values(tree, model)
     kept = state.unpack(tree)
+    streams = state.matched_streams(places, kept.pop("streams", {}))
     for layer, store in stores:
         layer.load_own_variables(store)
     for variable, value in values:
         variable.assign(value)
-    if values:
+    if values and isinstance(vars(optimizer).get("_updates"), np.ndarray):
         # With accumulated gradients, the weights change only every so many calls.
         optimizer._updates[...] = optimizer._calls // (optimizer.gradient_accumulation_steps or 1)
-    state.set_streams(places, kept.pop("streams", {}))
+    for stream, value in streams:
+        stream[...] = value
     for problem in problems:
         warnings.warn(f"{problem}; these weights are left as they are.", stacklevel=4)
     return kept
