@@ -17,6 +17,7 @@ from minigrad import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from minigrad.layers import Input, InputLayer, InputSpec, Layer
@@ -53,5 +54,6 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "utils",
 ]

@@ -60,6 +60,17 @@ def set_seed(seed):
     _stream[...] = _first_of(seed)
 
 
+def random_state():
+    """Where both stand, a dict of numbers, strings and arrays for `set_random_state`."""
+    return {"generator": _generator.bit_generator.state, "stream": _stream.copy()}
+
+
+def set_random_state(state):
+    """Let all that is drawn from now on be what was drawn after `random_state()` had returned `state`."""
+    _generator.bit_generator.state = state["generator"]
+    _stream[...] = state["stream"]
+
+
 def draw_seed():
     """A new seed (int) for something that keeps a random stream of its own, such as a Dropout layer."""
     return int(_generator.integers(1, 2**31))

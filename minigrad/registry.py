@@ -46,14 +46,33 @@ _scopes = _Scopes()
 
 
 def register_keras_serializable(package="Custom", name=None):
-    """Class decorator: let configs that name this class (as "package>Name") be read back."""
+    """Decorator of a class or function: let configs and files that name it (as "package>Name") be read back."""
 
     def register(target):
+        if isinstance(target, type) and not hasattr(target, "get_config"):
+            raise ValueError(f"{target.__name__} needs a get_config() that returns the arguments to make it again.")
         target._registered_name = f"{package}>{name or target.__name__}"
         _custom[target._registered_name] = target
         return target
 
     return register
+
+
+def get_registered_name(target):
+    """ "package>Name" of a class or function that was registered, else its own name."""
+    own = getattr(target, "__dict__", {})  # not what a base class was registered as
+    return own.get("_registered_name") or target.__name__
+
+
+def get_registered_object(name, custom_objects=None, module_objects=None):
+    """What `name` stands for: in the scopes, among what was registered, in the two dicts; else None."""
+    found = custom_object(name)
+    return found if found is not None else (custom_objects or {}).get(name) or (module_objects or {}).get(name)
+
+
+def get_custom_objects():
+    """The dict of all that was registered; what is added to it is found everywhere."""
+    return _custom
 
 
 @contextlib.contextmanager
@@ -83,8 +102,11 @@ def rejected_keywords(owner, keywords, known):
     return ValueError(f"{owner} got unrecognized keyword arguments: {', '.join(hints)}. It knows {', '.join(known)}.")
 
 
+_MEND = "pass custom_objects={{{0!r}: ...}}, or decorate the class or function with register_keras_serializable()."
+
+
 class Registry:
-    """Everything of one kind that a string or a config may name.
+    """Everything of one kind that a string or a config may name. It is closed: no config reaches anything else.
 
     Args:
         kind: what a member is called in error messages, such as "activation".
@@ -92,18 +114,23 @@ class Registry:
         instantiate: whether a class found under a string is called without arguments.
     """
 
+    kinds = []
+
     def __init__(self, kind, module, instantiate=True, ignore_case=False):
         self.kind, self.module = kind, module
         self.instantiate, self.ignore_case = instantiate, ignore_case
         self.members = {}
+        self.modules = {}  # of members that Keras shows elsewhere
+        self.kinds.append(self)
 
-    def register(self, *aliases):
+    def register(self, *aliases, module=None):
         """Class or function decorator: known under its own name, the snake_case of it, and `aliases`."""
 
         def add(member):
             own = member.__name__
             for name in (own, snake_case(own), *aliases):
                 self.members[name] = member
+            self.modules[member] = module or self.module
             return member
 
         return add
@@ -138,30 +165,77 @@ class Registry:
         return found
 
     def serialize(self, member):
-        """The JSON-able config from which `deserialize` makes an equal member."""
+        """The JSON-able config from which `deserialize` makes an equal member, as Keras writes it."""
         if member is None or isinstance(member, str):
             return member
         if hasattr(member, "get_config"):
-            registered = vars(type(member)).get("_registered_name")  # not that of a base class
-            return {
-                "module": self.module if registered is None else None,
-                "class_name": type(member).__name__,
-                "config": member.get_config(),
-                "registered_name": registered,
-            }
-        return getattr(member, "__name__", str(member))
+            return self._described(member)
+        name = getattr(member, "__name__", None)
+        if name in self.members and self.members[name] is member:
+            return name
+        if name is None or name == "<lambda>":
+            raise ValueError(
+                f"{member!r} has no name under which a config could mention it. Define it with `def`, and pass it in "
+                "custom_objects when the model is loaded, or register it with register_keras_serializable()."
+            )
+        own = get_registered_name(member)
+        return {"module": "builtins", "class_name": "function", "config": own, "registered_name": "function"}
 
-    def deserialize(self, config):
-        """The member that a config made by `serialize` (here or in Keras) describes. Runs no code from it."""
+    def _described(self, member):
+        kind = type(member)
+        config = {
+            "module": self.modules.get(kind),
+            "class_name": kind.__name__,
+            "config": member.get_config(),
+            "registered_name": None if kind in self.modules else get_registered_name(kind),
+        }
+        for what in ("build_config", "compile_config"):
+            extra = getattr(member, f"get_{what}", lambda: None)()
+            if extra is not None:
+                config[what] = extra
+        return config
+
+    def deserialize(self, config, custom_objects=None):
+        """The member that a config made by `serialize` (here or in Keras) describes. Runs no code from it.
+
+        Raises:
+            ValueError: anything but a member of this registry or what the user has registered.
+        """
+        if custom_objects:
+            with custom_object_scope(custom_objects):
+                return self.deserialize(config)
         if config is None or isinstance(config, str):
             return self.get(config)
-        if not isinstance(config, dict) or "class_name" not in config:
-            raise ValueError(f"Expected the config of {self._a()}, a dict with 'class_name'; got {config!r}.")
-        member = self._find(config.get("registered_name") or config["class_name"])
+        if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+            raise ValueError(f"Expected the config of {self._a()}, a dict with 'class_name'; got {str(config)[:200]}.")
+        member = self._named_by(config)
+        inner = config.get("config") or {}
         if not isinstance(member, type):
             return member
-        inner = config.get("config") or {}
+        if not isinstance(inner, dict):
+            raise ValueError(f"The config of the {self.kind} {config['class_name']!r} must be a dict, got {inner!r}.")
         return member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
+
+    def _named_by(self, config):
+        """The class or function that a config names."""
+        name, module, registered = config["class_name"], config.get("module"), config.get("registered_name")
+        if name in ("__lambda__", "Lambda"):
+            raise ValueError(f"{name} holds code, which minigrad never reads from a config; there is no unsafe mode.")
+        if name == "function":
+            name, module, registered = config.get("config"), None, None
+            if name == "<lambda>" or not isinstance(name, str):
+                raise ValueError(f"A config can't name the function {name!r}.")
+        found = custom_object(registered if isinstance(registered, str) else name)
+        if found is not None:
+            return found
+        if not (module is None or module == "builtins" or str(module).split(".")[0] == "keras"):
+            raise ValueError(
+                f"The config names {module}.{name}, which is not Keras' and was not registered. If it is yours: "
+                f"{_MEND.format(name)}"
+            )
+        if registered not in (None, "function"):
+            raise ValueError(f"Unknown {self.kind}: {registered!r}. If it is yours: {_MEND.format(registered)}")
+        return self._find(name)
 
 
 class Configurable:

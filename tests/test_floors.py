@@ -31,6 +31,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "utils.gradcheck",
     },
     {"layers", "metrics", "utils"},  # a metric may be a loss that is averaged
+    {"saving"},
     {"callbacks"},
     {"trainer"},
     {"models"},
@@ -47,11 +48,13 @@ PACKAGES = {
     "models",
     "ops",
     "optimizers",
+    "saving",
     "trainer",
     "utils",
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
     ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
+    ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",
     ("utils.summary", "rich.text"): "the same",

@@ -3,6 +3,7 @@
 A callback that overrides no batch hook costs nothing per batch: whole slices of an epoch run between two calls.
 """
 
+from minigrad.callbacks.backup import BackupAndRestore
 from minigrad.callbacks.base import Callback
 from minigrad.callbacks.callback_list import CallbackList
 from minigrad.callbacks.monitoring import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
@@ -11,6 +12,7 @@ from minigrad.callbacks.steering import LearningRateScheduler, SwapEMAWeights, T
 from minigrad.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

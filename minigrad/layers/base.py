@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from minigrad import config, ops, regularizers
-from minigrad.layers import arguments
+from minigrad.layers import arguments, filing
 from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, is_recording, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
@@ -25,7 +25,7 @@ class _Context(threading.local):
 _context = _Context()
 
 
-class Layer(Owner, arguments.Remembering, Configurable):
+class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
@@ -58,7 +58,8 @@ class Layer(Owner, arguments.Remembering, Configurable):
             raise rejected_keywords(owner, kwargs, [*known, "input_shape", "input_dim"])
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{owner}: name must be a string without '/', got {name!r}.")
-        dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy":
+            dtype = (dtype.get("config") or {}).get("name")
         dtype = getattr(dtype, "name", dtype)
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
@@ -256,7 +257,8 @@ class Layer(Owner, arguments.Remembering, Configurable):
         Raises:
             NotImplementedError: a class of one's own needs a `get_config`, having got more than numbers and strings.
         """
-        base = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}}
+        base = {"name": self.name, "trainable": self._trainable, "dtype": {**policy, "registered_name": None}}
         if self.activity_regularizer is not None:
             base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
         base |= self._kept_arguments()
@@ -330,3 +332,6 @@ class InputLayer(Layer):
             "name": self.name,
             "optional": False,
         }
+
+    def get_build_config(self):
+        return None

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 
 from minigrad import constraints, initializers, random, regularizers
-from minigrad.layers import arguments
+from minigrad.layers import arguments, filing
 from minigrad.tensor import Structure, Variable
 
 # One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
@@ -69,7 +69,7 @@ class Owner:
         dtype = np.dtype(dtype or self.dtype)
         dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
         start = initializers.get(initializer or ("glorot_uniform" if dtype.kind == "f" else "zeros"))
-        variable = Variable(start, shape, dtype.name, trainable, name=name)
+        variable = Variable(filing.start(self, name, shape, start), shape, dtype.name, trainable, name=name)
         variable.path = f"{self.name}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
@@ -111,15 +111,15 @@ class Owner:
                     self._track(value)
         return sorted(self._variables, key=lambda pair: not pair[1])
 
+    def _own_streams(self):
+        """The states of the random numbers that this layer itself draws: uint64 arrays (1, 2)."""
+        owners = [self, *(value for value in self._leaves() if isinstance(value, random.SeedGenerator))]
+        return [vars(owner)["_state"] for owner in owners if "_state" in vars(owner)]
+
     def _streams(self):
-        """The states of the random numbers that this layer and those below draw: uint64 arrays (1, 2)."""
-        found = {}
-        for layer in self._all_layers():
-            for owner in (layer, *layer._leaves()):
-                state = vars(owner).get("_state") if isinstance(owner, (Owner, random.SeedGenerator)) else None
-                if state is not None:
-                    found[id(state)] = state
-        return list(found.values())
+        """The states of the random numbers that this layer and those below draw."""
+        found = [state for layer in self._all_layers() for state in layer._own_streams()]
+        return list({id(state): state for state in found}.values())
 
     def _structure(self):
         """(this layer and all below it, all their variables), found out anew when anything has changed."""

@@ -1,7 +1,10 @@
 """Model: a layer that can be trained, evaluated and asked for predictions."""
 
-from minigrad import utils
-from minigrad.layers.base import Layer
+import json
+
+from minigrad import saving, utils
+from minigrad.layers.base import Layer, serialize
+from minigrad.saving import compiling
 from minigrad.trainer import Trainer
 
 
@@ -54,6 +57,32 @@ class Model(Trainer, Layer):
         utils.print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
+
+    # ---- files
+
+    def save(self, filepath, overwrite=True, zipped=None):
+        """Write the whole model to a `.keras` file, which Keras opens, too. See `saving.save_model`."""
+        saving.save_model(self, filepath, overwrite, zipped)
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        """Write the weights (and the optimizer's variables) to a `.weights.h5` file."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(self, filepath, skip_mismatch=False, **options):
+        """Take the weights from a `.weights.h5` or `.keras` file. See `saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch, **options)
+
+    def to_json(self, **kwargs):
+        """The architecture, and how it was compiled, as JSON for `models.model_from_json`; kwargs: of json.dumps."""
+        return json.dumps(serialize(self), **kwargs)
+
+    def get_compile_config(self):
+        """The arguments of `compile`, JSON-able; {} before it was called."""
+        return compiling.compile_config(self)
+
+    def compile_from_config(self, config):
+        """Compile the model as `get_compile_config` says."""
+        compiling.compile_from_config(self, config)
 
     def _check_input(self, shape):
         """Raise a ValueError unless rows of this shape fit the model."""

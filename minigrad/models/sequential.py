@@ -13,7 +13,7 @@ from minigrad.program import is_recording
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 
 
-@registry.register()
+@registry.register(module="keras")
 class Sequential(Model):
     """Layers, each fed with the output of the one before.
 
@@ -22,6 +22,8 @@ class Sequential(Model):
 
     >>> model = Sequential([Dense(64, input_shape=(20,)), BatchNormalization(), Activation("relu"), Dense(1)])
     """
+
+    _has_list_of_layers = True
 
     def __init__(self, layers=None, trainable=True, name=None):
         super().__init__(trainable=trainable, name=name)
@@ -45,7 +47,7 @@ class Sequential(Model):
     # -------------------------------------------------------------------------------------------- the list
 
     def add(self, layer, rebuild=True):
-        """Put a layer at the end."""
+        """Put a layer at the end. With rebuild=False nothing is built yet: `build` does it for several at once."""
         if isinstance(layer, type):
             name = layer.__name__
             raise ValueError(f"Sequential.add expects a layer, got the class {name}: make one, {name}(...).")
@@ -61,10 +63,8 @@ class Sequential(Model):
             self._input_shape = layer._input_shape
             self.dtype = layer.dtype
             return
-        if any(layer.name == other.name for other in self._layers):
-            raise ValueError(
-                f"Sequential {self.name!r} has a layer named {layer.name!r} already: all names must differ."
-            )
+        if rebuild:
+            self._check_names([*self._layers, layer])
         before = self._input_layer, self._input_shape, self.dtype
         if not self._layers and self._input_layer is None:
             self.dtype = layer.dtype
@@ -74,7 +74,9 @@ class Sequential(Model):
             elif isinstance(layer, Sequential) and layer._input_shape:
                 self._input_shape = layer._input_shape
         self._layers.append(layer)
-        if self._input_shape is not None:
+        if not rebuild:
+            self.built = self._is_ready = False
+        elif self._input_shape is not None:
             try:
                 self.build(self._input_shape)
             except Exception:
@@ -83,6 +85,15 @@ class Sequential(Model):
                 self._replan()
                 raise
         self._changed()
+
+    def _check_names(self, layers):
+        seen = set()
+        for layer in layers:
+            if layer.name in seen:
+                raise ValueError(
+                    f"Sequential {self.name!r} has a layer named {layer.name!r} already: all names must differ."
+                )
+            seen.add(layer.name)
 
     def pop(self, rebuild=True):
         """Remove the last layer and return it."""
@@ -216,7 +227,7 @@ class Sequential(Model):
 
     def get_config(self):
         layers = self._layers if self._input_layer is None else [self._input_layer, *self._layers]
-        config = {"name": self.name, "trainable": self._trainable, "dtype": self.dtype}
+        config = super().get_config()
         config["layers"] = [registry.serialize(layer) for layer in layers]
         if self._input_shape is not None:
             config["build_input_shape"] = list(self._input_shape)
@@ -227,9 +238,11 @@ class Sequential(Model):
         """A new model from `get_config()`, with new weights."""
         model = cls(trainable=config.get("trainable", True), name=config.get("name"))
         for layer in config["layers"]:
-            model.add(registry.deserialize(layer))
-        if not model.built and config.get("build_input_shape") and model._layers:
-            model.build(tuple(config["build_input_shape"]))
+            model.add(registry.deserialize(layer, custom_objects), rebuild=False)
+        model._check_names(model._layers)
+        shape = model._input_shape or config.get("build_input_shape")
+        if shape and model._layers:
+            model.build(tuple(shape))
         return model
 
 

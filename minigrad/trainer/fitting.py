@@ -2,6 +2,7 @@
 
 import math
 
+from minigrad import saving
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like, part
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
@@ -99,6 +100,7 @@ class Fitting:
 
         self.stop_training = False
         with self._pool.training:
+            saving.state.go_on_with_random_numbers(self)
             self.fitting = Run(
                 self, source, callbacks, None if validation is None else validate, epochs, initial_epoch
             )

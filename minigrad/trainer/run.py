@@ -36,7 +36,7 @@ class Run:
             "stop": self.model.stop_training,
             "source": self.source.get_state(),
             "metrics": [v.numpy() for metric in self.model.metrics for v in metric.variables],
-            "random": config.generator().bit_generator.state,
+            "random": config.random_state(),
             "callbacks": self.callbacks.get_state(),
         }
 
@@ -86,7 +86,7 @@ class Run:
         if "source" in given:
             self.source.set_state(given["source"])
         if "random" in given:
-            config.generator().bit_generator.state = given["random"]
+            config.set_random_state(given["random"])
         self.callbacks.set_state(given.get("callbacks", ()))
         return given.get("metrics", []) if self.batch else []
 

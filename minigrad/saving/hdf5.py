@@ -1,0 +1,110 @@
+"""Arrays in an HDF5 file: written as Keras does, read with suspicion. It knows nothing of models."""
+
+import io
+import math
+
+import numpy as np
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_FILTERS = {1, 2, 3}  # DEFLATE, shuffle, checksum: others would load libraries
+_SLACK = 4  # compressed arrays may be so many times as long as the whole file
+
+
+def build(groups):
+    """The bytes of an HDF5 file.
+
+    Args:
+        groups: {path: (attributes, {name: array})}, groups with datasets in them.
+    """
+    import h5py  # 60 ms: only who saves or loads needs it
+
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for path, (attributes, arrays) in groups.items():
+            group = file.require_group(path)
+            for name, value in attributes.items():
+                group.attrs[name] = value
+            for name, array in arrays.items():
+                group.create_dataset(name, data=array)
+    return memory.getvalue()
+
+
+class Tree:
+    """The datasets of an HDF5 file in memory.
+
+    Only groups and datasets that are reached by hard links and lie in the file itself are read: no soft or external
+    links, no external storage, no virtual datasets, no filters that come from a library. An array is read when its
+    shape, its type and the place of its bytes have been compared with what is expected and with the file's length.
+    """
+
+    def __init__(self, data):
+        import h5py
+
+        self._h5 = h5py
+        self._length = len(data)
+        self._file = h5py.File(io.BytesIO(data), "r")
+
+    def _find(self, path):
+        here = self._file
+        for name in path.split("/"):
+            if not isinstance(here, self._h5.Group):
+                return None
+            label = name.encode()
+            if not here.id.links.exists(label):
+                return None
+            if here.id.links.get_info(label).type != self._h5.h5l.TYPE_HARD:
+                raise ValueError(f"{path!r} is a soft or external link, which is not followed")
+            here = here[name]
+        return here
+
+    def has(self, path):
+        """Whether there is something under `path`."""
+        return self._find(path) is not None
+
+    def count(self, path):
+        """How many datasets of names "0", "1", ... there are in a group."""
+        group, n = self._find(path), 0
+        while isinstance(group, self._h5.Group) and group.id.links.exists(str(n).encode()):
+            n += 1
+        return n
+
+    def names(self, path):
+        """The names in a group; none where there is no group."""
+        group = self._find(path)
+        return list(group) if isinstance(group, self._h5.Group) else []
+
+    def array(self, path, shape=None):
+        """The values under `path`, which must have this shape (any if None)."""
+        dataset = self._find(path)
+        if not isinstance(dataset, self._h5.Dataset):
+            raise ValueError(f"{path!r} is no dataset")
+        if shape is not None and dataset.shape != tuple(shape):
+            raise ValueError(f"{path!r} has shape {dataset.shape}, expected {tuple(shape)}")
+        self._check(path, dataset)
+        return np.asarray(dataset[()])
+
+    def _check(self, path, dataset):
+        """Raise a ValueError unless all values lie in this file."""
+        if dataset.shape is None or dataset.dtype.kind not in "fiub" or dataset.dtype.itemsize > 8:
+            raise ValueError(f"{path!r} holds no array of numbers but {dataset.dtype}")
+        plan, h5d = dataset.id.get_create_plist(), self._h5.h5d
+        layout, size = plan.get_layout(), math.prod(dataset.shape) * dataset.dtype.itemsize
+        if plan.get_external_count() or layout not in (h5d.CONTIGUOUS, h5d.COMPACT, h5d.CHUNKED):
+            raise ValueError(f"{path!r} is kept in other files or put together from others, which is not followed")
+        if layout == h5d.CHUNKED:
+            filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
+            if not filters <= _FILTERS:
+                raise ValueError(f"{path!r} passes through unknown filters {sorted(filters - _FILTERS)}")
+            piece = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
+            is_right = max(size, piece) <= _SLACK * self._length and (dataset.id.get_storage_size() or not size)
+        elif layout == h5d.CONTIGUOUS:
+            start = dataset.id.get_offset()
+            is_right = not size or (
+                start is not None
+                and dataset.id.get_storage_size() == size
+                and start + size <= self._length
+            )
+        else:
+            is_right = dataset.id.get_storage_size() == size
+        if not is_right:
+            raise ValueError(f"{path!r} claims {size:,} bytes, which are not in this file of {self._length:,}")

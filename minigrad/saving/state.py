@@ -1,0 +1,85 @@
+"""What a training consists of beyond weights and optimizer: random streams, and any state of callbacks.
+
+It is kept in the group `minigrad` of a weights file, which Keras passes over.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+from minigrad import config
+from minigrad.saving.files import parse
+
+GROUP = "minigrad"
+FORMAT = 1  # of this state; a file of a later one is refused
+_ARRAY, _TUPLE = "__array__", "__tuple__"
+
+
+def pack(state):
+    """A dict of what JSON knows and of arrays, as datasets: "state" with the JSON, "0", "1", ... with the arrays."""
+    arrays = []
+
+    def plain(value):
+        if isinstance(value, (np.ndarray, np.generic)):
+            arrays.append(np.asarray(value))
+            return {_ARRAY: len(arrays) - 1}
+        if isinstance(value, dict):
+            return {str(key): plain(inner) for key, inner in value.items()}
+        if isinstance(value, tuple):
+            return {_TUPLE: [plain(inner) for inner in value]}
+        return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+    content = {"format": FORMAT, "version": sys.modules["minigrad"].__version__, "state": plain(state)}
+    text = np.frombuffer(json.dumps(content).encode(), np.uint8)
+    return {"state": text, **{str(i): array for i, array in enumerate(arrays)}}
+
+
+def unpack(tree):
+    """The dict that `pack` was given, from the Tree of a file; {} of a file that has none."""
+    if not tree.has(f"{GROUP}/state"):
+        return {}
+    content = parse(tree.array(f"{GROUP}/state").tobytes())
+    if content["format"] > FORMAT:
+        raise ValueError(
+            f"its state has format {content['format']}, written by minigrad {content['version']}; this is minigrad "
+            f"{sys.modules['minigrad'].__version__}, which knows format {FORMAT}"
+        )
+
+    def whole(value):
+        if isinstance(value, dict):
+            if set(value) == {_ARRAY}:
+                return tree.array(f"{GROUP}/{int(value[_ARRAY])}")
+            if set(value) == {_TUPLE}:
+                return tuple(whole(inner) for inner in value[_TUPLE])
+            return {key: whole(inner) for key, inner in value.items()}
+        return [whole(inner) for inner in value] if isinstance(value, list) else value
+
+    return whole(content["state"])
+
+
+def keep_random_numbers(model, kept):
+    """Let the first `fit` of a loaded model draw the random numbers that the saved one's next would have drawn."""
+    model._random_numbers = config.generator(), kept
+
+
+def go_on_with_random_numbers(model):
+    """At the beginning of `fit`: what `keep_random_numbers` has promised, unless a new seed was set since."""
+    generator, kept = vars(model).pop("_random_numbers", (None, None))
+    if generator is config.generator():
+        config.set_random_state(kept)
+
+
+def streams(layers):
+    """Where the random streams of layers stand, {path: [arrays]}; `layers` are pairs of path and layer."""
+    found = {path: [stream.copy() for stream in layer._own_streams()] for path, layer in layers}
+    return {path: arrays for path, arrays in found.items() if arrays}
+
+
+def matched_streams(layers, kept):
+    """Pairs of a layer's stream and what `streams` has kept of it; of layers that it knows nothing of, none."""
+    pairs = [pair for path, layer in layers if path in kept for pair in zip(layer._own_streams(), kept[path], strict=True)]
+    for stream, array in pairs:
+        if stream.shape != array.shape or stream.dtype != array.dtype:
+            raise ValueError("its random streams have another form than those of the model's layers")
+    return pairs
