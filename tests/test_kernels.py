@@ -15,6 +15,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+import test_functions
 import test_ops
 
 from minigrad import Program, kernels, launch, no_grad, ops, program
@@ -180,7 +181,7 @@ def test_annotations_say_which_operands_are_written():
 
 
 def test_every_kernel_is_launched(replace_launch):
-    """By a row of this file, or by the forward or backward of a row of test_ops.py."""
+    """By a row of this file, or by the forward or backward of a row of test_ops.py or test_functions.py."""
     launched = {name for _, _, name, *_ in CASES} | {"dropout_mask", "batch_normalization"}
 
     def spy(kernel, *operands):
@@ -188,7 +189,7 @@ def test_every_kernel_is_launched(replace_launch):
         launch(kernel, *operands)
 
     replace_launch(spy)
-    for row in test_ops.ROWS:
+    for row in [*test_ops.ROWS, *test_functions.ROWS]:
         y = row.call(*[Tensor(x, requires_grad=i in row.checked) for i, x in enumerate(row.inputs)])
         if y.requires_grad:
             y.backward(np.ones(y.shape))
@@ -198,7 +199,7 @@ def test_every_kernel_is_launched(replace_launch):
         Tensor(np.ones(2)),
         Tensor(np.ones(2, "f4")),
     ):
-        for dtype in DTYPES:
+        for dtype in (*DTYPES, "int64"):
             ops.cast(x, dtype)
     assert set(KERNELS) - launched == set(), "write a row for these"
 

@@ -171,10 +171,12 @@ def _where(y, condition, a, b):
     return vjp
 
 
-def where(condition, a, b):
-    """`a` where `condition` holds, else `b`, broadcast; the gradient goes to the one that was taken."""
+def where(condition, x1=None, x2=None):
+    """`x1` where `condition` holds, else `x2`, broadcast; the gradient goes to the one that was taken."""
+    if x1 is None or x2 is None:
+        raise ValueError("where expects (condition, x1, x2): it does not look for the places where a condition holds.")
     condition = as_tensor(condition) if isinstance(condition, Tensor) else as_tensor(np.asarray(condition, bool))
-    a, b = _align(a, b)
+    a, b = _align(x1, x2)
     shape = np.broadcast_shapes(condition.shape, a.shape)
     if condition.shape != shape:
         condition = cast(broadcast_to(cast(condition, a.dtype), shape), "bool")
@@ -313,8 +315,13 @@ def _clip(y, x, low, high):
 
 
 def clip(x, x_min, x_max):
-    """x kept within [x_min, x_max], two numbers; the gradient passes inside, the bounds included, else it is 0."""
-    return _clip(x, low=float(x_min), high=float(x_max))
+    """x kept within [x_min, x_max]; the gradient passes inside, the bounds included, else it is 0.
+
+    Bounds that are arrays or tensors are broadcast, and where one is taken it gets the gradient.
+    """
+    if isinstance(x_min, (int, float, np.number)) and isinstance(x_max, (int, float, np.number)):
+        return _clip(x, low=float(x_min), high=float(x_max))
+    return minimum(maximum(x, x_min), x_max)
 
 
 @op("(...) -> (...)")
