@@ -56,6 +56,11 @@ def register_keras_serializable(package="Custom", name=None):
     return register
 
 
+def get_custom_objects():
+    """The dict of all that was registered; what is added to it is found everywhere."""
+    return _custom
+
+
 @contextlib.contextmanager
 def custom_object_scope(objects):
     """Inside, the names in the dict `objects` mean its values wherever a string or a config is looked up."""

@@ -44,24 +44,6 @@ from minigrad.kernels.elementwise import (
     tanh_vjp,
     where,
 )
-from minigrad.kernels.functions import (
-    arctan,
-    arctan_vjp,
-    cos,
-    cos_vjp,
-    expm1,
-    expm1_vjp,
-    floor,
-    is_finite,
-    is_nan,
-    log1p,
-    log1p_vjp,
-    round_half_even,
-    sign,
-    sin,
-    sin_vjp,
-    truncate,
-)
 from minigrad.kernels.moving import (
     cast_bool,
     cast_float32,
@@ -159,6 +141,24 @@ from minigrad.kernels.reducing import (
     mean_all,
     sum_columns,
     sum_rows,
+)
+from minigrad.kernels.unary import (
+    arctan,
+    arctan_vjp,
+    cos,
+    cos_vjp,
+    expm1,
+    expm1_vjp,
+    floor,
+    is_finite,
+    is_nan,
+    log1p,
+    log1p_vjp,
+    round_half_even,
+    sign,
+    sin,
+    sin_vjp,
+    truncate,
 )
 
 __all__ = [
