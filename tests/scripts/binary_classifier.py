@@ -51,5 +51,5 @@ print(json.dumps({
     "test_accuracy": accuracy,
     "auc": roc_auc_score(y_test, probabilities),
     "probabilities": probabilities[:10].tolist(),
-    "moving_mean": float(model.layers[1].moving_mean.numpy().sum()),
+    "moving_variance": float(model.layers[1].moving_variance.numpy().sum()),
 }))
