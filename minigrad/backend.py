@@ -39,9 +39,9 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
 
 def _crossentropy(kind, target, output, from_logits, arrange):
     logits = output if from_logits else getattr(output, "_logits", None)  # what sigmoid or softmax was given
-    if logits is None:
-        return getattr(ops, f"{kind}_crossentropy")(arrange(target), arrange(output))
-    return getattr(ops, f"{kind}_crossentropy_logits")(arrange(target), arrange(logits))
+    x = ops.convert_to_tensor(output if logits is None else logits)
+    operation = getattr(ops, f"{kind}_crossentropy" if logits is None else f"{kind}_crossentropy_logits")
+    return operation(arrange(ops.cast(target, x.dtype)), arrange(x))
 
 
 def clip(x, min_value, max_value):

@@ -27,16 +27,19 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "losses",
         "optimizers",
         "regularizers",
+        "utils.arrays",
         "utils.gradcheck",
+        "utils.plot",
     },
     {"callbacks", "layers", "metrics", "utils"},  # a metric may be a loss that is averaged
-    {"trainer"},
+    {"backend", "trainer"},
     {"models"},
     {""},
     {"compat"},
     {"__main__"},
 ]
 PACKAGES = {
+    "compat",
     "kernels",
     "layers",
     "models",
@@ -45,6 +48,11 @@ PACKAGES = {
     "utils",
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
+    ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",
+    ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",
+    ("utils.plot", "matplotlib.font_manager"): "the same",
+    ("utils.plot", "matplotlib.patches"): "the same",
+    ("utils.plot", "matplotlib.textpath"): "the same",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",
     ("utils.summary", "rich.text"): "the same",

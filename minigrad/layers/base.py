@@ -94,6 +94,11 @@ class Layer(Configurable):
     def __getattr__(self, name):
         if name in ("_found", "_variables", "_losses", "_trainable", "built"):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
+        if name in ("input", "output"):
+            raise AttributeError(
+                f"Layer {self.name!r} has no symbolic {name}: minigrad has no functional API. Its shape is in "
+                f"{name}_shape; what the first layers compute is Sequential(model.layers[:2])(x)."
+            )
         return object.__getattribute__(self, name)  # raises what it raised before
 
     def __setattr__(self, name, value):
