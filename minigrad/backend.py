@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from minigrad import config, ops
+from minigrad import activations, config, ops
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
 
 _SETTINGS = "backend epsilon floatx image_data_format set_epsilon set_floatx set_image_data_format"
 _SAME = """
-    abs all any arange cast cos cumsum dot elu equal exp expand_dims eye greater greater_equal less less_equal log
-    logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod relu repeat reshape round shape
-    sigmoid sign sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var
-    zeros zeros_like
+    abs all any arange cast cos dot elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal log
+    logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape sigmoid sign
+    sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
+    zeros_like
 """
 globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
 globals().update({name: getattr(ops, name) for name in _SAME.split()})
@@ -60,6 +60,61 @@ def constant(value, dtype=None, shape=None, name=None):
     return x if shape is None else ops.broadcast_to(x, shape)
 
 
+def cumsum(x, axis=0):
+    """Running sums along an axis."""
+    return ops.cumsum(x, axis)
+
+
+def expand_dims(x, axis=-1):
+    """Insert an axis of length one."""
+    return ops.expand_dims(x, axis)
+
+
+def gather(reference, indices):
+    """The rows at these indices."""
+    return ops.take(reference, indices, 0)
+
+
+def permute_dimensions(x, pattern):
+    """The axes in another order."""
+    return ops.transpose(x, pattern)
+
+
+def relu(x, alpha=0.0, max_value=None, threshold=0.0):
+    """x where x > threshold (at most max_value), else alpha (x - threshold)."""
+    return activations.relu(ops.convert_to_tensor(x), alpha, max_value, threshold)
+
+
+def repeat_elements(x, rep, axis):
+    """Each element so many times along an axis."""
+    return ops.repeat(x, rep, axis)
+
+
+def update(x, new_x):
+    """Give a variable other values."""
+    return x.assign(new_x)
+
+
+def update_add(x, increment):
+    """Add to a variable."""
+    return x.assign_add(increment)
+
+
+def update_sub(x, decrement):
+    """Subtract from a variable."""
+    return x.assign_sub(decrement)
+
+
+def batch_flatten(x):
+    """Everything but the rows along one axis."""
+    return ops.reshape(x, (ops.shape(x)[0], -1))
+
+
+def cast_to_floatx(x):
+    """An array in the default dtype."""
+    return np.asarray(x, config.floatx())
+
+
 def eval(x):
     """The values, a NumPy array."""
     return np.asarray(x)
@@ -104,5 +159,5 @@ def variable(value, dtype=None, name=None, constraint=None):
     return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
 
 
-_OTHERS = ("Variable", "config", "np", "ops")
+_OTHERS = ("Variable", "activations", "config", "np", "ops")
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS)

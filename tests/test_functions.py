@@ -49,6 +49,10 @@ UNARY = {
     "arctan": (np.arctan, signed),
     "sinh": (np.sinh, signed),
     "cosh": (np.cosh, signed),
+    "arcsinh": (np.arcsinh, signed),
+    "arccosh": (np.arccosh, lambda *shape: 1 + positive(*shape)),
+    "arctanh": (np.arctanh, inner),
+    "exp2": (np.exp2, signed),
     "log2": (np.log2, positive),
     "log10": (np.log10, positive),
     "log1p": (np.log1p, inner),
@@ -73,6 +77,7 @@ CONSTANT = {
 BINARY = {
     "mod": (np.mod, signed, positive),
     "logaddexp": (np.logaddexp, signed, signed),
+    "hypot": (np.hypot, signed, signed),
     "divide_no_nan": (np.divide, signed, signed),
     "true_divide": (np.divide, signed, signed),
 }
@@ -124,6 +129,11 @@ def elementwise():
     yield Row("nan_to_num", ops.nan_to_num, np.nan_to_num, signed(3, 5))
     for low, high in [((4,), (3, 4)), ((), (4,)), ((3, 1), ())]:
         yield Row("clip", ops.clip, np.clip, 3 * signed(3, 4), -positive(*low), positive(*high))
+    for shift in (0.0, 1e-9, 1e-3):
+        yield constant_rows("allclose", lambda x, s=shift: ops.allclose(x, x + s), lambda x, s=shift: np.allclose(x, x + s), signed(3))
+    yield Row("cond", lambda x: ops.cond(True, lambda: x * 2.0, lambda: x), lambda x: 2 * x, signed(3))
+    yield Row("select", lambda x: ops.select([x > 1.0, x > 0.0], [x * x, x], -1.0),
+              lambda x: np.select([x > 1, x > 0], [x * x, x], -1.0), signed(3, 7))
     yield Row("stop_gradient", lambda x: ops.stop_gradient(x) + x * 0.0, lambda x: x, signed(3), differentiable=False)
 
 
@@ -199,6 +209,8 @@ def orders():
             "take_along_axis", method(ops.take_along_axis, index, axis), method(np.take_along_axis, index, axis),
             signed(*shape),
         )
+    for shape, n, axis in [((5,), 1, -1), ((3, 5), 2, 0), ((2, 3, 4), 1, 1)]:
+        yield Row("diff", method(ops.diff, n, axis), method(np.diff, n, axis), signed(*shape))
     for n in (2, 3, 8, 33, 100):
         yield constant_rows("argsort", ops.argsort, lambda x: np.argsort(x, kind="stable"), np.rint(5 * signed(n)))
     for shape, k in [((5,), 2), ((3, 5), 5), ((2, 3, 4), 1)]:
@@ -262,6 +274,9 @@ def products():
         yield Row("dot", ops.dot, np.dot, signed(*a), signed(*b))
     for a, b in [((3,), (4,)), ((2, 3), (4,))]:
         yield Row("outer", ops.outer, np.outer, signed(*a), signed(*b))
+    for a, b in [((4,), (4,)), ((3, 4), (2, 4)), ((3, 4), (4,)), ((), (3,))]:
+        yield Row("inner", ops.inner, np.inner, signed(*a), signed(*b))
+    yield Row("vdot", ops.vdot, np.vdot, signed(2, 3), signed(2, 3))
     for a, b, axes in [((3, 4), (4, 5), 1), ((2, 3, 4), (3, 4, 5), 2), ((3,), (4,), 0), ((3, 4), (5, 3), ([0], [1])),
                        ((2, 3, 4), (4, 5, 2), ([0, 2], [2, 0])), ((2, 3, 4), (3, 5), (1, 0)), ((0, 3), (3, 2), 1),
                        ((3, 0), (0, 2), 1)]:  # fmt: skip
@@ -285,12 +300,14 @@ def creations():
             lambda x, name=name, args=args: np.asarray(getattr(np, name)(*args), "float64"), signed(1),
         )
     yield constant_rows("full_like", lambda x: ops.full_like(x, 2.5), lambda x: np.full_like(x, 2.5), signed(2, 3))
-    for name, shape in itertools.product(("size", "ndim", "is_tensor"), [(), (2, 3)]):
-        yield constant_rows(
-            name, lambda x, name=name: Tensor(np.array(float(getattr(ops, name)(x)))),
-            lambda x, name=name: np.array(float({"size": x.size, "ndim": x.ndim, "is_tensor": 1}[name])),
-            signed(*shape), dtype="float64",
-        )
+    for shape in [(), (2, 3)]:
+        for name, value in (("size", math.prod(shape)), ("ndim", len(shape)), ("is_tensor", True)):
+            yield constant_rows(
+                name, lambda x, name=name: Tensor(np.array(float(getattr(ops, name)(x)))),
+                lambda x, value=value: np.array(float(value)), signed(*shape), dtype="float64",
+            )
+    yield constant_rows("dtype", lambda x: ops.zeros(2, ops.dtype(x)), lambda x: np.zeros(2), signed(1))
+
 
 
 ROWS = [*elementwise(), *reductions(), *orders(), *arrangements(), *products(), *creations()]

@@ -36,8 +36,8 @@ def _align(a, b):
 def _broadcasting(operation):
     """Let an operation on two tensors of one shape take what NumPy's broadcasting allows."""
 
-    def apply(a, b):
-        return operation(*_align(a, b))
+    def apply(x1, x2):
+        return operation(*_align(x1, x2))
 
     apply.__name__, apply.__doc__ = operation.__name__, operation.__doc__
     return apply
@@ -117,9 +117,9 @@ def _power(y, a, b):
     return vjp
 
 
-def power(a, b):
+def power(x1, x2):
     """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
-    return square(a) if isinstance(b, (int, float)) and b == 2 else _power(a, b)
+    return square(x1) if isinstance(x2, (int, float)) and x2 == 2 else _power(x1, x2)
 
 
 @_broadcasting
@@ -211,14 +211,14 @@ def not_equal(y, a, b):
     launch(K.not_equal, a, b, y)
 
 
-def less(a, b):
-    """y = (a < b), as bool."""
-    return greater(b, a)
+def less(x1, x2):
+    """y = (x1 < x2), as bool."""
+    return greater(x2, x1)
 
 
-def less_equal(a, b):
-    """y = (a <= b), as bool."""
-    return greater_equal(b, a)
+def less_equal(x1, x2):
+    """y = (x1 <= x2), as bool."""
+    return greater_equal(x2, x1)
 
 
 @op("(...) -> (...)")

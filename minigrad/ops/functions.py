@@ -84,6 +84,33 @@ def cosh(x):
     return _scale(add(exp(x), exp(negative(x))), factor=0.5)
 
 
+def arcsinh(x):
+    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), by symmetry for |x| and exact near 0."""
+    size = absolute(x)
+    shifted = add(square(size), 1.0)
+    return multiply(sign(x), log1p(add(size, divide(square(size), add(sqrt(shifted), 1.0)))))
+
+
+def arccosh(x):
+    """The number >= 0 whose cosh is x: ln(x + sqrt(x^2 - 1))."""
+    return log(add(x, sqrt(subtract(square(x), 1.0))))
+
+
+def arctanh(x):
+    """The number whose tanh is x: (ln(1 + x) - ln(1 - x)) / 2."""
+    return _scale(subtract(log1p(x), log1p(negative(x))), factor=0.5)
+
+
+def exp2(x):
+    """2^x"""
+    return exp(_scale(x, factor=math.log(2)))
+
+
+def hypot(x1, x2):
+    """sqrt(x1^2 + x2^2)"""
+    return sqrt(add(square(x1), square(x2)))
+
+
 def log2(x):
     """ln x / ln 2"""
     return _scale(log(x), factor=1 / math.log(2))
@@ -208,6 +235,24 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     near = logical_and(logical_not(_exceeds(absolute(subtract(x1, x2)), limit)), isfinite(x2))
     near = logical_or(near, equal(x1, x2))
     return logical_or(near, logical_and(isnan(x1), isnan(x2))) if equal_nan else near
+
+
+def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether `isclose` holds everywhere, as bool."""
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
+
+
+def cond(pred, true_fn, false_fn):
+    """true_fn() if `pred` else false_fn(). Reads the value of a tensor: a step with it is not replayed."""
+    return true_fn() if bool(pred) else false_fn()
+
+
+def select(condlist, choicelist, default=0):
+    """Of several choices the first whose condition holds, else `default`."""
+    y = default
+    for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        y = where(condition, choice, y)
+    return y
 
 
 def _exceeds(x, limit):

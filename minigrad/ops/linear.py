@@ -40,9 +40,9 @@ def _matmul(y, a, b):
     return vjp
 
 
-def matmul(a, b):
-    """Matrix product over the last axis of `a` and the first of the last two of `b`;   da = dy b^T,   db = a^T dy."""
-    a, b = _promote(a, b)
+def matmul(x1, x2):
+    """Matrix product over the last axis of x1 and the first of the last two of x2;   da = dy b^T,   db = a^T dy."""
+    a, b = _promote(x1, x2)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul multiplies tensors that have axes; got {a.shape} and {b.shape}.")
     if b.ndim == 2:
@@ -95,6 +95,17 @@ def dot(x1, x2):
     if x1.ndim == 0 or x2.ndim == 0:
         return multiply(x1, x2)
     return tensordot(x1, x2, ([x1.ndim - 1], [max(x2.ndim - 2, 0)]))
+
+
+def inner(x1, x2):
+    """Products of the last axes of both, summed; with a number, its multiple."""
+    x1, x2 = _promote(x1, x2)
+    return multiply(x1, x2) if 0 in (x1.ndim, x2.ndim) else tensordot(x1, x2, ([x1.ndim - 1], [x2.ndim - 1]))
+
+
+def vdot(x1, x2):
+    """The sum of the products of all elements."""
+    return inner(reshape(x1, (-1,)), reshape(x2, (-1,)))
 
 
 def outer(x1, x2):

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.ops.elementwise import greater, less, negative
+from minigrad.ops.elementwise import greater, less, negative, subtract
 from minigrad.ops.functions import isfinite, logical_and
 from minigrad.ops.reducing import _axes, _reduce, sum
 from minigrad.ops.shaping import cast, constant_tensor, expand_dims, moveaxis, ravel, squeeze
@@ -59,6 +59,14 @@ def cumsum(x, axis=None, dtype=None):
     """Running sums along `axis` (None: of all elements along one axis)."""
     moved, back = _last(x if dtype is None else cast(x, dtype), axis)
     return back(_cumsum(moved))
+
+
+def diff(a, n=1, axis=-1):
+    """Differences of neighbours along `axis`, n times over."""
+    moved, back = _last(a, axis)
+    for _ in range(n):
+        moved = subtract(moved[..., 1:], moved[..., :-1])
+    return back(moved)
 
 
 def prod(x, axis=None, keepdims=False, dtype=None):

@@ -105,6 +105,11 @@ def shape(x):
     return as_tensor(x).shape
 
 
+def dtype(x):
+    """The name of the dtype of `x`."""
+    return as_tensor(x).dtype.name
+
+
 def ndim(x):
     """The number of axes of `x`."""
     return as_tensor(x).ndim
@@ -288,9 +293,9 @@ def concatenate(xs, axis=0):
     return emit(result, vjp, xs, [(rows, sum_of(widths)), *((rows, width) for width in widths)])
 
 
-def stack(xs, axis=0):
-    """Join tensors of the same shape along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis)
+def stack(x, axis=0):
+    """Join tensors of the same shape (a list) along a new axis."""
+    return concatenate([expand_dims(part, axis) for part in x], axis)
 
 
 def vstack(xs):
