@@ -5,6 +5,7 @@
 
 from minigrad import (
     activations,
+    backend,
     callbacks,
     config,
     constraints,
@@ -25,6 +26,11 @@ from minigrad.models import Model, Sequential
 from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.tensor import Tensor, Variable, no_grad, op
 
+# They know models, and `utils` stands below those; but there is where they are looked for.
+for _function in (models.fold_batchnorm, models.recompute_batch_statistics):
+    setattr(utils, _function.__name__, _function)
+    utils.__all__.append(_function.__name__)
+
 __version__ = "0.1.0"
 __all__ = [
     "Input",
@@ -38,6 +44,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",

@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 
-_settings = {"floatx": "float32", "epsilon": 1e-7}
+_settings = {"floatx": "float32", "epsilon": 1e-7, "traceback_filtering": True, "interactive_logging": True}
 _generator = np.random.default_rng()
 
 
@@ -41,6 +41,65 @@ def epsilon():
 def set_epsilon(value):
     """Set the number that `epsilon()` returns."""
     _settings["epsilon"] = float(value)
+
+
+def backend():
+    """ "minigrad": there is one back end."""
+    return "minigrad"
+
+
+def set_backend(backend):
+    """Only "minigrad" can be set."""
+    if backend != "minigrad":
+        raise ValueError(f"minigrad computes everything itself: the backend can't be {backend!r}.")
+
+
+def image_data_format():
+    """ "channels_last": the features of a row stand last."""
+    return "channels_last"
+
+
+def set_image_data_format(data_format):
+    """Only "channels_last" can be set."""
+    if data_format != "channels_last":
+        raise ValueError(f"image_data_format must be 'channels_last', got {data_format!r}.")
+
+
+def dtype_policy():
+    """The name of the policy: weights and computations have one dtype, `floatx()`."""
+    return floatx()
+
+
+def set_dtype_policy(policy):
+    """The same as `set_floatx`: there is no mixed precision."""
+    name = getattr(policy, "name", policy)
+    if name not in ("float32", "float64"):
+        raise ValueError(f"The dtype policy must be 'float32' or 'float64', got {name!r}: there is no mixed precision.")
+    set_floatx(name)
+
+
+def _switch(name, what):
+    """The three functions of Keras' that switch a setting on and off and tell how it is."""
+
+    def enable():
+        _settings[name] = True
+
+    def disable():
+        _settings[name] = False
+
+    def is_enabled():
+        return _settings[name]
+
+    enable.__doc__, disable.__doc__, is_enabled.__doc__ = f"Switch on {what}", f"Switch off {what}", f"Is it on: {what}"
+    return enable, disable, is_enabled
+
+
+enable_traceback_filtering, disable_traceback_filtering, is_traceback_filtering_enabled = _switch(
+    "traceback_filtering", "the filter of tracebacks. It changes nothing: minigrad's are short, and never filtered."
+)
+enable_interactive_logging, disable_interactive_logging, is_interactive_logging_enabled = _switch(
+    "interactive_logging", "progress on the standard output, where verbose is 'auto'."
+)
 
 
 def generator():

@@ -7,6 +7,7 @@ import signal
 import threading
 import warnings
 
+import helpers
 import numpy as np
 import pytest
 
@@ -43,6 +44,44 @@ def test_epsilon():
         config.set_epsilon(1e-7)
     with pytest.raises(ValueError):
         config.set_epsilon("small")
+
+
+def test_there_is_one_back_end_and_one_format():
+    assert (config.backend(), config.image_data_format(), config.dtype_policy()) == ("minigrad", "channels_last", "float32")
+    config.set_backend("minigrad")
+    config.set_image_data_format("channels_last")
+    for setter, value in ((config.set_backend, "jax"), (config.set_image_data_format, "channels_first"),
+                          (config.set_dtype_policy, "mixed_float16")):  # fmt: skip
+        with pytest.raises(ValueError, match=value):
+            setter(value)
+    config.set_dtype_policy("float64")
+    try:
+        assert config.floatx() == "float64"
+    finally:
+        config.set_floatx("float32")
+
+
+def test_switches():
+    assert config.is_traceback_filtering_enabled()
+    config.disable_traceback_filtering()
+    assert not config.is_traceback_filtering_enabled() and config.is_interactive_logging_enabled()
+    config.enable_traceback_filtering()
+    assert config.is_traceback_filtering_enabled()
+
+
+def test_without_interactive_logging_auto_means_silent(capsys):
+    keras.utils.disable_interactive_logging()
+    try:
+        assert not keras.utils.is_interactive_logging_enabled()
+        model = helpers.network()
+        model.fit(*helpers.data(8))
+        assert capsys.readouterr().out == ""
+        model.fit(*helpers.data(8), verbose=2)
+        assert "loss" in capsys.readouterr().out
+    finally:
+        keras.utils.enable_interactive_logging()
+    model.fit(*helpers.data(8))
+    assert "loss" in capsys.readouterr().out
 
 
 def test_a_seed_makes_everything_repeat():

@@ -28,12 +28,14 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
         "optimizers",
         "random",
         "regularizers",
+        "utils.arrays",
         "utils.gradcheck",
+        "utils.plot",
     },
     {"layers", "metrics", "utils"},  # a metric may be a loss that is averaged
     {"saving"},
     {"callbacks"},
-    {"trainer"},
+    {"backend", "trainer"},
     {"models"},
     {""},
     {"compat"},
@@ -41,6 +43,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
 ]
 PACKAGES = {
     "callbacks",
+    "compat",
     "kernels",
     "layers",
     "losses",
@@ -55,6 +58,11 @@ PACKAGES = {
 LATE = {  # imports inside a function, and what they save
     ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
+    ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",
+    ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",
+    ("utils.plot", "matplotlib.font_manager"): "the same",
+    ("utils.plot", "matplotlib.patches"): "the same",
+    ("utils.plot", "matplotlib.textpath"): "the same",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",
     ("utils.summary", "rich.text"): "the same",

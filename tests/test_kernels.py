@@ -15,6 +15,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+import test_functions
 import test_ops
 from optimizer_reference import RULES
 
@@ -240,7 +241,7 @@ def test_annotations_say_which_operands_are_written():
 
 
 def test_every_kernel_is_launched(replace_launch):
-    """By a row of this file, or by the forward or backward of a row of test_ops.py."""
+    """By a row of this file, or by the forward or backward of a row of test_ops.py or test_functions.py."""
     drawing = {name for name, k in KERNELS.items() if "state" in k.parameters}  # see test_random.py
     launched = {name for _, _, name, *_ in CASES} | drawing | {"batch_normalization"}
 
@@ -249,7 +250,7 @@ def test_every_kernel_is_launched(replace_launch):
         launch(kernel, *operands)
 
     replace_launch(spy)
-    for row in test_ops.ROWS:
+    for row in [*test_ops.ROWS, *test_functions.ROWS]:
         y = row.call(*[Tensor(x, requires_grad=i in row.checked) for i, x in enumerate(row.inputs)])
         if y.requires_grad:
             y.backward(np.ones(y.shape))
@@ -259,7 +260,7 @@ def test_every_kernel_is_launched(replace_launch):
         Tensor(np.ones(2)),
         Tensor(np.ones(2, "f4")),
     ):
-        for dtype in DTYPES:
+        for dtype in (*DTYPES, "int64"):
             ops.cast(x, dtype)
     assert set(KERNELS) - launched == set(), "write a row for these"
 

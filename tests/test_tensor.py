@@ -165,7 +165,7 @@ def test_unary_operators_and_methods():
 
 
 def test_what_there_is_no_operator_for_raises():
-    for f in (operator.mod, operator.floordiv, operator.and_, operator.lshift):
+    for f in (operator.rshift, operator.lshift):
         for a, b in ((Tensor(MATRIX), 2), (2, Tensor(MATRIX)), (MATRIX, Tensor(MATRIX))):
             with pytest.raises(TypeError, match="unsupported operand"):
                 f(a, b)

@@ -52,6 +52,79 @@ def test_to_categorical_of_something_else(x, classes, words):
         assert word in str(error.value)
 
 
+# ------------------------------------------------------------------------------- normalize and split_dataset
+
+
+@pytest.mark.parametrize("x, options, expected", [
+    ([[3, 4], [0, 0]], {}, [[0.6, 0.8], [0, 0]]),
+    ([3.0, 4.0], {}, [0.6, 0.8]),
+    (np.arange(8.0).reshape(2, 2, 2), {"axis": 1, "order": 1},
+     [[[0, 0.25], [1, 0.75]], [[0.4, 5 / 12], [0.6, 7 / 12]]]),
+    (np.array([[3.0, -4.0]], "float32"), {"order": np.inf}, [[0.75, -1]]),
+    ([[3.0, 4.0], [4.0, 3.0]], {"axis": 0}, [[0.6, 0.8], [0.8, 0.6]]),
+])  # fmt: skip
+def test_normalize(x, options, expected):
+    y = keras.utils.normalize(x, **options)
+    assert isinstance(y, np.ndarray) and y.dtype == (x.dtype if isinstance(x, np.ndarray) else "float64" if np.asarray(x).dtype == float else "float32")
+    np.testing.assert_allclose(y, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sizes, left, right", [
+    ({"left_size": 0.75}, 8, 2), ({"right_size": 0.25}, 8, 2), ({"left_size": 3}, 3, 7), ({"left_size": 3, "right_size": 4}, 3, 4),
+    ({"left_size": 0.33, "right_size": 0.33}, 3, 3), ({"left_size": np.int64(4)}, 4, 6), ({"right_size": 1}, 9, 1),
+])  # fmt: skip
+def test_split_dataset_cuts_as_keras_does(sizes, left, right):
+    x = np.arange(10.0)
+    (a, b), y = keras.utils.split_dataset(x, **sizes), 2 * x
+    assert_same((a, b), (x[:left], x[left : left + right]))
+    (xa, ya), (xb, yb) = keras.utils.split_dataset((x, y), **sizes)
+    assert_same((xa, ya, xb, yb), (x[:left], y[:left], x[left : left + right], y[left : left + right]))
+    assert type(keras.utils.split_dataset([x, y], **sizes)[0]) is list
+    assert_same(keras.utils.split_dataset({"x": x, "y": y}, **sizes)[1], {"x": xb, "y": yb})
+
+
+def test_split_dataset_shuffles_rows_together():
+    x = np.arange(40)
+    (a, ya), (b, yb) = keras.utils.split_dataset((x, -x), 0.5, shuffle=True, seed=3)
+    assert sorted([*a, *b]) == x.tolist() and not np.array_equal(a, x[:20]) and (a == -ya).all() and (b == -yb).all()
+    assert_same(keras.utils.split_dataset(x, 0.5, shuffle=True, seed=3)[0], a)
+    keras.utils.set_random_seed(1)
+    first = keras.utils.split_dataset(x, 0.5, shuffle=True)[0]
+    keras.utils.set_random_seed(1)
+    assert_same(keras.utils.split_dataset(x, 0.5, shuffle=True)[0], first)
+
+
+@pytest.mark.parametrize("dataset, sizes, error, words", [
+    (np.arange(10), {}, ValueError, "needs left_size or right_size"),
+    *[(np.arange(10), {"left_size": size}, ValueError, f"left_size.*1 to 9.*got {size}") for size in (0, -1, 10, 1.0, 0.0, 1.5)],
+    (np.arange(10), {"left_size": "a"}, TypeError, "left_size to be an int, a float or None; got 'a'"),
+    (np.arange(10), {"right_size": True}, TypeError, "right_size"),
+    (np.arange(10), {"left_size": 6, "right_size": 0.6}, ValueError, "more than 10 rows"),
+    ((np.arange(10), np.arange(9)), {"left_size": 2}, ValueError, "same number of rows"),
+    ([1, 2, 3], {"left_size": 2}, ValueError, "expects an array"),
+    (3, {"left_size": 2}, ValueError, "expects an array"),
+])  # fmt: skip
+def test_split_dataset_errors(dataset, sizes, error, words):
+    with pytest.raises(error, match=words):
+        keras.utils.split_dataset(dataset, **sizes)
+
+
+def test_custom_objects():
+    def twice(x):
+        return x * 2.0
+
+    objects = keras.utils.get_custom_objects()
+    objects["twice"] = twice
+    try:
+        assert keras.layers.Dense(1, activation="twice").activation is twice
+    finally:
+        del objects["twice"]
+    with pytest.raises(ValueError, match="Unknown activation: 'twice'"):
+        keras.layers.Dense(1, activation="twice")
+    with keras.utils.custom_object_scope({"twice": twice}):
+        assert keras.layers.Dense(1, activation="twice").activation is twice
+
+
 # ----------------------------------------------------------------------------------------------------- seeds
 
 

@@ -90,6 +90,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name == "add_metric":
             raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
+        if name in ("input", "output"):
+            raise AttributeError(
+                f"Layer {self.name!r} has no symbolic {name}: minigrad has no functional API. Its shape is in "
+                f"{name}_shape; what the first layers compute is Sequential(model.layers[:2])(x)."
+            )
         return object.__getattribute__(self, name)  # raises what it raised before
 
     # ---- building and calling

@@ -15,8 +15,12 @@ class Model(Trainer, Layer):
     """
 
     def __init__(self, *args, **kwargs):
-        if args:
-            raise ValueError("minigrad has no functional API: subclass Model with a `call`, or use Sequential.")
+        if args or "inputs" in kwargs or "outputs" in kwargs:
+            raise ValueError(
+                "minigrad has no functional API, Model(inputs, outputs): use Sequential, or subclass Model with a "
+                "`call` that uses layers kept as attributes. The first layers of a Sequential make one of their own: "
+                "Sequential(model.layers[:2])."
+            )
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
 

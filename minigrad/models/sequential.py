@@ -1,5 +1,6 @@
 """Sequential: layers one after the other."""
 
+import collections
 import functools
 import math
 
@@ -11,6 +12,9 @@ from minigrad.layers.normalization import BatchNormalization
 from minigrad.models.model import Model
 from minigrad.program import is_recording
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
+
+# What `model.inputs` and `model.outputs` hold: a description, no tensor that anything can be computed from.
+KerasTensor = collections.namedtuple("KerasTensor", "shape dtype name")
 
 
 @registry.register(module="keras")
@@ -222,6 +226,19 @@ class Sequential(Model):
         if not self.built:
             raise AttributeError(f"Sequential {self.name!r} has not been built yet: it has no output shape.")
         return self._output_shape
+
+    @property
+    def inputs(self):
+        """A list of one description (shape, dtype, name) of what goes in."""
+        if self._input_shape is None:
+            raise AttributeError(f"Sequential {self.name!r} has not been built yet: it has no inputs.")
+        name = "keras_tensor" if self._input_layer is None else self._input_layer.name
+        return [KerasTensor(self._input_shape, self.dtype, name)]
+
+    @property
+    def outputs(self):
+        """A list of one description (shape, dtype, name) of what comes out."""
+        return [KerasTensor(self.output_shape, self._layers[-1].dtype, "keras_tensor")]
 
     # ------------------------------------------------------------------------------------------ configuration
 

@@ -36,8 +36,8 @@ def _align(a, b):
 def _broadcasting(operation):
     """Let an operation on two tensors of one shape take what NumPy's broadcasting allows."""
 
-    def apply(a, b):
-        return operation(*_align(a, b))
+    def apply(x1, x2):
+        return operation(*_align(x1, x2))
 
     apply.__name__, apply.__doc__ = operation.__name__, operation.__doc__
     return apply
@@ -117,9 +117,9 @@ def _power(y, a, b):
     return vjp
 
 
-def power(a, b):
+def power(x1, x2):
     """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
-    return square(a) if isinstance(b, (int, float)) and b == 2 else _power(a, b)
+    return square(x1) if isinstance(x2, (int, float)) and x2 == 2 else _power(x1, x2)
 
 
 @_broadcasting
@@ -171,10 +171,12 @@ def _where(y, condition, a, b):
     return vjp
 
 
-def where(condition, a, b):
-    """`a` where `condition` holds, else `b`, broadcast; the gradient goes to the one that was taken."""
+def where(condition, x1=None, x2=None):
+    """`x1` where `condition` holds, else `x2`, broadcast; the gradient goes to the one that was taken."""
+    if x1 is None or x2 is None:
+        raise ValueError("where expects (condition, x1, x2): it does not look for the places where a condition holds.")
     condition = as_tensor(condition) if isinstance(condition, Tensor) else as_tensor(np.asarray(condition, bool))
-    a, b = _align(a, b)
+    a, b = _align(x1, x2)
     shape = np.broadcast_shapes(condition.shape, a.shape)
     if condition.shape != shape:
         condition = cast(broadcast_to(cast(condition, a.dtype), shape), "bool")
@@ -209,14 +211,14 @@ def not_equal(y, a, b):
     launch(K.not_equal, a, b, y)
 
 
-def less(a, b):
-    """y = (a < b), as bool."""
-    return greater(b, a)
+def less(x1, x2):
+    """y = (x1 < x2), as bool."""
+    return greater(x2, x1)
 
 
-def less_equal(a, b):
-    """y = (a <= b), as bool."""
-    return greater_equal(b, a)
+def less_equal(x1, x2):
+    """y = (x1 <= x2), as bool."""
+    return greater_equal(x2, x1)
 
 
 @op("(...) -> (...)")
@@ -313,8 +315,13 @@ def _clip(y, x, low, high):
 
 
 def clip(x, x_min, x_max):
-    """x kept within [x_min, x_max], two numbers; the gradient passes inside, the bounds included, else it is 0."""
-    return _clip(x, low=float(x_min), high=float(x_max))
+    """x kept within [x_min, x_max]; the gradient passes inside, the bounds included, else it is 0.
+
+    Bounds that are arrays or tensors are broadcast, and where one is taken it gets the gradient.
+    """
+    if isinstance(x_min, (int, float, np.number)) and isinstance(x_max, (int, float, np.number)):
+        return _clip(x, low=float(x_min), high=float(x_max))
+    return minimum(maximum(x, x_min), x_max)
 
 
 @op("(...) -> (...)")

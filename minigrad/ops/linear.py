@@ -3,11 +3,11 @@
 import numpy as np
 
 from minigrad import kernels as K
-from minigrad.ops.elementwise import _promote
-from minigrad.ops.reducing import broadcast_to
-from minigrad.ops.shaping import expand_dims, squeeze, stack
+from minigrad.ops.elementwise import _promote, multiply
+from minigrad.ops.reducing import broadcast_to, sum
+from minigrad.ops.shaping import diagonal, expand_dims, moveaxis, reshape, squeeze, stack, transpose
 from minigrad.program import launch
-from minigrad.tensor import op, view
+from minigrad.tensor import as_tensor, op, view
 
 # Up to this many multiplications OpenBLAS has kernels for small products, but none for a b^T: turning b round first
 # is faster there, and stays on one thread.
@@ -40,9 +40,9 @@ def _matmul(y, a, b):
     return vjp
 
 
-def matmul(a, b):
-    """Matrix product over the last axis of `a` and the first of the last two of `b`;   da = dy b^T,   db = a^T dy."""
-    a, b = _promote(a, b)
+def matmul(x1, x2):
+    """Matrix product over the last axis of x1 and the first of the last two of x2;   da = dy b^T,   db = a^T dy."""
+    a, b = _promote(x1, x2)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul multiplies tensors that have axes; got {a.shape} and {b.shape}.")
     if b.ndim == 2:
@@ -87,3 +87,83 @@ def dense(y, x, kernel, bias):
             _product_with_transpose(gy, kernel, gx)
 
     return vjp
+
+
+def dot(x1, x2):
+    """Products of the last axis of x1 and the last but one (or only one) of x2, summed; with a number, its multiple."""
+    x1, x2 = _promote(x1, x2)
+    if x1.ndim == 0 or x2.ndim == 0:
+        return multiply(x1, x2)
+    return tensordot(x1, x2, ([x1.ndim - 1], [max(x2.ndim - 2, 0)]))
+
+
+def inner(x1, x2):
+    """Products of the last axes of both, summed; with a number, its multiple."""
+    x1, x2 = _promote(x1, x2)
+    return multiply(x1, x2) if 0 in (x1.ndim, x2.ndim) else tensordot(x1, x2, ([x1.ndim - 1], [x2.ndim - 1]))
+
+
+def vdot(x1, x2):
+    """The sum of the products of all elements."""
+    return inner(reshape(x1, (-1,)), reshape(x2, (-1,)))
+
+
+def outer(x1, x2):
+    """y_ij = x1_i x2_j of all elements of both."""
+    return multiply(reshape(x1, (-1, 1)), reshape(x2, (1, -1)))
+
+
+def trace(x, offset=0, axis1=0, axis2=1):
+    """The sum of a diagonal."""
+    return sum(diagonal(x, offset, axis1, axis2), -1)
+
+
+def tensordot(x1, x2, axes=2):
+    """Products summed over pairs of axes: the last `axes` of x1 and the first of x2, or (those of x1, those of x2)."""
+    a, b = _promote(x1, x2)
+    left, right = (range(a.ndim - axes, a.ndim), range(axes)) if isinstance(axes, int) else axes
+    left, right = ([n] if isinstance(n, int) else list(n) for n in (left, right))
+    left, right = [n % a.ndim for n in left], [n % b.ndim for n in right]
+    summed = [a.shape[n] for n in left]
+    if summed != [b.shape[n] for n in right]:
+        raise ValueError(f"tensordot can't sum over the axes {left} of {a.shape} and {right} of {b.shape} in pairs.")
+    a, b = moveaxis(a, left, range(-len(left), 0)), moveaxis(b, right, range(len(right)))
+    shape, n = a.shape[: a.ndim - len(left)] + b.shape[len(right) :], int(np.prod(summed))
+    rows = a.size // n if n else int(np.prod(a.shape[: a.ndim - len(left)]))
+    return view(_matmul(view(a, (rows, n)), view(b, (n, int(np.prod(b.shape[len(right) :]))))), shape)
+
+
+def einsum(subscripts, *operands):
+    """Products summed over the letters that the result does not have: "ij,jk->ik" is a matrix product.
+
+    Two operands whose common letters all vanish become one matrix product; else all products are laid out in memory
+    before they are summed. No "..." and no letter twice in one operand.
+
+    Raises:
+        ValueError: subscripts that are not of this form, or that do not fit the operands.
+    """
+    terms, arrow, result = subscripts.replace(" ", "").partition("->")
+    terms, operands = terms.split(","), [as_tensor(x) for x in operands]
+    letters = "".join(dict.fromkeys("".join(terms)))
+    if not arrow:
+        result = "".join(sorted(c for c in letters if "".join(terms).count(c) == 1))
+    is_sound = all(len(set(term)) == len(term) and all(map(str.isalpha, term)) for term in [*terms, result])
+    lengths = {c: n for term, x in zip(terms, operands) for c, n in zip(term, x.shape)}
+    fits = [x.shape == tuple(lengths.get(c) for c in term) for term, x in zip(terms, operands)]
+    if not is_sound or len(terms) != len(operands) or not all(fits) or not set(result) <= set(letters):
+        raise ValueError(f"einsum can't apply {subscripts!r} to operands of shape {[x.shape for x in operands]}.")
+    common = [c for c in terms[0] if len(terms) == 2 and c in terms[1]]
+    if common and not set(common) & set(result):
+        y = tensordot(*operands, axes=[[term.index(c) for c in common] for term in terms])
+        present = "".join(c for term in terms for c in term if c not in common)
+    else:
+        y, present = None, letters
+        for term, x in zip(terms, operands):
+            x = transpose(x, sorted(range(x.ndim), key=lambda n: letters.index(term[n])))
+            x = reshape(x, [lengths[c] if c in term else 1 for c in letters])
+            y = x if y is None else multiply(y, x)
+        y = broadcast_to(y, [lengths[c] for c in letters])
+    gone = [n for n, c in enumerate(present) if c not in result]
+    y = sum(y, gone) if gone else y
+    kept = [c for c in present if c in result]
+    return transpose(y, [kept.index(c) for c in result])

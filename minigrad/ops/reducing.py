@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.ops.shaping import _places, _rearrange, cast, transpose
+from minigrad.ops.shaping import _places, _rearrange, cast, constant_tensor, transpose
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant, op, view
 
@@ -151,8 +151,8 @@ def sum(x, axis=None, keepdims=False):
     return _reduce(_sum_first, _sum_last, x, axis, keepdims)
 
 
-def max(x, axis=None, keepdims=False):
-    """Maximum over all axes, or over `axis`; a NaN wins. Equal maxima share the gradient."""
+def _max(x, axis, keepdims):
+    """Maximum over `axis`; equal maxima share the gradient."""
     x = as_tensor(x)
     if 0 in [x.shape[a] for a in _axes(axis, x)]:
         raise ValueError(f"There is no maximum or minimum over axis {axis} of shape {x.shape}: it has no elements.")
@@ -170,6 +170,4 @@ def argmax(x, axis=None, keepdims=False):
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims else [x.shape[a] for a in rest]
     y = np.empty(shape, np.int64)
     launch(K.argmax_columns, transpose(x, rest + axes)._data.reshape(-1, length), y.reshape(-1, 1))
-    result = as_tensor(np.empty(0))
-    result._data = y
-    return result
+    return constant_tensor(y)

@@ -12,13 +12,19 @@ from minigrad.tensor import Tensor, as_tensor, constant, emit, op, view
 
 
 def cast(x, dtype):
-    """`x` in another dtype: "float32", "float64" or "bool". Gradients pass between the floating-point ones."""
+    """`x` in another dtype: "float32", "float64", "bool" or "int64", which all other integers become as well.
+
+    Gradients pass between the floating-point ones. Integers are for counting and indexing; arithmetic on them is done
+    in floating point.
+    """
     x, dtype = as_tensor(x), np.dtype(dtype)
+    if dtype.kind in "iu":
+        dtype = np.dtype(np.int64)
     if x.dtype == dtype:
         return x
     conversion = _casts.get((x.dtype.name, dtype.name))
     if conversion is None:
-        raise ValueError(f"cast knows float32, float64 and bool; it can't make {dtype} of {x.dtype}.")
+        raise ValueError(f"cast knows float32, float64, bool and int64; it can't make {dtype} of {x.dtype}.")
     return conversion(x)
 
 
@@ -35,15 +41,20 @@ def _make_cast(there, back, dtype):
     return cast
 
 
-def _to_float(kernel, dtype):
-    """From bool or int64, in which nothing else is computed."""
+def _convert(kernel, dtype):
+    """From or to integers, or from bool: nothing that has a gradient."""
 
     def cast(x):
         y = np.empty(x.shape, dtype)
         launch(kernel, x._data.reshape(1, -1), y.reshape(1, -1))
-        return as_tensor(y)
+        return constant_tensor(y)
 
     return cast
+
+
+def constant_tensor(array):
+    """A tensor of the array as it is, whatever its dtype: integers stay integers."""
+    return emit(array, None, (), None)
 
 
 _casts = {
@@ -51,10 +62,14 @@ _casts = {
     ("float64", "float32"): _make_cast(K.cast_float64, K.cast_float32, "float32"),
     ("float32", "bool"): _make_cast(K.is_nonzero, None, "bool"),
     ("float64", "bool"): _make_cast(K.is_nonzero, None, "bool"),
-    ("bool", "float32"): _to_float(K.cast_bool, "float32"),
-    ("bool", "float64"): _to_float(K.cast_bool, "float64"),
-    ("int64", "float32"): _to_float(K.cast_int64, "float32"),
-    ("int64", "float64"): _to_float(K.cast_int64, "float64"),
+    ("bool", "float32"): _convert(K.cast_bool, "float32"),
+    ("bool", "float64"): _convert(K.cast_bool, "float64"),
+    ("int64", "float32"): _convert(K.cast_int64, "float32"),
+    ("int64", "float64"): _convert(K.cast_int64, "float64"),
+    ("float32", "int64"): _convert(K.truncate, "int64"),
+    ("float64", "int64"): _convert(K.truncate, "int64"),
+    ("bool", "int64"): lambda x: cast(cast(x, "float64"), "int64"),
+    ("int64", "bool"): lambda x: cast(cast(x, "float64"), "bool"),
 }
 
 
@@ -63,10 +78,21 @@ def _common_dtype(tensors):
     return np.result_type(*[t.dtype if t.dtype.kind == "f" else config.floatx() for t in tensors])
 
 
-def convert_to_tensor(x, dtype=None):
+def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
     """`x` as a Tensor, of `dtype` if given."""
-    x = as_tensor(x, dtype)
-    return x if dtype is None else cast(x, dtype)
+    if sparse or ragged:
+        raise ValueError("convert_to_tensor makes dense tensors: minigrad has no sparse or ragged ones.")
+    return as_tensor(x) if dtype is None else cast(x, dtype)
+
+
+def is_tensor(x):
+    """Whether `x` is a Tensor (a Variable is one)."""
+    return isinstance(x, Tensor)
+
+
+def stop_gradient(variable):
+    """The same values as a constant: no gradient passes."""
+    return as_tensor(variable).detach()
 
 
 def convert_to_numpy(x):
@@ -79,6 +105,21 @@ def shape(x):
     return as_tensor(x).shape
 
 
+def dtype(x):
+    """The name of the dtype of `x`."""
+    return as_tensor(x).dtype.name
+
+
+def ndim(x):
+    """The number of axes of `x`."""
+    return as_tensor(x).ndim
+
+
+def size(x):
+    """The number of elements of `x`."""
+    return as_tensor(x).size
+
+
 def reshape(x, newshape):
     """The same elements in another shape; one length may be -1."""
     x = as_tensor(x)
@@ -87,6 +128,11 @@ def reshape(x, newshape):
         return view(x, newshape)
     except ValueError:
         raise ValueError(f"reshape can't make {newshape} of {x.shape}: {x.size} elements.") from None
+
+
+def ravel(x):
+    """All elements along one axis."""
+    return reshape(x, -1)
 
 
 def expand_dims(x, axis):
@@ -151,6 +197,72 @@ def flip(x, axis=None):
     return _rearrange(x, np.flip(_places(x), axis))
 
 
+def moveaxis(x, source, destination):
+    """Move the axis (or axes) `source` to the place `destination`; the others keep their order."""
+    x = as_tensor(x)
+    empty = np.empty(range(x.ndim), np.int8)  # the length of an axis tells which one it was
+    return transpose(x, np.moveaxis(empty, source, destination).shape)
+
+
+def swapaxes(x, axis1, axis2):
+    """Exchange two axes."""
+    x = as_tensor(x)
+    order = list(range(x.ndim))
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return transpose(x, order)
+
+
+def roll(x, shift, axis=None):
+    """Move elements by `shift` places along `axis`; those that fall out come in again at the other end."""
+    x = as_tensor(x)
+    return _rearrange(x, np.roll(_places(x), shift, axis))
+
+
+def repeat(x, repeats, axis=None):
+    """Each element `repeats` times in a row, along `axis` (None: of all elements along one axis)."""
+    x = as_tensor(x)
+    return _rearrange(x, np.repeat(_places(x), repeats, axis))
+
+
+def tile(x, repeats):
+    """The whole tensor `repeats` times along each axis."""
+    x = as_tensor(x)
+    return _rearrange(x, np.tile(_places(x), repeats))
+
+
+def diagonal(x, offset=0, axis1=0, axis2=1):
+    """The elements whose places along both axes are equal, or differ by `offset`."""
+    x = as_tensor(x)
+    return _rearrange(x, np.diagonal(_places(x), offset, axis1, axis2))
+
+
+def take(x, indices, axis=None):
+    """The elements (or slices along `axis`) at `indices`, whose values are read if they are a tensor."""
+    x = as_tensor(x)
+    indices = indices.numpy() if isinstance(indices, Tensor) else np.asarray(indices)
+    return _rearrange(x, np.take(_places(x), indices.astype(np.int64), axis))
+
+
+def split(x, indices_or_sections, axis=0):
+    """A list of parts along `axis`: so many of equal length, or cut before the given places."""
+    x = as_tensor(x)
+    try:
+        parts = np.split(_places(x), indices_or_sections, axis)
+    except ValueError:
+        raise ValueError(
+            f"split can't cut axis {axis} of {x.shape} into {indices_or_sections} parts of equal length."
+        ) from None
+    return [_rearrange(x, part) for part in parts]
+
+
+def unstack(x, num=None, axis=0):
+    """A list of the slices along `axis`, which is removed."""
+    x = as_tensor(x)
+    if num is not None and num != x.shape[axis]:
+        raise ValueError(f"unstack expects num to be the length of axis {axis} of {x.shape}; got {num}.")
+    return [squeeze(part, axis) for part in split(x, x.shape[axis], axis)]
+
+
 sum_of = builtins.sum
 
 
@@ -181,6 +293,16 @@ def concatenate(xs, axis=0):
     return emit(result, vjp, xs, [(rows, sum_of(widths)), *((rows, width) for width in widths)])
 
 
-def stack(xs, axis=0):
-    """Join tensors of the same shape along a new axis."""
-    return concatenate([expand_dims(x, axis) for x in xs], axis)
+def stack(x, axis=0):
+    """Join tensors of the same shape (a list) along a new axis."""
+    return concatenate([expand_dims(part, axis) for part in x], axis)
+
+
+def vstack(xs):
+    """Join along the first axis; a tensor of one axis is a row."""
+    return concatenate([expand_dims(x, 0) if ndim(x) == 1 else x for x in xs], 0)
+
+
+def hstack(xs):
+    """Join along the second axis; tensors of one axis along that."""
+    return concatenate(xs, 0 if ndim(xs[0]) == 1 else 1)

@@ -1,15 +1,41 @@
-"""Mean, variance and minimum: composed of other operations."""
+"""Extremes, means, variances and norms: composed of other operations."""
 
 import math
 
-from minigrad.ops.elementwise import _scale, negative, sqrt, square, subtract
-from minigrad.ops.reducing import max, sum
+from minigrad import config
+from minigrad.ops.elementwise import (
+    _scale,
+    absolute,
+    divide,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    power,
+    sqrt,
+    square,
+    subtract,
+)
+from minigrad.ops.reducing import _max, argmax, broadcast_to, sum
+from minigrad.ops.shaping import cast, expand_dims, moveaxis
 from minigrad.tensor import as_tensor
 
 
-def min(x, axis=None, keepdims=False):
-    """Minimum over all axes, or over `axis`; a NaN wins. Equal minima share the gradient."""
-    return negative(max(negative(x), axis, keepdims))
+def max(x, axis=None, keepdims=False, initial=None):
+    """Maximum over all axes, or over `axis` (and `initial`); a NaN wins. Equal maxima share the gradient."""
+    y = _max(x, axis, keepdims)
+    return y if initial is None else maximum(y, float(initial))
+
+
+def min(x, axis=None, keepdims=False, initial=None):
+    """Minimum over all axes, or over `axis` (and `initial`); a NaN wins. Equal minima share the gradient."""
+    y = negative(_max(negative(x), axis, keepdims))
+    return y if initial is None else minimum(y, float(initial))
+
+
+def argmin(x, axis=None, keepdims=False):
+    """Where along `axis` (None: among all) the first smallest element stands, as int64. Not differentiable."""
+    return argmax(negative(x), axis, keepdims)
 
 
 def mean(x, axis=None, keepdims=False):
@@ -17,6 +43,29 @@ def mean(x, axis=None, keepdims=False):
     x = as_tensor(x)
     y = sum(x, axis, keepdims)
     return _scale(y, factor=y.size / x.size if x.size else math.nan)
+
+
+def average(x, axis=None, weights=None):
+    """Mean over all axes, or over `axis`, in which elements count as much as their weights say.
+
+    The weights have the shape of x, or are one for each place along the one axis.
+    """
+    x = as_tensor(x)
+    if weights is None:
+        return mean(x, axis)
+    x = x if x.dtype.kind == "f" else cast(x, config.floatx())
+    weights = cast(as_tensor(weights, x.dtype), x.dtype)
+    if weights.shape != x.shape:
+        if not isinstance(axis, int) or weights.shape != (x.shape[axis],):
+            raise ValueError(
+                f"average expects weights of the shape of x, {x.shape}, or one for each place along the axis {axis}; "
+                f"got {weights.shape}."
+            )
+        for _ in range(x.ndim - 1):
+            weights = expand_dims(weights, 0)
+        weights = moveaxis(weights, -1, axis)
+    weights = broadcast_to(weights, x.shape)
+    return divide(sum(multiply(x, weights), axis), sum(weights, axis))
 
 
 def var(x, axis=None, keepdims=False):
@@ -27,3 +76,37 @@ def var(x, axis=None, keepdims=False):
 def std(x, axis=None, keepdims=False):
     """Standard deviation (biased) over all axes, or over `axis`."""
     return sqrt(var(x, axis, keepdims))
+
+
+def moments(x, axes, keepdims=False, synchronized=False):
+    """(mean, variance) over `axes`."""
+    if synchronized:
+        raise ValueError("moments: synchronized=True needs several processes.")
+    return mean(x, axes, keepdims), var(x, axes, keepdims)
+
+
+def norm(x, ord=None, axis=None, keepdims=False):
+    """The p-norm (sum |x|^p)^(1/p) of the vectors along `axis`, an int, with p = `ord`: 2 (None), 1, inf or any other.
+
+    Of matrices (two axes), or of all elements (no axis), only the square root of the sum of squares is known: None or
+    "fro". Its gradient x / norm has no value where the norm is 0: it is NaN there.
+    """
+    x = as_tensor(x)
+    is_vector = isinstance(axis, int) or (axis is None and x.ndim == 1)
+    if ord is None or (ord == 2 and is_vector) or (ord == "fro" and not is_vector):
+        return sqrt(sum(square(x), axis, keepdims))
+    if not is_vector or isinstance(ord, str) or ord == 0:
+        raise ValueError(f"norm knows ord=None, and over one axis numbers; got ord={ord!r}, axis={axis} of {x.shape}.")
+    if math.isinf(ord):
+        return (max if ord > 0 else min)(absolute(x), axis, keepdims)
+    if ord == 1:
+        return sum(absolute(x), axis, keepdims)
+    return power(sum(power(absolute(x), float(ord)), axis, keepdims), 1.0 / ord)
+
+
+def normalize(x, axis=-1, order=2, epsilon=None):
+    """x / max(norm, epsilon) along `axis`: vectors of length 1, but for those that are 0."""
+    smallest = config.epsilon() if epsilon is None else float(epsilon)
+    if order == 2:  # the root of 0 has no derivative
+        return divide(x, sqrt(maximum(sum(square(x), axis, keepdims=True), smallest**2)))
+    return divide(x, maximum(norm(x, order, axis, keepdims=True), smallest))

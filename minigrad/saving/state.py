@@ -78,7 +78,8 @@ def streams(layers):
 
 def matched_streams(layers, kept):
     """Pairs of a layer's stream and what `streams` has kept of it; of layers that it knows nothing of, none."""
-    pairs = [pair for path, layer in layers if path in kept for pair in zip(layer._own_streams(), kept[path], strict=True)]
+    known = [(layer._own_streams(), kept[path]) for path, layer in layers if path in kept]
+    pairs = [pair for streams, arrays in known for pair in zip(streams, arrays, strict=True)]
     for stream, array in pairs:
         if stream.shape != array.shape or stream.dtype != array.dtype:
             raise ValueError("its random streams have another form than those of the model's layers")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad import losses, metrics
+from minigrad import config, losses, metrics
 
 
 def kind_of(value):
@@ -22,7 +22,7 @@ def whole_number(name, value, least, optional=False):
 
 def verbosity(verbose):
     if verbose == "auto":
-        return 1
+        return int(config.is_interactive_logging_enabled())
     if verbose not in (0, 1, 2):
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}.")
     return int(verbose)

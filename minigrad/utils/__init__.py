@@ -1,13 +1,28 @@
-"""Seeds, names, labels, progress and gradient checks."""
+"""Seeds, names, labels, progress, pictures and gradient checks.
+
+`fold_batchnorm` and `recompute_batch_statistics`, which know models, stand in `models` and are put here from there.
+"""
 
 import random
 
 import numpy as np
 
 from minigrad import config
-from minigrad.registry import custom_object_scope, register_keras_serializable, reset_names
+from minigrad.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
+from minigrad.registry import (
+    custom_object_scope,
+    get_custom_objects,
+    register_keras_serializable,
+    reset_names,
+)
+from minigrad.utils.arrays import normalize, split_dataset, to_categorical
 from minigrad.utils.dataset import PyDataset, Sequence
 from minigrad.utils.gradcheck import gradcheck
+from minigrad.utils.plot import plot_model
 from minigrad.utils.progbar import Progbar
 from minigrad.utils.summary import print_summary
 
@@ -32,32 +47,6 @@ def clear_session(free_memory=True):
     reset_names()
 
 
-def to_categorical(x, num_classes=None):
-    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]].
-
-    Args:
-        x: integer classes from 0; a last axis of length one is dropped.
-        num_classes: how many; by default the largest class plus one.
-
-    Raises:
-        ValueError: classes that are not integers in [0, num_classes).
-    """
-    classes = np.asarray(x)
-    if classes.ndim > 1 and classes.shape[-1] == 1:
-        classes = classes[..., 0]
-    if classes.dtype.kind not in "fiub" or not np.array_equal(classes, np.floor(classes)):
-        raise ValueError(f"to_categorical expects integer classes, got {str(classes)[:60]} of dtype {classes.dtype}.")
-    if num_classes is not None and (not isinstance(num_classes, (int, np.integer)) or num_classes < 1):
-        raise ValueError(f"to_categorical expects num_classes to be a positive integer or None, got {num_classes!r}.")
-    classes = classes.astype(np.int64)
-    count = int(classes.max() + 1 if classes.size else 0) if num_classes is None else int(num_classes)
-    if classes.size and not (classes.min() >= 0 and classes.max() < count):
-        raise ValueError(
-            f"to_categorical expects classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}."
-        )
-    return np.eye(count, dtype=config.floatx())[classes]
-
-
 __all__ = [
     "CustomObjectScope",
     "Progbar",
@@ -65,9 +54,16 @@ __all__ = [
     "Sequence",
     "clear_session",
     "custom_object_scope",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
+    "get_custom_objects",
     "gradcheck",
+    "is_interactive_logging_enabled",
+    "normalize",
+    "plot_model",
     "print_summary",
     "register_keras_serializable",
     "set_random_seed",
+    "split_dataset",
     "to_categorical",
 ]

@@ -1,0 +1,163 @@
+"""`keras.backend`: settings, and the names under which older scripts know the operations (`K.mean`, `K.clip`, ...)."""
+
+import numpy as np
+
+from minigrad import activations, config, ops
+from minigrad.tensor import Variable
+from minigrad.utils import clear_session as clear_session
+
+_SETTINGS = "backend epsilon floatx image_data_format set_epsilon set_floatx set_image_data_format"
+_SAME = """
+    abs all any arange cast cos dot elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal log
+    logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape sigmoid sign
+    sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
+    zeros_like
+"""
+globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
+globals().update({name: getattr(ops, name) for name in _SAME.split()})
+
+
+def argmax(x, axis=-1):
+    """Where along `axis` the first largest element stands."""
+    return ops.argmax(x, axis)
+
+
+def argmin(x, axis=-1):
+    """Where along `axis` the first smallest element stands."""
+    return ops.argmin(x, axis)
+
+
+def binary_crossentropy(target, output, from_logits=False):
+    """-t ln p - (1 - t) ln(1 - p) of each element, p clipped to [epsilon, 1 - epsilon]."""
+    return _crossentropy("binary", target, output, from_logits, lambda x: ops.expand_dims(x, -1))
+
+
+def categorical_crossentropy(target, output, from_logits=False, axis=-1):
+    """-sum of t ln p along `axis`, p made to sum to 1 and clipped to [epsilon, 1 - epsilon]."""
+    return _crossentropy("categorical", target, output, from_logits, lambda x: ops.moveaxis(x, axis, -1))
+
+
+def _crossentropy(kind, target, output, from_logits, arrange):
+    logits = output if from_logits else getattr(output, "_logits", None)  # what sigmoid or softmax was given
+    x = ops.convert_to_tensor(output if logits is None else logits)
+    operation = getattr(ops, f"{kind}_crossentropy" if logits is None else f"{kind}_crossentropy_logits")
+    return operation(arrange(ops.cast(target, x.dtype)), arrange(x))
+
+
+def clip(x, min_value, max_value):
+    """x kept within [min_value, max_value]."""
+    return ops.clip(x, min_value, max_value)
+
+
+def concatenate(tensors, axis=-1):
+    """Join tensors along an axis."""
+    return ops.concatenate(tensors, axis)
+
+
+def constant(value, dtype=None, shape=None, name=None):
+    """A tensor of these values."""
+    x = ops.convert_to_tensor(value, dtype)
+    return x if shape is None else ops.broadcast_to(x, shape)
+
+
+def cumsum(x, axis=0):
+    """Running sums along an axis."""
+    return ops.cumsum(x, axis)
+
+
+def expand_dims(x, axis=-1):
+    """Insert an axis of length one."""
+    return ops.expand_dims(x, axis)
+
+
+def gather(reference, indices):
+    """The rows at these indices."""
+    return ops.take(reference, indices, 0)
+
+
+def permute_dimensions(x, pattern):
+    """The axes in another order."""
+    return ops.transpose(x, pattern)
+
+
+def relu(x, alpha=0.0, max_value=None, threshold=0.0):
+    """x where x > threshold (at most max_value), else alpha (x - threshold)."""
+    return activations.relu(ops.convert_to_tensor(x), alpha, max_value, threshold)
+
+
+def repeat_elements(x, rep, axis):
+    """Each element so many times along an axis."""
+    return ops.repeat(x, rep, axis)
+
+
+def update(x, new_x):
+    """Give a variable other values."""
+    return x.assign(new_x)
+
+
+def update_add(x, increment):
+    """Add to a variable."""
+    return x.assign_add(increment)
+
+
+def update_sub(x, decrement):
+    """Subtract from a variable."""
+    return x.assign_sub(decrement)
+
+
+def batch_flatten(x):
+    """Everything but the rows along one axis."""
+    return ops.reshape(x, (ops.shape(x)[0], -1))
+
+
+def cast_to_floatx(x):
+    """An array in the default dtype."""
+    return np.asarray(x, config.floatx())
+
+
+def eval(x):
+    """The values, a NumPy array."""
+    return np.asarray(x)
+
+
+get_value = eval
+
+
+def set_value(x, value):
+    """Give a variable other values."""
+    x.assign(value)
+
+
+def flatten(x):
+    """All elements along one axis."""
+    return ops.ravel(x)
+
+
+def int_shape(x):
+    """The shape, a tuple."""
+    return ops.shape(x)
+
+
+def l2_normalize(x, axis=None):
+    """x over its length along `axis`."""
+    return ops.normalize(x, axis)
+
+
+def pow(x, a):
+    """x^a"""
+    return ops.power(x, a)
+
+
+def switch(condition, then_expression, else_expression):
+    """The first where the condition holds, else the second: tensors, or functions without arguments that make them."""
+    taken, other = (e() if callable(e) else e for e in (then_expression, else_expression))
+    return ops.where(condition, taken, other)
+
+
+def variable(value, dtype=None, name=None, constraint=None):
+    """A Variable of these values."""
+    return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
+
+
+_OTHERS = ("Variable", "activations", "config", "np", "ops")
+__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS)

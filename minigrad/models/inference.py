@@ -1,0 +1,214 @@
+"""After training: the exact statistics of Batch Normalization, and networks without it for inference."""
+
+import contextlib
+
+import numpy as np
+
+from minigrad import activations
+from minigrad.data import as_rows
+from minigrad.layers.base import InputLayer, registry
+from minigrad.layers.core import Dense
+from minigrad.layers.normalization import BatchNormalization
+from minigrad.models.model import Model
+from minigrad.models.sequential import Sequential
+from minigrad.tensor import no_grad
+
+# Layers that hand their input on in inference: a folded network does without them.
+_NOTHING_IN_INFERENCE = (
+    "ActivityRegularization",
+    "AlphaDropout",
+    "Dropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "Identity",
+)
+
+
+class _Reached(Exception):
+    """Raised by a layer whose input is all that is wanted of a call."""
+
+
+def recompute_batch_statistics(model, x, batch_size=1024):
+    """Give every BatchNormalization the mean and the variance of its input over all rows of `x`.
+
+    What `fit` leaves is an average over the last batches (with momentum 0.99, some hundreds), of a network that was
+    still changing; until it has caught up, the validation loss is wild. Here the layers are taken in the order in which
+    they are called, each over the whole data set in inference mode, behind layers that have their statistics already
+    (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3). Frozen layers keep theirs.
+
+    Args:
+        model: a built model of any kind; x: rows as for `predict`, usually the training data.
+        batch_size: how many rows are computed at once; it changes nothing else.
+
+    Raises:
+        ValueError: a model that is not built, or rows that do not fit it. Then nothing has changed.
+
+    >>> model.fit(x, y); minigrad.utils.recompute_batch_statistics(model, x); model.evaluate(x_test, y_test)
+    """
+    _require_built(model, "recompute_batch_statistics")
+    rows = as_rows(x, "x", model.dtype)
+    model._check_input(rows.shape)
+    waiting = [n for n in model._all_layers() if isinstance(n, BatchNormalization) and n.trainable and n.built]
+    before = [[v.numpy() for v in layer.weights] for layer in waiting]
+    layers = list(waiting)
+    try:
+        while waiting:
+            sums = {}
+            for start in range(0, len(rows), batch_size):
+                _collect(model, rows[start : start + batch_size], waiting, sums)
+            if not sums:
+                break  # no call comes by any of those that are left
+            ((layer, (count, mean, squares)),) = sums.items()
+            _set_statistics(layer, mean, squares / count)
+            waiting = [other for other in waiting if other is not layer]
+    except BaseException:
+        for layer, weights in zip(layers, before, strict=True):
+            layer.set_weights(weights)
+        raise
+
+
+def _collect(model, batch, layers, sums):
+    """Call the model until it comes to one of `layers`, and add up (count, mean, sum of squared deviations) there."""
+
+    def spy(layer):
+        def normalize(inputs, training, mask=None, bias=None, **options):
+            x = np.moveaxis(inputs.numpy().astype(np.float64), layer.axis, -1)
+            x = x.reshape(-1, x.shape[-1]) + (0.0 if bias is None else bias.numpy())
+            mean = x.mean(0)
+            sums[layer] = _merged(sums.get(layer), (len(x), mean, np.square(x - mean).sum(0)))
+            raise _Reached
+
+        return normalize
+
+    models = {n: n.run_eagerly for n in model._all_layers() if isinstance(n, Model)}  # a spy can't be recorded
+    for layer in layers:
+        layer.normalize = spy(layer)
+    try:
+        for one in models:
+            one.run_eagerly = True
+        with no_grad(), contextlib.suppress(_Reached):
+            model(batch, training=False)
+    finally:
+        for layer in layers:
+            del layer.normalize
+        for one, run_eagerly in models.items():
+            one.run_eagerly = run_eagerly
+
+
+def _merged(a, b):
+    """(count, mean, sum of squared deviations) of both together (Chan, Golub and LeVeque 1979)."""
+    if a is None:
+        return b
+    count, shift = a[0] + b[0], b[1] - a[1]
+    mean = a[1] + shift * (b[0] / count)
+    return count, mean, a[2] + b[2] + np.square(shift) * (a[0] * b[0] / count)
+
+
+def _set_statistics(layer, mean, variance):
+    layer.moving_mean.assign(mean)
+    layer.moving_variance.assign(variance)
+    if layer.renorm:
+        layer.renorm_mean.assign(mean)
+        for deviation in (layer.moving_stddev, layer.renorm_stddev):
+            deviation.assign(np.sqrt(variance + layer.epsilon))
+
+
+def _require_built(model, who):
+    if not isinstance(model, Model):
+        raise ValueError(f"{who} expects a model, got {model!r}.")
+    if not model.built:
+        raise ValueError(f"{who}: model {model.name!r} is not built yet: it has no statistics.")
+
+
+# --------------------------------------------------------------------------------------------------- folding
+
+
+def fold_batchnorm(model):
+    """A new Sequential with the same outputs in inference, in which BatchNormalization has melted into Dense layers.
+
+    In inference BatchNormalization is y = s x + t, with s = gamma / sqrt(variance + epsilon), t = beta - s mean. So
+        after a Dense without activation:   s (x W + b) + t = x (W s) + (s b + t),     s on the columns of W
+        before a Dense:                     (s x + t) W + b = x (s W) + (t W + b),     s on the rows of W
+    Both are exact but for rounding. A BatchNormalization with neither beside it (or over another axis than the last)
+    stays. Layers that do nothing in inference, such as Dropout, are left out, also between the two. Nested Sequentials
+    are folded by themselves. The model itself is not changed; the new one is not compiled, and training it would be
+    training another network.
+
+    Raises:
+        ValueError: anything but a built Sequential.
+
+    >>> fast = minigrad.utils.fold_batchnorm(model)
+    """
+    _require_built(model, "fold_batchnorm")
+    if not isinstance(model, Sequential):
+        raise ValueError(f"fold_batchnorm expects a Sequential: which layers follow each other in {model.name!r}?")
+    idle = [registry.members.get(name) for name in _NOTHING_IN_INFERENCE]
+    steps = []
+    for layer in [layer for layer in model.layers if type(layer) not in idle] or model.layers:
+        step = _Step(layer)
+        if steps and step.takes_after(steps[-1]):
+            steps[-1].append(*step.scale_and_shift())
+        elif steps and step.takes_before(steps[-1]):
+            step.prepend(*steps.pop().scale_and_shift())
+            steps.append(step)
+        else:
+            steps.append(step)
+    folded = Sequential([InputLayer(model.input_shape[1:], dtype=model.dtype)], name=f"{model.name}_folded")
+    for step in steps:
+        step.add_to(folded)
+    return folded
+
+
+class _Step:
+    """A layer on its way into the folded model; of a Dense, kernel and bias in double precision."""
+
+    def __init__(self, layer):
+        self.layer, self.is_dense = layer, type(layer) is Dense
+        axes = (-1, len(layer.input_shape) - 1)
+        self.is_affine = type(layer) is BatchNormalization and layer.axis in axes
+        if self.is_dense:
+            self.kernel = layer.kernel.numpy().astype(np.float64)
+            self.bias = 0.0 if layer.bias is None else layer.bias.numpy().astype(np.float64)
+
+    def takes_after(self, other):
+        """Whether this is a normalization that `other`, the Dense before it, can absorb."""
+        is_linear = other.is_dense and other.layer.activation is activations.linear
+        return self.is_affine and is_linear and self.layer.dtype == other.layer.dtype
+
+    def takes_before(self, other):
+        """Whether this is a Dense that can absorb `other`, the normalization before it."""
+        return self.is_dense and other.is_affine and self.layer.dtype == other.layer.dtype
+
+    def scale_and_shift(self):
+        """The s and t of a normalization."""
+        layer = self.layer
+        mean, variance = (v.numpy().astype(np.float64) for v in (layer.moving_mean, layer.moving_variance))
+        scale = (1.0 if layer.gamma is None else layer.gamma.numpy()) / np.sqrt(variance + layer.epsilon)
+        return scale, (0.0 if layer.beta is None else layer.beta.numpy()) - scale * mean
+
+    def append(self, scale, shift):
+        """Let a Dense do y -> s y + t as well."""
+        self.kernel, self.bias = self.kernel * scale, self.bias * scale + shift
+
+    def prepend(self, scale, shift):
+        """Let a Dense do x -> s x + t as well."""
+        self.kernel, self.bias = self.kernel * scale[:, None], shift @ self.kernel + self.bias
+
+    def add_to(self, model):
+        if isinstance(self.layer, Sequential):
+            return model.add(fold_batchnorm(self.layer))
+        config = self.layer.get_config()
+        if self.is_dense:
+            config["use_bias"] = True
+        try:
+            copy = type(self.layer).from_config(config)
+        except TypeError as error:
+            raise ValueError(
+                f"fold_batchnorm can't copy layer {self.layer.name!r}: its get_config() must return the arguments of "
+                f"its __init__ ({error})."
+            ) from None
+        model.add(copy)
+        weights = self.layer.get_weights()
+        if self.is_dense:
+            weights = [self.kernel, np.broadcast_to(self.bias, self.kernel.shape[1:])]
+        copy.set_weights(weights)

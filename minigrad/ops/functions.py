@@ -1,0 +1,274 @@
+"""Elementary functions of one element, rounding, tests and logic."""
+
+import math
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.ops.elementwise import (
+    _align,
+    _scale,
+    absolute,
+    add,
+    divide,
+    equal,
+    exp,
+    log,
+    maximum,
+    multiply,
+    negative,
+    not_equal,
+    softplus,
+    sqrt,
+    square,
+    subtract,
+    where,
+)
+from minigrad.ops.reducing import _axes, sum
+from minigrad.ops.shaping import cast, squeeze
+from minigrad.ops.statistics import max
+from minigrad.program import launch
+from minigrad.tensor import as_tensor, op
+
+
+def _function(name, formula, forward, backward=None, dtype=None):
+    """The operation `name`, made of the kernels `forward(x, y)` and, if it has a derivative, `backward(gy, x, gx)`."""
+
+    def function(y, x):
+        launch(forward, x, y)
+
+        def vjp(gy, gx):
+            launch(backward, gy, x, gx)
+
+        return None if backward is None else vjp
+
+    function.__name__, function.__doc__ = name, formula
+    return op("(...) -> (...)", dtype)(function)
+
+
+sin = _function("sin", "y = sin x;   dx = dy cos x.", K.sin, K.sin_vjp)
+cos = _function("cos", "y = cos x;   dx = -dy sin x.", K.cos, K.cos_vjp)
+arctan = _function("arctan", "y = arctan x;   dx = dy / (1 + x^2).", K.arctan, K.arctan_vjp)
+expm1 = _function("expm1", "y = e^x - 1, exact near 0;   dx = dy e^x.", K.expm1, K.expm1_vjp)
+log1p = _function("log1p", "y = ln(1 + x), exact near 0;   dx = dy / (1 + x).", K.log1p, K.log1p_vjp)
+floor = _function("floor", "The largest integer not above x. A constant: no gradient passes.", K.floor)
+sign = _function("sign", "-1, 0 or 1. A constant: no gradient passes.", K.sign)
+isnan = _function("isnan", "Whether x is NaN, as bool.", K.is_nan, dtype="bool")
+isfinite = _function("isfinite", "Whether x is neither NaN nor infinite, as bool.", K.is_finite, dtype="bool")
+_round = _function("round", "The nearest integer.", K.round_half_even)
+
+
+def tan(x):
+    """sin x / cos x"""
+    return divide(sin(x), cos(x))
+
+
+def arcsin(x):
+    """The angle in [-pi/2, pi/2] whose sine is x: arctan(x / sqrt(1 - x^2))."""
+    return arctan(divide(x, sqrt(subtract(1.0, square(x)))))
+
+
+def arccos(x):
+    """The angle in [0, pi] whose cosine is x: pi/2 - arcsin x."""
+    return subtract(math.pi / 2, arcsin(x))
+
+
+def sinh(x):
+    """(e^x - e^-x) / 2, exact near 0"""
+    return _scale(subtract(expm1(x), expm1(negative(x))), factor=0.5)
+
+
+def cosh(x):
+    """(e^x + e^-x) / 2"""
+    return _scale(add(exp(x), exp(negative(x))), factor=0.5)
+
+
+def arcsinh(x):
+    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), by symmetry for |x| and exact near 0."""
+    size = absolute(x)
+    shifted = add(square(size), 1.0)
+    return multiply(sign(x), log1p(add(size, divide(square(size), add(sqrt(shifted), 1.0)))))
+
+
+def arccosh(x):
+    """The number >= 0 whose cosh is x: ln(x + sqrt(x^2 - 1))."""
+    return log(add(x, sqrt(subtract(square(x), 1.0))))
+
+
+def arctanh(x):
+    """The number whose tanh is x: (ln(1 + x) - ln(1 - x)) / 2."""
+    return _scale(subtract(log1p(x), log1p(negative(x))), factor=0.5)
+
+
+def exp2(x):
+    """2^x"""
+    return exp(_scale(x, factor=math.log(2)))
+
+
+def hypot(x1, x2):
+    """sqrt(x1^2 + x2^2)"""
+    return sqrt(add(square(x1), square(x2)))
+
+
+def log2(x):
+    """ln x / ln 2"""
+    return _scale(log(x), factor=1 / math.log(2))
+
+
+def log10(x):
+    """ln x / ln 10"""
+    return _scale(log(x), factor=1 / math.log(10))
+
+
+def reciprocal(x):
+    """1 / x"""
+    return divide(1.0, as_tensor(x))
+
+
+def rsqrt(x):
+    """1 / sqrt(x)"""
+    return reciprocal(sqrt(x))
+
+
+def ceil(x):
+    """The smallest integer not below x. A constant: no gradient passes."""
+    return negative(floor(negative(x)))
+
+
+def trunc(x):
+    """x without what stands behind the point. A constant: no gradient passes."""
+    return multiply(sign(x), floor(absolute(x)))
+
+
+def round(x, decimals=0):
+    """x rounded to so many decimals, halves to the even neighbour, as in NumPy. A constant: no gradient passes."""
+    return _scale(_round(_scale(x, factor=10.0**decimals)), factor=10.0**-decimals) if decimals else _round(x)
+
+
+def floor_divide(x1, x2):
+    """floor(x1 / x2)"""
+    return floor(divide(x1, x2))
+
+
+def mod(x1, x2):
+    """x1 - floor(x1 / x2) x2: what is left of x1, with the sign of x2"""
+    x1, x2 = _align(x1, x2)
+    return subtract(x1, multiply(floor_divide(x1, x2), x2))
+
+
+def divide_no_nan(x1, x2):
+    """x1 / x2, and 0 where x2 is 0"""
+    x1, x2 = _align(x1, x2)
+    is_zero = equal(x2, 0.0)
+    return where(is_zero, 0.0, divide(x1, where(is_zero, 1.0, x2)))
+
+
+def logaddexp(x1, x2):
+    """ln(e^x1 + e^x2), without overflow: the larger one plus ln(1 + e^-|x1 - x2|)"""
+    x1, x2 = _align(x1, x2)
+    return add(maximum(x1, x2), softplus(negative(absolute(subtract(x1, x2)))))
+
+
+def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+    """x with numbers in place of NaN and of the infinities (by default the largest of the dtype)."""
+    x = as_tensor(x)
+    largest = float(np.finfo(x.dtype).max)
+    x = where(isnan(x), float(nan), x)
+    x = where(equal(x, math.inf), largest if posinf is None else float(posinf), x)
+    return where(equal(x, -math.inf), -largest if neginf is None else float(neginf), x)
+
+
+# ----------------------------------------------------------------------------------------------------- logic
+
+
+def _truth(x):
+    """1.0 where x is true (not zero), else 0.0: logic is arithmetic of these."""
+    return cast(cast(as_tensor(x), "bool"), config.floatx())
+
+
+def logical_and(x1, x2):
+    """Whether both are true (not zero), as bool."""
+    return cast(multiply(_truth(x1), _truth(x2)), "bool")
+
+
+def logical_or(x1, x2):
+    """Whether one of them is true (not zero), as bool."""
+    return cast(add(_truth(x1), _truth(x2)), "bool")
+
+
+def logical_xor(x1, x2):
+    """Whether exactly one of them is true (not zero), as bool."""
+    return not_equal(_truth(x1), _truth(x2))
+
+
+def logical_not(x):
+    """Whether x is false (zero), as bool."""
+    return equal(_truth(x), 0.0)
+
+
+def any(x, axis=None, keepdims=False):
+    """Whether any element (along `axis`) is true (not zero), as bool; False where there is none."""
+    return cast(sum(_truth(x), axis, keepdims), "bool")
+
+
+def all(x, axis=None, keepdims=False):
+    """Whether all elements (along `axis`) are true (not zero), as bool; True where there is none."""
+    return logical_not(any(logical_not(x), axis, keepdims))
+
+
+def count_nonzero(x, axis=None):
+    """How many elements (along `axis`) are not zero, as int64."""
+    return cast(sum(_truth(x), axis), "int64")
+
+
+def isinf(x):
+    """Whether x is infinite, as bool."""
+    return equal(absolute(x), math.inf)
+
+
+def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether |x1 - x2| <= atol + rtol |x2|, or both are the same infinity (or, if wanted, NaN), as bool."""
+    x1, x2 = _align(x1, x2)
+    limit = add(_scale(absolute(x2), factor=float(rtol)), float(atol))
+    # The difference of infinities is no number, and an infinite limit would allow everything.
+    near = logical_and(logical_not(_exceeds(absolute(subtract(x1, x2)), limit)), isfinite(x2))
+    near = logical_or(near, equal(x1, x2))
+    return logical_or(near, logical_and(isnan(x1), isnan(x2))) if equal_nan else near
+
+
+def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
+    """Whether `isclose` holds everywhere, as bool."""
+    return all(isclose(x1, x2, rtol, atol, equal_nan))
+
+
+def cond(pred, true_fn, false_fn):
+    """true_fn() if `pred` else false_fn(). Reads the value of a tensor: a step with it is not replayed."""
+    return true_fn() if bool(pred) else false_fn()
+
+
+def select(condlist, choicelist, default=0):
+    """Of several choices the first whose condition holds, else `default`."""
+    y = default
+    for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
+        y = where(condition, choice, y)
+    return y
+
+
+def _exceeds(x, limit):
+    """Whether x is above the limit or no number."""
+    return not_equal(maximum(x, limit), limit)
+
+
+def _largest(x, axis):
+    """The finite part of the largest elements along `axis`, as a constant: what an exponent is shifted by."""
+    top = max(x, axis, keepdims=True).detach()
+    return where(isfinite(top), top, 0.0)
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """ln of the sum of e^x (along `axis`), without overflow: the largest is taken out of the sum first."""
+    x = as_tensor(x)
+    top = _largest(x, axis)
+    y = add(log(sum(exp(subtract(x, top)), axis, keepdims=True)), top)
+    return y if keepdims else squeeze(y, axis if axis is None else tuple(_axes(axis, x)))

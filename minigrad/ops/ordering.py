@@ -1,0 +1,138 @@
+"""What depends on the order of elements along an axis: running sums, products, sorting, elements by their place."""
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.ops.elementwise import greater, less, negative, subtract
+from minigrad.ops.functions import isfinite, logical_and
+from minigrad.ops.reducing import _axes, _reduce, sum
+from minigrad.ops.shaping import cast, constant_tensor, expand_dims, moveaxis, ravel, squeeze
+from minigrad.program import launch
+from minigrad.tensor import Tensor, as_tensor, op
+
+
+@op("(...,n) -> (...,n)")
+def _cumsum(y, x):
+    """y_j = x_0 + ... + x_j;   dx_j = dy_j + ... + dy_n."""
+    launch(K.cumulate, x, y)
+
+    def vjp(gy, gx):
+        launch(K.cumulate_back, gy, gx)
+
+    return vjp
+
+
+@op("(...,n) -> (...)")
+def _prod(y, x):
+    """y = product over j of x_j;   dx_j = dy times the product of all others."""
+    launch(K.product_columns, x, y)
+
+    def vjp(gy, gx):
+        launch(K.product_columns_vjp, gy, x, gx)
+
+    return vjp
+
+
+@op("(...,n) -> (...,k)")
+def _take_along(y, x, index, k):
+    """y_j = x[index_j];   dx[index_j] += dy_j."""
+    launch(K.take_columns, x, index, y)
+
+    def vjp(gy, gx):
+        launch(K.take_columns_vjp, gy, index, gx)
+
+    return vjp
+
+
+def _last(x, axis):
+    """x as a float tensor with `axis` moved to the end (None: with all elements along one), and how to move it back."""
+    x = as_tensor(x)
+    x = x if x.dtype.kind == "f" else cast(x, config.floatx())
+    if axis is None:
+        return ravel(x), lambda y: y
+    (axis,) = _axes(axis, x)
+    return moveaxis(x, axis, -1), lambda y: moveaxis(y, -1, axis)
+
+
+def cumsum(x, axis=None, dtype=None):
+    """Running sums along `axis` (None: of all elements along one axis)."""
+    moved, back = _last(x if dtype is None else cast(x, dtype), axis)
+    return back(_cumsum(moved))
+
+
+def diff(a, n=1, axis=-1):
+    """Differences of neighbours along `axis`, n times over."""
+    moved, back = _last(a, axis)
+    for _ in range(n):
+        moved = subtract(moved[..., 1:], moved[..., :-1])
+    return back(moved)
+
+
+def prod(x, axis=None, keepdims=False, dtype=None):
+    """Product over all axes, or over `axis` (an int or a tuple)."""
+    flipped = lambda x: _prod(moveaxis(x, 0, -1))
+    return _reduce(flipped, _prod, x if dtype is None else cast(x, dtype), axis, keepdims)
+
+
+def _order(x):
+    """Where the elements along the last axis of x stand, the smallest first."""
+    order = np.empty(x.shape, np.int64)
+    n = x.shape[-1]
+    launch(K.sort_columns, x._data.reshape(-1, n), np.empty((1, n), np.int64), order.reshape(-1, n))
+    return order
+
+
+def argsort(x, axis=-1):
+    """Where along `axis` the elements stand, the smallest first and NaN last, as int64. Not differentiable."""
+    moved, back = _last(x, axis)
+    return back(constant_tensor(_order(moved)))
+
+
+def sort(x, axis=-1):
+    """The elements along `axis`, the smallest first and NaN last."""
+    moved, back = _last(x, axis)
+    order = _order(moved)
+    return back(_take_along(moved, index=order.reshape(-1, order.shape[-1]), k=order.shape[-1]))
+
+
+def top_k(x, k, sorted=True):
+    """The k largest elements along the last axis, the largest first, and where they stand (of equals the first)."""
+    x, _ = _last(x, -1)
+    if not 1 <= k <= x.shape[-1]:
+        raise ValueError(f"top_k can't find {k} elements along the last axis of {x.shape}.")
+    order = constant_tensor(_order(negative(x.detach())))[..., :k]
+    return take_along_axis(x, order, -1), order
+
+
+def take_along_axis(x, indices, axis=None):
+    """Along `axis` the elements whose places `indices` tells, of x's shape but for that axis.
+
+    A negative index counts from the end; one that is out of range gives a NaN.
+    """
+    x = as_tensor(x)
+    indices = indices if isinstance(indices, Tensor) else constant_tensor(np.array(indices, np.int64))
+    indices = cast(indices, "int64")
+    if indices.ndim != x.ndim and axis is not None:
+        raise _misfit(x, indices, axis)
+    moved, back = _last(x, axis)
+    index = ravel(indices) if axis is None else moveaxis(indices, axis, -1)
+    if index.shape[:-1] != moved.shape[:-1]:
+        raise _misfit(x, indices, axis)
+    return back(_take_along(moved, index=index._data.reshape(-1, index.shape[-1]), k=index.shape[-1]))
+
+
+def _misfit(x, indices, axis):
+    return ValueError(
+        f"take_along_axis expects indices of the shape of x, {x.shape}, but for axis {axis}; got {indices.shape}."
+    )
+
+
+def in_top_k(targets, predictions, k):
+    """Whether fewer than k predictions of the row are larger than that of its target, a class; as bool.
+
+    Never where the target is no class or its prediction is not finite.
+    """
+    own = take_along_axis(predictions, expand_dims(cast(targets, "int64"), -1), -1)
+    above = sum(cast(greater(predictions, own), config.floatx()), axis=-1)
+    return logical_and(less(above, float(k)), isfinite(squeeze(own, -1)))

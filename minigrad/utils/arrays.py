@@ -1,0 +1,95 @@
+"""Labels and data as NumPy arrays, before they become tensors."""
+
+import numpy as np
+
+from minigrad import config
+
+
+def to_categorical(x, num_classes=None):
+    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]].
+
+    Args:
+        x: integer classes from 0; a last axis of length one is dropped.
+        num_classes: how many; by default the largest class plus one.
+
+    Raises:
+        ValueError: classes that are not integers in [0, num_classes).
+    """
+    classes = np.asarray(x)
+    if classes.ndim > 1 and classes.shape[-1] == 1:
+        classes = classes[..., 0]
+    if classes.dtype.kind not in "fiub" or not np.array_equal(classes, np.floor(classes)):
+        raise ValueError(f"to_categorical expects integer classes, got {str(classes)[:60]} of dtype {classes.dtype}.")
+    if num_classes is not None and (not isinstance(num_classes, (int, np.integer)) or num_classes < 1):
+        raise ValueError(f"to_categorical expects num_classes to be a positive integer or None, got {num_classes!r}.")
+    classes = classes.astype(np.int64)
+    count = int(classes.max() + 1 if classes.size else 0) if num_classes is None else int(num_classes)
+    if classes.size and not (classes.min() >= 0 and classes.max() < count):
+        raise ValueError(
+            f"to_categorical expects classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}."
+        )
+    return np.eye(count, dtype=config.floatx())[classes]
+
+
+def normalize(x, axis=-1, order=2):
+    """x / ||x||, the norm of `order` taken along `axis`, as a NumPy array; vectors of zeros stay as they are."""
+    array = np.asarray(x)
+    array = array if array.dtype.kind == "f" else array.astype(config.floatx())
+    length = np.atleast_1d(np.linalg.norm(array, order, axis))
+    length[length == 0] = 1
+    return array / (length if array.ndim == 1 else np.expand_dims(length, axis))
+
+
+def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=None, preferred_backend=None):
+    """Cut arrays in two along their rows: (left, right), each of the form of `dataset`.
+
+    Args:
+        dataset: an array, or a tuple, list or dict of arrays with equally many rows, such as (x, y).
+        left_size, right_size: a number of rows (int), or a share of them in (0, 1); one tells the other.
+        shuffle: take the rows in random order, from `seed` or else from the global generator.
+
+    Raises:
+        ValueError: sizes that are none or too large, rows of different number, or anything but arrays.
+    """
+    if isinstance(dataset, dict):
+        parts = split_dataset(tuple(dataset.values()), left_size, right_size, shuffle, seed)
+        return tuple(dict(zip(dataset, part)) for part in parts)
+    if isinstance(dataset, (tuple, list)):
+        arrays = [np.asarray(a) for a in dataset]
+    else:
+        arrays = [np.asarray(dataset)]
+    if not arrays or any(a.ndim == 0 or a.dtype == object for a in arrays) or len({len(a) for a in arrays}) > 1:
+        raise ValueError(
+            "split_dataset expects an array, or a tuple of arrays with the same number of rows; got "
+            f"{type(dataset).__name__} of {[a.shape for a in arrays]}."
+        )
+    rows = len(arrays[0])
+    left, right = (_rows(rows, size, name) for size, name in ((left_size, "left_size"), (right_size, "right_size")))
+    if left is None and right is None:
+        raise ValueError("split_dataset needs left_size or right_size.")
+    left = rows - right if left is None else left
+    right = rows - left if right is None else right
+    if left + right > rows:
+        raise ValueError(f"split_dataset: left_size {left_size} and right_size {right_size} are more than {rows} rows.")
+    order = np.arange(rows)
+    if shuffle:
+        order = (config.generator() if seed is None else np.random.default_rng(seed)).permutation(rows)
+    pair = []
+    for chosen in (order[:left], order[left : left + right]):
+        part = [a[chosen] for a in arrays]
+        pair.append(type(dataset)(part) if isinstance(dataset, (tuple, list)) else part[0])
+    return tuple(pair)
+
+
+def _rows(rows, size, name):
+    """The number of rows that a size means."""
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, (int, float, np.number)):
+        raise TypeError(f"split_dataset expects {name} to be an int, a float or None; got {size!r}.")
+    is_share = not isinstance(size, (int, np.integer))
+    if not 0 < size < (1 if is_share else rows):
+        raise ValueError(
+            f"split_dataset expects {name} to be an int from 1 to {rows - 1}, or a share between 0 and 1; got {size!r}."
+        )
+    return round(size * rows) if is_share else int(size)

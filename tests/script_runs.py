@@ -1,0 +1,66 @@
+"""The Keras scripts of tests/scripts/: how they are run, and how near two runs must end.
+
+Each prints its key figures as JSON in its last line. Most set their own initial weights and do not shuffle, so that
+whoever runs them must end with the same numbers; `kfold` is random from start to end.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(__file__).with_name("scripts")
+GOLDEN = Path(__file__).with_name("golden") / "scripts.json"  # made with the real Keras by golden/make_scripts.py
+
+# Relative tolerance of all figures of a script, and absolute ones of some: a different last bit of a weight may
+# decide on which side of a threshold a row falls.
+SCRIPTS = {
+    "binary_classifier": (1e-3, {"val_accuracy": 0.008, "test_accuracy": 0.006}),
+    "custom_parts": (1e-3, {"accuracy": 0.004, "specificity": 0.01}),
+    "digits": (1e-3, {"hits": 1}),
+    "early_stopping": (1e-3, {}),
+    "imbalanced": (2e-3, {"counts": 1, "scores": 0.01}),
+    "kfold": (1.0, {"accuracy": 0.012, "spread": 0.02, "loss": 0.03}),
+    "pretraining": (2e-3, {"val_accuracy": 0.003}),
+    "regression": (1e-3, {}),
+    "subclassed": (5e-3, {"acc": 0.01}),
+}
+
+
+def run(name, folder, *command, **environment):
+    """The figures that a script prints under `python *command script.py`, run in `folder`."""
+    done = subprocess.run(
+        [sys.executable, *command, str(FOLDER / f"{name}.py")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{name}: {done.stderr}"
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def run_keras(name, folder):
+    """The same under the real Keras on TensorFlow."""
+    return run(name, folder, KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+
+
+def assert_alike(name, actual, expected):
+    """The same figures, within the script's tolerances."""
+    relative, absolute = SCRIPTS[name]
+    assert list(actual) == list(expected)
+    for key, value in expected.items():
+        if is_numeric(value):
+            atol = absolute.get(key, 0.0)
+            np.testing.assert_allclose(actual[key], value, relative if not atol else 0.0, atol or 1e-6, err_msg=key)
+        else:
+            assert actual[key] == value, key
+
+
+def is_numeric(value):
+    return np.asarray(value).dtype.kind in "if" and not isinstance(value, bool)

@@ -1,0 +1,132 @@
+"""plot_model: what is drawn, read back from the SVG; files, directions, errors."""
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from helpers import network
+
+import minigrad as keras
+from minigrad import layers as L
+from minigrad.utils import plot_model
+
+matplotlib = pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(autouse=True)
+def readable_text():
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "1"}):
+        yield
+
+
+def nested():
+    keras.utils.clear_session()
+    inner = keras.Sequential([L.Dense(8), L.BatchNormalization(), L.Activation("relu")], name="inner")
+    return keras.Sequential([keras.Input((20,)), inner, L.Dropout(0.2), L.Dense(1, activation="sigmoid")])
+
+
+def drawn(model, tmp_path, **options):
+    """All texts of the picture as (x, y, text), from top to bottom."""
+    path = tmp_path / "model.svg"
+    assert plot_model(model, path, **options) is None
+    texts = []
+    for element in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text"):
+        x, y = re.search(r"translate\(([\d.]+) ([\d.]+)\)", element.get("transform", "")) .groups() if "translate" in element.get(
+            "transform", "") else (element.get("x"), element.get("y"))
+        texts.append((float(x), float(y), element.text))
+    return sorted(texts, key=lambda t: (t[1], t[0]))
+
+
+def words(texts):
+    return [text for _, _, text in texts]
+
+
+def test_a_plain_picture_shows_classes(tmp_path):
+    assert words(drawn(network(), tmp_path)) == ["InputLayer", "Dense", "BatchNormalization", "Activation", "Dense"]
+
+
+def test_everything_that_can_be_shown(tmp_path):
+    model = nested()
+    model.layers[-1].trainable = False
+    texts = words(drawn(
+        model, tmp_path, show_shapes=True, show_dtype=True, show_layer_names=True, show_layer_activations=True,
+        expand_nested=True, show_trainable=True,
+    ))  # fmt: skip
+    titles = ["InputLayer", "inner (Sequential)", "dense (Dense): linear", "batch_normalization (BatchNormalization)",
+              "activation (Activation): relu", "dropout (Dropout)", "dense_1 (Dense): sigmoid"]  # fmt: skip
+    assert [t for t in texts if t in titles] == titles
+    assert texts.count("Input: (None, 20)") == 2 and texts.count("Output: (None, 8)") == 4 and "Output: (None, 1)" in texts
+    assert texts.count("dtype: float32") == 6
+    assert texts.count("trainable: True") == 2 and texts.count("trainable: False") == 1
+
+
+def test_a_nested_model_is_one_box_unless_expanded(tmp_path):
+    assert words(drawn(nested(), tmp_path)) == ["InputLayer", "Sequential", "Dropout", "Dense"]
+
+
+@pytest.mark.parametrize("rankdir, axis, sign", [("TB", 1, 1), ("BT", 1, -1), ("LR", 0, 1), ("RL", 0, -1)])
+def test_directions(rankdir, axis, sign, tmp_path):
+    texts = drawn(nested(), tmp_path, rankdir=rankdir, expand_nested=True)
+    places = {text: place[axis] for *place, text in texts}
+    order = ["InputLayer", "BatchNormalization", "Activation", "Dropout"]
+    assert sorted(order, key=lambda text: sign * places[text]) == order
+    across = {round(place[1 - axis], 1) for *place, text in texts if text in ("Dropout", "InputLayer")}
+    assert len(across) == 1 or axis == 1  # one line
+
+
+@pytest.mark.parametrize("name, start", [("m.png", b"\x89PNG"), ("m.pdf", b"%PDF"), ("m.jpg", b"\xff\xd8"), ("m", b"\x89PNG")])
+def test_files(name, start, tmp_path):
+    plot_model(network(), str(tmp_path / name), dpi=50)
+    (written,) = tmp_path.iterdir()
+    assert written.read_bytes().startswith(start)
+
+
+def test_boxes_hold_their_texts_and_do_not_overlap():
+    from minigrad.utils import plot
+
+    wanted = {"names": True, "shapes": True, "dtype": False, "activations": True, "trainable": False, "nested": False}
+    model = keras.Sequential([keras.Input((7,)), L.Dense(3, activation="relu", name="a" * 60)])
+    boxes = list(plot._boxes(model, wanted, with_input=True))
+    for box in boxes:
+        assert box.width >= plot._width(box.title, bold=True) + plot.PADDING
+        assert all(box.width / len(row) >= plot._width(text) + plot.PADDING for row in box.rows for text in row)
+    group = plot._Group(None, boxes, "TB", True)
+    assert group.width == max(box.width for box in boxes)
+    assert group.height == sum(box.height for box in boxes) + plot.GAP
+
+
+def test_a_subclassed_model(tmp_path):
+    class Mine(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = L.Dense(3), L.Dense(1)
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    model = Mine()
+    model(np.ones((2, 4)))
+    assert words(drawn(model, tmp_path, show_shapes=True)).count("Dense") == 2
+
+
+@pytest.mark.parametrize("options, message", [
+    ({"rankdir": "up"}, "one of TB, BT, LR, RL; got 'up'"), ({"show_shape": True}, "did you mean 'show_shapes'"),
+    ({"layer_range": ["a", "b"]}, "layer_range"),
+])
+def test_errors(options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        plot_model(network(), tmp_path / "m.png", **options)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_model_that_is_not_built(tmp_path):
+    with pytest.raises(ValueError, match="'lazy' is not built"):
+        plot_model(keras.Sequential([L.Dense(1)], name="lazy"), tmp_path / "m.png")
+
+
+def test_matplotlib_is_imported_only_for_a_picture():
+    command = "import sys, minigrad; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", command], check=True)
