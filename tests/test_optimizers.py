@@ -4,7 +4,6 @@ Then inside `fit`, replayed and eager.
 """
 
 import contextlib
-import math
 
 import numpy as np
 import pytest
