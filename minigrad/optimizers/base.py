@@ -50,6 +50,7 @@ class Optimizer(Memory):
 
     Or it defines what one of Keras does: `build`, which adds variables, and `update_step`. One step is, in this order:
     clipping; weight decay, w -= w weight_decay lr; the rule; the moving average; constraints; the step count.
+    A table of `arguments` (see `settings`) makes the constructor and the config, as the rules show.
 
     Args:
         learning_rate: a float; a schedule; or a function without arguments. See the property of this name.
