@@ -82,7 +82,8 @@ def nadam(g, learning_rate, settings, step: "int64", product, m: "out", v: "out"
     of_m = learning_rate[0, 0] * following / (one - product[0, 0] * following)
     of_g = learning_rate[0, 0] * (one - u) / (one - product[0, 0])
     unbiased = one / (one - settings[0, 1] ** t)
-    a, b, epsilon, tiny = settings[1, 0], settings[1, 1], settings[0, 2], w.dtype.type(1e-30)
+    a, b = one - settings[0, 0], one - settings[0, 1]  # rounded as 1 - b2^t is, which cancels it in the first step
+    epsilon, tiny = settings[0, 2], w.dtype.type(1e-30)
     for j in range(w.shape[1]):
         m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
         v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)

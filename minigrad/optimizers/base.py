@@ -50,6 +50,7 @@ class Optimizer(Memory):
 
     Or it defines what one of Keras does: `build`, which adds variables, and `update_step`. One step is, in this order:
     clipping; weight decay, w -= w weight_decay lr; the rule; the moving average; constraints; the step count.
+    A table of `arguments` (see `settings`) makes the constructor and the config, as the rules show.
 
     Args:
         learning_rate: a float; a schedule; or a function without arguments. See the property of this name.
@@ -132,6 +133,7 @@ class Optimizer(Memory):
         value = _learning_rate(type(self).__name__, value, strict=False)
         if not isinstance(value, float):
             self._learning_rate = value
+            self._move_out()
         elif isinstance(self._learning_rate, Variable):
             self._learning_rate.assign(value)
         else:
@@ -213,7 +215,9 @@ class Optimizer(Memory):
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
         if not name.startswith("_"):
-            self._launches = None  # a setting has changed: eager steps follow at once, Programs from the next compile
+            self._launches = None  # a setting has changed: eager steps follow at once
+            if self.__dict__.get("built") and name in {*Optimizer.common, *self.arguments} - {"learning_rate", "name"}:
+                self._move_out()
 
     # ---- one step
 
@@ -236,7 +240,8 @@ class Optimizer(Memory):
             raise ValueError(f"{self.name}: got {len(grads)} gradients for {len(variables)} variables.")
         if not grads:
             return
-        unknown = [v.path for v in variables if all(v is not known for known in self._trainable)]
+        known = set(map(id, self._trainable))
+        unknown = [v.path for v in variables if id(v) not in known]
         if self.built and unknown:
             raise ValueError(
                 f"{self.name} was built for other variables and does not know {unknown}: make an optimizer for each "

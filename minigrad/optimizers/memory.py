@@ -206,6 +206,10 @@ class Memory(Declared):
         own = zip(variables, self._trainable, self._homes, strict=True)
         return all(a is b and a._data is home for a, b, home in own)
 
+    def _move_out(self):
+        """Let the next `build`, with which `fit` begins, make new rows: no Program of before fits them."""
+        self._homes = [None] * len(self._trainable)
+
     def __getstate__(self):
         # In a copy, variables are no longer parts of the rows: `build` shall put them together again.
         return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None}

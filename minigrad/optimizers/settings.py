@@ -68,7 +68,10 @@ def _initializer(cls):
     signature = inspect.Signature([inspect.Parameter("self", either), *own, *tail])
 
     def __init__(self, *args, **kwargs):
-        given = signature.bind(self, *args, **kwargs)
+        try:
+            given = signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}(): {error}. Its arguments: {', '.join(defaults)}.") from None
         given.apply_defaults()
         given = {name: value for name, value in given.arguments.items() if name != "self"}
         for name, argument in arguments.items():
