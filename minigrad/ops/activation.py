@@ -52,7 +52,8 @@ def elu(x, alpha=1.0):
 @_of_a_tensor
 def selu(x):
     """1.0507 elu(x, 1.6733): keeps mean 0 and variance 1 through depth (Klambauer et al. 2017)"""
-    return elu(x, 1.6732632423543772) * 1.0507009873554805
+    below = expm1(minimum(x, 0.0)) * 1.6732632423543772
+    return where(less(x, 0.0), below, x) * 1.0507009873554805  # at 0 the slope is that above, as in TensorFlow
 
 
 @_of_a_tensor

@@ -14,6 +14,7 @@ from minigrad.ops.elementwise import (
     divide,
     equal,
     exp,
+    less,
     log,
     maximum,
     multiply,
@@ -85,10 +86,12 @@ def cosh(x):
 
 
 def arcsinh(x):
-    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), by symmetry for |x| and exact near 0."""
-    size = absolute(x)
-    shifted = add(square(size), 1.0)
-    return multiply(sign(x), log1p(add(size, divide(square(size), add(sqrt(shifted), 1.0)))))
+    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), for negative x by symmetry; exact near 0."""
+    x = as_tensor(x)
+    is_negative = less(x, 0.0)
+    size = where(is_negative, negative(x), x)
+    y = log1p(add(size, divide(square(size), add(sqrt(add(square(size), 1.0)), 1.0))))
+    return where(is_negative, negative(y), y)
 
 
 def arccosh(x):
