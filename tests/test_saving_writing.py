@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import resource
 import signal
 import stat
@@ -95,7 +96,7 @@ def test_a_full_disk(models):
 
 def test_kills(tmp_path):
     """A process that saves one model after the other is killed, 25 times: each time there is one of the models."""
-    path = tmp_path / "some.weights.h5"
+    path, rng = tmp_path / "some.weights.h5", random.Random(4)
     model, other = network(seed=1), network(seed=2)
     model.save_weights(path)
     found = set()
@@ -104,12 +105,17 @@ def test_kills(tmp_path):
         while True:
             for one in (model, other):
                 one.save_weights(path)
+                os.write(tell, b".")
 
-    for i in range(25):
+    for _ in range(25):
+        told, tell = os.pipe()
         pid = in_child(save_for_ever)
-        time.sleep(0.01 + 0.0017 * i)
+        for _ in range(rng.randint(1, 4)):
+            os.read(told, 1)
+        time.sleep(rng.uniform(0, 0.005))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(told), os.close(tell)
         again = network(seed=3)
         again.load_weights(path)
         which = [np.array_equal(again.get_weights()[0], one.get_weights()[0]) for one in (model, other)]

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 import zipfile
 
 TEMPORARY = ".minigrad-"  # how the names of files begin that are not finished yet
@@ -17,7 +16,7 @@ def write(path, data):
     """
     path = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(path)
-    beside = os.path.join(folder, f"{TEMPORARY}{secrets.token_hex(8)}.tmp")
+    beside = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -56,7 +55,8 @@ def read(path, beginning, what):
         found = file.read(len(beginning))
         if found != beginning:
             raise ValueError(f"it is no {what}" if found else "it is empty")
-        return found + file.read()
+        file.seek(0)
+        return file.read()
 
 
 @contextlib.contextmanager

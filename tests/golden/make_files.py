@@ -30,11 +30,15 @@ LAYERS = {  # name: arguments; each keeps the shape (6,) or is followed by what 
     "LayerNormalization": {"epsilon": 0.01},
     "LeakyReLU": {"negative_slope": 0.2},
     "Normalization": {"mean": 0.5, "variance": 2.0},
+    "Permute": {"dims": [1]},
     "PReLU": {"alpha_initializer": "ones"},
+    "RMSNormalization": {"epsilon": 0.01},
     "ReLU": {"max_value": 20.0, "negative_slope": 0.3, "threshold": 0.1},
+    "RepeatVector": {"n": 1},
     "Rescaling": {"scale": 0.5, "offset": 0.1},
     "Reshape": {"target_shape": (6,)},
     "Softmax": {"axis": -1},
+    "UnitNormalization": {},
 }
 OPTIMIZERS = {
     "sgd": ("SGD", {"learning_rate": 0.1, "momentum": 0.9, "nesterov": True}),

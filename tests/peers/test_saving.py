@@ -51,11 +51,15 @@ LAYERS = {  # name: arguments, shape of a row
     "LayerNormalization": ({"epsilon": 0.01}, (3, 6)),
     "LeakyReLU": ({"negative_slope": 0.2}, (6,)),
     "Normalization": ({"mean": 0.5, "variance": 2.0}, (6,)),
+    "Permute": ({"dims": (2, 1)}, (3, 6)),
     "PReLU": ({"alpha_initializer": "ones"}, (6,)),
+    "RMSNormalization": ({"epsilon": 0.01}, (6,)),
     "ReLU": ({"max_value": 2.0, "negative_slope": 0.1, "threshold": 0.3}, (6,)),
+    "RepeatVector": ({"n": 2}, (6,)),
     "Rescaling": ({"scale": 0.1, "offset": 1.0}, (6,)),
     "Reshape": ({"target_shape": (3, 2)}, (6,)),
     "Softmax": ({"axis": -1}, (6,)),
+    "UnitNormalization": ({}, (6,)),
 }
 
 
@@ -182,6 +186,51 @@ def test_compiled_as_before(how, keras, tmp_path):
                               return_dict=True) for m in (model, again)]
         assert list(results[0]) == list(results[1]), title
         np.testing.assert_allclose(list(results[0].values()), list(results[1].values()), rtol=2e-5, err_msg=title)
+
+
+ARGUMENTS = {  # of losses and metrics that need some, or shall have others than the default
+    "BinaryCrossentropy": {"label_smoothing": 0.1},
+    "BinaryFocalCrossentropy": {"gamma": 1.5},
+    "Huber": {"reduction": "sum"},
+    "AUC": {"num_thresholds": 20, "curve": "PR"},
+    "F1Score": {"threshold": 0.4},
+    "FBetaScore": {"beta": 2.0, "threshold": 0.4},
+    "BinaryAccuracy": {"threshold": 0.3},
+    "MeanIoU": {"num_classes": 2},
+    "IoU": {"num_classes": 2, "target_class_ids": [0]},
+    "OneHotIoU": {"num_classes": 2, "target_class_ids": [0]},
+    "OneHotMeanIoU": {"num_classes": 2},
+    "BinaryIoU": {"target_class_ids": [0, 1]},
+    "Precision": {"thresholds": [0.3, 0.6]},
+    "Recall": {"class_id": 0},
+    "PrecisionAtRecall": {"recall": 0.5},
+    "RecallAtPrecision": {"precision": 0.5},
+    "SensitivityAtSpecificity": {"specificity": 0.5},
+    "SpecificityAtSensitivity": {"sensitivity": 0.5},
+}
+NEED_OTHER_DATA = {"Categorical", "Sparse", "Top", "OneHot", "CTC", "Dice", "Circle", "Tversky"}
+
+
+def kinds(module):
+    """The names of the classes that minigrad and Keras have in a module, as far as they fit a binary target."""
+    registry = minigrad.losses.registry if module == "losses" else minigrad.metrics.registry
+    names = sorted(m.__name__ for m in registry.modules if isinstance(m, type))
+    return [n for n in names if not any(word in n for word in NEED_OTHER_DATA) and n not in ("Mean", "Sum", "MeanMetricWrapper", "LossFunctionWrapper")]
+
+
+@pytest.mark.parametrize("module", ["losses", "metrics"])
+def test_every_loss_and_metric(module, keras, tmp_path):
+    x, y = data()
+    for name in kinds(module):
+        for title, here, there, path in both_ways(keras, tmp_path):
+            made = getattr(getattr(here, module), name)(**ARGUMENTS.get(name, {}))
+            model = network(here, OPTIMIZERS["SGD"], **({"loss": made} if module == "losses" else {"metrics": [made]}))
+            model.save(path)
+            again = there.models.load_model(path)
+            a, b = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (model, again))
+            assert list(a) == list(b), (name, title)
+            for key in a:
+                np.testing.assert_allclose(a[key], b[key], rtol=2e-5, atol=1e-6, err_msg=f"{name}, {title}")
 
 
 def test_weights_alone(keras, tmp_path):
