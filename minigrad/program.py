@@ -41,6 +41,26 @@ os.register_at_fork(
 )
 
 
+_starting = threading.Lock()
+_running = set()  # the threads that are replaying
+
+
+def _before_fork():
+    # BLAS takes locks of its own: forked while another thread is in a product, a child would find them taken for ever.
+    _starting.acquire()
+    deadline = time.monotonic() + 2
+    while _running and time.monotonic() < deadline:
+        time.sleep(1e-4)
+
+
+def _in_child():
+    _running.clear()
+    _starting.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_starting.release, after_in_child=_in_child)
+
+
 class RecordingError(RuntimeError):
     """A step can't become a Program: it reads a value, or does something else each time it runs."""
 
@@ -386,7 +406,13 @@ class Program:
     def replay(self, steps=1):
         """Run the recorded step `steps` times in one call of compiled code, with the GIL released."""
         self._require_inputs()
-        self._run(self._table, steps)
+        me = threading.get_ident()
+        with _starting:
+            _running.add(me)
+        try:
+            self._run(self._table, steps)
+        finally:
+            _running.discard(me)
 
     def profile(self, repeats=1000):
         """Seconds that each instruction takes when it is repeated alone, a list of (kernel name, seconds).
