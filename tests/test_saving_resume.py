@@ -22,16 +22,18 @@ Backup = keras.callbacks.BackupAndRestore
 QUIET = {"verbose": 0}
 
 
-def train(folder, epochs=20, save_freq="epoch", callbacks=(), model=None, rows=120, monitor="val_loss", **options):
+def train(
+    folder, epochs=20, save_freq="epoch", callbacks=(), model=None, rows=120, monitor="val_loss", is_reduced=True,
+    **options,
+):
     """The training that all tests interrupt: shuffled, with dropout, moving statistics, callbacks with a memory."""
     model = model or network(dropout=0.3)
     random.seed(5)
     np.random.seed(5)
     x, y = data(rows)
-    own = [
-        keras.callbacks.EarlyStopping(monitor=monitor, patience=30, restore_best_weights=True),
-        keras.callbacks.ReduceLROnPlateau(monitor=monitor, patience=2, factor=0.7),
-    ]
+    own = [keras.callbacks.EarlyStopping(monitor=monitor, patience=30, restore_best_weights=True)]
+    if is_reduced:
+        own.append(keras.callbacks.ReduceLROnPlateau(monitor=monitor, patience=2, factor=0.7))
     if folder is not None:
         own.insert(0, Backup(folder, save_freq=save_freq))
     settings = {"batch_size": 16, "validation_split": 0.2, **options}
@@ -99,21 +101,26 @@ def test_after_any_crash(save_freq, crashes, tmp_path):
         assert seen == [], "everything was done already"
 
 
-@pytest.mark.parametrize("name", ["momentum", "accumulation", "ema", "rmsprop"])
+@pytest.mark.parametrize("name", ["momentum", "accumulation", "ema", "rmsprop", "schedule"])
 def test_with_any_optimizer(name, tmp_path):
     o = keras.optimizers
+    if name == "schedule" and not hasattr(o, "schedules"):
+        pytest.skip("minigrad has no schedules")
+    options = {"monitor": "loss"} if name != "schedule" else {"is_reduced": False}
     make = {
+        "schedule": lambda: o.Adam(o.schedules.CosineDecay(0.05, 20, warmup_target=0.1, warmup_steps=5)),
         "momentum": lambda: o.SGD(0.05, momentum=0.9),
         "accumulation": lambda: o.Adam(0.01, gradient_accumulation_steps=3),
         "ema": lambda: o.Adam(0.01, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=5),
         "rmsprop": lambda: o.RMSprop(0.01, momentum=0.5, centered=True),
     }[name]
-    expected = outcome(*train(None, epochs=4, model=network(dropout=0.3, optimizer=make())))
-    for when in (14, 17):
+    expected = outcome(*train(None, epochs=4, model=network(dropout=0.3, optimizer=make()), **options))
+    for when in (8, 9):
         with pytest.raises(Crash):
             train(tmp_path, epochs=4, save_freq=4, callbacks=[Crasher("batch", when)],
-                  model=network(dropout=0.3, optimizer=make()))
-    assert_same(outcome(*train(tmp_path, epochs=4, save_freq=4, model=network(dropout=0.3, optimizer=make()))), expected)
+                  model=network(dropout=0.3, optimizer=make()), **options)
+    model = network(dropout=0.3, optimizer=make())
+    assert_same(outcome(*train(tmp_path, epochs=4, save_freq=4, model=model, **options)), expected)
 
 
 @pytest.mark.parametrize("options", [

@@ -19,12 +19,12 @@ from minigrad.saving import hdf5, state
 
 def located(model):
     """(path, layer) for the model and each layer below it, once each, in the order of Keras' files."""
-    seen, found = set(), []
+    seen, found = {}, []  # by id; kept, so that no id is given twice
 
     def visit(layer, path):
         if id(layer) in seen or isinstance(layer, InputLayer):
             return
-        seen.add(id(layer))
+        seen[id(layer)] = layer
         found.append((path, layer))
         if layer._has_list_of_layers:
             inside(layer.layers, f"{path}layers/")
@@ -32,10 +32,13 @@ def located(model):
             value = vars(layer)[name]
             if isinstance(value, Layer):
                 visit(value, f"{path}{name}/")
-            elif isinstance(value, (list, tuple, dict)) and not name.startswith("_found"):
+            elif isinstance(value, (list, tuple, dict)):
                 inside(value, f"{path}{name}/")
 
     def inside(container, path):
+        if id(container) in seen:
+            return
+        seen[id(container)] = container
         counts = {}
         for value in container.values() if isinstance(container, dict) else container:
             is_layer = isinstance(value, Layer)
