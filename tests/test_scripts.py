@@ -1,6 +1,6 @@
 """Keras scripts of the kind people write, unmodified, under `python -m minigrad`: they end as under the real Keras.
 
-What the real one printed is in golden/scripts.json; tests/peers/test_keras_scripts.py runs it anew.
+What the real one printed is in golden/scripts.json; tests/peers/test_scripts_beside_keras.py runs it anew.
 """
 
 import json
