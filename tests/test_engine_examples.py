@@ -1,11 +1,10 @@
 """The scripts of examples/engine run, quickly, and what each of them claims is true; the graphs that they draw."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import load_script
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
@@ -14,19 +13,10 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted((EXAMPLES / "engine").glob("[0-9]*.py"))
 
 
-@pytest.fixture
-def load(monkeypatch):
-    """`load(path)`: the script as a module, with `course` beside it to import."""
+@pytest.fixture(autouse=True)
+def course_beside(monkeypatch):
+    """The folder that the scripts put on the path themselves, for this test only."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
-
-    def from_path(path):
-        spec = importlib.util.spec_from_file_location(f"engine_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, spec.name, module)  # Numba asks for the module of a kernel
-        spec.loader.exec_module(module)
-        return module
-
-    return from_path
 
 
 def test_there_are_seven_numbered_from_one():
@@ -34,8 +24,8 @@ def test_there_are_seven_numbered_from_one():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_script(path, load, tmp_path, capsys):
-    module = load(path)
+def test_script(path, tmp_path, capsys):
+    module = load_script(path)
     module.main(["--quick", "--out", str(tmp_path)])
     printed = capsys.readouterr().out
     assert printed.startswith(module.__doc__.splitlines()[0])
@@ -45,9 +35,9 @@ def test_script(path, load, tmp_path, capsys):
     assert not figure.exists() or 2_000 < figure.stat().st_size < 150_000
 
 
-def test_a_false_claim_ends_a_script(load, tmp_path, monkeypatch):
+def test_a_false_claim_ends_a_script(tmp_path, monkeypatch):
     """The walk through the Program notices a line that it does not explain, and one whose explanation is wrong."""
-    module = load(EXAMPLES / "engine" / "06_program.py")
+    module = load_script(EXAMPLES / "engine" / "06_program.py")
     heading, steps = module.WALK[0]
     monkeypatch.setattr(module, "WALK", [(heading, steps[:1]), *module.WALK[1:]])
     with pytest.raises(AssertionError, match="the ones that are explained"):
@@ -64,8 +54,8 @@ class TestDrawing:
     graph = {"a": [], "b": ["a"], "c": ["b"], "d": ["c", "a", "a"]}
 
     @pytest.fixture
-    def drawing(self, load):
-        return load(EXAMPLES / "engine" / "drawing.py")
+    def drawing(self):
+        return load_script(EXAMPLES / "engine" / "drawing.py")
 
     def test_distances_are_the_longest_ways(self, drawing):
         assert drawing.distances("d", self.graph.get) == {"d": 0, "c": 1, "b": 2, "a": 3}
