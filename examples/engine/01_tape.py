@@ -1,4 +1,4 @@
-"""1. Where do gradients come from? A neuron's, by hand, by a tape of fifteen lines, and by minigrad.
+"""1. Where do gradients come from? A neuron's, by hand, by a tape of twenty lines, and by minigrad.
 
     python examples/engine/01_tape.py
 

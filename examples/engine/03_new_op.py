@@ -26,7 +26,7 @@ from minigrad import Tensor, kernel, launch, op, ops
 
 
 @kernel
-def snake_forward(x, a, y: "out"):  # noqa: F821
+def snake_forward(x, a, y: "out"):
     """y_ij = x_ij + sin(a_j x_ij)^2 / a_j"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -35,7 +35,7 @@ def snake_forward(x, a, y: "out"):  # noqa: F821
 
 
 @kernel
-def snake_vjp(gy, x, a, gx: "out", ga: "out"):  # noqa: F821
+def snake_vjp(gy, x, a, gx: "out", ga: "out"):
     """gx_ij = gy_ij (1 + s),   ga_j = sum over the rows of gy_ij (x_ij s - sin(a_j x_ij)^2 / a_j) / a_j"""
     one = x.dtype.type(1)
     two = x.dtype.type(2)
