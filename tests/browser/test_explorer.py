@@ -92,21 +92,28 @@ def drawn(page):
     return base64.b64decode(code).decode()
 
 
-def changed(page, before):
-    """The SVG once it is another one than `before`."""
+def until(page, condition, argument=None):
+    """Wait for a condition in JavaScript on `src`, the picture's address, and `svg`, its text."""
     page.wait_for_function(
-        "before => document.querySelector('img[alt*=\"Batch Normalization: \"]')?.src !== before",
-        arg=before, timeout=PATIENCE,
+        "argument => { const image = document.querySelector('img[alt*=\"Batch Normalization: \"]');"
+        f"const src = image?.src ?? '', svg = src && atob(src.split(',')[1]); return {condition}; }}",
+        arg=argument, timeout=PATIENCE,
     )  # fmt: skip
+
+
+def changed(page, before):
+    """The SVG once it is another one than at the address `before`."""
+    until(page, "src && src !== argument", before)
     return drawn(page)
 
 
-def move(page, label, key, times=1):
-    """Press a key on the slider with this label."""
+def move(page, label, key):
+    """Press a key on the slider with this label, and wait for another picture."""
+    before = picture(page).get_attribute("src")
     slider = page.locator("marimo-slider", has_text=label).get_by_role("slider")
     slider.focus()
-    for _ in range(times):
-        slider.press(key)
+    slider.press(key)
+    return changed(page, before)
 
 
 def test_it_loads_and_shows_both_networks(page):
@@ -121,9 +128,7 @@ def test_it_loads_and_shows_both_networks(page):
 
 
 def test_the_picture_moves_as_it_trains(page):
-    before = picture(page).get_attribute("src")
     move(page, "random seed", "ArrowRight")
-    changed(page, before)
     looks = []
     for _ in range(3):
         page.wait_for_timeout(500)
@@ -135,14 +140,11 @@ def test_the_picture_moves_as_it_trains(page):
 
 
 def test_a_control_is_moved_and_the_picture_changes(page):
-    move(page, "slow motion", "Home")
-    still = changed(page, picture(page).get_attribute("src"))
-    assert "<animate" not in still
-    look, source = picture(page).screenshot(), picture(page).get_attribute("src")
-    move(page, "hidden layers", "ArrowRight", 2)
-    page.wait_for_function("n => atob(document.querySelector('img[alt*=\"Batch Normalization: \"]').src.split(',')[1])"
-                           ".split('<circle').length === n", arg=2 * 10 + 1, timeout=PATIENCE)  # fmt: skip
-    assert picture(page).get_attribute("src") != source and picture(page).screenshot() != look
+    assert "<animate" not in move(page, "slow motion", "Home")
+    look = picture(page).screenshot()
+    assert move(page, "hidden layers", "ArrowRight").count("<circle") == 2 * 9
+    assert picture(page).screenshot() != look
+    assert move(page, "hidden layers", "ArrowLeft").count("<circle") == 2 * 8
 
 
 @pytest.mark.parametrize("choice, colors", [("without", (True, False)), ("with", (False, True))])
@@ -157,11 +159,9 @@ def test_batch_normalization_on_or_off(page, choice, colors):
 def test_a_network_that_diverges(page):
     before = picture(page).get_attribute("src")
     page.locator("marimo-dropdown", has_text="activation").locator("select").select_option("relu")
-    before = changed(page, before) and picture(page).get_attribute("src")
-    move(page, "initial gain", "End")
-    page.wait_for_function("document.querySelector('img[alt*=\"without Batch Normalization: diverged\"]')",
-                           timeout=PATIENCE)  # fmt: skip
-    assert "✕ diverged" in drawn(page)
+    changed(page, before)
+    assert "✕ diverged" in move(page, "initial gain", "End")
+    assert "without Batch Normalization: diverged" in picture(page).get_attribute("alt")
 
 
 def test_the_page_is_a_script(tmp_path):
