@@ -102,6 +102,18 @@ def by_minigrad(script, expected):
     loss.backward()
     script.claim(math.isclose(w.grad, expected["w"]) and math.isclose(b.grad, expected["b"]),
                  f"minigrad finds them, too: d loss / d w = {w.grad:.6f}, d loss / d b = {b.grad:.6f}")  # fmt: skip
+
+    def parents(node):
+        """Of a Node on minigrad's tape; a leaf is the Tensor itself. None stands for what needs no gradient: x, t."""
+        return [] if isinstance(node, Tensor) else [parent for parent in node.parents if parent is not None]
+
+    def label(node):
+        leaves = {id(w): "w", id(b): "b"}
+        return leaves.get(id(node)) or node.vjp.__qualname__.split(".")[0].strip("_")
+
+    print("  Its tape (each node holds the function that carries the gradient back, not the value):")
+    print(drawing.text(loss._node, parents, label))
+
     x = Tensor([[0.3, -1.2], [2.0, 0.7]], dtype="float64")
     weights = Tensor([[0.5], [-0.8]], requires_grad=True, dtype="float64")
     script.claim(utils.gradcheck(lambda v: ops.square(ops.sigmoid(x @ v) - T), weights),
