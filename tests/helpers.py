@@ -89,6 +89,14 @@ def assert_same(actual, expected):
             raise AssertionError("equal, but for the sign of a zero or the bits of a NaN")
 
 
+def load_script(path):
+    """The file as a module: its functions and classes, without what runs under `__name__ == "__main__"`."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # a dataclass and Numba ask for it there
+    spec.loader.exec_module(module)
+    return module
+
+
 class Quiet:
     """Context manager: any warning inside is an error, whatever the filters outside."""
 
@@ -115,11 +123,3 @@ def recordings():
         yield titles
     finally:
         keras.Program.__init__ = original
-
-
-def load_script(path):
-    """The file as a module: its functions and classes, without what runs under `__name__ == "__main__"`."""
-    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # a dataclass and Numba ask for it there
-    spec.loader.exec_module(module)
-    return module
