@@ -141,8 +141,10 @@ def _compile(function, signature, options=OPTIONS):
             try:
                 dispatcher.compile(signature)
                 return dispatcher.overloads[signature.args]
-            except (EOFError, KeyError, ValueError, pickle.UnpicklingError):
-                dispatcher._cache.flush()  # a file is torn, or two processes wrote it at once: write it anew
+            except (EOFError, ImportError, KeyError, ValueError, pickle.UnpicklingError):
+                # A file is torn, or two processes wrote it at once; or the module had another name when the kernel was
+                # compiled, which is not there to be imported: write it anew.
+                dispatcher._cache.flush()
                 dispatcher.compile(signature)
         except (OSError, RuntimeError):
             # The folder can't be written: a cache is a convenience, go without.

@@ -4,6 +4,8 @@ Everything made here is the same for the same arguments, whatever ran before.
 """
 
 import contextlib
+import importlib.util
+import sys
 import warnings
 
 import numpy as np
@@ -99,6 +101,14 @@ def assert_same(actual, expected):
         if a.tobytes() != b.tobytes():
             np.testing.assert_array_equal(a, b)
             raise AssertionError("equal, but for the sign of a zero or the bits of a NaN")
+
+
+def load_script(path):
+    """The file as a module: its functions and classes, without what runs under `__name__ == "__main__"`."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # a dataclass and Numba ask for it there
+    spec.loader.exec_module(module)
+    return module
 
 
 class Quiet:

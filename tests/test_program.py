@@ -888,3 +888,22 @@ def test_where_no_folder_can_be_written_there_is_no_cache(tmp_path):
     process = script(tmp_path, NUMBA_CACHE_DIR=nowhere, HOME=nowhere, XDG_CACHE_HOME=nowhere)
     assert process.communicate(timeout=120) == (RIGHT, NOTICE + "\n")
     assert not cached(tmp_path)
+
+
+def test_a_script_may_be_imported_under_another_name(tmp_path):
+    """Numba's cache remembers the module of a kernel, which the next process may know by another name."""
+    path = tmp_path / "first_name.py"
+    path.write_text(
+        "import numpy as np\nfrom minigrad.program import kernel, launch\n\n"
+        "@kernel\ndef doubled(x, y: 'out'):\n    for i in range(x.shape[0]):\n        y[i, 0] = x[i, 0] + x[i, 0]\n\n"
+        "y = np.zeros((1, 1))\nlaunch(doubled, np.ones((1, 1)), y)\nprint(y[0, 0])\n"
+    )
+    by_path = (
+        "import importlib.util as i\n"
+        f"spec = i.spec_from_file_location('second_name', {str(path)!r})\n"
+        "spec.loader.exec_module(i.module_from_spec(spec))"
+    )
+    found = {"env": {**os.environ, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{tmp_path}"}, "text": True}
+    hidden = {"env": {**os.environ, "PYTHONPATH": str(PACKAGE)}, "text": True}
+    assert subprocess.check_output([sys.executable, "-c", "import first_name"], **found) == "2.0\n"
+    assert subprocess.check_output([sys.executable, "-c", by_path], **hidden) == "2.0\n"
