@@ -60,9 +60,12 @@ def crossentropy(t, z, *_):
     return [np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - z * t]
 
 
-def adam(gradients, rates, momentum, velocity, weights):
-    m, v = 0.9 * momentum + 0.1 * gradients, 0.999 * velocity + 0.001 * gradients**2
-    return [m, v, weights - rates[0, 0] * m / (np.sqrt(v) + rates[0, 3])]
+def adam(g, learning_rate, settings, step, momentum, velocity, top, weights):
+    b1, b2, epsilon, _ = settings[0]
+    t = step[0, 0] + 1
+    rate = learning_rate * np.sqrt(1 - b2**t) / (1 - b1**t)
+    m, v = b1 * momentum + (1 - b1) * g, b2 * velocity + (1 - b2) * g**2
+    return [m, v, None, weights - rate * m / (np.sqrt(v) + epsilon)]
 
 
 def times(a, b, *_):
@@ -121,15 +124,16 @@ WALK = [
          times_turned),
     ]),
     ("Update", [
-        ("adam_rates", "Adam's step size for this step: it depends on how many there have been.", None),
         ("adam", "All 3,664 trained numbers live side by side in one row, and so do their gradients: one line "
-         "updates them all.", adam),
-        ("increment", "Count the step, for whoever asks the optimizer.", lambda by, n: [n + by]),
-        ("increment", "Count the update, for line 25 of the next step.", lambda by, n: [n + by]),
+         "updates them all. (t24 would hold something for AMSGrad, a variant: it is empty.)", adam),
+        ("increment", "Count the step: the size of Adam's first steps depends on how many there have been.",
+         lambda by, n: [n + by]),
     ]),
     ("Keep the books", [
         ("accumulate_weighted", "The progress bar shows the mean loss of the epoch: add 32 times this one.",
          lambda loss, w, total, count: [total + w * loss, count + w]),
+        ("count_finite", "Count the batches after which that sum was still finite: so TerminateOnNaN can say which "
+         "batch was the first that was not.", lambda total, count: [count + np.isfinite(total)]),
         ("binary_match", "Which rows were right? Both above 0.5, or both not.",
          lambda t, p, *_: [(p > 0.5) == (t > 0.5)]),
         ("accumulate", "Add them to the accuracy.",
