@@ -248,23 +248,23 @@ def test_dtypes_that_differ_are_not_mixed():
 
 
 def test_layers_of_one_s_own_are_copied_if_they_can_be():
-    class Scaled(keras.Layer):
-        def __init__(self, factor, **kwargs):
+    class Applied(keras.Layer):
+        def __init__(self, function, **kwargs):
             super().__init__(**kwargs)
-            self.factor = factor
+            self.function = function
 
         def call(self, inputs):
-            return inputs * self.factor
+            return self.function(inputs)
 
-    class Double(Scaled):
+    class Described(Applied):
         def get_config(self):
-            return {**super().get_config(), "factor": self.factor}
+            return {"name": self.name, "function": self.function}
 
     x = rows()
-    model = trained(L.Dense(3), L.BatchNormalization(), Double(2.0))
+    model = trained(L.Dense(3), L.BatchNormalization(), Described(ops.tanh))
     np.testing.assert_allclose(fold_batchnorm(model).predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
     with pytest.raises(ValueError, match="'mine'.*get_config"):
-        fold_batchnorm(trained(L.Dense(3), Scaled(2.0, name="mine")))
+        fold_batchnorm(trained(L.Dense(3), Applied(ops.tanh, name="mine")))
 
 
 def test_a_subclassed_model_is_refused():

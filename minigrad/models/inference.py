@@ -197,12 +197,10 @@ class _Step:
     def add_to(self, model):
         if isinstance(self.layer, Sequential):
             return model.add(fold_batchnorm(self.layer))
-        config = self.layer.get_config()
-        if self.is_dense:
-            config["use_bias"] = True
         try:
+            config = self.layer.get_config() | ({"use_bias": True} if self.is_dense else {})
             copy = type(self.layer).from_config(config)
-        except TypeError as error:
+        except (TypeError, NotImplementedError) as error:
             raise ValueError(
                 f"fold_batchnorm can't copy layer {self.layer.name!r}: its get_config() must return the arguments of "
                 f"its __init__ ({error})."
