@@ -124,8 +124,17 @@ def random_state():
     return {"generator": _generator.bit_generator.state, "stream": _stream.copy()}
 
 
+def check_random_state(state):
+    """Raise an error if `state` is nothing that `random_state()` has returned."""
+    type(_generator.bit_generator)().state = state["generator"]
+    stream = state["stream"]
+    if (stream.shape, stream.dtype) != (_stream.shape, _stream.dtype):
+        raise ValueError(f"a random stream is a uint64 array {_stream.shape}; got {stream.dtype} {stream.shape}.")
+
+
 def set_random_state(state):
     """Let all that is drawn from now on be what was drawn after `random_state()` had returned `state`."""
+    check_random_state(state)
     _generator.bit_generator.state = state["generator"]
     _stream[...] = state["stream"]
 

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import pickle
-import types
 import zipfile
 
 import h5py
@@ -237,7 +236,7 @@ class Scaled(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.seeds = [types.SimpleNamespace(_state=np.array([[5, 7]], np.uint64))]
+        self.seeds = [keras.random.SeedGenerator(5)]
 
     def save_own_variables(self, store):
         store["factor"] = np.array(self.factor)

@@ -387,7 +387,8 @@ def with_state(state):
     b"{", [], {"format": 1}, {"format": "x", "state": {}}, {"format": 1, "state": {"streams": 3}},
     {"format": 1, "state": {"streams": {"layers/dropout/": 3}}},
     {"format": 1, "state": {"streams": {"layers/dropout/": [{"__array__": 99}]}}},
-    {"format": 1, "state": {"generator": 3}}, {"format": 1, "state": {"generator": {"bit_generator": "MT19937"}}},
+    {"format": 1, "state": {"random": 3}}, {"format": 1, "state": {"random": {"generator": {}, "stream": [1]}}},
+    {"format": 1, "state": {"random": {"generator": {"bit_generator": "MT19937"}}}},
     {"format": 1, "state": {"streams": {"layers/dropout/": [3]}}}, {"format": 1, "state": {"streams": {"layers/dropout/": []}}},
     {"format": 1, "state": {"streams": {"layers/dropout/": [{"__array__": "../0"}]}}},
 ])  # fmt: skip

@@ -60,7 +60,7 @@ def unpack(tree):
 
 def keep_random_numbers(model, kept):
     """Let the first `fit` of a loaded model draw the random numbers that the saved one's next would have drawn."""
-    type(config.generator().bit_generator)().state = kept  # raises if it is no such state
+    config.check_random_state(kept)
     model._random_numbers = config.generator(), kept
 
 

@@ -101,9 +101,6 @@ def unpack(model, data, with_optimizer=True, skip_mismatch=False):
         layer.load_own_variables(store)
     for variable, value in values:
         variable.assign(value)
-    if values and isinstance(vars(optimizer).get("_updates"), np.ndarray):
-        # With accumulated gradients, the weights change only every so many calls.
-        optimizer._updates[...] = optimizer._calls // (optimizer.gradient_accumulation_steps or 1)
     for stream, value in streams:
         stream[...] = value
     for problem in problems:
