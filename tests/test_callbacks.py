@@ -67,7 +67,7 @@ class Score(keras.metrics.Mean):
 
 def scored(direction):
     score = Score(name="score")
-    score.direction = direction
+    score._direction = {"max": "up", "min": "down"}.get(direction)
     return network(metrics=[score], optimizer=keras.optimizers.SGD(0.1))
 
 

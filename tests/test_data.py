@@ -213,7 +213,7 @@ try:
 except MemoryError:
     print("limited")
 model.fit(x, y, batch_size=1000, verbose=0)
-print("trained", model.optimizer.iterations)
+print("trained", int(model.optimizer.iterations))
 """
 
 

@@ -361,7 +361,7 @@ def test_its_config():
 
 def test_variables_of_ones_own():
     optimizer = optimizers.SGD(name="it")
-    added = optimizer.add_variable((2,), "ones", name="scale"), optimizer.add_variable((), lambda s, d: np.full(s, 7, d))
+    added = optimizer.add_variable((2,), "ones", name="scale"), optimizer.add_variable((), lambda shape, dtype: np.full(shape, 7, dtype))
     assert [v.path for v in optimizer.variables[-2:]] == ["it/scale", "it/variable"]
     assert_same(added[0].numpy(), np.ones(2, "float32"))
     assert float(added[1]) == 7 and not added[1].trainable
