@@ -92,7 +92,7 @@ def main():
     )
     both = max(threads_ratio((replayed, spare), x, y, 4 * epochs) for _ in range(arguments.rounds))
     program, empty = replayed.train_program, empty_program(len(replayed.train_program))
-    rows = Rows(x, y, None)
+    rows = Rows(x, y, None, MODEL.batch)
     rows.shuffle(True, MODEL.batch, np.random.default_rng(0))
     program.bind(**rows.inputs)
     pure, idle = best_of(
