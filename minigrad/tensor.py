@@ -293,10 +293,8 @@ class Variable(Tensor):
             )
         if not is_recording():
             self._data[...] = source
-        elif source.dtype == self.dtype:
-            launch(K.copy, flat(np.ascontiguousarray(source)), flat(self._data))
-        else:  # converting it here would freeze the values it has now
-            launch(getattr(K, f"cast_{source.dtype}"), flat(source), flat(self._data))
+        else:
+            launch_copy(source, self._data)
         return self
 
     def fill(self, number):
@@ -327,6 +325,12 @@ class Variable(Tensor):
 def flat(array):
     """The array as one row."""
     return array.reshape(1, -1)
+
+
+def launch_copy(source, target):
+    """Launch target = source, for arrays of the same shape; in the dtype of `target`, which may be another one."""
+    kernel = K.copy if source.dtype == target.dtype else getattr(K, f"cast_{source.dtype}")
+    launch(kernel, flat(np.ascontiguousarray(source)), flat(target))
 
 
 def as_array(data, dtype=None):

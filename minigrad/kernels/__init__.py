@@ -19,6 +19,7 @@ from minigrad.kernels.drawing import (
     dropout_mask,
     normal,
     permutation,
+    shuffle,
     truncated_normal,
     uniform,
     whole_numbers,
@@ -88,7 +89,6 @@ from minigrad.kernels.moving import (
     put_columns,
     repeat_column,
     repeat_row,
-    shuffle,
     take,
     transpose,
 )

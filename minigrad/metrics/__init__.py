@@ -54,6 +54,7 @@ from minigrad.metrics.lookup import (
     by_shape,
     check,
     get,
+    kind_by_shape,
 )
 from minigrad.metrics.means import (
     Accuracy,
@@ -164,6 +165,7 @@ __all__ = [
     "get",
     "hinge",
     "huber",
+    "kind_by_shape",
     "kl_divergence",
     "log_cosh",
     "mean_absolute_error",

@@ -3,7 +3,6 @@
 import numpy as np
 
 from minigrad import config, losses, ops
-from minigrad.losses.regression import l2_normalized
 from minigrad.metrics.base import FunctionMetric, functions, registry
 
 
@@ -192,7 +191,7 @@ class SparseCategoricalCrossentropy(
 def cosine_similarity(y_true, y_pred, axis=-1):
     """The cosine of the angle between y_true and y_pred, vectors along `axis`"""
     y_true, y_pred = losses.paired("cosine_similarity", y_true, y_pred)
-    return ops.sum(l2_normalized(y_true, axis) * l2_normalized(y_pred, axis), axis=axis)
+    return ops.sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis=axis)
 
 
 class CosineSimilarity(FunctionMetric, function=cosine_similarity, direction="up"):

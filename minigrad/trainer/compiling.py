@@ -116,7 +116,7 @@ class Compiling:
             y_shape = (None,)
         target, output = (None, *y_shape[1:]), tuple(self.output_shape)
         loss = self.loss
-        if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+        if metrics.kind_by_shape(loss) == "crossentropy":
             loss = metrics.by_shape(target, output, "crossentropy")
         self._loss = None if loss is None else losses.as_loss(loss)
         self._tracker = metrics.LossTracker("loss", self.dtype)

@@ -28,8 +28,7 @@ class Programs:
         for variable in trained:
             variable.grad = None
         if trained:
-            factor = self.optimizer.loss_scale_factor
-            (loss if factor is None else loss * float(factor)).backward()
+            self.optimizer.scale_loss(loss).backward()
             self.optimizer.step()
         self._track(loss, y, y_pred, w)
 
