@@ -4,7 +4,10 @@ import warnings
 
 import numpy as np
 
-from minigrad import losses, metrics, optimizers
+from minigrad import optimizers
+from minigrad.losses.base import as_loss
+from minigrad.metrics import lookup
+from minigrad.metrics.base import LossTracker
 from minigrad.tensor import Tensor
 from minigrad.trainer.arguments import check_loss, check_metric
 
@@ -116,12 +119,12 @@ class Compiling:
             y_shape = (None,)
         target, output = (None, *y_shape[1:]), tuple(self.output_shape)
         loss = self.loss
-        if metrics.kind_by_shape(loss) == "crossentropy":
-            loss = metrics.by_shape(target, output, "crossentropy")
-        self._loss = None if loss is None else losses.as_loss(loss)
-        self._tracker = metrics.LossTracker("loss", self.dtype)
-        self._plain = [metrics.as_metric(m, target, output) for m in self._metric_specs]
-        self._weighted = [metrics.as_metric(m, target, output) for m in self._weighted_specs]
+        if lookup.kind_by_shape(loss) == "crossentropy":
+            loss = lookup.by_shape(target, output, "crossentropy")
+        self._loss = None if loss is None else as_loss(loss)
+        self._tracker = LossTracker("loss", self.dtype)
+        self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
+        self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
         taken = {"loss"}
         for i, metric in enumerate([*self._plain, *self._weighted]):
             if i >= len(self._plain) and metric.name in taken:
