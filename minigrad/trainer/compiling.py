@@ -62,7 +62,7 @@ class Compiling:
                 (given,) = [*given.values()] if isinstance(given, dict) else given
                 given = given if isinstance(given, (list, tuple)) else [given]
             if given is not None and not isinstance(given, (list, tuple)):
-                raise ValueError(f"{what} must be a list, got {given!r} ({type(given).__name__}).")
+                raise ValueError(f"{what} must be a list, such as [{given!r}]; got {given!r} ({type(given).__name__}).")
             for one in given or ():
                 check_metric(one)
             specs.append(None if given is None else list(given))
@@ -72,7 +72,10 @@ class Compiling:
             warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
         weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
         if len(weight) != 1 or not (weight[0] is None or isinstance(weight[0], (int, float))):
-            raise ValueError(f"loss_weights must be a number, since there is one output; got {loss_weights!r}.")
+            raise ValueError(
+                f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
+                "argument of compile, metrics the fourth: give them by name, metrics=[...].)"
+            )
         self.optimizer, self.loss = new_optimizer, new_loss
         self._loss_weight = weight[0]
         self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
