@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
+from minigrad.checks import is_int
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, auto_name
@@ -31,7 +32,7 @@ class SeedGenerator(Configurable):
     """
 
     def __init__(self, seed=None, name=None):
-        if seed is not None and not is_seed(seed):
+        if seed is not None and not is_int(seed):
             raise ValueError(f"SeedGenerator: seed must be an int or None, got {seed!r}.")
         self.name = name or auto_name("seed_generator")
         self.seed = None if seed is None else int(seed)
@@ -57,18 +58,13 @@ class SeedGenerator(Configurable):
         return {"seed": self.seed, "name": self.name}
 
 
-def is_seed(value):
-    """Whether it is an int."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
 def _stream(seed):
     """The state that `seed` stands for: an int, None, or what has a stream of its own."""
     if seed is None:
         return config.stream()
     if hasattr(seed, "_state"):
         return seed._state
-    if not is_seed(seed):
+    if not is_int(seed):
         raise ValueError(f"seed must be an int, a keras.random.SeedGenerator or None, got {seed!r}.")
     state = np.empty((1, 2), np.uint64)
     launch(K.copy, constant(np.uint64, int(seed) % 2**63, 0), state)  # a launch: the same numbers in each replay

@@ -3,6 +3,7 @@
 import math
 
 from minigrad import ops
+from minigrad.checks import is_number
 from minigrad.registry import Configurable, Registry
 
 registry = Registry("regularizer", "keras.regularizers")
@@ -10,7 +11,7 @@ get, serialize, deserialize = registry.get, registry.serialize, registry.deseria
 
 
 def _rate(owner, name, value):
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
     return float(value)
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from minigrad.callbacks.base import Callback
+from minigrad.checks import is_int
 
 
 class Monitor(Callback):
@@ -161,7 +162,7 @@ class ModelCheckpoint(Monitor):
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+        if save_freq != "epoch" and not is_int(save_freq, 1):
             raise ValueError(
                 f"ModelCheckpoint: save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}."
             )

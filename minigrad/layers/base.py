@@ -7,6 +7,7 @@ import threading
 import numpy as np
 
 from minigrad import config, ops, regularizers
+from minigrad.checks import is_int
 from minigrad.layers import arguments, filing
 from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, is_recording, trace
@@ -283,7 +284,7 @@ def _any_rows(shape):
 
 def _is_length(n):
     """Whether n can be the length of an axis: a positive integer, or None for any."""
-    return n is None or (arguments.is_int(n) and n > 0)
+    return n is None or (is_int(n, 1))
 
 
 @functools.cache

@@ -8,6 +8,7 @@ import functools
 import inspect
 
 from minigrad import config
+from minigrad.checks import is_int
 from minigrad.losses.targets import fitted, paired, reduce_weighted
 from minigrad.registry import Configurable, Registry, snake_case
 from minigrad.tensor import Tensor, as_tensor
@@ -137,7 +138,7 @@ RANGES = {
     "delta": ("positive", lambda v: v > 0),
     "gamma": ("not negative", lambda v: v >= 0),
     "q": ("in (0, 1)", lambda v: 0 < v < 1),
-    "k": ("a positive int", lambda v: isinstance(v, int) and v > 0),
+    "k": ("a positive int", lambda v: is_int(v, 1)),
 }
 
 

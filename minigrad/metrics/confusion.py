@@ -4,6 +4,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
+from minigrad.checks import is_int
 from minigrad.losses.base import checked
 from minigrad.metrics.base import Metric, ratio, registry
 from minigrad.program import launch
@@ -22,7 +23,7 @@ class ConfusionMetric(Metric):
         super().__init__(dtype, name)
         if top_k is not None:
             checked(type(self).__name__, "k", top_k)
-        if class_id is not None and (isinstance(class_id, bool) or not isinstance(class_id, int)):
+        if class_id is not None and not is_int(class_id):
             raise ValueError(f"{self.name}: class_id must be an int, a column of the output; got {class_id!r}.")
         self._thresholds, self._state = [float(t) for t in thresholds], state
         self.top_k, self.class_id = top_k, class_id

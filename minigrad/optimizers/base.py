@@ -14,6 +14,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
+from minigrad.checks import is_int
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory, view
 from minigrad.optimizers.settings import Number
@@ -94,7 +95,7 @@ class Optimizer(Memory):
                 Number(interval=interval).check(owner, what, given[what])
         for what, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
             value = given[what]
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            if value is not None and not is_int(value, least):
                 raise ValueError(f"{owner}: {what} must be an int >= {least} or None, got {value!r}.")
         rate = _learning_rate(owner, learning_rate)
         self.name = given["name"] = name or auto_name(snake_case(owner))

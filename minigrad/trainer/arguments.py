@@ -1,8 +1,7 @@
 """The checks of what `compile`, `fit`, `evaluate` and `predict` are called with."""
 
-import numpy as np
-
 from minigrad import config, losses
+from minigrad.checks import is_int
 from minigrad.metrics import lookup
 
 
@@ -14,7 +13,7 @@ def whole_number(name, value, least, optional=False):
     """An argument that counts something, as an int."""
     if value is None and optional:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r} ({type(value).__name__}).")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
@@ -31,7 +30,7 @@ def verbosity(verbose):
 
 def validation_epochs(freq):
     """Whether an epoch (from 0) is one to validate after."""
-    if isinstance(freq, int) and not isinstance(freq, bool) and freq >= 1:
+    if is_int(freq, 1):
         return lambda epoch: (epoch + 1) % freq == 0
     if isinstance(freq, (list, tuple, set)):
         return lambda epoch: epoch + 1 in freq

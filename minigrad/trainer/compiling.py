@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from minigrad import optimizers
+from minigrad.checks import is_int, is_number
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
 from minigrad.metrics.base import LossTracker
@@ -66,12 +67,12 @@ class Compiling:
             for one in given or ():
                 check_metric(one)
             specs.append(None if given is None else list(given))
-        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+        if not is_int(steps_per_execution, 1):
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
             warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
         weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
-        if len(weight) != 1 or not (weight[0] is None or isinstance(weight[0], (int, float))):
+        if len(weight) != 1 or not (weight[0] is None or is_number(weight[0])):
             raise ValueError(
                 f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
                 "argument of compile, metrics the fourth: give them by name, metrics=[...].)"

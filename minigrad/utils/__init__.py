@@ -9,6 +9,7 @@ import random
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import is_int
 from minigrad.config import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -38,7 +39,7 @@ def set_random_seed(seed):
     Args:
         seed: an int in [0, 2**32).
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    if not is_int(seed, 0) or seed >= 2**32:
         raise ValueError(f"set_random_seed expects an int in [0, 2**32), got {seed!r}.")
     random.seed(int(seed))
     np.random.seed(int(seed))
