@@ -345,3 +345,17 @@ class InputLayer(Layer):
 
     def get_build_config(self):
         return None
+
+
+def Input(
+    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
+    optional=False,
+):
+    """What goes into a Sequential: `Input(shape=(20,))` says that each row has 20 features.
+
+    Raises:
+        ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
+    """
+    return InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
+    )

@@ -32,7 +32,7 @@ def save_model(model, filepath, overwrite=True, zipped=None):
     path = _checked_path(filepath, ".keras", "save", overwrite)
     if zipped is False:
         raise ValueError("minigrad writes a model into one file: zipped must be True or None.")
-    config = json.dumps(registry.serialize(model))
+    config = files.as_json(registry.serialize(model))
     written = datetime.datetime.now()
     about = {"keras_version": KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {

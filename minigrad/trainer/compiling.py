@@ -81,7 +81,7 @@ class Compiling:
         self._loss_weight = weight[0]
         self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
         self._weighted_specs = self._weighted_specs if specs[1] is None else specs[1]
-        self._metrics = None
+        self._has_metrics = False
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
         self.steps_per_execution = steps_per_execution
@@ -106,7 +106,7 @@ class Compiling:
     @property
     def metrics(self):
         """All metrics, the loss first; those of `compile` appear once the shapes of the data are known."""
-        return [self._tracker, *self._plain, *self._weighted] if self._metrics is not None else []
+        return [self._tracker, *self._plain, *self._weighted] if self._has_metrics else []
 
     @property
     def metrics_names(self):
@@ -115,7 +115,7 @@ class Compiling:
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
-        if self._metrics is not None:
+        if self._has_metrics:
             return
         if y_shape is None:
             if self._metric_specs or self._weighted_specs:
@@ -140,7 +140,7 @@ class Compiling:
             taken.add(metric.name)
             for variable in metric.variables:
                 variable.path = f"{metric.name}/{variable.name}"
-        self._metrics = True
+        self._has_metrics = True
 
     def _results(self):
         """The value of each metric as a Python number (or list), keys in alphabetical order."""

@@ -42,13 +42,13 @@ class Preparing:
     @contextlib.contextmanager
     def _forgetting_after_an_error(self):
         """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""
-        were_made, unbuilt = self._metrics, [] if self.built else self._unbuilt()
+        had_metrics, unbuilt = self._has_metrics, [] if self.built else self._unbuilt()
         try:
             yield
         except Exception:
             self._restore(unbuilt)
-            if were_made is None:
-                self._metrics = None
+            if not had_metrics:
+                self._has_metrics = False
                 self._pool.clear()
             raise
 
