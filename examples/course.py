@@ -1,0 +1,154 @@
+"""What the scripts of the course share: their options, tables, figures, and claims that are checked.
+
+A script imports it with two lines, since it lies in a folder below:
+
+    sys.path.append(str(Path(__file__).parents[1]))
+    import course
+"""
+
+import argparse
+import inspect
+import os
+import time
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # draw into files
+import matplotlib.pyplot as plt
+import numpy as np
+
+# Colours that colour-blind readers can tell apart (Okabe and Ito 2008). In all figures of the course blue is with
+# Batch Normalization and orange is without it.
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+SKY, YELLOW, GREY, INK = "#56B4E9", "#E69F00", "#8A8F98", "#22262B"
+WITH, WITHOUT = BLUE, ORANGE
+SERIES = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY)
+
+FIGURES = Path(__file__).parent / "figures"
+
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.linewidth": 0.8,
+    "axes.prop_cycle": matplotlib.cycler(color=SERIES),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlecolor": INK,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.09,
+    "figure.facecolor": "white",
+    "font.size": 9,
+    "grid.color": "#E6E8EB",
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.9,
+    "lines.markersize": 5,
+    "svg.hashsalt": "minigrad",  # the same bytes each time
+    "text.color": INK,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "xtick.minor.visible": False,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+    "ytick.labelsize": 8.5,
+    "ytick.minor.visible": False,
+}
+
+
+class Script:
+    """One run of a script: made first, it reads the command line; `with` prints the time at the end.
+
+        with course.Script(__doc__, argv) as script:
+            script.quick, script.seed
+            script.table(("layer", "gradient"), rows)
+            figure, axes = script.figure(1, 2)
+            script.claim(ratio < 2, f"the ratio {ratio:.2f} is below 2")
+            script.save(figure)
+
+    Args:
+        doc: the script's docstring: its first line is the title.
+        argv: the command line as a list; None reads that of the process.
+    """
+
+    def __init__(self, doc, argv=None):
+        path = Path(inspect.stack()[1].filename)
+        parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--quick", action="store_true", help="a smaller experiment, a few seconds")
+        parser.add_argument("--seed", type=int, default=0, help="of the random numbers")
+        parser.add_argument("--out", type=Path, default=FIGURES, help="the folder that the figure goes to")
+        options = parser.parse_args(argv)
+        self.quick, self.seed = options.quick, options.seed
+        self.path = options.out / path.parent.name / f"{path.stem}.svg"
+        self.title = doc.splitlines()[0]
+
+    def __enter__(self):
+        print(f"{self.title}\n")
+        self._started = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, kind, *rest):
+        wall, cpu = (now - then for now, then in zip((time.perf_counter(), time.process_time()), self._started))
+        if kind is None:
+            print(f"\n{wall:.1f} s ({cpu:.1f} s of processor time)")
+
+    def seeds(self, full, quick):
+        """A list of so many seeds, all different for each `--seed`."""
+        return [1000 * self.seed + i for i in range(quick if self.quick else full)]
+
+    def table(self, headers, rows, title=None):
+        """Print a table: numbers with three significant digits, right-aligned."""
+        cells = [[str(h) for h in headers], *([_text(v) for v in row] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        if title:
+            print(title)
+        for i, row in enumerate(cells):
+            left, *others = (c.ljust(w) if j == 0 else c.rjust(w) for j, (c, w) in enumerate(zip(row, widths)))
+            print("  " + "  ".join([left, *others]).rstrip())
+            if i == 0:
+                print("  " + "  ".join("-" * w for w in widths))
+        print()
+
+    def claim(self, is_true, statement):
+        """Print what was claimed; raises AssertionError where it is not true."""
+        if not is_true:
+            raise AssertionError(f"{self.title}\nnot so: {statement}")
+        print(f"  holds: {statement}")
+
+    def figure(self, rows=1, columns=1, size=(8.4, 3.3), **options):
+        """A figure in the course's style and its axes, as `plt.subplots` makes them; `size` in inches."""
+        plt.rcParams.update(_STYLE)
+        return plt.subplots(rows, columns, figsize=size, **options)
+
+    def save(self, figure):
+        """Write the figure as SVG, the same bytes each time, below the folder of `--out`."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(self.path, metadata={"Date": None})
+        plt.close(figure)
+        print(f"\nFigure: {os.path.relpath(self.path)}")
+
+
+def band(ax, x, runs, color, label=None, **line):
+    """The median over runs (the first axis) as a line, the range from least to largest as a band around it."""
+    runs = np.asarray(runs)
+    ax.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.16, linewidth=0)
+    return ax.plot(x, np.median(runs, 0), color=color, label=label, **line)[0]
+
+
+def _text(value):
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    return f"{value:#.3g}".rstrip(".") if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
