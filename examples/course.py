@@ -7,7 +7,6 @@ A script imports it with two lines, since it lies in a folder below:
 """
 
 import argparse
-import inspect
 import os
 import time
 from pathlib import Path
@@ -70,7 +69,7 @@ _STYLE = {
 class Script:
     """One run of a script: made first, it reads the command line; `with` prints the time at the end.
 
-        with course.Script(__doc__, argv) as script:
+        with course.Script(__file__, __doc__, argv) as script:
             script.quick, script.seed
             script.table(("layer", "gradient"), rows)
             figure, axes = script.figure(1, 2)
@@ -78,12 +77,12 @@ class Script:
             script.save(figure)
 
     Args:
-        doc: the script's docstring: its first line is the title.
+        file, doc: the script's `__file__`, and its docstring, whose first line is the title.
         argv: the command line as a list; None reads that of the process.
     """
 
-    def __init__(self, doc, argv=None):
-        path = Path(inspect.stack()[1].filename)
+    def __init__(self, file, doc, argv=None):
+        path = Path(file).resolve()
         parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--quick", action="store_true", help="a smaller experiment, a few seconds")
         parser.add_argument("--seed", type=int, default=0, help="of the random numbers")
