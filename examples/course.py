@@ -7,7 +7,9 @@ A script imports it with two lines, since it lies in a folder below:
 """
 
 import argparse
+import io
 import os
+import re
 import time
 from pathlib import Path
 
@@ -53,6 +55,7 @@ _STYLE = {
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.9,
     "lines.markersize": 5,
+    "svg.fonttype": "none",  # text stays text: small files, words that can be searched and read aloud
     "svg.hashsalt": "minigrad",  # the same bytes each time
     "text.color": INK,
     "xtick.color": GREY,
@@ -125,16 +128,24 @@ class Script:
             raise AssertionError(f"{self.title}\nnot so: {statement}")
         print(f"  holds: {statement}")
 
-    def figure(self, rows=1, columns=1, size=(8.4, 3.3), **options):
-        """A figure in the course's style and its axes, as `plt.subplots` makes them; `size` in inches."""
+    def figure(self, rows=1, columns=1, size=(8.4, 3.3), mosaic=None, **options):
+        """A figure in the course's style and its axes, as `plt.subplots` makes them; `size` in inches.
+
+        With a `mosaic`, such as "ab;cc", the axes come in a dict, as from `plt.subplot_mosaic`.
+        """
         plt.rcParams.update(_STYLE)
+        if mosaic is not None:
+            return plt.subplot_mosaic(mosaic, figsize=size, **options)
         return plt.subplots(rows, columns, figsize=size, **options)
 
     def save(self, figure):
         """Write the figure as SVG, the same bytes each time, below the folder of `--out`."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(self.path, metadata={"Date": None})
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Creator": None, "Date": None})
         plt.close(figure)
+        text = re.sub(r"(?<!scale\()(\d+\.\d\d)\d+", r"\1", text.getvalue())  # a hundredth of a point is enough
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(text.replace(" \n", "\n"), encoding="utf-8")
         print(f"\nFigure: {os.path.relpath(self.path)}")
 
 
