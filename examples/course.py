@@ -18,6 +18,7 @@ import matplotlib
 matplotlib.use("Agg")  # draw into files
 import matplotlib.pyplot as plt
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito 2008). In all figures of the course blue is with
 # Batch Normalization and orange is without it.
@@ -47,6 +48,7 @@ _STYLE = {
     "figure.constrained_layout.h_pad": 0.09,
     "figure.constrained_layout.w_pad": 0.09,
     "figure.facecolor": "white",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # the first one lays out; viewers take the first they have
     "font.size": 9,
     "grid.color": "#E6E8EB",
     "grid.linewidth": 0.8,
@@ -97,11 +99,15 @@ class Script:
 
     def __enter__(self):
         print(f"{self.title}\n")
+        # Two threads would only wait for each other over matrices as small as these; and rounding would depend on
+        # the number of cores.
+        self._one_thread = threadpool_limits(1)
         self._started = time.perf_counter(), time.process_time()
         return self
 
     def __exit__(self, kind, *rest):
         wall, cpu = (now - then for now, then in zip((time.perf_counter(), time.process_time()), self._started))
+        self._one_thread.restore_original_limits()
         if kind is None:
             print(f"\n{wall:.1f} s ({cpu:.1f} s of processor time)")
 
