@@ -149,7 +149,7 @@ class Script:
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Creator": None, "Date": None})
         plt.close(figure)
-        text = re.sub(r"(?<!scale\()(\d+\.\d\d)\d+", r"\1", text.getvalue())  # a hundredth of a point is enough
+        text = re.sub("<[^>]*>", _rounded, text.getvalue())
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(text.replace(" \n", "\n"), encoding="utf-8")
         print(f"\nFigure: {os.path.relpath(self.path)}")
@@ -160,6 +160,19 @@ def band(ax, x, runs, color, label=None, **line):
     runs = np.asarray(runs)
     ax.fill_between(x, runs.min(0), runs.max(0), color=color, alpha=0.16, linewidth=0)
     return ax.plot(x, np.median(runs, 0), color=color, label=label, **line)[0]
+
+
+def log_scale(ax, x=(), y=()):
+    """Logarithmic axes with ticks at the given numbers, written as such; an axis without ticks stays as it is."""
+    for which, ticks in (("x", x), ("y", y)):
+        if len(ticks):
+            ax.set(**{f"{which}scale": "log", f"{which}ticks": ticks, f"{which}ticklabels": [f"{t:g}" for t in ticks]})
+            ax.minorticks_off()
+
+
+def _rounded(tag):
+    """An SVG tag with its coordinates to a hundredth of a point."""
+    return re.sub(r"(?<!scale\()(\d+\.\d\d)\d+", r"\1", tag[0])
 
 
 def _text(value):

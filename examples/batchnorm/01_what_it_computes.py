@@ -42,7 +42,7 @@ def layer_by_layer(normalized, x):
     for layer in model.layers:
         if isinstance(layer, keras.layers.Activation):
             inputs.append(x.numpy().ravel())
-        x = layer(x, training=True) if isinstance(layer, keras.layers.BatchNormalization) else layer(x)
+        x = layer(x, training=True)
     return inputs
 
 
@@ -128,9 +128,9 @@ def draw(script, steps, before, after, in_training, in_inference):
     ax = axes["f"]
     ax.axhline(in_inference, color=course.GREEN, label="inference")
     ax.plot(range(1, 1 + len(in_training)), in_training, "o", color=course.PINK, label="training")
-    ax.set(xlabel="batch in which the row is", ylabel="height of one person,\nnormalised", xlim=(0, len(in_training) + 1))
+    ax.set(xlabel="batch in which the row is", ylabel="height of one person,\nnormalised")
     middle = np.mean(in_training)
-    ax.set_ylim(middle - 0.75, middle + 0.95)
+    ax.set(xlim=(0, len(in_training) + 1), ylim=(middle - 0.75, middle + 0.95))
     ax.set_title("The same row in 30 batches")
     ax.legend(loc="upper right", ncols=2)
     script.save(figure)

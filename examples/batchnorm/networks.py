@@ -51,3 +51,12 @@ def accuracy(model, x, y):
     """The share of rows whose largest output is that of their class; what is not finite is wrong."""
     outputs = model(x).numpy()
     return np.mean((outputs.argmax(1) == y) & np.isfinite(outputs).all(1))
+
+
+def trained_accuracy(data, seed, *args, epochs=20, batch_size=64, **options):
+    """The test accuracy of one `classifier` after training."""
+    keras.utils.set_random_seed(seed)
+    model = classifier(*args, **options)
+    (x, y), test = data
+    model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
+    return accuracy(model, *test)
