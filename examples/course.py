@@ -162,6 +162,14 @@ def band(ax, x, runs, color, label=None, **line):
     return ax.plot(x, np.median(runs, 0), color=color, label=label, **line)[0]
 
 
+def dots(ax, x, y, color, size):
+    """Points drawn as one line with gaps: a tenth of the file that a scatter plot would make."""
+    places = np.repeat(np.stack([x, y]).astype(float), 3, axis=1)
+    places[0, 1::3] += 1e-3
+    places[:, 2::3] = np.nan
+    ax.plot(*places, color=color, linewidth=size, solid_capstyle="round")
+
+
 def log_scale(ax, x=(), y=()):
     """Logarithmic axes with ticks at the given numbers, written as such; an axis without ticks stays as it is."""
     for which, ticks in (("x", x), ("y", y)):
