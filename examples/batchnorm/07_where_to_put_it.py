@@ -93,8 +93,8 @@ def main(argv=None):
         targets = {
             "batches of 32": {"batch_size": 32},
             "batches of 4": {"batch_size": 4},
-            "32, targets 0 ± 100": {"batch_size": 32, "deviation": 100.0},
-            "32, targets 500 ± 100": {"batch_size": 32, "mean": 500.0, "deviation": 100.0},
+            "batches of 32, targets 0 ± 100": {"batch_size": 32, "deviation": 100.0},
+            "batches of 32, targets 500 ± 100": {"batch_size": 32, "mean": 500.0, "deviation": 100.0},
         }
         outputs = {
             (name, how): [regression(seed, how == "BatchNormalization", **options) for seed in seeds]
@@ -132,7 +132,7 @@ def main(argv=None):
                 nothing < 0.8 < norm < scaled,
                 f"inputs, {batch}: nothing is worst, Batch Normalization helps, scaling once is best",
             )
-        for name, least in (("batches of 4", 1.2), ("32, targets 0 ± 100", 3), ("32, targets 500 ± 100", 10)):
+        for name, least in zip(targets, (1, 1.2, 3, 10)):
             ratio = np.median(np.divide(outputs[name, "BatchNormalization"], outputs[name, "nothing"]))
             script.claim(ratio > least, f"output, {name}: the error is {ratio:.1f} times as large with it")
         for name, (activation, *_) in PLACES.items():
@@ -147,8 +147,8 @@ def draw(script, inputs, outputs, sides):
     """One panel a question, one row a situation, one colour a place."""
     figure, axes = script.figure(1, 3, size=(8.4, 3.5), width_ratios=(1, 1.1, 1))
     colors = {
-        "nothing": course.GREY, "BatchNormalization": course.ORANGE, "scaled once": course.BLUE,
-        "before": course.BLUE, "after": course.ORANGE,
+        "nothing": course.WITHOUT, "BatchNormalization": course.WITH, "scaled once": course.GREEN,
+        "before": course.WITH, "after": course.PINK,
     }
     for ax, table, factor in ((axes[0], inputs, 100), (axes[1], outputs, 1), (axes[2], sides, 100)):
         names, places = ([*dict.fromkeys(key[i] for key in table)] for i in (0, 1))
@@ -160,14 +160,14 @@ def draw(script, inputs, outputs, sides):
         ax.set_yticks(range(len(names)), [name.replace(", ", ",\n") for name in names], fontsize=8)
         ax.set_ylim(len(names) - 0.4, -0.6)
         ax.grid(axis="y", visible=False)
-        ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.2), ncols=2 if len(places) < 3 else 1, columnspacing=1)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.3, -0.2), columnspacing=1)
     axes[0].set(xlabel="test accuracy (%)", xlim=(58, 101))
     axes[1].set(xlabel="squared error / variance")
     course.log_scale(axes[1], x=[0.03, 0.1, 0.3, 1, 3, 10, 30])
     axes[2].set(xlabel="test accuracy (%)", xlim=(0, 104))
-    axes[0].set_title("On the inputs?")
-    axes[1].set_title("On a regression's output?")
-    axes[2].set_title("Before or after activations?")
+    axes[0].set_title("On the inputs")
+    axes[1].set_title("On a regression's output")
+    axes[2].set_title("Beside the activation")
     script.save(figure)
 
 
