@@ -1,5 +1,7 @@
 """What several of these experiments share: a network with and without Batch Normalization, data, two measurements."""
 
+import contextlib
+
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -60,3 +62,11 @@ def trained_accuracy(data, seed, *args, epochs=20, batch_size=64, **options):
     (x, y), test = data
     model.fit(x, y, batch_size=batch_size, epochs=epochs, verbose=0)
     return accuracy(model, *test)
+
+
+@contextlib.contextmanager
+def untouched(model):
+    """Whatever is done to the model inside, afterwards it has the weights and moving statistics it had before."""
+    weights = model.get_weights()
+    yield
+    model.set_weights(weights)
