@@ -4,6 +4,8 @@ Everything made here is the same for the same arguments, whatever ran before.
 """
 
 import contextlib
+import importlib.util
+import sys
 import warnings
 
 import numpy as np
@@ -113,3 +115,11 @@ def recordings():
         yield titles
     finally:
         keras.Program.__init__ = original
+
+
+def load_script(path):
+    """The file as a module: its functions and classes, without what runs under `__name__ == "__main__"`."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # a dataclass and Numba ask for it there
+    spec.loader.exec_module(module)
+    return module

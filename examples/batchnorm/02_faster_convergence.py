@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from networks import NORMALIZED, PLAIN, accuracy, classifier, digits
+from batchnorm.networks import NORMALIZED, PLAIN, accuracy, classifier, digits
 
 import minigrad as keras
 

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from networks import NORMALIZED, PLAIN, digits, network
+from batchnorm.networks import NORMALIZED, PLAIN, digits, network
 
 import minigrad as keras
 

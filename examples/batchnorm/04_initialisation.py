@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from networks import NORMALIZED, PLAIN, digits, trained_accuracy
+from batchnorm.networks import NORMALIZED, PLAIN, digits, trained_accuracy
 
 import minigrad as keras
 

@@ -21,7 +21,7 @@ from sklearn.datasets import load_breast_cancer
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from networks import NORMALIZED, digits, trained_accuracy
+from batchnorm.networks import NORMALIZED, digits, trained_accuracy
 
 import minigrad as keras
 from minigrad.layers import Activation, BatchNormalization, Dense

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from networks import NORMALIZED, PLAIN, accuracy, classifier, digits, trained_accuracy, untouched
+from batchnorm.networks import NORMALIZED, PLAIN, accuracy, classifier, digits, trained_accuracy, untouched
 
 import minigrad as keras
 
