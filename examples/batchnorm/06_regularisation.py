@@ -164,9 +164,9 @@ def draw(script, doses, ghost, rates, dropout, batches, usual, models):
     for key, name, title in networks:
         ax, model = axes[key], models[name]
         odds = model(grid.reshape(-1, 2)).numpy().reshape(grid.shape[:2])  # log(p / (1 - p))
-        colors = ("#F9D9C6", "#FDF1E9", "#E8F2F9", "#C4DDEF")
-        certain = np.log(0.95 / 0.05)
-        ax.contourf(*np.moveaxis(grid, -1, 0), odds, levels=(-1e9, -certain, 0, certain, 1e9), colors=colors)
+        sure = np.log(0.95 / 0.05)
+        shades = ("#F9D9C6", "#F7F7F5", "#C4DDEF")
+        ax.contourf(*np.moveaxis(grid, -1, 0), odds, levels=(-1e9, -sure, sure, 1e9), colors=shades)
         ax.contour(*np.moveaxis(grid, -1, 0), odds, levels=[0], colors=[course.INK], linewidths=1)
         for kind, color in ((0, course.ORANGE), (1, course.BLUE)):
             course.dots(ax, *x[y[:, 0] == kind].T, color, 3)
