@@ -1,5 +1,6 @@
 """The course: its experiments run, quickly, and what each claims is true; its pages show what is there."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -140,7 +141,7 @@ class TestPages:
     def test_what_they_link_to_is_there(self, page):
         links = re.findall(r"\]\(([^)#]+)[^)]*\)|src=\"([^\"]+)\"", PAGES[page])
         paths = [a or b for a, b in links if not (a or b).startswith("http")]
-        assert len(paths) > 20
+        assert len(paths) > 15
         missing = [path for path in paths if not (EXAMPLES / path).exists()]
         assert not missing
 
@@ -159,6 +160,15 @@ class TestPages:
         anchors = set(re.findall(r'<a id="([^"]+)">', PAGES[page]))
         wanted = set(re.findall(r"\]\(#([^)]+)\)", PAGES[page]))
         assert wanted and wanted == anchors
+
+    def test_the_first_network_trains(self, capsys):
+        """What a reader pastes, in either language, works and reaches what the page says."""
+        english, chinese = (re.search(r"```python\n(.*?)```", page, re.DOTALL)[1] for page in PAGES.values())
+        assert ast.dump(ast.parse(english)) == ast.dump(ast.parse(chinese))
+        names = {}
+        exec(english, names)
+        assert round(100 * names["accuracy"]) == 92
+        assert f"it is a {names['y'][1500]}" in capsys.readouterr().out
 
     def test_both_say_the_same(self):
         """Same sections, commands, figures, links and numbers, in the same order."""
