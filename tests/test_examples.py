@@ -51,6 +51,17 @@ def test_a_script_by_itself(tmp_path):
     assert "processor time" in result.stdout
 
 
+def test_all_figures_again_tells_which_failed(tmp_path, monkeypatch, capfd):
+    make = load_script(EXAMPLES / "make_figures.py")
+    (good := tmp_path / "good.py").write_text("import sys; print(sys.argv[1:])")
+    (bad := tmp_path / "bad.py").write_text("raise SystemExit(3)")
+    monkeypatch.setattr(make, "scripts", lambda: ([bad, good], [good]))
+    assert make.main(["--quick"]) == 1
+    printed = capfd.readouterr()
+    assert printed.out.split() == ["['--quick']", "[]"]
+    assert printed.err == f"failed: {bad}\n"
+
+
 class TestHelpers:
     @pytest.fixture
     def course(self):
