@@ -2,9 +2,7 @@
 
 import math
 
-from numba.extending import register_jitable as helper
-
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @kernel
