@@ -326,8 +326,8 @@ class Program:
     `step` is a function without arguments. It is run twice with every launch written down and none carried out:
     nothing changes, and a step whose two recordings differ (a Python counter, a random number, a branch on
     something that moves) is refused with a RecordingError, as is one that reads a value. What Python computes besides
-    is computed while recording, and frozen. `names` maps what a
-    listing should call an array to the array; the arrays of `inputs` may be exchanged later with `bind`.
+    is computed while recording, and frozen. `names` maps what a listing should call an array to the array; the arrays
+    of `inputs` may be exchanged later with `bind`.
 
     >>> program = Program(step)
     >>> program.replay(1000)          # a thousand steps, the GIL released
@@ -339,7 +339,7 @@ class Program:
         first = trace(step)
         small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
         launches = trace(step)  # this one is replayed: what the step leaves in Python, such as v.grad, belongs to it
-        _compare(first, launches)
+        compare(first, launches)
         if any(operand.tobytes() != before for operand, before in small):
             raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
         self.instructions = launches  # keeps every operand alive: addresses in the table never move
@@ -469,7 +469,7 @@ class Program:
         return "\n".join(lines)
 
 
-def _compare(first, second):
+def compare(first, second):
     """Raise a RecordingError where two recordings of one step differ in more than the place of their temporaries."""
     if len(first) != len(second):
         raise RecordingError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
+from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, auto_name
 from minigrad.tensor import as_tensor, constant
@@ -113,7 +114,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     """
     if not minval < maxval or maxval - minval >= 2**63:
         raise ValueError(f"random.randint: minval must be below maxval (by less than 2^63), got {minval}, {maxval}.")
-    return _integers(_draw(K.whole_numbers, shape, (minval, maxval - minval), dtype, seed, "iu"))
+    return constant_tensor(_draw(K.whole_numbers, shape, (minval, maxval - minval), dtype, seed, "iu"))
 
 
 def categorical(logits, num_samples, dtype="int32", seed=None):
@@ -123,13 +124,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
         raise ValueError(f"random.categorical: logits must be floats (rows, classes), got shape {logits.shape}.")
     y = np.empty((logits.shape[0], num_samples), np.int64)
     launch(K.categories, logits._data, _stream(seed), y)
-    return _integers(y)
-
-
-def _integers(values):
-    tensor = as_tensor(np.empty(0))
-    tensor._data = values
-    return tensor
+    return constant_tensor(y)
 
 
 def dropout(inputs, rate, noise_shape=None, seed=None):

@@ -74,8 +74,7 @@ class OrthogonalRegularizer(Regularizer):
         if len(x.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer is for matrices; got shape {x.shape}.")
         x = ops.transpose(x) if self.mode == "columns" else x
-        length = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
-        x = ops.divide(x, length)
+        x = ops.normalize(x, axis=1, epsilon=1e-6)
         n = x.shape[0]
         cosines = ops.matmul(x, ops.transpose(x))
         off_diagonal = ops.sum(ops.absolute(cosines)) - ops.sum(ops.absolute(ops.sum(ops.square(x), axis=1)))

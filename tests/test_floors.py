@@ -52,6 +52,7 @@ PACKAGES = {
     "ops",
     "optimizers",
     "saving",
+    "tensor",
     "trainer",
     "utils",
 }  # whose files may import each other, not in circles

@@ -2,7 +2,7 @@
 
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
-from minigrad.layers.base import InputLayer, Layer
+from minigrad.layers.base import InputLayer, Layer, deserialize, serialize
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.layers.preprocessing import Normalization, Rescaling
@@ -59,4 +59,6 @@ __all__ = [
     "Reshape",
     "Softmax",
     "UnitNormalization",
+    "deserialize",
+    "serialize",
 ]

@@ -95,7 +95,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 f"Layer {self.name!r} has no symbolic {name}: minigrad has no functional API. Its shape is in "
                 f"{name}_shape; what the first layers compute is Sequential(model.layers[:2])(x)."
             )
-        return object.__getattribute__(self, name)  # raises what it raised before
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property: raises what it raised before
+        kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
+        hint = "" if own.get("built", True) else ": it is not built yet, and has no variables before"
+        raise AttributeError(f"Layer {own.get('name', kind)!r} ({kind}) has no attribute {name!r}{hint}.")
 
     # ---- building and calling
 

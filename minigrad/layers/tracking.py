@@ -116,11 +116,6 @@ class Owner:
         owners = [self, *(value for value in self._leaves() if isinstance(value, random.SeedGenerator))]
         return [vars(owner)["_state"] for owner in owners if "_state" in vars(owner)]
 
-    def _streams(self):
-        """The states of the random numbers that this layer and those below draw."""
-        found = [state for layer in self._all_layers() for state in layer._own_streams()]
-        return list({id(state): state for state in found}.values())
-
     def _structure(self):
         """(this layer and all below it, all their variables), found out anew when anything has changed."""
         found = self._found

@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 
-from minigrad import config, losses
+from minigrad import config
 from minigrad import kernels as K
+from minigrad.losses import targets
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
 from minigrad.tensor import constant
@@ -127,10 +128,10 @@ class R2Score(_Columns):
 
     def _inputs(self, y_true, y_pred):
         y_true, y_pred = super()._inputs(y_true, y_pred)
-        return losses.tensors(y_true, y_pred, "float64")
+        return targets.tensors(y_true, y_pred, "float64")
 
     def _weights(self, sample_weight, shape):
-        return losses.tensors(0.0, super()._weights(sample_weight, shape), "float64")[1]
+        return targets.tensors(0.0, super()._weights(sample_weight, shape), "float64")[1]
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch of (rows, columns)."""

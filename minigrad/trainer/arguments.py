@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from minigrad import config, losses, metrics
+from minigrad import config, losses
+from minigrad.metrics import lookup
 
 
 def kind_of(value):
@@ -40,15 +41,14 @@ def validation_epochs(freq):
 def check_loss(loss):
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         (loss,) = loss
-    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-        return loss
-    losses.get(loss)
+    if lookup.kind_by_shape(loss) != "crossentropy":
+        losses.get(loss)
     return loss
 
 
 def check_metric(metric):
-    if isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+    if lookup.kind_by_shape(metric) is not None:
         return
     if metric is None or (not isinstance(metric, str) and not callable(metric) and not isinstance(metric, dict)):
         raise ValueError(f"metrics must be names, Metric instances or functions; got {metric!r}.")
-    metrics.check(metric)
+    lookup.check(metric)

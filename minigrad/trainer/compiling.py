@@ -4,7 +4,10 @@ import warnings
 
 import numpy as np
 
-from minigrad import losses, metrics, optimizers
+from minigrad import optimizers
+from minigrad.losses.base import as_loss
+from minigrad.metrics import lookup
+from minigrad.metrics.base import LossTracker
 from minigrad.tensor import Tensor
 from minigrad.trainer.arguments import check_loss, check_metric
 
@@ -59,7 +62,7 @@ class Compiling:
                 (given,) = [*given.values()] if isinstance(given, dict) else given
                 given = given if isinstance(given, (list, tuple)) else [given]
             if given is not None and not isinstance(given, (list, tuple)):
-                raise ValueError(f"{what} must be a list, got {given!r} ({type(given).__name__}).")
+                raise ValueError(f"{what} must be a list, such as [{given!r}]; got {given!r} ({type(given).__name__}).")
             for one in given or ():
                 check_metric(one)
             specs.append(None if given is None else list(given))
@@ -69,7 +72,10 @@ class Compiling:
             warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
         weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
         if len(weight) != 1 or not (weight[0] is None or isinstance(weight[0], (int, float))):
-            raise ValueError(f"loss_weights must be a number, since there is one output; got {loss_weights!r}.")
+            raise ValueError(
+                f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
+                "argument of compile, metrics the fourth: give them by name, metrics=[...].)"
+            )
         self.optimizer, self.loss = new_optimizer, new_loss
         self._loss_weight = weight[0]
         self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
@@ -116,12 +122,12 @@ class Compiling:
             y_shape = (None,)
         target, output = (None, *y_shape[1:]), tuple(self.output_shape)
         loss = self.loss
-        if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-            loss = metrics.by_shape(target, output, "crossentropy")
-        self._loss = None if loss is None else losses.as_loss(loss)
-        self._tracker = metrics.LossTracker("loss", self.dtype)
-        self._plain = [metrics.as_metric(m, target, output) for m in self._metric_specs]
-        self._weighted = [metrics.as_metric(m, target, output) for m in self._weighted_specs]
+        if lookup.kind_by_shape(loss) == "crossentropy":
+            loss = lookup.by_shape(target, output, "crossentropy")
+        self._loss = None if loss is None else as_loss(loss)
+        self._tracker = LossTracker("loss", self.dtype)
+        self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
+        self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
         taken = {"loss"}
         for i, metric in enumerate([*self._plain, *self._weighted]):
             if i >= len(self._plain) and metric.name in taken:

@@ -24,7 +24,7 @@ class Preparing:
         if w is not None and class_weight is not None:
             raise ValueError("Give sample_weight or class_weight, not both.")
         if y is None and not self._may_have_another_loss():
-            raise ValueError("The targets y are missing: the loss compares the output with them.")
+            raise ValueError("The targets y are missing: the loss compares the output with them. Pass x and y.")
         x = as_rows(x, "x", self.dtype)
         y = None if y is None else as_rows(y, "y", self.dtype)
         w = None if w is None else as_rows(w, "sample_weight", self.dtype)

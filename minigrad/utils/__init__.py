@@ -1,6 +1,7 @@
 """Seeds, names, labels, progress, pictures and gradient checks.
 
-`fold_batchnorm` and `recompute_batch_statistics`, which know models, stand in `models` and are put here from there.
+What knows models stands in `models` and `saving`, and is put here from there: `fold_batchnorm`,
+`recompute_batch_statistics`, `serialize_keras_object`, `deserialize_keras_object`.
 """
 
 import random
@@ -16,6 +17,8 @@ from minigrad.config import (
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     register_keras_serializable,
     reset_names,
 )
@@ -57,6 +60,8 @@ __all__ = [
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "gradcheck",
     "is_interactive_logging_enabled",
     "normalize",
