@@ -21,7 +21,7 @@ from numba import types
 from numba.core import event
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
 # Never nnan or ninf (so never fastmath=True): they turn max(nan, 0) into 0 and hide a training that diverged.
@@ -163,6 +163,15 @@ def kernel(function=None, *, exact=False, disjoint=False):
         return functools.partial(kernel, exact=exact, disjoint=disjoint)
     fastmath = OPTIONS["fastmath"] - {"reassoc"} if exact else OPTIONS["fastmath"]
     return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint})
+
+
+def helper(function):
+    """Make a function that kernels call; its code becomes part of each of them.
+
+    On its own it would be optimised anew where a kernel is loaded from the cache, and might then sum in another order
+    than in the process that compiled it: the first run on a machine would differ from all later ones in the last bit.
+    """
+    return register_jitable(forceinline=True)(function)
 
 
 def launch(kernel, *operands):

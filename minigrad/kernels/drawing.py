@@ -7,9 +7,8 @@ on how often a step is recorded, and a Program that replays a draw draws anew, l
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @helper

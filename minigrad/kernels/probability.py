@@ -6,10 +6,9 @@ A loss has one value a row: the mean (binary, squared error) or the sum (categor
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
 from minigrad.kernels.functions import exp, log1p_exp, logistic
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @helper

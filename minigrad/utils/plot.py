@@ -63,7 +63,7 @@ def plot_model(
     }
     picture = _Group(None, _boxes(model, wanted, with_input=True), rankdir, hasattr(model, "add"))
     width, height = (n + 2 * MARGIN for n in (picture.width, picture.height))
-    figure = Figure(figsize=(width / 72, height / 72), dpi=dpi)
+    figure = Figure(layout="none", figsize=(width / 72, height / 72), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     picture.draw(axes, MARGIN, MARGIN)

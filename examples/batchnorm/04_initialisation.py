@@ -1,0 +1,128 @@
+"""4. Does the size of the initial weights still matter with Batch Normalization?
+
+    python examples/batchnorm/04_initialisation.py [--quick] [--seed 0] [--out FOLDER]
+
+Without it weights must start with a certain spread: Xavier's (Glorot and Bengio 2010) for tanh and sigmoids, He's
+(He et al. 2015, arXiv:1502.01852), larger by sqrt(2), for ReLU. Here networks start with 0.01 to 30 times He's spread,
+train for 400 steps and are tested.
+
+Batch Normalization divides by the standard deviation, so the scale of the weights before it cancels. Not quite: the
+epsilon beside the variance does not scale along, and behind many layers of tiny weights it is all that is left. And
+very large weights are forgiven at the start only: each step turns them by a smaller angle, so they learn slowly.
+"""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1]))
+import course
+from batchnorm.networks import NORMALIZED, PLAIN, digits, trained_accuracy
+
+import minigrad as keras
+
+XAVIER = 1 / math.sqrt(2)  # the gain, where He's is 1
+OPTIMIZERS = {
+    "SGD, learning rate 0.1": lambda: keras.optimizers.SGD(0.1),
+    "Adam, learning rate 0.001": lambda: keras.optimizers.Adam(0.001),
+}
+
+
+def run(data, depth, normalized, gain, seeds, optimizer, **options):
+    """Test accuracies after 400 steps, one for each seed; `gain` times He's spread."""
+    options["initializer"] = keras.initializers.VarianceScaling(2 * gain**2, "fan_in", "untruncated_normal")
+    options["momentum"] = 0.9
+    return [
+        trained_accuracy(data, seed, depth, 64, "relu", normalized, optimizer=optimizer(), **options) for seed in seeds
+    ]
+
+
+def main(argv=None):
+    """Sweep the gain, the depth, and epsilon."""
+    with course.Script(__file__, __doc__, argv) as script:
+        data, seeds = digits(), script.seeds(5, 1)
+        gains = [0.01, 0.1, 1, 10] if script.quick else [0.01, 0.03, 0.1, 0.3, XAVIER, 1, 2, 5, 10, 30]
+        sgd = OPTIMIZERS["SGD, learning rate 0.1"]
+        sweeps = {
+            (name, kind): np.array([run(data, 5, kind, gain, seeds, optimizer) for gain in gains])
+            for name, optimizer in OPTIMIZERS.items()
+            for kind in (PLAIN, NORMALIZED)
+        }
+        script.table(
+            ("5 layers of 64 ReLU", "", *(f"{g:.2g}" for g in gains)),
+            [(name, "with" if kind else "without", *(f"{v:.2f}" for v in np.median(runs, 1)))
+             for (name, kind), runs in sweeps.items()],
+            title=f"Test accuracy by gain (1: He, 0.71: Xavier), median of {len(seeds)} seeds",
+        )
+
+        depths = [5, 20] if script.quick else [5, 10, 20, 30]
+        rules = {"Xavier": XAVIER, "He": 1.0}
+        by_depth = {
+            (rule, kind): np.array([run(data, depth, kind, gain, seeds, sgd) for depth in depths])
+            for rule, gain in rules.items()
+            for kind in (PLAIN, NORMALIZED)
+        }
+        script.table(
+            ("SGD 0.1", "", *(f"{d} layers" for d in depths)),
+            [(rule, "with" if kind else "without", *(f"{v:.2f}" for v in np.median(runs, 1)))
+             for (rule, kind), runs in by_depth.items()],
+        )
+
+        limit = {e: np.median(run(data, 10, NORMALIZED, 0.003, seeds, sgd, epsilon=e)) for e in (1e-3, 1e-5)}
+        script.table(
+            ("10 layers with, gain 0.003", "test accuracy"), [(f"epsilon {e:g}", v) for e, v in limit.items()]
+        )
+        draw(script, gains, sweeps, depths, by_depth)
+
+        def works(name, kind):
+            """The gains with which a network is any good."""
+            return [g for g, v in zip(gains, np.median(sweeps[name, kind], 1)) if v > 0.8]
+
+        for name in OPTIMIZERS:
+            plain, normalized = works(name, PLAIN), works(name, NORMALIZED)
+            script.claim(
+                max(normalized) / min(normalized) >= 9 * max(plain) / min(plain),
+                f"{name}: above 80 % for gains of {min(plain):.2g} to {max(plain):.2g} without, of "
+                f"{min(normalized):.2g} to {max(normalized):.2g} with",
+            )
+        at_20 = {arm: np.median(runs[depths.index(20)]) for arm, runs in by_depth.items()}
+        script.claim(
+            all(value > 0.9 if kind is NORMALIZED else value < 0.6 for (_, kind), value in at_20.items()),
+            "20 layers, Xavier's or He's weights: above 90 % with, below 60 % without",
+        )
+        script.claim(
+            limit[1e-5] > 0.7 > limit[1e-3], "10 layers of tiny weights: only the smaller epsilon is small enough"
+        )
+
+
+def draw(script, gains, sweeps, depths, by_depth):
+    """Accuracy over gains for both optimizers, and over depths for both rules."""
+    figure, axes = script.figure(1, 3, size=(8.4, 3.2), sharey=True)
+    for ax, name in zip(axes, OPTIMIZERS):
+        for kind, color, label in ((PLAIN, course.WITHOUT, "without"), (NORMALIZED, course.WITH, "with")):
+            course.band(ax, gains, 100 * sweeps[name, kind].T, color, label=label, marker="o")
+        for gain in (XAVIER, 1):
+            ax.axvline(gain, color=course.GREY, linewidth=0.9, linestyle=":", zorder=0)
+        course.log_scale(ax, x=[0.01, 0.1, 1, 10])
+        ax.set(xlabel="spread of initial weights / He's")
+        ax.set_title(name)
+    axes[0].set_ylabel("test accuracy after 400 steps (%)")
+    axes[0].legend(loc="center left", bbox_to_anchor=(0.01, 0.6))
+    axes[1].text(0.62, 4, "Xavier", color=course.GREY, fontsize=8, ha="right")
+    axes[1].text(1.15, 4, "He", color=course.GREY, fontsize=8)
+    ax = axes[2]
+    for (rule, kind), runs in by_depth.items():
+        color, style = course.WITH if kind else course.WITHOUT, "-" if rule == "He" else "--"
+        course.band(ax, depths, 100 * runs.T, color, linestyle=style, marker="o" if rule == "He" else "s")
+    for rule, style in (("He", "-"), ("Xavier", "--")):
+        ax.plot([], [], style, color=course.GREY, label=rule)
+    ax.set(xlabel="hidden layers", xticks=depths, ylim=(-3, 103))
+    ax.set_title("SGD, by depth")
+    ax.legend(loc="lower left")
+    script.save(figure)
+
+
+if __name__ == "__main__":
+    main()
