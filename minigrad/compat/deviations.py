@@ -8,6 +8,7 @@ from minigrad.compat.missing import REMEDIES
 DEVIATIONS = {
     "In general": (
         ("back ends", "TensorFlow, JAX and PyTorch disagree in places", "what Keras on TensorFlow does"),
+        ("keras.__version__, tf.__version__", "theirs", "minigrad's"),
         ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
         ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
         ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
