@@ -16,6 +16,7 @@ DEVIATIONS = (
     ("layer.trainable changed after compile", "no effect until compile is called again", "counts from the next fit"),
     ("progress bar in a file or pipe", "the same backspaces and colours as on a terminal", "one plain line an epoch"),
     ("targets (n,) beside outputs (n, 1)", "a metric broadcasts them to (n, n)", "they become a column for everything"),
+    ("IoU metrics with fractional weights", "the weights are cut off to whole numbers", "they count as they are"),
     ("dtypes of computation", "float16, bfloat16, integers too", "float32 and float64; integers only count and index"),
     ("ops.cast to any integer dtype", "that dtype", "int64"),
     ("ops.binary_crossentropy", "one value an element", "the mean over the last axis, as the loss needs it"),
