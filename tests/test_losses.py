@@ -662,6 +662,18 @@ def test_dice_of_a_whole_batch_is_one_number():
     assert float(losses.Dice()(y, p)) == pytest.approx(dice(y.reshape(-1), p.reshape(-1)))
 
 
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_weights_of_rows_beside_one_loss_of_the_whole_batch(shape):
+    """It becomes one value for each weight, as in Keras, whose 'mean_with_sample_weight' then gives the loss itself."""
+    y, p = LOSSES["Dice"].sample((3, 2))
+    weights, whole = np.reshape([0.5, 2.0, 0.0], shape), float(losses.dice(y, p))
+    reduced = {"sum": 2.5 * whole, "sum_over_batch_size": 2.5 / 3 * whole, "mean_with_sample_weight": whole}
+    for reduction, expected in reduced.items():
+        assert float(losses.Dice(reduction=reduction)(y, p, weights)) == pytest.approx(expected, rel=1e-6), reduction
+    values = losses.Dice(reduction="none")(y, p, weights)
+    np.testing.assert_allclose(values.numpy(), whole * weights, rtol=1e-6)
+
+
 def test_labels_of_a_hinge_are_mapped_only_if_all_are_bits():
     p = np.array([[0.5], [0.5]])
     assert losses.hinge(np.array([[0.0], [1]]), p).numpy().tolist() == [1.5, 0.5]

@@ -53,8 +53,12 @@ def moons(rows, seed):
     return x.astype("float32"), y.astype("float32")[:, None]
 
 
-def train(seed, normalization=None, dropout=0.0, batch_size=ROWS, width=64, steps=1500):
-    """Train a network; (model, training loss, test loss). `normalization()` makes the layers before activations."""
+def train(seed, normalization=None, dropout=0.0, batch_size=ROWS, width=64, steps=1000):
+    """Train a network; (model, training loss, test loss). `normalization()` makes the layers before activations.
+
+    The learning rate falls to 0, so that the losses are those of a network at rest, not of the last step's chance, and
+    the moving statistics are those of its weights.
+    """
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((2,))])
     for _ in range(3):
@@ -65,7 +69,8 @@ def train(seed, normalization=None, dropout=0.0, batch_size=ROWS, width=64, step
         if dropout:
             model.add(Dropout(dropout))
     model.add(Dense(1))
-    model.compile(keras.optimizers.Adam(0.001), keras.losses.BinaryCrossentropy(from_logits=True))
+    rate = keras.optimizers.schedules.CosineDecay(0.002, steps)
+    model.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
     x, y = moons(ROWS, seed)
     model.fit(x, y, batch_size=batch_size, epochs=steps * batch_size // ROWS, verbose=0)
     new = moons(2000, 10**6 + seed)
@@ -82,7 +87,7 @@ def noise_of(rows, draws=2000):
 def main(argv=None):
     """Vary the dose of either noise, and the batch size as one usually would."""
     with course.Script(__file__, __doc__, argv) as script:
-        seeds = script.seeds(4, 1)
+        seeds = script.seeds(7, 2)
         doses = (8, 200) if script.quick else (4, 8, 20, 40, 100, 200)
         rates = (0.0, 0.3) if script.quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
         batches = (20,) if script.quick else (4, 8, 20, 40, 100, 200)
@@ -90,7 +95,7 @@ def main(argv=None):
 
         def losses(name, **options):
             """(training loss, test loss) for each seed; the first model is kept."""
-            runs = [train(seed, **options, steps=1000 if script.quick else 1500) for seed in seeds]
+            runs = [train(seed, **options) for seed in seeds]
             models[name] = runs[0][0]
             return [run[1:] for run in runs]
 
@@ -118,17 +123,16 @@ def main(argv=None):
 
         training, test = np.median(ghost, 1).T
         plain = np.median(dropout[0, :, 1])
-        margin = 0.8 if script.quick else 0.5
         script.claim(
             all(np.diff(training) < 0), "the more rows the statistics come from, the closer it fits the training rows"
         )
         script.claim(
-            test[0] < margin * test[-1],
+            test[0] < 0.5 * test[-1],
             f"loss on new points {test[0]:.2f} with statistics of {doses[0]} rows, {test[-1]:.2f} of all",
         )
-        script.claim(test[0] < margin * plain, f"without Batch Normalization {plain:.2f}")
+        script.claim(test[0] < 0.5 * plain, f"without Batch Normalization {plain:.2f}")
         dropped = np.median(dropout[-1, :, 1])
-        script.claim(dropped < margin * plain, f"with Dropout {rates[-1]} {dropped:.2f}")
+        script.claim(dropped < 0.5 * plain, f"with Dropout {rates[-1]} {dropped:.2f}")
 
 
 def draw(script, doses, ghost, rates, dropout, batches, usual, models):

@@ -28,7 +28,7 @@ from minigrad.layers import Activation, BatchNormalization, Dense
 
 PLACES = {  # activation, depth, spread of the weights times sqrt(inputs), learning rate
     "10 tanh layers, large weights": ("tanh", 10, 10.0, 0.1),
-    "20 tanh layers": ("tanh", 20, 1.0, 0.3),
+    "20 tanh layers, weights × 2": ("tanh", 20, 2.0, 0.3),
     "5 sigmoid layers, large weights": ("sigmoid", 5, 30.0, 0.1),
     "5 ReLU layers, large weights": ("relu", 5, 14.0, 0.1),
     "5 ReLU layers": ("relu", 5, 1.4, 0.1),
@@ -80,9 +80,8 @@ def bias_after_training(seed):
 def main(argv=None):
     """Try all places."""
     with course.Script(__file__, __doc__, argv) as script:
-        seeds = script.seeds(8, 2)
         inputs = {
-            (f"batches of {batch}", how): [tumours(seed, how, batch) for seed in seeds]
+            (f"batches of {batch}", how): [tumours(seed, how, batch) for seed in script.seeds(24, 12)]
             for batch in (4, 32)
             for how in ("nothing", "BatchNormalization", "scaled once")
         }
@@ -90,6 +89,7 @@ def main(argv=None):
             ("Inputs", "", "test accuracy"), [(batch, how, np.median(runs)) for (batch, how), runs in inputs.items()]
         )
 
+        seeds = script.seeds(8, 3)
         targets = {
             "batches of 32": {"batch_size": 32},
             "batches of 4": {"batch_size": 4},
@@ -106,7 +106,7 @@ def main(argv=None):
             [(name, how, np.median(runs)) for (name, how), runs in outputs.items()],
         )
 
-        data, few = digits(), seeds[: 1 if script.quick else 4]
+        data, few = digits(), script.seeds(5, 2)
         sides = {}
         for name, (activation, depth, spread, rate) in PLACES.items():
             for how in ("before", "after"):
@@ -138,7 +138,7 @@ def main(argv=None):
         for name, (activation, *_) in PLACES.items():
             gap = np.median(sides[name, "before"]) - np.median(sides[name, "after"])
             script.claim(
-                abs(gap) < 0.05 if activation == "relu" else gap > 0.1, f"{name}: before - after = {100 * gap:.1f} %"
+                abs(gap) < 0.05 if activation == "relu" else gap > 0.2, f"{name}: before - after = {100 * gap:.1f} %"
             )
         script.claim(gradient == 0 and moved == 0, "a bias before it gets a gradient of exactly zero and never moves")
 

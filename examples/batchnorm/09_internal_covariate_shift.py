@@ -165,7 +165,7 @@ def main(argv=None):
     with course.Script(__file__, __doc__, argv) as script:
         data, seeds = digits(), script.seeds(5, 1)
         epochs = 5 if script.quick else 10
-        cases = {"8 layers of tanh": (8, "tanh", 0.3), "5 layers of sigmoids": (5, "sigmoid", 0.1)}
+        cases = {"8 layers of tanh": (8, "tanh", 0.03), "5 layers of sigmoids": (5, "sigmoid", 0.1)}
         runs = {
             (case, arm): [shift_and_learning(data, arm, *setting, seed, epochs) for seed in seeds]
             for case, setting in cases.items()

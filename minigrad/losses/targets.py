@@ -72,8 +72,10 @@ def reduce_weighted(values, sample_weight, reduction):
             values, sample_weight = align(values, sample_weight)
         while sample_weight.ndim < values.ndim:
             sample_weight = ops.expand_dims(sample_weight, -1)
-        if any(w not in (1, n) for w, n in zip(sample_weight.shape, values.shape, strict=False)) or (
-            sample_weight.ndim > values.ndim
+        # A loss of the whole batch, one number, goes with weights of any shape: it becomes one value for each of them.
+        if values.ndim and (
+            any(w not in (1, n) for w, n in zip(sample_weight.shape, values.shape, strict=False))
+            or sample_weight.ndim > values.ndim
         ):
             raise ValueError(
                 f"sample_weight of shape {sample_weight.shape} does not fit one loss value for each of {values.shape}."
