@@ -34,31 +34,31 @@ OPTIONS = {
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 MAX_OPERANDS = 12
 
-_compiling = threading.RLock()
-# A child forked while another thread compiles must not find the lock taken for ever.
-os.register_at_fork(
-    before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
-)
-
-
-_starting = threading.Lock()
+_compiling, _starting = threading.RLock(), threading.Lock()
 _running = set()  # the threads that are replaying
 
 
 def _before_fork():
-    # BLAS takes locks of its own: forked while another thread is in a product, a child would find them taken for ever.
+    # A lock that another thread holds at this moment would be taken for ever in the child; so would those that BLAS
+    # takes within a product.
+    _compiling.acquire()
     _starting.acquire()
     deadline = time.monotonic() + 2
     while _running and time.monotonic() < deadline:
         time.sleep(1e-4)
 
 
+def _after_fork():
+    _starting.release()
+    _compiling.release()
+
+
 def _in_child():
     _running.clear()
-    _starting.release()
+    _after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_starting.release, after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
 class RecordingError(RuntimeError):

@@ -45,6 +45,23 @@ def check_loss(loss):
     return loss
 
 
+def metric_list(what, given):
+    """The checked metrics as a list; None if nothing was given. One list or dict inside is that of the one output."""
+    if given is None:
+        return None
+    found = list(given.values()) if isinstance(given, dict) else given
+    if isinstance(found, (list, tuple)) and len(found) == 1 and isinstance(found[0], (list, tuple)):
+        (found,) = found
+    if not isinstance(found, (list, tuple)) or (isinstance(given, dict) and len(given) != 1):
+        raise ValueError(
+            f"{what} must be a list, such as ['accuracy'], or a dict with one entry, since there is one output; got "
+            f"{given!r} ({type(given).__name__})."
+        )
+    for one in found:
+        check_metric(one)
+    return list(found)
+
+
 def check_metric(metric):
     if lookup.kind_by_shape(metric) is not None:
         return

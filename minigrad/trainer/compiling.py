@@ -10,7 +10,7 @@ from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
 from minigrad.metrics.base import LossTracker
 from minigrad.tensor import Tensor
-from minigrad.trainer.arguments import check_loss, check_metric
+from minigrad.trainer.arguments import check_loss, metric_list
 
 # What Keras lets a subclass of Model define instead of its own.
 _STEPS = ("train_step", "test_step", "predict_step", "make_train_function", "make_test_function")
@@ -55,18 +55,7 @@ class Compiling:
                 )
         new_optimizer = optimizers.get(optimizer)
         new_loss = self.loss if loss is None else check_loss(loss)
-        specs = []
-        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            if isinstance(given, dict) or (
-                isinstance(given, (list, tuple)) and len(given) == 1 and isinstance(given[0], (list, tuple))
-            ):
-                (given,) = [*given.values()] if isinstance(given, dict) else given
-                given = given if isinstance(given, (list, tuple)) else [given]
-            if given is not None and not isinstance(given, (list, tuple)):
-                raise ValueError(f"{what} must be a list, such as [{given!r}]; got {given!r} ({type(given).__name__}).")
-            for one in given or ():
-                check_metric(one)
-            specs.append(None if given is None else list(given))
+        plain, weighted = metric_list("metrics", metrics), metric_list("weighted_metrics", weighted_metrics)
         if not is_int(steps_per_execution, 1):
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
@@ -79,8 +68,8 @@ class Compiling:
             )
         self.optimizer, self.loss = new_optimizer, new_loss
         self._loss_weight = weight[0]
-        self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
-        self._weighted_specs = self._weighted_specs if specs[1] is None else specs[1]
+        self._metric_specs = self._metric_specs if plain is None else plain
+        self._weighted_specs = self._weighted_specs if weighted is None else weighted
         self._has_metrics = False
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
