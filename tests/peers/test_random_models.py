@@ -5,6 +5,7 @@ training shows is compared: history (keys, order and values), weights, `evaluate
 nudge of the initial weights by 1e-6 does to Keras itself.
 """
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -31,7 +32,8 @@ ACTIVATIONS = ["tanh", "elu", "selu", "silu", "gelu", "softplus", "softsign", "s
                "log_sigmoid", "exponential", "linear", "hard_sigmoid", "leaky_relu", "relu", "relu6", "hard_silu",
                "hard_tanh", "tanh_shrink", "soft_shrink", "sparse_plus", "sparse_sigmoid", "softmax", "log_softmax"]
 CURVED = ["tanh", "silu", "gelu", "softplus", "softsign", "sigmoid", "mish", "squareplus", "log_sigmoid", "tanh_shrink",
-          "softmax", "log_softmax"]  # everywhere: a bias before them is not idle even if BatchNormalization follows
+          "softmax", "log_softmax"]  # everywhere; the others are linear, as far as the data may go
+CENTERED = ["BatchNormalization", "LayerNormalization"]
 HEADS = {  # target: (units, last activation), losses, metrics
     "binary": [(1, "sigmoid"), ["'binary_crossentropy'", "'mse'", "losses.BinaryCrossentropy(label_smoothing=0.1)",
                                 "'hinge'", "losses.BinaryFocalCrossentropy()", "'squared_hinge'", "losses.Tversky(0.3)",
@@ -120,10 +122,25 @@ RANK_3 = ["layers.Permute((2, 1))", "layers.Reshape((4, 3))", "layers.Reshape((2
           "layers.BatchNormalization(axis=1, momentum=0.8, scale=False)", "layers.Dropout(0.0, noise_shape=(None, 1, 4))"]
 
 
+def without_idle_shifts(layers):
+    """No bias, no beta where all that follows is linear, up to a BatchNormalization which takes it away again."""
+    idle, kept = False, []
+    for line in reversed(layers):
+        kind = line.removeprefix("layers.").partition("(")[0]
+        curve = re.search(rf"['.]({'|'.join(CURVED)})['),]", line)
+        shift = "use_bias" if kind == "Dense" and not curve else "center" if kind in CENTERED else None
+        if idle and shift and shift not in line:
+            line = f"{line[:-1]}, {shift}=False)".replace("(, ", "(")
+        curved = curve or kind in ("LayerNormalization", "RMSNormalization", "UnitNormalization", "Softmax")
+        idle = kind == "BatchNormalization" or idle and not curved
+        kept.insert(0, line)
+    return kept
+
+
 class Author:
     """Writes one random program.
 
-    Left out is what no two implementations share: a bias before BatchNormalization, if the gradient is rounding noise,
+    Left out is what no two implementations share: shifts before BatchNormalization, whose gradient is rounding noise,
     which Adam turns into steps of full length; activations that jump (hard_shrink, threshold); correlations, which
     magnify the rounding of an output that is nearly constant. And where minigrad is not to be like Keras: targets (n,)
     beside outputs (n, 1) in metrics which Keras then refuses or broadcasts to (n, n); IoU with fractional weights,
@@ -159,14 +176,8 @@ class Author:
         return f"layers.{name}Normalization({options[2:]})"
 
     def block(self):
-        """A Dense, perhaps normalised: then without a bias that may learn nothing but rounding noise."""
         dense, norm = self.dense(), self.normalization()
-        if self.pick([True, False, False]):
-            return [dense]
-        activation = dense.split("'")[1]
-        if activation not in CURVED and "Batch" in norm and "use_bias" not in dense:
-            dense = dense.replace(f"'{activation}'", f"'{activation}', use_bias=False", 1)
-        return [dense, norm]
+        return [dense] if self.pick([True, False, False]) else [dense, norm]
 
     def optimizer(self):
         name = self.pick(list(OPTIMIZERS))
@@ -210,7 +221,7 @@ class Author:
         """(text, shape of a row): it defines `model` and `fit`, the arguments of fit, out of x, y and weights."""
         (units, last), losses, metrics = HEADS[self.target]
         shape = self.pick([(12,), (7,), (3, 4), (2, 3, 2)])
-        lines = [*self.layers(shape), f"layers.Dense({units}, '{last}')"]
+        lines = [*without_idle_shifts([*self.layers(shape)]), f"layers.Dense({units}, '{last}')"]
         weighted = self.pick([None, None, "sample_weight", "class_weight"])
         arguments = [*self.fit(weighted)]
         optimizer = self.optimizer()
