@@ -65,7 +65,7 @@ def main(argv=None):
     with course.Script(__file__, __doc__, argv) as script:
         data = digits()
         seeds = script.seeds(5, 1)
-        epochs = 60  # at most
+        epochs = 120  # at most
         rates = {
             SGD: [0.1, 0.5, 2.0] if script.quick else [0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0],
             ADAM: [0.001, 0.01, 0.03] if script.quick else [3e-4, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1],
