@@ -72,7 +72,7 @@ class TestTraining:
     def test_gradients_vanish_without_batch_normalization(self, data):
         settings = training.Settings(steps=1)
         plain, normalized = (training.train(settings, choice, data).gradients[0] for choice in (False, True))
-        assert 4 < (plain[-1] / plain[0]) ** (1 / 7) < 6
+        assert 3 < (plain[-1] / plain[0]) ** (1 / 7) < 6
         assert np.ptp(np.log10(normalized)) < 0.5
 
     @pytest.mark.parametrize("chosen, plain, normalized", [
@@ -84,14 +84,15 @@ class TestTraining:
         ({"activation": "tanh", "batch": 4}, (0.75, 1.0), (0.0, 0.75)),
     ])  # fmt: skip
     def test_what_the_page_suggests_to_try_is_worth_it(self, data, chosen, plain, normalized):
-        settings = training.Settings(**chosen)
+        """As medians of three seeds: it must not hang on luck, nor on a machine's rounding."""
+        settings = [training.Settings(**chosen, seed=seed) for seed in range(3)]
         for (least, most), choice in ((plain, False), (normalized, True)):
-            assert least <= training.train(settings, choice, data).accuracy <= most
+            assert least <= np.median([training.train(s, choice, data).accuracy for s in settings]) <= most
 
     def test_with_relu_and_batch_normalization_gradients_grow_towards_the_data(self, data):
         settings = training.Settings(activation="relu", gain=1.4, depth=12, steps=1)
         norms = training.train(settings, True, data).gradients[0]
-        assert 1.15 < (norms[1] / norms[-1]) ** (1 / 10) < 1.35
+        assert 1.1 < (norms[1] / norms[-1]) ** (1 / 10) < 1.35
 
     def test_a_run_that_diverges_is_seen_to(self, diverged):
         assert 0 < diverged.diverged < 10

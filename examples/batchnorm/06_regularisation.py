@@ -144,7 +144,7 @@ def draw(script, doses, ghost, rates, dropout, batches, usual, models):
     for kind, color in (("without", course.WITHOUT), ("with", course.WITH)):
         course.band(axes["c"], batches, usual[kind][..., 1].T, color, label=kind, marker="o")
     for key in "abc":
-        axes[key].set_ylim(0, 3)
+        axes[key].set(ylim=(0, 2), yticks=(0, 0.5, 1, 1.5, 2))
     axes["a"].set(ylabel="loss (nats)", xlabel="rows the statistics come from")
     axes["b"].set(xlabel="Dropout rate")
     axes["c"].set(xlabel="rows a batch")

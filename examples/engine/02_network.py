@@ -75,9 +75,9 @@ def draw(ax, x, y, numbers, title):
 def main(argv=None):
     """Train, look, count."""
     with course.Script(__file__, __doc__, argv) as script:
-        x, y = make_moons(600, noise=0.2, random_state=script.seed)
+        x, y = make_moons(2400, noise=0.2, random_state=script.seed)
         x, y, x_new, y_new = x[:400], y[:400], x[400:], y[400:]
-        steps = 400 if script.quick else 2000
+        steps = 1000 if script.quick else 2000
         numbers = parameters(script.seed)
         print(f"{sum(w.size for w in numbers)} numbers to learn, {len(x)} points to learn from, {steps} steps\n")
 

@@ -109,12 +109,12 @@ def _(mo):
       layers is a vanishing or an exploding gradient.
     """),
         "What shall I try?": mo.md("""
-    - *Sigmoid, 8 layers* (the start): without Batch Normalization the gradient shrinks more than four times a layer.
+    - *Sigmoid, 8 layers* (the start): without Batch Normalization the gradient shrinks about four times a layer.
     - *Tanh, gain 1*: well initialised, it learns without. Now move the gain to 0.1 or to 10.
     - *Relu, gain 1.4, learning rate 1*: the larger steps are what Batch Normalization allows.
     - *Tanh, 4 rows in a batch*: the statistics of four rows are mostly noise. Here Batch Normalization does harm.
-    - *Relu, gain 1.4, 12 layers*: look at the gradients with Batch Normalization. They grow by a quarter a layer
-      towards the data ([Yang et al. 2019](https://arxiv.org/abs/1902.08129)).
+    - *Relu, gain 1.4, 12 layers*: look at the gradients with Batch Normalization. They grow by a fifth or so a
+      layer towards the data ([Yang et al. 2019](https://arxiv.org/abs/1902.08129)).
     """),
     })  # fmt: skip
     return
