@@ -21,25 +21,47 @@ from minigrad import (
     saving,
     utils,
 )
+from minigrad.initializers import Initializer
 from minigrad.layers import Input, InputLayer, InputSpec, Layer
+from minigrad.losses import Loss
+from minigrad.metrics import Metric
 from minigrad.models import Model, Sequential
+from minigrad.optimizers import Optimizer
 from minigrad.program import Program, RecordingError, kernel, launch
+from minigrad.regularizers import Regularizer
 from minigrad.tensor import Tensor, Variable, no_grad, op
 
 # They know models, and `utils` stands below those; but there is where they are looked for.
-for _function in (models.fold_batchnorm, models.recompute_batch_statistics):
+for _function in (
+    models.fold_batchnorm,
+    models.recompute_batch_statistics,
+    saving.deserialize_keras_object,
+    saving.serialize_keras_object,
+):
     setattr(utils, _function.__name__, _function)
     utils.__all__.append(_function.__name__)
 
 __version__ = "0.1.0"
+
+
+def version():
+    """The version of minigrad, a string."""
+    return __version__
+
+
 __all__ = [
+    "Initializer",
     "Input",
     "InputLayer",
     "InputSpec",
     "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "Program",
     "RecordingError",
+    "Regularizer",
     "Sequential",
     "Tensor",
     "Variable",
@@ -63,4 +85,5 @@ __all__ = [
     "regularizers",
     "saving",
     "utils",
+    "version",
 ]

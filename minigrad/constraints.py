@@ -14,10 +14,6 @@ class Constraint(Configurable):
         return w
 
 
-def _norms(w, axis):
-    return ops.sqrt(ops.sum(ops.square(w), axis=axis, keepdims=True))
-
-
 @registry.register()
 class MaxNorm(Constraint):
     """Vectors along `axis` (0: the weights into one unit) get a norm of at most `max_value`."""
@@ -26,7 +22,7 @@ class MaxNorm(Constraint):
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w):
-        norms = _norms(w, self.axis)
+        norms = ops.norm(w, axis=self.axis, keepdims=True)
         return w * (ops.clip(norms, 0, self.max_value) / (norms + config.epsilon()))
 
     def get_config(self):
@@ -49,7 +45,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w):
-        return w / (_norms(w, self.axis) + config.epsilon())
+        return w / (ops.norm(w, axis=self.axis, keepdims=True) + config.epsilon())
 
     def get_config(self):
         return {"axis": self.axis}
@@ -63,7 +59,7 @@ class MinMaxNorm(Constraint):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w):
-        norms = _norms(w, self.axis)
+        norms = ops.norm(w, axis=self.axis, keepdims=True)
         wanted = ops.clip(norms, self.min_value, self.max_value) * self.rate + norms * (1 - self.rate)
         return w * (wanted / (norms + config.epsilon()))
 

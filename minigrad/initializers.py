@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import is_int
 from minigrad.registry import Configurable, Registry
 from minigrad.tensor import Variable
 
@@ -31,7 +32,7 @@ class _Random(Initializer):
     """
 
     def __init__(self, seed=None):
-        if seed is not None and not isinstance(seed, (int, np.integer)) and not hasattr(seed, "next"):
+        if seed is not None and not is_int(seed) and not hasattr(seed, "next"):
             raise ValueError(f"{type(self).__name__}: seed must be an int, a SeedGenerator or None, got {seed!r}.")
         self.seed = getattr(seed, "seed", seed)  # what a config can tell
         self._stream = config.draw_seed() if seed is None else seed if hasattr(seed, "next") else int(seed)

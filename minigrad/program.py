@@ -21,7 +21,7 @@ from numba import types
 from numba.core import event
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
 # Never nnan or ninf (so never fastmath=True): they turn max(nan, 0) into 0 and hide a training that diverged.
@@ -34,31 +34,31 @@ OPTIONS = {
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 MAX_OPERANDS = 12
 
-_compiling = threading.RLock()
-# A child forked while another thread compiles must not find the lock taken for ever.
-os.register_at_fork(
-    before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
-)
-
-
-_starting = threading.Lock()
+_compiling, _starting = threading.RLock(), threading.Lock()
 _running = set()  # the threads that are replaying
 
 
 def _before_fork():
-    # BLAS takes locks of its own: forked while another thread is in a product, a child would find them taken for ever.
+    # A lock that another thread holds at this moment would be taken for ever in the child; so would those that BLAS
+    # takes within a product.
+    _compiling.acquire()
     _starting.acquire()
     deadline = time.monotonic() + 2
     while _running and time.monotonic() < deadline:
         time.sleep(1e-4)
 
 
+def _after_fork():
+    _starting.release()
+    _compiling.release()
+
+
 def _in_child():
     _running.clear()
-    _starting.release()
+    _after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_starting.release, after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 
 class RecordingError(RuntimeError):
@@ -163,6 +163,15 @@ def kernel(function=None, *, exact=False, disjoint=False):
         return functools.partial(kernel, exact=exact, disjoint=disjoint)
     fastmath = OPTIONS["fastmath"] - {"reassoc"} if exact else OPTIONS["fastmath"]
     return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint})
+
+
+def helper(function):
+    """Make a function that kernels call; its code becomes part of each of them.
+
+    On its own it would be optimised anew where a kernel is loaded from the cache, and might then sum in another order
+    than in the process that compiled it: the first run on a machine would differ from all later ones in the last bit.
+    """
+    return register_jitable(forceinline=True)(function)
 
 
 def launch(kernel, *operands):
@@ -317,8 +326,8 @@ class Program:
     `step` is a function without arguments. It is run twice with every launch written down and none carried out:
     nothing changes, and a step whose two recordings differ (a Python counter, a random number, a branch on
     something that moves) is refused with a RecordingError, as is one that reads a value. What Python computes besides
-    is computed while recording, and frozen. `names` maps what a
-    listing should call an array to the array; the arrays of `inputs` may be exchanged later with `bind`.
+    is computed while recording, and frozen. `names` maps what a listing should call an array to the array; the arrays
+    of `inputs` may be exchanged later with `bind`.
 
     >>> program = Program(step)
     >>> program.replay(1000)          # a thousand steps, the GIL released
@@ -330,7 +339,7 @@ class Program:
         first = trace(step)
         small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
         launches = trace(step)  # this one is replayed: what the step leaves in Python, such as v.grad, belongs to it
-        _compare(first, launches)
+        compare(first, launches)
         if any(operand.tobytes() != before for operand, before in small):
             raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
         self.instructions = launches  # keeps every operand alive: addresses in the table never move
@@ -460,7 +469,7 @@ class Program:
         return "\n".join(lines)
 
 
-def _compare(first, second):
+def compare(first, second):
     """Raise a RecordingError where two recordings of one step differ in more than the place of their temporaries."""
     if len(first) != len(second):
         raise RecordingError(

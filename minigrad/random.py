@@ -8,6 +8,8 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
+from minigrad.checks import is_int
+from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, auto_name
 from minigrad.tensor import as_tensor, constant
@@ -30,7 +32,7 @@ class SeedGenerator(Configurable):
     """
 
     def __init__(self, seed=None, name=None):
-        if seed is not None and not is_seed(seed):
+        if seed is not None and not is_int(seed):
             raise ValueError(f"SeedGenerator: seed must be an int or None, got {seed!r}.")
         self.name = name or auto_name("seed_generator")
         self.seed = None if seed is None else int(seed)
@@ -56,18 +58,13 @@ class SeedGenerator(Configurable):
         return {"seed": self.seed, "name": self.name}
 
 
-def is_seed(value):
-    """Whether it is an int."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
 def _stream(seed):
     """The state that `seed` stands for: an int, None, or what has a stream of its own."""
     if seed is None:
         return config.stream()
     if hasattr(seed, "_state"):
         return seed._state
-    if not is_seed(seed):
+    if not is_int(seed):
         raise ValueError(f"seed must be an int, a keras.random.SeedGenerator or None, got {seed!r}.")
     state = np.empty((1, 2), np.uint64)
     launch(K.copy, constant(np.uint64, int(seed) % 2**63, 0), state)  # a launch: the same numbers in each replay
@@ -113,7 +110,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
     """
     if not minval < maxval or maxval - minval >= 2**63:
         raise ValueError(f"random.randint: minval must be below maxval (by less than 2^63), got {minval}, {maxval}.")
-    return _integers(_draw(K.whole_numbers, shape, (minval, maxval - minval), dtype, seed, "iu"))
+    return constant_tensor(_draw(K.whole_numbers, shape, (minval, maxval - minval), dtype, seed, "iu"))
 
 
 def categorical(logits, num_samples, dtype="int32", seed=None):
@@ -123,13 +120,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
         raise ValueError(f"random.categorical: logits must be floats (rows, classes), got shape {logits.shape}.")
     y = np.empty((logits.shape[0], num_samples), np.int64)
     launch(K.categories, logits._data, _stream(seed), y)
-    return _integers(y)
-
-
-def _integers(values):
-    tensor = as_tensor(np.empty(0))
-    tensor._data = values
-    return tensor
+    return constant_tensor(y)
 
 
 def dropout(inputs, rate, noise_shape=None, seed=None):

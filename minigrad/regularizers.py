@@ -3,6 +3,7 @@
 import math
 
 from minigrad import ops
+from minigrad.checks import is_number
 from minigrad.registry import Configurable, Registry
 
 registry = Registry("regularizer", "keras.regularizers")
@@ -10,7 +11,7 @@ get, serialize, deserialize = registry.get, registry.serialize, registry.deseria
 
 
 def _rate(owner, name, value):
-    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    if not is_number(value) or not math.isfinite(value) or value < 0:
         raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
     return float(value)
 
@@ -74,8 +75,7 @@ class OrthogonalRegularizer(Regularizer):
         if len(x.shape) != 2:
             raise ValueError(f"OrthogonalRegularizer is for matrices; got shape {x.shape}.")
         x = ops.transpose(x) if self.mode == "columns" else x
-        length = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=1, keepdims=True), 1e-12))
-        x = ops.divide(x, length)
+        x = ops.normalize(x, axis=1, epsilon=1e-6)
         n = x.shape[0]
         cosines = ops.matmul(x, ops.transpose(x))
         off_diagonal = ops.sum(ops.absolute(cosines)) - ops.sum(ops.absolute(ops.sum(ops.square(x), axis=1)))

@@ -19,7 +19,7 @@ def global_state():
         "epsilon": config.epsilon(),
         "recording a Program": program._state.trace is not None,
         "inside when()": program._state.condition is not None,
-        "tape switched off": not tensor._mode.recording,
+        "tape switched off": not tensor.tensor._mode.recording,
         "custom_object_scope": registry._scopes.stack,
         "numpy.errstate": np.geterr(),
     }
@@ -40,7 +40,7 @@ def leaks_nothing():
     config.set_floatx(before["floatx"])
     config.set_epsilon(before["epsilon"])
     program._state.trace = program._state.condition = None
-    tensor._mode.recording = True
+    tensor.tensor._mode.recording = True
     registry._scopes.stack = ()
     np.seterr(**before["numpy.errstate"])
     leaked = {name: after[name] for name in before if after[name] != before[name]}

@@ -79,7 +79,13 @@ def state(model):
     if model.optimizer is not None and model.optimizer.built:
         found |= {f"optimizer {i}": v.numpy() for i, v in enumerate(model.optimizer.variables)}
     found |= {f"metric {m.name} {v.name}": v.numpy() for m in model.metrics for v in m.variables}
-    return found | {f"stream {i}": stream.copy() for i, stream in enumerate(model._streams())}
+    return found | {f"stream {i}": stream.copy() for i, stream in enumerate(streams(model))}
+
+
+def streams(layer):
+    """The states of the random numbers that a layer and those below draw."""
+    found = [stream for below in layer._all_layers() for stream in below._own_streams()]
+    return list({id(stream): stream for stream in found}.values())
 
 
 def assert_same(actual, expected):

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import Quiet, assert_same, data, random_input, state
+from helpers import Quiet, assert_same, data, random_input, state, streams
 
 import minigrad as keras
 from minigrad import layers, ops, random
@@ -532,7 +532,7 @@ def test_streams_are_those_of_layers_and_of_seed_generators():
         def call(self, inputs):
             return inputs
 
-    assert [s[0, 0] for s in Outer()._streams()] == [1, 2, 4]
+    assert [s[0, 0] for s in streams(Outer())] == [1, 2, 4]
 
 
 class Merge(keras.Layer):

@@ -12,6 +12,7 @@ from helpers import Quiet, assert_same, data, network, state
 
 import minigrad as keras
 from minigrad import losses, ops
+from minigrad.losses.base import as_loss
 from minigrad.utils import gradcheck
 
 EPSILON = 1e-7
@@ -209,7 +210,7 @@ every_loss = pytest.mark.parametrize("row", LOSSES.values(), ids=LOSSES)
 
 
 def test_every_loss_has_a_row():
-    hidden = {losses.Loss, losses.FunctionLoss, losses.LossFunctionWrapper}
+    hidden = {losses.Loss, losses.LossFunctionWrapper}
     classes = {v for v in vars(losses).values() if isinstance(v, type) and issubclass(v, losses.Loss)} - hidden
     assert classes == {v for v in losses.registry.members.values() if isinstance(v, type)} - hidden
     assert {c.__name__ for c in classes} == {name.split()[0] for name in LOSSES}
@@ -472,7 +473,7 @@ def test_ignored_class_in_fit():
 ])
 def test_names(names, kind):
     for name in names:
-        assert type(losses.as_loss(name)) is kind
+        assert type(as_loss(name)) is kind
     assert type(losses.get(kind)) is kind
     assert losses.get(None) is None
 
@@ -659,6 +660,18 @@ def test_dice_of_a_whole_batch_is_one_number():
     y, p = LOSSES["Dice"].sample((4, 3))
     assert losses.dice(y, p).shape == ()
     assert float(losses.Dice()(y, p)) == pytest.approx(dice(y.reshape(-1), p.reshape(-1)))
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_weights_of_rows_beside_one_loss_of_the_whole_batch(shape):
+    """It becomes one value for each weight, as in Keras, whose 'mean_with_sample_weight' then gives the loss itself."""
+    y, p = LOSSES["Dice"].sample((3, 2))
+    weights, whole = np.reshape([0.5, 2.0, 0.0], shape), float(losses.dice(y, p))
+    reduced = {"sum": 2.5 * whole, "sum_over_batch_size": 2.5 / 3 * whole, "mean_with_sample_weight": whole}
+    for reduction, expected in reduced.items():
+        assert float(losses.Dice(reduction=reduction)(y, p, weights)) == pytest.approx(expected, rel=1e-6), reduction
+    values = losses.Dice(reduction="none")(y, p, weights)
+    np.testing.assert_allclose(values.numpy(), whole * weights, rtol=1e-6)
 
 
 def test_labels_of_a_hinge_are_mapped_only_if_all_are_bits():

@@ -831,11 +831,11 @@ print(results, flush=True)
 RIGHT = "[-1.5, -1.5, -6.0]\n"
 
 
-def script(package, **environment):
-    """A process of its own that runs SCRIPT on the minigrad in `package` with these environment variables."""
+def script(package, code=SCRIPT, **environment):
+    """A process of its own that runs `code` on the minigrad in `package` with these environment variables."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA")}
     return subprocess.Popen(
-        [sys.executable, "-B", "-W", "error", "-c", SCRIPT],
+        [sys.executable, "-B", "-W", "error", "-c", code],
         cwd=package,
         text=True,
         stdout=subprocess.PIPE,
@@ -875,6 +875,18 @@ def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
     assert script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=60) == (RIGHT, ""), (
         "not written anew"
     )
+
+
+def test_compiled_or_loaded_a_kernel_computes_the_same_to_the_bit(tmp_path):
+    """Also one that calls a helper."""
+    code = (
+        "import numpy as np; from minigrad import ops, Tensor\n"
+        "x = Tensor(np.random.default_rng(0).standard_normal((64, 200)), dtype='float32')\n"
+        "print(ops.sum(x, 1).numpy().tobytes().hex(), ops.mean(x).numpy().tobytes().hex())"
+    )
+    cold, warm = (script(PACKAGE, code, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=120) for _ in range(2))
+    assert cold[1] == NOTICE + "\n" and warm[1] == ""
+    assert len(cold[0]) > 500 and cold[0] == warm[0]
 
 
 def test_where_no_folder_can_be_written_there_is_no_cache(tmp_path):

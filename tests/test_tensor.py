@@ -493,11 +493,10 @@ def test_memory_of_a_chain_is_freed_at_once(no_collector):
         y = ops.exp(y * 0.5)
         alive.add(y)
     assert len(alive) == 1, "a tape holds arrays, not the tensors in between"
-    buffers = [
-        weakref.ref(cell.cell_contents)
-        for cell in y._node.vjp.__closure__
-        if isinstance(cell.cell_contents, np.ndarray)
-    ]
+    held = [cell.cell_contents for cell in y._node.vjp.__closure__]
+    held += [inner for outer in held if isinstance(outer, tuple) for inner in outer]
+    buffers = [weakref.ref(array) for array in held if isinstance(array, np.ndarray)]
+    del held
     y.backward(np.ones(3))
     assert buffers and all(ref() is not None for ref in buffers)
     del y

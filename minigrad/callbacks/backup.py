@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 
 from minigrad.callbacks.base import Callback
+from minigrad.checks import is_int
 from minigrad.saving import files, hdf5, weights
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
@@ -38,7 +39,7 @@ class BackupAndRestore(Callback):
         super().__init__()
         if not backup_dir:
             raise ValueError(f"BackupAndRestore: backup_dir must be a folder, got {backup_dir!r}.")
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+        if save_freq != "epoch" and not is_int(save_freq, 1):
             raise ValueError(f"BackupAndRestore: save_freq must be 'epoch' or a positive int, got {save_freq!r}.")
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq

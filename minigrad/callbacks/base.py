@@ -108,4 +108,3 @@ class Callback:
 
     def on_predict_end(self, logs=None):
         """After `predict` has ended."""
-

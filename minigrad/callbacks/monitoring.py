@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from minigrad.callbacks.base import Callback
+from minigrad.checks import is_int
 
 
 class Monitor(Callback):
@@ -161,15 +162,15 @@ class ModelCheckpoint(Monitor):
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
-        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+        if save_freq != "epoch" and not is_int(save_freq, 1):
             raise ValueError(
                 f"ModelCheckpoint: save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}."
             )
-        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
-        if not self.filepath.endswith(endings):
+        ending = ".weights.h5" if save_weights_only else ".keras"
+        if not self.filepath.endswith(ending):
             raise ValueError(
-                f"ModelCheckpoint: filepath must end in {' or '.join(endings)} with "
-                f"save_weights_only={save_weights_only}, got {self.filepath!r}."
+                f"ModelCheckpoint: filepath must end in {ending} with save_weights_only={save_weights_only}, got "
+                f"{self.filepath!r}."
             )
         self._unsaved = 0  # batches since the last save
         self._last_batch = -1  # that it has seen in this epoch

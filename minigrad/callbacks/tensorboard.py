@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from minigrad.callbacks.base import Callback
+from minigrad.checks import is_int
 
 
 class TensorBoard(Callback):
@@ -36,7 +37,7 @@ class TensorBoard(Callback):
         if unwritten:
             warnings.warn(f"TensorBoard: {', '.join(unwritten)} is accepted, but nothing is written.", stacklevel=2)
         update_freq = 1 if update_freq == "batch" else update_freq
-        if update_freq != "epoch" and (not isinstance(update_freq, int) or update_freq < 1):
+        if update_freq != "epoch" and not is_int(update_freq, 1):
             raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {update_freq!r}.")
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq

@@ -6,6 +6,7 @@ The real ones are never imported. What minigrad does not have raises an error th
 import os
 import runpy
 import sys
+import traceback
 
 from minigrad.compat.modules import Finder
 
@@ -25,4 +26,11 @@ def run(script, arguments):
     install()
     sys.argv = [script, *arguments]
     sys.path[0] = os.path.dirname(os.path.abspath(script))
-    runpy.run_path(script, run_name="__main__")
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except Exception as error:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename != script:
+            frames = frames.tb_next  # those of this file and of runpy say nothing about the script
+        traceback.print_exception(type(error), error, frames)
+        sys.exit(1)

@@ -4,35 +4,109 @@ import textwrap
 
 from minigrad.compat.missing import REMEDIES
 
-# What it is about, what Keras 3 does, what minigrad does.
-DEVIATIONS = (
-    ("back ends", "TensorFlow, JAX and PyTorch disagree in places", "what Keras on TensorFlow does"),
-    ("unknown losses and metrics", "an error at the first fit", "an error at compile"),
-    ("data that does not fit", "an error in some step; weights may have moved", "an error before anything changes"),
-    ("class labels that are no class", "a loss of 0 (JAX), an error in some step (TensorFlow)", "a ValueError"),
-    ("empty data", "a warning, StopIteration or UnboundLocalError", "a ValueError"),
-    ("Python lists as x or y", "a ValueError", "they are data"),
-    ("a bias before BatchNormalization", "gets rounding noise as gradient, of which Adam makes steps", "gradient 0"),
-    ("layer.trainable changed after compile", "no effect until compile is called again", "counts from the next fit"),
-    ("progress bar in a file or pipe", "the same backspaces and colours as on a terminal", "one plain line an epoch"),
-    ("targets (n,) beside outputs (n, 1)", "a metric broadcasts them to (n, n)", "they become a column for everything"),
-    ("dtypes of computation", "float16, bfloat16, integers too", "float32 and float64; integers only count and index"),
-    ("ops.cast to any integer dtype", "that dtype", "int64"),
-    ("ops.binary_crossentropy", "one value an element", "the mean over the last axis, as the loss needs it"),
-    ("utils.split_dataset", "two tf.data.Dataset", "two arrays, or tuples or dicts of arrays, as they were given"),
-    ("utils.plot_model", "needs graphviz", "needs matplotlib only; layers of a subclassed Model have no arrows"),
-    ("model.inputs, model.outputs", "symbolic tensors that new models can be made of", "their shape, dtype and name"),
-    ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
-    ("tf.function, run_functions_eagerly", "compile or do not", "accepted; fit records every step anyway"),
-)
+# By topic: what it is about, what Keras 3 does, what minigrad does.
+DEVIATIONS = {
+    "In general": (
+        ("back ends", "TensorFlow, JAX and PyTorch disagree in places", "what Keras on TensorFlow does"),
+        ("keras.__version__, tf.__version__", "theirs", "minigrad's"),
+        ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
+        ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
+        ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
+        ("tf.function, run_functions_eagerly", "compile or do not", "accepted; fit records every step anyway"),
+        ("SGD(-0.1), Adam(beta_1=2.0), clipnorm=-1.0 and their like", "are taken", "a ValueError"),
+    ),
+    "Layers and models": (
+        ("a bias before BatchNormalization", "gets rounding noise as gradient, and Adam steps by it", "gradient 0"),
+        ("layer.trainable changed after compile", "no effect until the next compile", "counts from the next fit"),
+        ("model.inputs, model.outputs", "symbolic tensors that models can be made of", "their shape, dtype and name"),
+        ("paths of variables", "sequential/dense/kernel", "dense/kernel"),
+        ("AlphaDropout, GaussianDropout with rate 1", "ZeroDivisionError when called", "a ValueError when made"),
+        ("LayerNormalization over axis 0, or an axis twice", "computes, or fails when called", "a ValueError"),
+        ("LayerNormalization over (-1, 1)", "gamma has the axes in that order", "in the order of the input"),
+        ("Normalization.adapt on flat data", "adapts; the call fails", "a ValueError: it needs axis=None"),
+        ("Normalization.adapt, with a mean given", "an AttributeError", "a ValueError that says why"),
+        ("Reshape to a length of 0; PReLU that shares axis 0", "taken", "a ValueError"),
+        ("Dense(lora_rank=...), quantization, rms_scaling", "are there", "a ValueError"),
+        ('add_weight("name", shape=...)', "a ValueError", "the older way to name a weight works"),
+        ("from_config of one's own layer without **kwargs", "fails on name, trainable, dtype", "works"),
+        ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
+        ("batch_size of an Input", "shown in summary", "not shown"),
+        ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
+        ("train_step, test_step", "may be overridden", "refused by compile; compute_loss may be overridden"),
+    ),
+    "Losses and metrics": (
+        ("unknown losses and metrics", "an error at the first fit", "an error at compile"),
+        ("targets (n,) beside outputs (n, 1)", "a metric broadcasts them to (n, n)", "they become a column"),
+        ("other shapes that differ", "are broadcast in places", "never: a ValueError"),
+        ("class labels that are no class", "a loss of 0 (JAX), an error in some step (TensorFlow)", "a ValueError"),
+        ("NaN in the output: AUC, Precision, Recall, counts, F1", "counts as negative, or not at all", "NaN"),
+        ("R2Score", "float32 sums; no result before the first batch", "float64 sums; 0 before it"),
+        ("SparseCategoricalCrossentropy(ignore_class) as a metric", "the mean divides by ignored rows", "it does not"),
+        ("mean_with_sample_weight of sequences", "divides by the weights as given", "by the weights as broadcast"),
+        ("F1Score, R2Score: targets (n,) beside outputs (n, 1)", "a ValueError", "the targets become a column"),
+        ("IoU with weights", "cuts them to whole numbers", "takes them as they are"),
+        ("BinaryFocalCrossentropy(from_logits), LogCosh near 0", "lose digits", "exact"),
+        ("configs of losses", "leave out some arguments (Huber's delta)", "have all"),
+        ("MeanMetricWrapper(fn)", "is named mean_metric_wrapper", "is named as the function"),
+    ),
+    "Optimizers": (
+        ("staircases, cycles and restarts of schedules", "rounding can end them a step late", "end at their step"),
+        ("a schedule of one's own", "gets an integer", "gets a floating-point tensor"),
+        ("a number assigned over a function as learning rate", "an AttributeError", "a TypeError that says why"),
+        ("settings changed after the first fit", "may have no effect", "count from the next fit"),
+        ("exclude_from_weight_decay after build", "accepted", "a ValueError"),
+        ("moving averages (use_ema)", "are zeros before the first step", "start as the weights"),
+        ("averages below 1e-30", "become denormal numbers, which are slow", "become 0"),
+    ),
+    "Training": (
+        ("data that does not fit", "an error in some step; weights may have moved", "an error before anything changes"),
+        ("empty data", "a warning, StopIteration or UnboundLocalError", "a ValueError"),
+        ("Python lists as x or y", "a ValueError", "they are data"),
+        ("a generator that ends before the last epoch", "its first two batches come again", "a warning, and fit ends"),
+        ("streams that yield lists; class_weight beside streams", "a ValueError for some", "taken"),
+        ("PyDataset", "an on_epoch_end before the first epoch; processes", "none; the workers are threads"),
+        ("progress bar in a file or pipe", "backspaces and colours as on a terminal", "one plain line an epoch"),
+        ("evaluate with metrics of one name", "repeats the first one's value", "each has its own"),
+        ("the last batch of steps_per_execution=k", "the hook is told a batch that was not there", "the last one"),
+    ),
+    "Callbacks": (
+        ("TerminateOnNaN", "stops after the batch", "names that batch, but trains on until fit pauses (50 ms)"),
+        ("ModelCheckpoint(mode='auto')", "needs a metric that knows its direction", "only with save_best_only"),
+        ("monitor='val_mse_1', a metric renamed", "direction unknown", "known"),
+        ("LearningRateScheduler", "a TypeError in the schedule is hidden by a second call", "it shows"),
+        ("LambdaCallback, ReduceLROnPlateau: unknown arguments", "ignored", "an error"),
+        ("SwapEMAWeights after an early stop", "leaves the weights swapped", "does not"),
+        ("BackupAndRestore", "begins the epoch anew", "goes on within it, to the bit; History has what came before"),
+        ("TensorBoard", "graph, images, profile, embeddings", "scalars and histograms"),
+    ),
+    "Files": (
+        ("safe_mode=False", "runs code from the file", "changes nothing: code is never read"),
+        ("overwrite=False, and the file exists", "asks on the terminal", "FileExistsError"),
+        ("a lambda", "is written as byte code", "in compile: left out, with a warning; in a layer: a ValueError"),
+        ("fit after load_model", "draws other random numbers", "those that the saved model would have drawn"),
+        ("legacy .h5, folders (zipped=False), shards, bfloat16", "are read and written", "a ValueError"),
+    ),
+    "ops and utils": (
+        ("ops.cast to any integer dtype", "that dtype", "int64"),
+        ("arithmetic on integers", "gives integers", "gives floating-point numbers"),
+        ("ops.binary_crossentropy", "one value an element", "the mean over the last axis, as the loss needs it"),
+        ("ops.categorical_crossentropy, ops.batch_normalization", "other arguments", "what losses and layers need"),
+        ("ops.take_along_axis out of range", "an error, or what the back end makes of it", "NaN"),
+        ("gradients of hypot of equals, celu at 0, sparsemax beside a tie", "another number", "that of the function"),
+        ("utils.split_dataset", "two tf.data.Dataset", "two arrays, or tuples or dicts of arrays, as they were given"),
+        ("utils.plot_model", "needs graphviz", "needs matplotlib only; layers of a subclassed Model have no arrows"),
+    ),
+}
 
 
 def report():
     """Both tables, of deviations and of what is missing, as text."""
-    lines = ["Where minigrad differs from Keras 3:", ""]
-    for subject, theirs, ours in DEVIATIONS:
-        lines += [subject, *_indented(f"Keras: {theirs}"), *_indented(f"minigrad: {ours}")]
-    lines += ["", "What it does not have:", ""]
+    lines = ["Where minigrad differs from Keras 3"]
+    for topic, rows in DEVIATIONS.items():
+        lines += ["", topic.upper(), ""]
+        for subject, theirs, ours in rows:
+            lines += [subject, *_indented(f"Keras: {theirs}"), *_indented(f"minigrad: {ours}")]
+    lines += ["", "What it does not have", ""]
     by_remedy = {}
     for name, remedy in REMEDIES.items():
         by_remedy.setdefault(remedy, []).append(name)

@@ -3,6 +3,8 @@
 The one list of its kind: the README's section "What it does not do" says the same in prose.
 """
 
+import fnmatch
+
 _KERAS = "use Keras itself for that"
 _CONVOLUTION = f"minigrad has no convolutions, pooling or images: flatten small images and use Dense, or {_KERAS}"
 _SEQUENCE = f"minigrad has no recurrence, attention or text: for tables of numbers use Dense, for sequences {_KERAS}"
@@ -26,40 +28,51 @@ _LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
 _SCIKIT = "wrap the model in a class with fit and predict, or use `scikeras` with Keras itself"
 
-# Dotted names below keras (or, after "tf.", below tensorflow) -> what to do. A name stands for all below it as well.
+# Dotted names below keras (or, after "tf.", below tensorflow) -> what to do. A name stands for all below it as well;
+# "*" in it for any letters, "?" for one.
 REMEDIES = {
     name: remedy
     for names, remedy in (
         (
-            "Conv1D Conv2D Conv3D Conv1DTranspose Conv2DTranspose Conv3DTranspose SeparableConv1D SeparableConv2D "
-            "DepthwiseConv1D DepthwiseConv2D Convolution2D MaxPooling1D MaxPooling2D MaxPooling3D MaxPool2D "
-            "AveragePooling1D AveragePooling2D AveragePooling3D GlobalMaxPooling1D GlobalMaxPooling2D "
-            "GlobalAveragePooling1D GlobalAveragePooling2D ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D "
-            "UpSampling1D UpSampling2D SpatialDropout1D SpatialDropout2D RandomFlip RandomRotation RandomZoom Resizing "
-            "CenterCrop GroupNormalization",
+            "*Conv?D* *Convolution?D* *Pool* ZeroPadding* Cropping* UpSampling* SpatialDropout* Rand* *Crop Resizing "
+            "AugMix AutoContrast CutMix MixUp Equalization Solarization MaxNumBoundingBoxes Pipeline "
+            "*HistogramEqualization GroupNormalization SpectralNormalization",
             _CONVOLUTION,
         ),
         (
-            "LSTM GRU SimpleRNN RNN LSTMCell GRUCell Bidirectional ConvLSTM2D TimeDistributed Masking Embedding "
-            "Attention AdditiveAttention MultiHeadAttention GroupQueryAttention TextVectorization",
+            "*LSTM* GRU* *RNN* Bidirectional TimeDistributed Masking *Embedding *Attention TextVectorization "
+            "*Spectrogram EinsumDense",
             _SEQUENCE,
         ),
-        ("Concatenate Add Subtract Multiply Average Maximum Minimum Dot concatenate add multiply", _MERGE),
+        ("Concatenate Add Subtract Multiply Average Maximum Minimum Dot", _MERGE),
+        ("concatenate add subtract multiply average maximum minimum dot", _MERGE),
+        ("TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer", _KERAS),
         ("Lambda", _LAMBDA),
         ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),
         ("experimental", _CATEGORIES),
     )
     for name in (f"layers.{n}" for n in names.split())
 } | {
+    "DTypePolicy": _MIXED,
+    "FloatDTypePolicy": _MIXED,
     "Function": _FUNCTIONAL,
     "KerasTensor": _FUNCTIONAL,
+    "Operation": "write a Layer with a `call`, or a plain function of minigrad.ops",
+    "Quantizer": f"minigrad does not quantize: {_KERAS}",
+    "StatelessScope": "there is no compiler to be stateless for: call layers as they are",
+    "SymbolicScope": _FUNCTIONAL,
     "applications": _CONVOLUTION,
     "datasets": _FILES,
+    "device": _DISTRIBUTE,
     "distribution": _DISTRIBUTE,
     "dtype_policies": _MIXED,
     "export": "save weights, or write your own format with `model.get_weights()`",
     "layers.Wrapper": "subclass Layer and keep the wrapped one as an attribute",
+    "losses.CTC": _SEQUENCE,
+    "losses.Circle": f"it compares embeddings: {_KERAS}",
+    "losses.ctc": _SEQUENCE,
     "mixed_precision": _MIXED,
+    "name_scope": "names of layers are enough: leave the line out",
     "optimizers.LossScaleOptimizer": _MIXED,
     "optimizers.legacy": "the optimizers under `optimizers` are the same",
     "preprocessing": f"{_SEQUENCE}; for images, {_CONVOLUTION}",
@@ -79,6 +92,7 @@ REMEDIES = {
     "wrappers": _SCIKIT,
     "tf.GradientTape": _GRADIENT,
     "tf.data": _DATA,
+    "tf.device": _DISTRIBUTE,
     "tf.distribute": _DISTRIBUTE,
     "tf.estimator": "it is gone from TensorFlow, too: use Sequential",
     "tf.feature_column": _CATEGORIES,
@@ -96,7 +110,8 @@ def remedy(name):
     """What to do instead of the missing `name`, such as "layers.Conv2D" or "tf.data"; None if it is not listed."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
-        found = REMEDIES.get(".".join(parts[:length]))
-        if found is not None:
-            return found
+        here = ".".join(parts[:length])
+        for known, what in REMEDIES.items():
+            if fnmatch.fnmatchcase(here, known):
+                return what
     return None

@@ -11,6 +11,7 @@ import minigrad
 from minigrad.compat.missing import remedy
 from minigrad.compat.tensorflow import tensorflow
 
+_LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
 MANY = 60  # more names than that are not listed
 
 
@@ -44,16 +45,15 @@ def _explanation(module, name, target):
     hint = remedy(full.removeprefix("tensorflow.").removeprefix("keras."))
     if hint is None and module.split(".")[0] == "tensorflow":
         hint = remedy(full.replace("tensorflow.", "tf.", 1))
+    if hint is not None:
+        return f"minigrad has no {full}: {hint}. {_LISTS}"
     known = sorted(_public(target))
     near = difflib.get_close_matches(name, known, 1)
-    what = f": {hint}." if hint else f". Did you mean {near[0]!r}?" if near else "."
+    what = f" Did you mean {near[0]!r}?" if near else ""
     has = "has"
     if len(known) > MANY:
         has, known = "has among others", sorted(difflib.get_close_matches(name, known, 12, cutoff=0.0))
-    return (
-        f"minigrad has no {full}{what} {module} {has}: {', '.join(known)}. The README (and python -m minigrad "
-        "--differences) lists what minigrad does not do."
-    )
+    return f"minigrad has no {full}.{what} {module} {has}: {', '.join(known)}. {_LISTS}"
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

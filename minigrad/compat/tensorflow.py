@@ -195,8 +195,7 @@ def tensorflow():
         "softmax_cross_entropy_with_logits": softmax_cross_entropy_with_logits,
     }
     below["random"] = {"set_seed": minigrad.utils.set_random_seed}
-    if hasattr(minigrad, "random"):
-        below["random"] |= {name: _random(name) for name in ("normal", "uniform")}
+    below["random"] |= {name: _random(name) for name in ("normal", "uniform")}
     below["config"] = {
         "list_physical_devices": _only_cpu,
         "run_functions_eagerly": _nothing,

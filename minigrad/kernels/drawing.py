@@ -7,18 +7,23 @@ on how often a step is recorded, and a Program that replays a draw draws anew, l
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
+
+
+@helper
+def mixed(seed, k):
+    """64 random bits: the hash of a seed and a number, both uint64."""
+    z = seed + k * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
 
 
 @helper
 def hashed(state, k):
     """Number k (from 1) of those that follow the counter, 64 random bits."""
-    z = state[0, 0] + (state[0, 1] + np.uint64(k)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return mixed(state[0, 0], state[0, 1] + np.uint64(k))
 
 
 @helper
@@ -135,3 +140,15 @@ def permutation(state: "uint64 out", order: "int64 out", inverse: "int64 out"):
     for i in range(n):
         inverse[order[i, 0], 0] = i
     state[0, 1] += np.uint64(n)
+
+
+@kernel
+def shuffle(seed: "uint64", block: "int64", order: "int64 out"):
+    """order = a permutation of 0 ... n - 1 that mixes the rows of each block of so many (Fisher and Yates)"""
+    for i in range(order.shape[0]):
+        order[i, 0] = i
+    for i in range(order.shape[0] - 1, 0, -1):
+        bits = mixed(seed[0, 0], np.uint64(i))
+        below = i % block[0, 0]
+        j = i - below + np.int64((bits >> np.uint64(32)) * np.uint64(below + 1) >> np.uint64(32))
+        order[i, 0], order[j, 0] = order[j, 0], order[i, 0]

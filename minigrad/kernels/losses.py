@@ -2,6 +2,7 @@
 
 import math
 
+from minigrad.kernels.functions import tanh
 from minigrad.program import kernel
 
 
@@ -54,4 +55,4 @@ def log_cosh_vjp(gy, target, x, gx: "out"):
     share = x.dtype.type(1) / x.dtype.type(x.shape[1])
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            gx[i, j] = gy[i, 0] * math.tanh(x[i, j] - target[i, j]) * share
+            gx[i, j] = gy[i, 0] * tanh(x[i, j] - target[i, j]) * share

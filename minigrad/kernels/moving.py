@@ -1,4 +1,4 @@
-"""Copying, filling, casting, gathering: what moves numbers and computes nothing."""
+"""Copying, filling, casting, gathering: what moves numbers and computes nothing; and counting."""
 
 import numpy as np
 
@@ -152,21 +152,3 @@ def count_finite(x, count: "int64 out"):
 def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
     """flag = 1 if count + 1 is a multiple of `of`, else 0"""
     flag[0, 0] = (count[0, 0] + 1) % of[0, 0] == 0
-
-
-@kernel
-def shuffle(seed: "uint64", block: "int64", order: "int64 out"):
-    """order = a permutation of 0 ... n - 1 that mixes the rows of each block of so many (Fisher and Yates)
-
-    Its random numbers are hashes (the finaliser of SplitMix64) of seed and position: six times as fast as drawing them.
-    """
-    for i in range(order.shape[0]):
-        order[i, 0] = i
-    for i in range(order.shape[0] - 1, 0, -1):
-        z = seed[0, 0] + np.uint64(i) * np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-        below = i % block[0, 0]
-        j = i - below + np.int64((z >> np.uint64(32)) * np.uint64(below + 1) >> np.uint64(32))
-        order[i, 0], order[j, 0] = order[j, 0], order[i, 0]

@@ -8,9 +8,8 @@ and 1 minus each, rounded from the exact difference. A slot that an option leave
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 # ---------------------------------------------------------------------------------------------------- the rules
 

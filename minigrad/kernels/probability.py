@@ -6,10 +6,9 @@ A loss has one value a row: the mean (binary, squared error) or the sum (categor
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
 from minigrad.kernels.functions import exp, log1p_exp, logistic
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @helper
@@ -77,17 +76,23 @@ def softmax_vjp(gy, y, gx: "out"):
             gx[i, j] = y[i, j] * (gy[i, j] - dot)
 
 
+@helper
+def log_total(x, i):
+    """ln sum over j of e^x_ij, from the largest x_ij so that nothing overflows"""
+    top = x[i, 0]
+    for j in range(x.shape[1]):
+        top = max(top, x[i, j])
+    total = x.dtype.type(0)
+    for j in range(x.shape[1]):
+        total += exp(x[i, j] - top)
+    return top + math.log(total)
+
+
 @kernel
 def log_softmax(x, y: "out"):
-    """y_ij = x_ij - m_i - ln sum_k e^(x_ik - m_i), m_i = max_k x_ik"""
+    """y_ij = x_ij - ln sum_k e^x_ik"""
     for i in range(x.shape[0]):
-        top = x[i, 0]
-        for j in range(x.shape[1]):
-            top = max(top, x[i, j])
-        total = x.dtype.type(0)
-        for j in range(x.shape[1]):
-            total += exp(x[i, j] - top)
-        shift = top + math.log(total)
+        shift = log_total(x, i)
         for j in range(x.shape[1]):
             y[i, j] = x[i, j] - shift
 
@@ -262,18 +267,6 @@ def categorical_crossentropy_vjp(gy, target, p, settings, gp: "out"):
             q = p[i, j] / norm
             pull = zero if q < low or q > high else smoothed(target[i, j], smoothing, base) / q
             gp[i, j] = gy[i, 0] * (inside - pull) / norm
-
-
-@helper
-def log_total(x, i):
-    """ln sum over j of e^x_ij, from the largest x_ij so that nothing overflows"""
-    top = x[i, 0]
-    for j in range(x.shape[1]):
-        top = max(top, x[i, j])
-    total = x.dtype.type(0)
-    for j in range(x.shape[1]):
-        total += exp(x[i, j] - top)
-    return top + math.log(total)
 
 
 @kernel

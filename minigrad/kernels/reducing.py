@@ -1,8 +1,6 @@
 """Sums, means and maxima over rows or columns, and the running averages of metrics."""
 
-from numba.extending import register_jitable as helper
-
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @helper

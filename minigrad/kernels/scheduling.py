@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-from numba.extending import register_jitable as helper
 
-from minigrad.program import kernel
+from minigrad.program import helper, kernel
 
 
 @helper

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from minigrad import activations, constraints, initializers, regularizers
+from minigrad.checks import is_int, is_number
 
 # What the last word of an argument's name says: its strings and configs are looked up there.
 KINDS = {
@@ -26,8 +27,7 @@ def number(layer, name, low=0.0, high=math.inf, optional=False, below=False):
     value = getattr(layer, name)
     if optional and value is None:
         return
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high or (below and value == high):
+    if not is_number(value) or not low <= value <= high or (below and value == high):
         bounds = f">= {low:g}" if high == math.inf else f"in [{low:g}, {high:g}{')' if below else ']'}"
         what = "a number" if (low, high) == (-math.inf, math.inf) else f"a number {bounds}"
         raise ValueError(f"{_called(layer)}: {name} must be {what}, got {value!r}.")
@@ -37,7 +37,7 @@ def number(layer, name, low=0.0, high=math.inf, optional=False, below=False):
 def whole(layer, name, low=1):
     """Check the integer that `layer` keeps under `name`."""
     value = getattr(layer, name)
-    if not is_int(value) or value < low:
+    if not is_int(value, low):
         raise ValueError(f"{_called(layer)}: {name} must be a positive integer, got {value!r}.")
     setattr(layer, name, int(value))
 
@@ -51,11 +51,6 @@ def integers(layer, name, optional=False):
     if not several or not all(map(is_int, several)):
         raise ValueError(f"{_called(layer)}: {name} must be an integer or several, got {value!r}.")
     return tuple(map(int, several))
-
-
-def is_int(value):
-    """Whether it is an integer, and not a bool."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def _called(layer):

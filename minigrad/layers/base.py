@@ -7,6 +7,7 @@ import threading
 import numpy as np
 
 from minigrad import config, ops, regularizers
+from minigrad.checks import is_int
 from minigrad.layers import arguments, filing
 from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, is_recording, trace
@@ -95,7 +96,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 f"Layer {self.name!r} has no symbolic {name}: minigrad has no functional API. Its shape is in "
                 f"{name}_shape; what the first layers compute is Sequential(model.layers[:2])(x)."
             )
-        return object.__getattribute__(self, name)  # raises what it raised before
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property: raises what it raised before
+        kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
+        hint = "" if own.get("built", True) else ": it is not built yet, and has no variables before"
+        raise AttributeError(f"Layer {own.get('name', kind)!r} ({kind}) has no attribute {name!r}{hint}.")
 
     # ---- building and calling
 
@@ -279,7 +284,7 @@ def _any_rows(shape):
 
 def _is_length(n):
     """Whether n can be the length of an axis: a positive integer, or None for any."""
-    return n is None or (arguments.is_int(n) and n > 0)
+    return n is None or (is_int(n, 1))
 
 
 @functools.cache
@@ -340,3 +345,17 @@ class InputLayer(Layer):
 
     def get_build_config(self):
         return None
+
+
+def Input(
+    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
+    optional=False,
+):
+    """What goes into a Sequential: `Input(shape=(20,))` says that each row has 20 features.
+
+    Raises:
+        ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
+    """
+    return InputLayer(
+        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
+    )

@@ -58,22 +58,21 @@ class Dense(Layer):
 
     def product(self, inputs):
         """x kernel, after a check of x."""
-        if inputs.ndim < 2 or inputs.shape[-1] != self.kernel.shape[0]:
-            raise self._misfit(inputs.shape)
+        self._check(inputs.shape)
         return ops.matmul(inputs, self.kernel)
 
     def call(self, inputs):
         if self.bias is None:
             return self.activation(self.product(inputs))
-        if inputs.ndim < 2 or inputs.shape[-1] != self.kernel.shape[0]:
-            raise self._misfit(inputs.shape)
+        self._check(inputs.shape)
         return self.activation(ops.dense(inputs, self.kernel, self.bias))
 
-    def _misfit(self, shape):
-        return ValueError(
-            f"Layer {self.name!r} (Dense) expected axis -1 of the input to have value {self.kernel.shape[0]} "
-            f"and at least two axes; got shape {tuple(shape)}."
-        )
+    def _check(self, shape):
+        if len(shape) < 2 or shape[-1] != self.kernel.shape[0]:
+            raise ValueError(
+                f"Layer {self.name!r} (Dense) expected axis -1 of the input to have value {self.kernel.shape[0]} "
+                f"and at least two axes; got shape {tuple(shape)}."
+            )
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)

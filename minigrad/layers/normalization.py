@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from minigrad import config, ops
+from minigrad.checks import is_int
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
 from minigrad.tensor import Tensor, flat
@@ -68,7 +69,7 @@ class BatchNormalization(SameShape):
         self._keep(locals())
         if isinstance(axis, (list, tuple)) and len(axis) == 1:
             self.axis = axis[0]
-        if not arguments.is_int(self.axis):
+        if not is_int(self.axis):
             raise ValueError(f"BatchNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
         self.axis = int(self.axis)
         arguments.number(self, "momentum", high=1.0)

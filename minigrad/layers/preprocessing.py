@@ -30,6 +30,12 @@ class Rescaling(SameShape):
         return inputs * np.asarray(self.scale, self.dtype) + np.asarray(self.offset, self.dtype)
 
 
+def moments_of_both(a, b):
+    """(count, mean, sum of squared deviations) of two sets together (Chan, Golub and LeVeque 1979)."""
+    count, shift = a[0] + b[0], b[1] - a[1]
+    return count, a[1] + shift * (b[0] / count), a[2] + b[2] + np.square(shift) * (a[0] * b[0] / count)
+
+
 @registry.register()
 class Normalization(SameShape):
     """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance as given, or as found by `adapt(data)`.
@@ -110,7 +116,7 @@ class Normalization(SameShape):
         """
         if self.input_mean is not None:
             raise ValueError(f"Layer {self.name!r} (Normalization) was given its mean: there is nothing to adapt.")
-        count, mean, variance = 0, 0.0, 0.0
+        found = 0, 0.0, 0.0
         for batch in itertools.islice(self._batches(data, batch_size or CHUNK), steps):
             batch = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
             if not hasattr(batch, "shape"):
@@ -120,18 +126,14 @@ class Normalization(SameShape):
             if self.input_spec is not None:
                 self._check_spec(batch.shape)
             axes = tuple(a for a in range(batch.ndim) if a not in self._kept_axes)
-            more = math.prod(batch.shape[a] for a in axes)
-            if not more:
-                continue
-            # The moments of the union of two sets (Chan, Golub and LeVeque 1979).
-            share, apart = more / (count + more), batch.mean(axes) - mean
-            mean = mean + apart * share
-            variance = variance + (batch.var(axes) - variance) * share + apart**2 * share * (1 - share)
-            count += more
+            count = math.prod(batch.shape[a] for a in axes)
+            if count:
+                found = moments_of_both(found, (count, batch.mean(axes), batch.var(axes) * count))
+        count, mean, squares = found
         if not count:
             raise ValueError(f"Layer {self.name!r} (Normalization): adapt got no rows, so there is no mean.")
         self.adapt_mean.assign(mean)
-        self.adapt_variance.assign(variance)
+        self.adapt_variance.assign(squares / count)
 
     def _batches(self, data, size):
         """The parts of `data` one by one."""

@@ -3,6 +3,7 @@
 import math
 
 from minigrad import ops, random, regularizers
+from minigrad.checks import is_int
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
 
@@ -18,7 +19,7 @@ class _Noise(SameShape):
 
     def _start(self, below=False):
         arguments.number(self, self.strength, high=1.0, below=below)
-        if self.seed is not None and not random.is_seed(self.seed):
+        if self.seed is not None and not is_int(self.seed):
             raise ValueError(f"{type(self).__name__} {self.name!r}: seed must be an int or None, got {self.seed!r}.")
         self._state = random.new_state(self.seed)
 

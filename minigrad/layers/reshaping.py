@@ -3,6 +3,7 @@
 import math
 
 from minigrad import ops
+from minigrad.checks import is_int
 from minigrad.layers import arguments
 from minigrad.layers.base import Layer, registry
 
@@ -40,7 +41,7 @@ class Reshape(Layer):
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())
-        if not isinstance(target_shape, (tuple, list)) or not all(map(arguments.is_int, target_shape)):
+        if not isinstance(target_shape, (tuple, list)) or not all(map(is_int, target_shape)):
             raise ValueError(f"Reshape {self.name!r}: target_shape must be a tuple of ints, got {target_shape!r}.")
         self.target_shape = tuple(map(int, target_shape))
         if self.target_shape.count(-1) > 1 or any(n < 1 and n != -1 for n in self.target_shape):

@@ -130,5 +130,4 @@ class UnitNormalization(_ByRow):
         arguments.integers(self, "axis")
 
     def call(self, inputs):
-        squares = ops.sum(ops.square(inputs), self._axes(inputs.shape), keepdims=True)
-        return inputs * (1.0 / ops.sqrt(ops.maximum(squares, 1e-24)))
+        return ops.normalize(inputs, self._axes(inputs.shape), epsilon=1e-12)

@@ -6,7 +6,8 @@ import threading
 import numpy as np
 
 from minigrad import constraints, initializers, random, regularizers
-from minigrad.layers import arguments, filing
+from minigrad.checks import is_int
+from minigrad.layers import filing
 from minigrad.tensor import Structure, Variable
 
 # One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
@@ -63,8 +64,8 @@ class Owner:
         if len(args) > 3 or any(value is not None for value in given[: len(args)]):
             raise TypeError(f"Layer {self.name!r}: add_weight takes shape, initializer and dtype once each.")
         shape, initializer, dtype = (*args, *given[len(args) :])
-        shape = () if shape is None else (shape,) if arguments.is_int(shape) else tuple(shape)
-        if not all(arguments.is_int(n) and n >= 0 for n in shape):
+        shape = () if shape is None else (shape,) if is_int(shape) else tuple(shape)
+        if not all(is_int(n, 0) for n in shape):
             raise ValueError(f"Layer {self.name!r}: the shape of a weight must consist of integers, got {shape}.")
         dtype = np.dtype(dtype or self.dtype)
         dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
@@ -115,11 +116,6 @@ class Owner:
         """The states of the random numbers that this layer itself draws: uint64 arrays (1, 2)."""
         owners = [self, *(value for value in self._leaves() if isinstance(value, random.SeedGenerator))]
         return [vars(owner)["_state"] for owner in owners if "_state" in vars(owner)]
-
-    def _streams(self):
-        """The states of the random numbers that this layer and those below draw."""
-        found = [state for layer in self._all_layers() for state in layer._own_streams()]
-        return list({id(state): state for state in found}.values())
 
     def _structure(self):
         """(this layer and all below it, all their variables), found out anew when anything has changed."""

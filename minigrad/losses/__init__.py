@@ -1,27 +1,17 @@
 """Losses: `loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
 
 Each loss is a formula, one value a row, and directly below it the class of the same formula, which adds the sample
-weights and the reduction. The topics: `regression`, `probabilistic`, `hinge`, `overlap`; `base` is what they share.
+weights and the reduction. The topics: `regression`, `probabilistic`, `hinge`, `overlap`; `base` and
+`targets` are what they share.
 """
 
 from minigrad.losses.base import (
-    REDUCTIONS,
-    FunctionLoss,
     Loss,
     LossFunctionWrapper,
-    align,
-    as_loss,
-    checked,
     deserialize,
-    fitted,
     get,
-    loss_function,
-    paired,
-    reduce_weighted,
     registry,
-    reshaped,
     serialize,
-    tensors,
 )
 from minigrad.losses.hinge import (
     CategoricalHinge,
@@ -68,7 +58,6 @@ from minigrad.losses.regression import (
 )
 
 __all__ = [
-    "REDUCTIONS",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
@@ -77,7 +66,6 @@ __all__ = [
     "CategoricalHinge",
     "CosineSimilarity",
     "Dice",
-    "FunctionLoss",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -92,37 +80,28 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
     "Tversky",
-    "align",
-    "as_loss",
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_generalized_cross_entropy",
     "categorical_hinge",
-    "checked",
     "cosine_similarity",
     "deserialize",
     "dice",
-    "fitted",
     "get",
     "hinge",
     "huber",
     "kl_divergence",
     "log_cosh",
-    "loss_function",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
-    "paired",
     "poisson",
-    "reduce_weighted",
     "registry",
-    "reshaped",
     "serialize",
     "sparse_categorical_crossentropy",
     "squared_hinge",
-    "tensors",
     "tversky",
 ]

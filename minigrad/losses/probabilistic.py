@@ -9,7 +9,8 @@ import warnings
 import numpy as np
 
 from minigrad import config, ops
-from minigrad.losses.base import FunctionLoss, loss_function, reduce_weighted, registry, tensors
+from minigrad.losses.base import FunctionLoss, loss_function, registry
+from minigrad.losses.targets import reduce_weighted, tensors
 from minigrad.tensor import as_tensor
 
 

@@ -79,16 +79,10 @@ class Poisson(FunctionLoss, function=poisson):
     """mean of y_pred - y_true ln y_pred: -ln of the likelihood of the count y_true, y_pred being what is expected"""
 
 
-def l2_normalized(x, axis):
-    """x over its length along `axis`; a vector shorter than 1e-7 counts as that long."""
-    squared = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x / ops.sqrt(ops.maximum(squared, config.epsilon() ** 2))
-
-
 @loss_function()
 def cosine_similarity(y_true, y_pred, axis=-1):
     """-sum over `axis` of y_true y_pred, both of length one: -1 is the same direction, 1 the opposite one"""
-    return -ops.sum(l2_normalized(y_true, axis) * l2_normalized(y_pred, axis), axis=axis)
+    return -ops.sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis=axis)
 
 
 class CosineSimilarity(FunctionLoss, function=cosine_similarity):

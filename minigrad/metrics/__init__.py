@@ -24,8 +24,6 @@ from minigrad.losses import (
     squared_hinge,
 )
 from minigrad.metrics.base import (
-    FunctionMetric,
-    LossTracker,
     Mean,
     MeanMetricWrapper,
     Metric,
@@ -49,12 +47,7 @@ from minigrad.metrics.curves import (
     SensitivityAtSpecificity,
     SpecificityAtSensitivity,
 )
-from minigrad.metrics.lookup import (
-    as_metric,
-    by_shape,
-    check,
-    get,
-)
+from minigrad.metrics.lookup import get
 from minigrad.metrics.means import (
     Accuracy,
     BinaryAccuracy,
@@ -115,12 +108,10 @@ __all__ = [
     "FBetaScore",
     "FalseNegatives",
     "FalsePositives",
-    "FunctionMetric",
     "Hinge",
     "IoU",
     "KLDivergence",
     "LogCoshError",
-    "LossTracker",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
@@ -149,16 +140,13 @@ __all__ = [
     "TopKCategoricalAccuracy",
     "TrueNegatives",
     "TruePositives",
-    "as_metric",
     "binary_accuracy",
     "binary_crossentropy",
     "binary_focal_crossentropy",
-    "by_shape",
     "categorical_accuracy",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
-    "check",
     "concordance_correlation",
     "deserialize",
     "get",

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import config, initializers, losses, ops
 from minigrad import kernels as K
+from minigrad.losses import targets
 from minigrad.losses.base import constructor, own_arguments
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
@@ -120,7 +121,7 @@ class Metric(Configurable):
 
     def _inputs(self, y_true, y_pred):
         """Both as tensors of the metric's dtype and of one shape."""
-        y_true, y_pred = losses.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
+        y_true, y_pred = targets.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
         if y_true.shape != y_pred.shape:
             raise ValueError(
                 f"{self.name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}; they "
@@ -200,7 +201,7 @@ class Sum(Metric):
         """Add the sum of `values`, each times its weight."""
         values = ops.cast(as_tensor(values, self.dtype), self.dtype)
         if sample_weight is not None:
-            values = losses.reduce_weighted(values, sample_weight, "none")
+            values = targets.reduce_weighted(values, sample_weight, "none")
         self.total.assign_add(ops.sum(values))
 
     def result(self):
@@ -217,7 +218,7 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""
-        super().update_state(self.fn(*losses.fitted(y_true, y_pred), **self.arguments), sample_weight)
+        super().update_state(self.fn(*targets.fitted(y_true, y_pred), **self.arguments), sample_weight)
 
     def get_config(self):
         return {**super().get_config(), "fn": registry.serialize(self.fn), **self.arguments}
@@ -261,9 +262,9 @@ class FunctionMetric(MeanMetricWrapper):
         return {key: getattr(self, key) for key in self._own}
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        y_true, y_pred = losses.fitted(y_true, y_pred)
+        y_true, y_pred = targets.fitted(y_true, y_pred)
         if self._elementwise and y_true.ndim == y_pred.ndim == 1:
-            y_true, y_pred = (losses.reshaped(y, (y.size, 1)) for y in (y_true, y_pred))
+            y_true, y_pred = (targets.reshaped(y, (y.size, 1)) for y in (y_true, y_pred))
         Mean.update_state(self, self.fn(y_true, y_pred, **self.arguments), sample_weight)
 
     def get_config(self):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad import config, ops
+from minigrad.checks import is_int
 from minigrad.metrics.base import ratio, registry
 from minigrad.metrics.confusion import KINDS, ConfusionMetric
 from minigrad.tensor import as_tensor
@@ -44,7 +45,7 @@ class AUC(ConfusionMetric):
             raise ValueError(f"AUC: curve must be one of {CURVES}, got {curve!r}.")
         if summation_method not in methods:
             raise ValueError(f"AUC: summation_method must be one of {SUMMATIONS}, got {summation_method!r}.")
-        if thresholds is None and (not isinstance(num_thresholds, int) or num_thresholds < 2):
+        if thresholds is None and not is_int(num_thresholds, 2):
             raise ValueError(f"AUC: num_thresholds must be an int greater than 1, got {num_thresholds!r}.")
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels is for multi_label=True only.")
@@ -167,7 +168,7 @@ class _BestAt(ConfusionMetric):
         kind = type(self).__name__
         if not 0 <= least <= 1:
             raise ValueError(f"{kind}: {self.given} must be in [0, 1], got {least!r}.")
-        if not isinstance(num_thresholds, int) or num_thresholds < 1:
+        if not is_int(num_thresholds, 1):
             raise ValueError(f"{kind}: num_thresholds must be a positive int, got {num_thresholds!r}.")
         thresholds = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
         super().__init__(

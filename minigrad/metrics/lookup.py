@@ -5,6 +5,14 @@ import inspect
 from minigrad.metrics.base import MeanMetricWrapper, Metric, registry
 from minigrad.registry import snake_case
 
+# Names that mean one thing or another by the shapes of targets and output, in any case: see `by_shape`.
+BY_SHAPE = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy"}
+
+
+def kind_by_shape(identifier):
+    """What `by_shape` completes, "accuracy" or "crossentropy", if the identifier is such a name; else None."""
+    return BY_SHAPE.get(identifier.lower()) if isinstance(identifier, str) else None
+
 
 def get(identifier):
     """The metric (a Metric or a function) that `identifier` stands for: a string, config, class, or callable."""
@@ -35,12 +43,8 @@ def by_shape(y_true_shape, y_pred_shape, kind):
 def as_metric(identifier, y_true_shape, y_pred_shape):
     """The Metric for an element of `compile(metrics=[...])`; its name is what logs call it."""
     if isinstance(identifier, str):
-        if identifier.lower() in ("accuracy", "acc"):
-            found = get(by_shape(y_true_shape, y_pred_shape, "accuracy"))
-        elif identifier.lower() in ("crossentropy", "ce"):
-            found = get(by_shape(y_true_shape, y_pred_shape, "crossentropy"))
-        else:
-            found = get(identifier)
+        kind = kind_by_shape(identifier)
+        found = get(identifier if kind is None else by_shape(y_true_shape, y_pred_shape, kind))
         if not isinstance(found, Metric):
             found = MeanMetricWrapper(found)
         found.name = identifier

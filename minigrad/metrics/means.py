@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad import config, losses, ops
-from minigrad.losses.regression import l2_normalized
+from minigrad.losses import targets
 from minigrad.metrics.base import FunctionMetric, functions, registry
 
 
@@ -14,14 +14,14 @@ def _metric_function(function):
 
 def _labels(y_true, y_pred):
     """Labels without the last axis of length one they may have beside y_pred's axis of classes."""
-    y_true, y_pred = losses.tensors(y_true, y_pred)
+    y_true, y_pred = targets.tensors(y_true, y_pred)
     is_column = y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1
     return ops.squeeze(y_true, -1) if is_column else y_true, y_pred
 
 
 def _most_probable(y_true, y_pred):
     """The class of each one-hot target."""
-    y_true, y_pred = losses.tensors(y_true, y_pred)
+    y_true, y_pred = targets.tensors(y_true, y_pred)
     return ops.cast(ops.argmax(y_true, axis=-1), y_pred.dtype), y_pred
 
 
@@ -31,7 +31,7 @@ def _most_probable(y_true, y_pred):
 @_metric_function
 def accuracy(y_true, y_pred):
     """1 where y_true equals y_pred, else 0"""
-    y_true, y_pred = losses.fitted(y_true, y_pred)
+    y_true, y_pred = targets.fitted(y_true, y_pred)
     return ops.cast(ops.equal(y_true, y_pred), y_pred.dtype)
 
 
@@ -42,7 +42,7 @@ class Accuracy(FunctionMetric, function=accuracy, direction="up"):
 @_metric_function
 def binary_accuracy(y_true, y_pred, threshold=0.5):
     """1 where [y_pred > threshold] equals y_true, else 0"""
-    y_true, y_pred = (ops.expand_dims(y, -1) for y in losses.fitted(y_true, y_pred))
+    y_true, y_pred = (ops.expand_dims(y, -1) for y in targets.fitted(y_true, y_pred))
     return ops.binary_match(y_true, y_pred, threshold=float(threshold))
 
 
@@ -53,7 +53,7 @@ class BinaryAccuracy(FunctionMetric, function=binary_accuracy, direction="up"):
 @_metric_function
 def categorical_accuracy(y_true, y_pred):
     """1 where the largest y_true and the largest y_pred stand in the same column, else 0"""
-    return ops.categorical_match(*losses.tensors(y_true, y_pred))
+    return ops.categorical_match(*targets.tensors(y_true, y_pred))
 
 
 class CategoricalAccuracy(FunctionMetric, function=categorical_accuracy, direction="up"):
@@ -182,7 +182,7 @@ class SparseCategoricalCrossentropy(
         if self.ignore_class is not None:
             labels, y_pred = _labels(y_true, y_pred)
             kept = ops.cast(ops.not_equal(labels, float(self.ignore_class)), y_pred.dtype)
-            sample_weight = kept if sample_weight is None else losses.reduce_weighted(kept, sample_weight, "none")
+            sample_weight = kept if sample_weight is None else targets.reduce_weighted(kept, sample_weight, "none")
         super().update_state(y_true, y_pred, sample_weight)
 
 
@@ -191,8 +191,8 @@ class SparseCategoricalCrossentropy(
 
 def cosine_similarity(y_true, y_pred, axis=-1):
     """The cosine of the angle between y_true and y_pred, vectors along `axis`"""
-    y_true, y_pred = losses.paired("cosine_similarity", y_true, y_pred)
-    return ops.sum(l2_normalized(y_true, axis) * l2_normalized(y_pred, axis), axis=axis)
+    y_true, y_pred = targets.paired("cosine_similarity", y_true, y_pred)
+    return ops.sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis=axis)
 
 
 class CosineSimilarity(FunctionMetric, function=cosine_similarity, direction="up"):
@@ -201,7 +201,7 @@ class CosineSimilarity(FunctionMetric, function=cosine_similarity, direction="up
 
 def _moments(y_true, y_pred, axis):
     """Difference of the means, both variances and the covariance along `axis`."""
-    y_true, y_pred = losses.paired("a correlation", y_true, y_pred)
+    y_true, y_pred = targets.paired("a correlation", y_true, y_pred)
     means = [ops.mean(y, axis=axis, keepdims=True) for y in (y_true, y_pred)]
     a, b = y_true - means[0], y_pred - means[1]
     shift = ops.mean(means[0] - means[1], axis=axis)

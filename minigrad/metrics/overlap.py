@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from minigrad import config, losses, ops
+from minigrad import config, ops
 from minigrad import kernels as K
+from minigrad.losses import targets
+from minigrad.losses.base import checked
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant
@@ -40,7 +42,7 @@ class IoU(Metric):
 
     def _labels(self, y, is_sparse):
         """Labels as a column of float64."""
-        y = losses.tensors(0.0, y)[1]
+        y = targets.tensors(0.0, y)[1]
         y = y if is_sparse else ops.argmax(y, axis=self.axis)
         return ops.cast(ops.reshape(y, (-1, 1)), "float64")
 
@@ -83,11 +85,11 @@ class BinaryIoU(IoU):
 
     def __init__(self, target_class_ids=(0, 1), threshold=0.5, name=None, dtype=None):
         super().__init__(2, target_class_ids, name, dtype)
-        self.threshold = losses.checked("BinaryIoU", "threshold", threshold)
+        self.threshold = checked("BinaryIoU", "threshold", threshold)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Count a batch of labels 0 and 1, and scores."""
-        y_pred = losses.tensors(0.0, y_pred)[1]
+        y_pred = targets.tensors(0.0, y_pred)[1]
         super().update_state(y_true, ops.cast(ops.greater_equal(y_pred, self.threshold), y_pred.dtype), sample_weight)
 
 

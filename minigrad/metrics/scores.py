@@ -4,15 +4,13 @@ import warnings
 
 import numpy as np
 
-from minigrad import config, losses
+from minigrad import config
 from minigrad import kernels as K
+from minigrad.checks import is_int, is_number
+from minigrad.losses import targets
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
 from minigrad.tensor import constant
-
-
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class _Columns(Metric):
@@ -50,9 +48,9 @@ class FBetaScore(_Columns):
         kind = type(self).__name__
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"{kind}: average must be None, 'micro', 'macro' or 'weighted', got {average!r}.")
-        if not _is_number(beta) or beta <= 0:
+        if not is_number(beta) or beta <= 0:
             raise ValueError(f"{kind}: beta must be a positive number, got {beta!r}.")
-        if threshold is not None and (not _is_number(threshold) or not 0 < threshold <= 1):
+        if threshold is not None and (not is_number(threshold) or not 0 < threshold <= 1):
             raise ValueError(f"{kind}: threshold must be in (0, 1], got {threshold!r}.")
         self.average, self.beta, self.threshold = average, float(beta), threshold
 
@@ -120,17 +118,17 @@ class R2Score(_Columns):
                 "R2Score: class_aggregation must be None, 'uniform_average' or 'variance_weighted_average', got "
                 f"{class_aggregation!r}."
             )
-        if not isinstance(num_regressors, int) or num_regressors < 0:
+        if not is_int(num_regressors, 0):
             raise ValueError(f"R2Score: num_regressors must be an int >= 0, got {num_regressors!r}.")
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self.num_samples = self.add_variable(dtype="float64", name="num_samples")
 
     def _inputs(self, y_true, y_pred):
         y_true, y_pred = super()._inputs(y_true, y_pred)
-        return losses.tensors(y_true, y_pred, "float64")
+        return targets.tensors(y_true, y_pred, "float64")
 
     def _weights(self, sample_weight, shape):
-        return losses.tensors(0.0, super()._weights(sample_weight, shape), "float64")[1]
+        return targets.tensors(0.0, super()._weights(sample_weight, shape), "float64")[1]
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch of (rows, columns)."""

@@ -6,22 +6,23 @@ import numpy as np
 
 from minigrad import activations
 from minigrad.data import as_rows
-from minigrad.layers.base import InputLayer, registry
-from minigrad.layers.core import Dense
+from minigrad.layers.base import InputLayer
+from minigrad.layers.core import Dense, Identity
 from minigrad.layers.normalization import BatchNormalization
+from minigrad.layers.preprocessing import moments_of_both
+from minigrad.layers.regularization import (
+    ActivityRegularization,
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+)
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 from minigrad.tensor import no_grad
 
 # Layers that hand their input on in inference: a folded network does without them.
-_NOTHING_IN_INFERENCE = (
-    "ActivityRegularization",
-    "AlphaDropout",
-    "Dropout",
-    "GaussianDropout",
-    "GaussianNoise",
-    "Identity",
-)
+_NOTHING_IN_INFERENCE = (ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity)
 
 
 class _Reached(Exception):
@@ -75,7 +76,7 @@ def _collect(model, batch, layers, sums):
             x = np.moveaxis(inputs.numpy().astype(np.float64), layer.axis, -1)
             x = x.reshape(-1, x.shape[-1]) + (0.0 if bias is None else bias.numpy())
             mean = x.mean(0)
-            sums[layer] = _merged(sums.get(layer), (len(x), mean, np.square(x - mean).sum(0)))
+            sums[layer] = moments_of_both(sums.get(layer, (0, 0.0, 0.0)), (len(x), mean, np.square(x - mean).sum(0)))
             raise _Reached
 
         return normalize
@@ -93,15 +94,6 @@ def _collect(model, batch, layers, sums):
             del layer.normalize
         for one, run_eagerly in models.items():
             one.run_eagerly = run_eagerly
-
-
-def _merged(a, b):
-    """(count, mean, sum of squared deviations) of both together (Chan, Golub and LeVeque 1979)."""
-    if a is None:
-        return b
-    count, shift = a[0] + b[0], b[1] - a[1]
-    mean = a[1] + shift * (b[0] / count)
-    return count, mean, a[2] + b[2] + np.square(shift) * (a[0] * b[0] / count)
 
 
 def _set_statistics(layer, mean, variance):
@@ -142,9 +134,8 @@ def fold_batchnorm(model):
     _require_built(model, "fold_batchnorm")
     if not isinstance(model, Sequential):
         raise ValueError(f"fold_batchnorm expects a Sequential: which layers follow each other in {model.name!r}?")
-    idle = [registry.members.get(name) for name in _NOTHING_IN_INFERENCE]
     steps = []
-    for layer in [layer for layer in model.layers if type(layer) not in idle] or model.layers:
+    for layer in [layer for layer in model.layers if type(layer) not in _NOTHING_IN_INFERENCE] or model.layers:
         step = _Step(layer)
         if steps and step.takes_after(steps[-1]):
             steps[-1].append(*step.scale_and_shift())

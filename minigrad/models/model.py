@@ -1,7 +1,5 @@
 """Model: a layer that can be trained, evaluated and asked for predictions."""
 
-import json
-
 from minigrad import saving, utils
 from minigrad.layers.base import Layer, serialize
 from minigrad.saving import compiling
@@ -78,7 +76,7 @@ class Model(Trainer, Layer):
 
     def to_json(self, **kwargs):
         """The architecture, and how it was compiled, as JSON for `models.model_from_json`; kwargs: of json.dumps."""
-        return json.dumps(serialize(self), **kwargs)
+        return saving.files.as_json(serialize(self), **kwargs)
 
     def get_compile_config(self):
         """The arguments of `compile`, JSON-able; {} before it was called."""

@@ -114,7 +114,7 @@ class Sequential(Model):
 
     def _changed(self):
         """Forget what was found out about other layers: Programs, and metrics that depend on the output's shape."""
-        self._metrics = None
+        self._has_metrics = False
         self._pool.clear()
         Structure.changed()
 

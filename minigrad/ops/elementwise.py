@@ -1,12 +1,30 @@
 """One element in, one element out, with NumPy's broadcasting."""
 
+import functools
+
 import numpy as np
 
 from minigrad import kernels as K
 from minigrad.ops.reducing import broadcast_to
 from minigrad.ops.shaping import _common_dtype, cast
 from minigrad.program import launch
-from minigrad.tensor import Tensor, as_tensor, constant, op, view
+from minigrad.tensor import Tensor, as_tensor, constant, from_kernels, op, view
+
+# A function of each element: its formula and derivative, and the kernels of both.
+_each = functools.partial(from_kernels, "(...) -> (...)")
+negative = _each("negative", "y = -x;   dx = -dy.", K.negative, K.negative)
+exp = _each("exp", "y = e^x;   dx = dy y.", K.exp, K.multiply, "y")
+log = _each("log", "y = ln x;   dx = dy / x.", K.log, K.divide, "x")
+sqrt = _each("sqrt", "y = the square root of x;   dx = dy / 2y.", K.sqrt, K.sqrt_vjp, "y")
+square = _each("square", "y = x^2;   dx = 2 x dy.", K.square, K.square_vjp, "x")
+abs = absolute = _each("absolute", "y = |x|;   dx = dy sign(x), 0 at 0.", K.absolute, K.absolute_vjp, "x")
+tanh = _each("tanh", "y = tanh x;   dx = dy (1 - y^2).", K.tanh, K.tanh_vjp, "y")
+_sigmoid = _each("sigmoid", "y = 1 / (1 + e^-x);   dx = dy y (1 - y).", K.sigmoid, K.sigmoid_vjp, "y")
+softplus = _each("softplus", "y = ln(1 + e^x);   dx = dy / (1 + e^-x).", K.softplus, K.softplus_vjp, "x")
+erf = _each(
+    "erf", "y = 2/sqrt(pi) integral from 0 to x of e^-t^2 dt;   dx = dy 2/sqrt(pi) e^-x^2.", K.erf, K.erf_vjp, "x"
+)
+relu = _each("relu", "y = max(x, 0);   dx = dy where x > 0, else 0: the slope at 0 is 0.", K.relu, K.relu_vjp, "y")
 
 
 def _promote(a, b):
@@ -183,32 +201,20 @@ def where(condition, x1=None, x2=None):
     return _where(cast(condition, "bool"), broadcast_to(a, shape), broadcast_to(b, shape))
 
 
-@_broadcasting
-@op("(...), (...) -> (...)", dtype="bool")
-def greater(y, a, b):
-    """y = (a > b), as bool."""
-    launch(K.greater, a, b, y)
+def _comparison(name, formula, kernel):
+    """One that fills an array of bools; nothing to be differentiated."""
+
+    def function(y, a, b):
+        launch(kernel, a, b, y)
+
+    function.__name__, function.__doc__ = name, formula
+    return _broadcasting(op("(...), (...) -> (...)", dtype="bool")(function))
 
 
-@_broadcasting
-@op("(...), (...) -> (...)", dtype="bool")
-def greater_equal(y, a, b):
-    """y = (a >= b), as bool."""
-    launch(K.greater_equal, a, b, y)
-
-
-@_broadcasting
-@op("(...), (...) -> (...)", dtype="bool")
-def equal(y, a, b):
-    """y = (a == b), as bool."""
-    launch(K.equal, a, b, y)
-
-
-@_broadcasting
-@op("(...), (...) -> (...)", dtype="bool")
-def not_equal(y, a, b):
-    """y = (a != b), as bool."""
-    launch(K.not_equal, a, b, y)
+greater = _comparison("greater", "y = (a > b), as bool.", K.greater)
+greater_equal = _comparison("greater_equal", "y = (a >= b), as bool.", K.greater_equal)
+equal = _comparison("equal", "y = (a == b), as bool.", K.equal)
+not_equal = _comparison("not_equal", "y = (a != b), as bool.", K.not_equal)
 
 
 def less(x1, x2):
@@ -222,17 +228,6 @@ def less_equal(x1, x2):
 
 
 @op("(...) -> (...)")
-def negative(y, x):
-    """y = -x;   dx = -dy."""
-    launch(K.negative, x, y)
-
-    def vjp(gy, gx):
-        launch(K.negative, gy, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
 def _scale(y, x, factor):
     """y = factor x for a Python number;   dx = factor dy."""
     factor = constant(x.dtype, factor)
@@ -242,64 +237,6 @@ def _scale(y, x, factor):
         launch(K.scale, gy, factor, gx)
 
     return vjp
-
-
-@op("(...) -> (...)")
-def exp(y, x):
-    """y = e^x;   dx = dy y."""
-    launch(K.exp, x, y)
-
-    def vjp(gy, gx):
-        launch(K.multiply, gy, y, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def log(y, x):
-    """y = ln x;   dx = dy / x."""
-    launch(K.log, x, y)
-
-    def vjp(gy, gx):
-        launch(K.divide, gy, x, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def sqrt(y, x):
-    """y = the square root of x;   dx = dy / 2y."""
-    launch(K.sqrt, x, y)
-
-    def vjp(gy, gx):
-        launch(K.sqrt_vjp, gy, y, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def square(y, x):
-    """y = x^2;   dx = 2 x dy."""
-    launch(K.square, x, y)
-
-    def vjp(gy, gx):
-        launch(K.square_vjp, gy, x, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def absolute(y, x):
-    """y = |x|;   dx = dy sign(x), 0 at 0."""
-    launch(K.absolute, x, y)
-
-    def vjp(gy, gx):
-        launch(K.absolute_vjp, gy, x, gx)
-
-    return vjp
-
-
-abs = absolute
 
 
 @op("(...) -> (...)")
@@ -324,28 +261,6 @@ def clip(x, x_min, x_max):
     return minimum(maximum(x, x_min), x_max)
 
 
-@op("(...) -> (...)")
-def tanh(y, x):
-    """y = tanh x;   dx = dy (1 - y^2)."""
-    launch(K.tanh, x, y)
-
-    def vjp(gy, gx):
-        launch(K.tanh_vjp, gy, y, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def _sigmoid(y, x):
-    """y = 1 / (1 + e^-x);   dx = dy y (1 - y)."""
-    launch(K.sigmoid, x, y)
-
-    def vjp(gy, gx):
-        launch(K.sigmoid_vjp, gy, y, gx)
-
-    return vjp
-
-
 def sigmoid(x):
     """y = 1 / (1 + e^-x);   dx = dy y (1 - y).
 
@@ -355,39 +270,6 @@ def sigmoid(x):
     y = _sigmoid(x)
     y._logits = x
     return y
-
-
-@op("(...) -> (...)")
-def softplus(y, x):
-    """y = ln(1 + e^x);   dx = dy / (1 + e^-x)."""
-    launch(K.softplus, x, y)
-
-    def vjp(gy, gx):
-        launch(K.softplus_vjp, gy, x, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def erf(y, x):
-    """y = 2/sqrt(pi) times the integral of e^(-t^2) from 0 to x;   dx = dy 2/sqrt(pi) e^(-x^2)."""
-    launch(K.erf, x, y)
-
-    def vjp(gy, gx):
-        launch(K.erf_vjp, gy, x, gx)
-
-    return vjp
-
-
-@op("(...) -> (...)")
-def relu(y, x):
-    """y = max(x, 0);   dx = dy where x > 0, else 0: the slope at 0 is 0."""
-    launch(K.relu, x, y)
-
-    def vjp(gy, gx):
-        launch(K.relu_vjp, gy, y, gx)
-
-    return vjp
 
 
 @op("(...) -> (...)")

@@ -8,6 +8,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.elementwise import (
     _align,
+    _each,
     _scale,
     absolute,
     add,
@@ -29,35 +30,18 @@ from minigrad.ops.elementwise import (
 from minigrad.ops.reducing import _axes, sum
 from minigrad.ops.shaping import cast, squeeze
 from minigrad.ops.statistics import max
-from minigrad.program import launch
-from minigrad.tensor import as_tensor, op
+from minigrad.tensor import as_tensor
 
-
-def _function(name, formula, forward, backward=None, dtype=None):
-    """The operation `name`, made of the kernels `forward(x, y)` and, if it has a derivative, `backward(gy, x, gx)`."""
-
-    def function(y, x):
-        launch(forward, x, y)
-
-        def vjp(gy, gx):
-            launch(backward, gy, x, gx)
-
-        return None if backward is None else vjp
-
-    function.__name__, function.__doc__ = name, formula
-    return op("(...) -> (...)", dtype)(function)
-
-
-sin = _function("sin", "y = sin x;   dx = dy cos x.", K.sin, K.sin_vjp)
-cos = _function("cos", "y = cos x;   dx = -dy sin x.", K.cos, K.cos_vjp)
-arctan = _function("arctan", "y = arctan x;   dx = dy / (1 + x^2).", K.arctan, K.arctan_vjp)
-expm1 = _function("expm1", "y = e^x - 1, exact near 0;   dx = dy e^x.", K.expm1, K.expm1_vjp)
-log1p = _function("log1p", "y = ln(1 + x), exact near 0;   dx = dy / (1 + x).", K.log1p, K.log1p_vjp)
-floor = _function("floor", "The largest integer not above x. A constant: no gradient passes.", K.floor)
-sign = _function("sign", "-1, 0 or 1. A constant: no gradient passes.", K.sign)
-isnan = _function("isnan", "Whether x is NaN, as bool.", K.is_nan, dtype="bool")
-isfinite = _function("isfinite", "Whether x is neither NaN nor infinite, as bool.", K.is_finite, dtype="bool")
-_round = _function("round", "The nearest integer.", K.round_half_even)
+sin = _each("sin", "y = sin x;   dx = dy cos x.", K.sin, K.sin_vjp, "x")
+cos = _each("cos", "y = cos x;   dx = -dy sin x.", K.cos, K.cos_vjp, "x")
+arctan = _each("arctan", "y = arctan x;   dx = dy / (1 + x^2).", K.arctan, K.arctan_vjp, "x")
+expm1 = _each("expm1", "y = e^x - 1, exact near 0;   dx = dy e^x.", K.expm1, K.expm1_vjp, "x")
+log1p = _each("log1p", "y = ln(1 + x), exact near 0;   dx = dy / (1 + x).", K.log1p, K.log1p_vjp, "x")
+floor = _each("floor", "The largest integer not above x. A constant: no gradient passes.", K.floor)
+sign = _each("sign", "-1, 0 or 1. A constant: no gradient passes.", K.sign)
+isnan = _each("isnan", "Whether x is NaN, as bool.", K.is_nan, dtype="bool")
+isfinite = _each("isfinite", "Whether x is neither NaN nor infinite, as bool.", K.is_finite, dtype="bool")
+_round = _each("round", "The nearest integer.", K.round_half_even)
 
 
 def tan(x):

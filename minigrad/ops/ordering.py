@@ -9,29 +9,15 @@ from minigrad.ops.functions import isfinite, logical_and
 from minigrad.ops.reducing import _axes, _reduce, sum
 from minigrad.ops.shaping import cast, constant_tensor, expand_dims, moveaxis, ravel, squeeze
 from minigrad.program import launch
-from minigrad.tensor import Tensor, as_tensor, op
+from minigrad.tensor import Tensor, as_tensor, from_kernels, op
 
-
-@op("(...,n) -> (...,n)")
-def _cumsum(y, x):
-    """y_j = x_0 + ... + x_j;   dx_j = dy_j + ... + dy_n."""
-    launch(K.cumulate, x, y)
-
-    def vjp(gy, gx):
-        launch(K.cumulate_back, gy, gx)
-
-    return vjp
-
-
-@op("(...,n) -> (...)")
-def _prod(y, x):
-    """y = product over j of x_j;   dx_j = dy times the product of all others."""
-    launch(K.product_columns, x, y)
-
-    def vjp(gy, gx):
-        launch(K.product_columns_vjp, gy, x, gx)
-
-    return vjp
+_cumsum = from_kernels(
+    "(...,n) -> (...,n)", "cumsum", "y_j = x_0 + ... + x_j;   dx_j = dy_j + ... + dy_n.", K.cumulate, K.cumulate_back
+)
+_prod = from_kernels(
+    "(...,n) -> (...)", "prod", "y = product over j of x_j;   dx_j = dy times the product of all others.",
+    K.product_columns, K.product_columns_vjp, "x",
+)
 
 
 @op("(...,n) -> (...,k)")

@@ -8,29 +8,16 @@ from minigrad.ops.elementwise import equal
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import cast, expand_dims, transpose
 from minigrad.program import launch
-from minigrad.tensor import as_tensor, constant, op, view
+from minigrad.tensor import as_tensor, constant, from_kernels, op, view
 
-
-@op("(...,n) -> (...,n)")
-def _softmax(y, x):
-    """y_j = e^x_j / sum_k e^x_k;   dx_j = y_j (dy_j - sum_k dy_k y_k)."""
-    launch(K.softmax, x, y)
-
-    def vjp(gy, gx):
-        launch(K.softmax_vjp, gy, y, gx)
-
-    return vjp
-
-
-@op("(...,n) -> (...,n)")
-def _log_softmax(y, x):
-    """y_j = x_j - ln sum_k e^x_k;   dx_j = dy_j - e^y_j sum_k dy_k."""
-    launch(K.log_softmax, x, y)
-
-    def vjp(gy, gx):
-        launch(K.log_softmax_vjp, gy, y, gx)
-
-    return vjp
+_softmax = from_kernels(
+    "(...,n) -> (...,n)", "softmax", "y_j = e^x_j / sum_k e^x_k;   dx_j = y_j (dy_j - sum_k dy_k y_k).",
+    K.softmax, K.softmax_vjp, "y",
+)
+_log_softmax = from_kernels(
+    "(...,n) -> (...,n)", "log_softmax", "y_j = x_j - ln sum_k e^x_k;   dx_j = dy_j - e^y_j sum_k dy_k.",
+    K.log_softmax, K.log_softmax_vjp, "y",
+)
 
 
 def _along_axis(operation, x, axis):
@@ -75,28 +62,40 @@ def _no_target_gradient(name, gtarget):
         raise ValueError(f"{name} has no gradient with respect to the targets: detach() them.")
 
 
-@op("(...,n), (...,n) -> (...)")
-def squared_error(y, target, x):
-    """y = mean over the last axis of (x - t)^2;   dx = 2 dy (x - t) / n."""
-    launch(K.squared_error, target, x, y)
+def _error(name, formula, forward, backward):
+    """An op of (target, x), one value a row: they differ in their kernels only."""
 
-    def vjp(gy, gtarget, gx):
-        _no_target_gradient("squared_error", gtarget)
-        launch(K.squared_error_vjp, gy, target, x, gx)
+    def function(y, target, x):
+        launch(forward, target, x, y)
 
-    return vjp
+        def vjp(gy, gtarget, gx):
+            _no_target_gradient(name, gtarget)
+            launch(backward, gy, target, x, gx)
+
+        return vjp
+
+    function.__name__, function.__doc__ = name, formula
+    return op("(...,n), (...,n) -> (...)")(function)
 
 
-@op("(...,n), (...,n) -> (...)")
-def absolute_error(y, target, x):
-    """y = mean over the last axis of |x - t|;   dx = dy sign(x - t) / n."""
-    launch(K.absolute_error, target, x, y)
-
-    def vjp(gy, gtarget, gx):
-        _no_target_gradient("absolute_error", gtarget)
-        launch(K.absolute_error_vjp, gy, target, x, gx)
-
-    return vjp
+squared_error = _error(
+    "squared_error",
+    "y = mean over the last axis of (x - t)^2;   dx = 2 dy (x - t) / n.",
+    K.squared_error,
+    K.squared_error_vjp,
+)
+absolute_error = _error(
+    "absolute_error",
+    "y = mean over the last axis of |x - t|;   dx = dy sign(x - t) / n.",
+    K.absolute_error,
+    K.absolute_error_vjp,
+)
+log_cosh_error = _error(
+    "log_cosh_error",
+    "y = mean over the last axis of ln cosh(x - t);   dx = dy tanh(x - t) / n.",
+    K.log_cosh,
+    K.log_cosh_vjp,
+)
 
 
 @op("(...,n), (...,n) -> (...)")
@@ -109,18 +108,6 @@ def huber_error(y, target, x, delta=1.0):
     def vjp(gy, gtarget, gx):
         _no_target_gradient("huber_error", gtarget)
         launch(K.huber_vjp, gy, target, x, delta, gx)
-
-    return vjp
-
-
-@op("(...,n), (...,n) -> (...)")
-def log_cosh_error(y, target, x):
-    """y = mean over the last axis of ln cosh(x - t);   dx = dy tanh(x - t) / n."""
-    launch(K.log_cosh, target, x, y)
-
-    def vjp(gy, gtarget, gx):
-        _no_target_gradient("log_cosh_error", gtarget)
-        launch(K.log_cosh_vjp, gy, target, x, gx)
 
     return vjp
 

@@ -9,7 +9,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.shaping import _places, _rearrange, cast, constant_tensor, transpose
 from minigrad.program import launch
-from minigrad.tensor import as_tensor, constant, op, view
+from minigrad.tensor import as_tensor, constant, from_kernels, op, view
 
 
 @op("(n) -> (m,n)")
@@ -34,26 +34,12 @@ def _repeat_last(y, x, n):
     return vjp
 
 
-@op("(m,n) -> (n)")
-def _sum_first(y, x):
-    """y_j = sum over i of x_ij; gx_ij = gy_j."""
-    launch(K.sum_rows, x, y)
-
-    def vjp(gy, gx):
-        launch(K.repeat_row, gy, gx)
-
-    return vjp
-
-
-@op("(...,n) -> (...)")
-def _sum_last(y, x):
-    """y_i = sum over j of x_ij; gx_ij = gy_i."""
-    launch(K.sum_columns, x, y)
-
-    def vjp(gy, gx):
-        launch(K.repeat_column, gy, gx)
-
-    return vjp
+_sum_first = from_kernels(
+    "(m,n) -> (n)", "sum_first", "y_j = sum over i of x_ij; gx_ij = gy_j.", K.sum_rows, K.repeat_row
+)
+_sum_last = from_kernels(
+    "(...,n) -> (...)", "sum_last", "y_i = sum over j of x_ij; gx_ij = gy_i.", K.sum_columns, K.repeat_column
+)
 
 
 @op("(...) -> ()")
@@ -80,26 +66,14 @@ def penalty(y, x, l1, l2):
     return vjp
 
 
-@op("(m,n) -> (n)")
-def _max_first(y, x):
-    """y_j = max over i of x_ij; equal maxima share the gradient, as in TensorFlow."""
-    launch(K.max_rows, x, y)
-
-    def vjp(gy, gx):
-        launch(K.max_rows_vjp, gy, x, y, gx)
-
-    return vjp
-
-
-@op("(...,n) -> (...)")
-def _max_last(y, x):
-    """y_i = max over j of x_ij; equal maxima share the gradient, as in TensorFlow."""
-    launch(K.max_columns, x, y)
-
-    def vjp(gy, gx):
-        launch(K.max_columns_vjp, gy, x, y, gx)
-
-    return vjp
+_max_first = from_kernels(
+    "(m,n) -> (n)", "max_first", "y_j = max over i of x_ij; equal maxima share the gradient, as in TensorFlow.",
+    K.max_rows, K.max_rows_vjp, "xy",
+)
+_max_last = from_kernels(
+    "(...,n) -> (...)", "max_last", "y_i = max over j of x_ij; equal maxima share the gradient, as in TensorFlow.",
+    K.max_columns, K.max_columns_vjp, "xy",
+)
 
 
 def broadcast_to(x, shape):

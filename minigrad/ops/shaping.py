@@ -8,7 +8,7 @@ import numpy as np
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.program import launch
-from minigrad.tensor import Tensor, as_tensor, constant, emit, op, view
+from minigrad.tensor import Tensor, as_tensor, constant, emit, from_kernels, op, view
 
 
 def cast(x, dtype):
@@ -29,16 +29,8 @@ def cast(x, dtype):
 
 
 def _make_cast(there, back, dtype):
-    @op("(...) -> (...)", dtype=dtype)
-    def cast(y, x):
-        launch(there, x, y)
-
-        def vjp(gy, gx):
-            launch(back, gy, gx)
-
-        return None if back is None else vjp
-
-    return cast
+    """One that has a gradient, or could."""
+    return from_kernels("(...) -> (...)", "cast", f"y = x as {dtype}.", there, back, dtype=dtype)
 
 
 def _convert(kernel, dtype):

@@ -14,12 +14,13 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
+from minigrad.checks import is_int
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory, view
 from minigrad.optimizers.settings import Number
-from minigrad.program import RecordingError, _compare, is_recording, launch, trace, when
+from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
 from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, rejected_keywords, snake_case
-from minigrad.tensor import Tensor, Variable, as_tensor, constant, flat, no_grad
+from minigrad.tensor import Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
 
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
@@ -94,7 +95,7 @@ class Optimizer(Memory):
                 Number(interval=interval).check(owner, what, given[what])
         for what, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
             value = given[what]
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+            if value is not None and not is_int(value, least):
                 raise ValueError(f"{owner}: {what} must be an int >= {least} or None, got {value!r}.")
         rate = _learning_rate(owner, learning_rate)
         self.name = given["name"] = name or auto_name(snake_case(owner))
@@ -257,7 +258,7 @@ class Optimizer(Memory):
         for source, v in zip(sources, variables, strict=True):
             if source is not None:
                 v._grad = v._gradient
-                _launch_copy(source._data, v._grad)
+                launch_copy(source._data, v._grad)
         self.step(variables)
 
     def step(self, variables=None):
@@ -285,7 +286,7 @@ class Optimizer(Memory):
         """The launches of a step; None where something of the user's (a constraint, a schedule) reads values."""
         try:
             launches = trace(self._launch_step)
-            _compare(launches, trace(self._launch_step))
+            compare(launches, trace(self._launch_step))
         except RecordingError:
             return None
         return launches
@@ -343,7 +344,7 @@ class Optimizer(Memory):
         if isinstance(value, Tensor):
             if value.size != 1:
                 raise ValueError(f"{self.name}: the learning rate must be one number, got shape {value.shape}.")
-            _launch_copy(value._data, self._rate)
+            launch_copy(value._data, self._rate)
         elif is_recording():
             raise RecordingError(
                 f"The learning rate comes from {self._learning_rate!r}, which returns a number made by Python. Return "
@@ -413,12 +414,6 @@ class Optimizer(Memory):
         """At the end of training: let the moving averages replace the weights, if they are kept."""
         if self.use_ema and self.built:
             self._weights[...] = self._rows["average"]
-
-
-def _launch_copy(source, target):
-    """Launch target = source, in the dtype of target."""
-    kernel = K.copy if source.dtype == target.dtype else getattr(K, f"cast_{source.dtype}")
-    launch(kernel, flat(source), flat(target))
 
 
 def _learning_rate(owner, value, strict=True):

@@ -47,6 +47,9 @@ class Formula(Declared, LearningRateSchedule):
         launch(self.kernel, flat(step._data), *self.operands(step.dtype), flat(rate))
         return as_tensor(rate)
 
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
+
     def operands(self, dtype):
         """What the kernel takes between the steps and the rates."""
         return [constant(dtype, *self._settings())]

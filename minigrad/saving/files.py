@@ -5,6 +5,8 @@ import json
 import os
 import zipfile
 
+import numpy as np
+
 TEMPORARY = ".minigrad-"  # how the names of files begin that are not finished yet
 _MOST = 1032  # DEFLATE makes a byte of at most so many
 
@@ -126,6 +128,17 @@ class Archive:
     def json(self, name, limit):
         """The dict that the member holds as JSON."""
         return parse(self.read(name, limit))
+
+
+def as_json(value, **options):
+    """JSON text of what a config holds; NumPy's numbers and arrays become Python's."""
+    return json.dumps(value, default=_plain, **options)
+
+
+def _plain(value):
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{value!r} ({type(value).__name__}) can't be written as JSON.")
 
 
 def parse(text):

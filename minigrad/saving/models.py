@@ -32,7 +32,7 @@ def save_model(model, filepath, overwrite=True, zipped=None):
     path = _checked_path(filepath, ".keras", "save", overwrite)
     if zipped is False:
         raise ValueError("minigrad writes a model into one file: zipped must be True or None.")
-    config = json.dumps(registry.serialize(model))
+    config = files.as_json(registry.serialize(model))
     written = datetime.datetime.now()
     about = {"keras_version": KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
@@ -164,7 +164,8 @@ def _require_built(model, method):
 def _checked_path(filepath, suffix, method, overwrite):
     path = os.fspath(filepath)
     if not path.endswith(suffix):
-        raise ValueError(f"{method} writes files that end in {suffix}, got {path!r}.")
+        hint = " (Files of Keras 2, .h5, are not written.)" if path.endswith((".h5", ".hdf5")) else ""
+        raise ValueError(f"{method} writes files that end in {suffix}, got {path!r}.{hint}")
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"The file {path!r} exists already, and overwrite=False.")
     return path

@@ -1,8 +1,8 @@
 """The checks of what `compile`, `fit`, `evaluate` and `predict` are called with."""
 
-import numpy as np
-
-from minigrad import config, losses, metrics
+from minigrad import config, losses
+from minigrad.checks import is_int
+from minigrad.metrics import lookup
 
 
 def kind_of(value):
@@ -13,7 +13,7 @@ def whole_number(name, value, least, optional=False):
     """An argument that counts something, as an int."""
     if value is None and optional:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if not is_int(value):
         raise TypeError(f"{name} must be an int, got {value!r} ({type(value).__name__}).")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
@@ -30,7 +30,7 @@ def verbosity(verbose):
 
 def validation_epochs(freq):
     """Whether an epoch (from 0) is one to validate after."""
-    if isinstance(freq, int) and not isinstance(freq, bool) and freq >= 1:
+    if is_int(freq, 1):
         return lambda epoch: (epoch + 1) % freq == 0
     if isinstance(freq, (list, tuple, set)):
         return lambda epoch: epoch + 1 in freq
@@ -40,15 +40,31 @@ def validation_epochs(freq):
 def check_loss(loss):
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         (loss,) = loss
-    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-        return loss
-    losses.get(loss)
+    if lookup.kind_by_shape(loss) != "crossentropy":
+        losses.get(loss)
     return loss
 
 
+def metric_list(what, given):
+    """The checked metrics as a list; None if nothing was given. One list or dict inside is that of the one output."""
+    if given is None:
+        return None
+    found = list(given.values()) if isinstance(given, dict) else given
+    if isinstance(found, (list, tuple)) and len(found) == 1 and isinstance(found[0], (list, tuple)):
+        (found,) = found
+    if not isinstance(found, (list, tuple)) or (isinstance(given, dict) and len(given) != 1):
+        raise ValueError(
+            f"{what} must be a list, such as ['accuracy'], or a dict with one entry, since there is one output; got "
+            f"{given!r} ({type(given).__name__})."
+        )
+    for one in found:
+        check_metric(one)
+    return list(found)
+
+
 def check_metric(metric):
-    if isinstance(metric, str) and metric.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+    if lookup.kind_by_shape(metric) is not None:
         return
     if metric is None or (not isinstance(metric, str) and not callable(metric) and not isinstance(metric, dict)):
         raise ValueError(f"metrics must be names, Metric instances or functions; got {metric!r}.")
-    metrics.check(metric)
+    lookup.check(metric)

@@ -4,9 +4,13 @@ import warnings
 
 import numpy as np
 
-from minigrad import losses, metrics, optimizers
+from minigrad import optimizers
+from minigrad.checks import is_int, is_number
+from minigrad.losses.base import as_loss
+from minigrad.metrics import lookup
+from minigrad.metrics.base import LossTracker
 from minigrad.tensor import Tensor
-from minigrad.trainer.arguments import check_loss, check_metric
+from minigrad.trainer.arguments import check_loss, metric_list
 
 # What Keras lets a subclass of Model define instead of its own.
 _STEPS = ("train_step", "test_step", "predict_step", "make_train_function", "make_test_function")
@@ -51,30 +55,22 @@ class Compiling:
                 )
         new_optimizer = optimizers.get(optimizer)
         new_loss = self.loss if loss is None else check_loss(loss)
-        specs = []
-        for what, given in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            if isinstance(given, dict) or (
-                isinstance(given, (list, tuple)) and len(given) == 1 and isinstance(given[0], (list, tuple))
-            ):
-                (given,) = [*given.values()] if isinstance(given, dict) else given
-                given = given if isinstance(given, (list, tuple)) else [given]
-            if given is not None and not isinstance(given, (list, tuple)):
-                raise ValueError(f"{what} must be a list, got {given!r} ({type(given).__name__}).")
-            for one in given or ():
-                check_metric(one)
-            specs.append(None if given is None else list(given))
-        if isinstance(steps_per_execution, bool) or not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+        plain, weighted = metric_list("metrics", metrics), metric_list("weighted_metrics", weighted_metrics)
+        if not is_int(steps_per_execution, 1):
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
             warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
         weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
-        if len(weight) != 1 or not (weight[0] is None or isinstance(weight[0], (int, float))):
-            raise ValueError(f"loss_weights must be a number, since there is one output; got {loss_weights!r}.")
+        if len(weight) != 1 or not (weight[0] is None or is_number(weight[0])):
+            raise ValueError(
+                f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
+                "argument of compile, metrics the fourth: give them by name, metrics=[...].)"
+            )
         self.optimizer, self.loss = new_optimizer, new_loss
         self._loss_weight = weight[0]
-        self._metric_specs = self._metric_specs if specs[0] is None else specs[0]
-        self._weighted_specs = self._weighted_specs if specs[1] is None else specs[1]
-        self._metrics = None
+        self._metric_specs = self._metric_specs if plain is None else plain
+        self._weighted_specs = self._weighted_specs if weighted is None else weighted
+        self._has_metrics = False
         self.run_eagerly = bool(run_eagerly)
         self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
         self.steps_per_execution = steps_per_execution
@@ -99,7 +95,7 @@ class Compiling:
     @property
     def metrics(self):
         """All metrics, the loss first; those of `compile` appear once the shapes of the data are known."""
-        return [self._tracker, *self._plain, *self._weighted] if self._metrics is not None else []
+        return [self._tracker, *self._plain, *self._weighted] if self._has_metrics else []
 
     @property
     def metrics_names(self):
@@ -108,7 +104,7 @@ class Compiling:
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
-        if self._metrics is not None:
+        if self._has_metrics:
             return
         if y_shape is None:
             if self._metric_specs or self._weighted_specs:
@@ -116,12 +112,12 @@ class Compiling:
             y_shape = (None,)
         target, output = (None, *y_shape[1:]), tuple(self.output_shape)
         loss = self.loss
-        if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
-            loss = metrics.by_shape(target, output, "crossentropy")
-        self._loss = None if loss is None else losses.as_loss(loss)
-        self._tracker = metrics.LossTracker("loss", self.dtype)
-        self._plain = [metrics.as_metric(m, target, output) for m in self._metric_specs]
-        self._weighted = [metrics.as_metric(m, target, output) for m in self._weighted_specs]
+        if lookup.kind_by_shape(loss) == "crossentropy":
+            loss = lookup.by_shape(target, output, "crossentropy")
+        self._loss = None if loss is None else as_loss(loss)
+        self._tracker = LossTracker("loss", self.dtype)
+        self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
+        self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
         taken = {"loss"}
         for i, metric in enumerate([*self._plain, *self._weighted]):
             if i >= len(self._plain) and metric.name in taken:
@@ -133,7 +129,7 @@ class Compiling:
             taken.add(metric.name)
             for variable in metric.variables:
                 variable.path = f"{metric.name}/{variable.name}"
-        self._metrics = True
+        self._has_metrics = True
 
     def _results(self):
         """The value of each metric as a Python number (or list), keys in alphabetical order."""

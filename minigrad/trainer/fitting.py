@@ -4,6 +4,7 @@ import math
 
 from minigrad import saving
 from minigrad.callbacks import CallbackList
+from minigrad.checks import is_number
 from minigrad.data import is_array_like, part
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.run import Run
@@ -61,9 +62,7 @@ class Fitting:
         validates = validation_epochs(validation_freq)
         validation_steps = whole_number("validation_steps", validation_steps, 1, optional=True)
         validation_batch_size = whole_number("validation_batch_size", validation_batch_size, 0, optional=True)
-        if isinstance(validation_split, bool) or not isinstance(validation_split, (int, float)) or (
-            not 0 <= validation_split < 1
-        ):
+        if not is_number(validation_split) or not 0 <= validation_split < 1:
             raise ValueError(f"validation_split must be in [0, 1), got {validation_split!r}.")
         if shuffle not in (True, False, "batch", 0, 1, None):
             raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}.")

@@ -24,7 +24,7 @@ class Preparing:
         if w is not None and class_weight is not None:
             raise ValueError("Give sample_weight or class_weight, not both.")
         if y is None and not self._may_have_another_loss():
-            raise ValueError("The targets y are missing: the loss compares the output with them.")
+            raise ValueError("The targets y are missing: the loss compares the output with them. Pass x and y.")
         x = as_rows(x, "x", self.dtype)
         y = None if y is None else as_rows(y, "y", self.dtype)
         w = None if w is None else as_rows(w, "sample_weight", self.dtype)
@@ -42,13 +42,13 @@ class Preparing:
     @contextlib.contextmanager
     def _forgetting_after_an_error(self):
         """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""
-        were_made, unbuilt = self._metrics, [] if self.built else self._unbuilt()
+        had_metrics, unbuilt = self._has_metrics, [] if self.built else self._unbuilt()
         try:
             yield
         except Exception:
             self._restore(unbuilt)
-            if were_made is None:
-                self._metrics = None
+            if not had_metrics:
+                self._has_metrics = False
                 self._pool.clear()
             raise
 

@@ -28,8 +28,12 @@ class Programs:
         for variable in trained:
             variable.grad = None
         if trained:
-            factor = self.optimizer.loss_scale_factor
-            (loss if factor is None else loss * float(factor)).backward()
+            if not loss.requires_grad:
+                raise ValueError(
+                    f"The loss of model {self.name!r} does not depend on its weights: it must be computed from y_pred, "
+                    "by functions of minigrad.ops."
+                )
+            self.optimizer.scale_loss(loss).backward()
             self.optimizer.step()
         self._track(loss, y, y_pred, w)
 

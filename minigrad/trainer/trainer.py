@@ -1,5 +1,7 @@
 """Trainer: the parts put together."""
 
+import inspect
+
 import numpy as np
 
 from minigrad.trainer.compiling import Compiling
@@ -20,8 +22,13 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self.history = None
         self.fitting = None  # the Run of the `fit` that goes on
         self._metric_specs, self._weighted_specs = [], []
-        self._metrics = None  # made when the shapes are known
+        self._has_metrics = False  # they are made when the shapes are known
         self._finite = np.zeros((1, 1), np.int64)
         self._pool = Pool()
         self._eager_because = None
         self.run_eagerly = False
+
+
+for _part in Trainer.__bases__:
+    for _name, _method in inspect.getmembers(_part, inspect.isfunction):
+        _method.__qualname__ = f"Model.{_name}"  # what a TypeError calls it

@@ -1,6 +1,7 @@
 """Seeds, names, labels, progress, pictures and gradient checks.
 
-`fold_batchnorm` and `recompute_batch_statistics`, which know models, stand in `models` and are put here from there.
+What knows models stands in `models` and `saving`, and is put here from there: `fold_batchnorm`,
+`recompute_batch_statistics`, `serialize_keras_object`, `deserialize_keras_object`.
 """
 
 import random
@@ -8,6 +9,7 @@ import random
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import is_int
 from minigrad.config import (
     disable_interactive_logging,
     enable_interactive_logging,
@@ -16,6 +18,8 @@ from minigrad.config import (
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
+    get_registered_name,
+    get_registered_object,
     register_keras_serializable,
     reset_names,
 )
@@ -35,7 +39,7 @@ def set_random_seed(seed):
     Args:
         seed: an int in [0, 2**32).
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    if not is_int(seed, 0) or seed >= 2**32:
         raise ValueError(f"set_random_seed expects an int in [0, 2**32), got {seed!r}.")
     random.seed(int(seed))
     np.random.seed(int(seed))
@@ -57,6 +61,8 @@ __all__ = [
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "gradcheck",
     "is_interactive_logging_enabled",
     "normalize",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import is_int, is_number
 
 
 def to_categorical(x, num_classes=None):
@@ -20,7 +21,7 @@ def to_categorical(x, num_classes=None):
         classes = classes[..., 0]
     if classes.dtype.kind not in "fiub" or not np.array_equal(classes, np.floor(classes)):
         raise ValueError(f"to_categorical expects integer classes, got {str(classes)[:60]} of dtype {classes.dtype}.")
-    if num_classes is not None and (not isinstance(num_classes, (int, np.integer)) or num_classes < 1):
+    if num_classes is not None and not is_int(num_classes, 1):
         raise ValueError(f"to_categorical expects num_classes to be a positive integer or None, got {num_classes!r}.")
     classes = classes.astype(np.int64)
     count = int(classes.max() + 1 if classes.size else 0) if num_classes is None else int(num_classes)
@@ -85,9 +86,9 @@ def _rows(rows, size, name):
     """The number of rows that a size means."""
     if size is None:
         return None
-    if isinstance(size, bool) or not isinstance(size, (int, float, np.number)):
+    if not is_number(size):
         raise TypeError(f"split_dataset expects {name} to be an int, a float or None; got {size!r}.")
-    is_share = not isinstance(size, (int, np.integer))
+    is_share = not is_int(size)
     if not 0 < size < (1 if is_share else rows):
         raise ValueError(
             f"split_dataset expects {name} to be an int from 1 to {rows - 1}, or a share between 0 and 1; got {size!r}."

@@ -181,20 +181,38 @@ def nudged(arrays, seed):
     return [(w * (1 + NUDGE * rng.choice([-1, 1], w.shape))).astype("float32") for w in arrays]
 
 
-def train(keras, case, nudge=None):
-    """All that a run shows, by name: history, weights in get_weights() order, evaluate, predict."""
-    x, y, weights = dataset(case["shape"], case["target"])
+def runs(keras, case, work, nudges=(None,)):
+    """What `work(model, case)` gives for the model of a case with its start weights nudged by each of `nudges`, None for
+    not at all. It is one model started anew, since Keras takes longer to trace a model than to train it."""
     model = build(keras, case)
     start = start_weights(model)
-    model.set_weights(start if nudge is None else nudged(start, nudge))
+    model.optimizer.build(model.trainable_variables)
+    state = [(variable, variable.numpy().copy()) for variable in model.optimizer.variables]
+    found = []
+    for nudge in nudges:
+        model.set_weights(start if nudge is None else nudged(start, nudge))
+        model.reset_metrics()
+        for variable, value in state:
+            variable.assign(value)
+        found.append({key: np.asarray(value, "float32") for key, value in work(model, case).items()})
+    return found
+
+
+def trained(model, case):
+    """All that a run shows, by name: history, weights in get_weights() order, evaluate, predict."""
+    x, y, weights = dataset(case["shape"], case["target"])
     history = model.fit(x, y, sample_weight=weights if case["weighted"] else None, shuffle=False, verbose=0,
                         **case["fit"]).history
     seen = {f"history/{key}": values for key, values in history.items()}
     seen |= {f"weights/{i}": w for i, w in enumerate(model.get_weights())}
     evaluated = model.evaluate(x, y, batch_size=50, verbose=0, return_dict=True)
     seen |= {f"evaluate/{key}": value for key, value in evaluated.items()}
-    seen["predict"] = model.predict(x[:40], batch_size=32, verbose=0)
-    return {key: np.asarray(value, "float32") for key, value in seen.items()}
+    return seen | {"predict": model.predict(x[:40], batch_size=32, verbose=0)}
+
+
+def train(keras, case):
+    """The one run of a case, with the start weights as they are."""
+    return runs(keras, case, trained)[0]
 
 
 def unmatchable(case):
@@ -490,8 +508,8 @@ def record_values(keras, tf):
 def record_training(keras):
     training = {}
     for name, case in CASES.items():
-        run = train(keras, case)
-        nudges = deviation([train(keras, case, nudge) for nudge in range(1, 6)], run)
+        run, *others = runs(keras, case, trained, (None, *range(1, 6)))
+        nudges = deviation(others, run)
         training |= {f"{name}|{key}": value for key, value in run.items()}
         training |= {f"{name}|{key}|nudged": np.float32(nudges[key]) for key in run}
         print(f"{name}: nudged, predict differs by {nudges['predict']:.1e}", flush=True)

@@ -1,6 +1,6 @@
 """The real Keras on TensorFlow and minigrad, side by side: which hooks are called, in which order, with what; what
 EarlyStopping, ReduceLROnPlateau, CSVLogger and TensorBoard make of it; what both take as data."""
-import os
+import functools
 import warnings
 
 import numpy as np
@@ -8,20 +8,9 @@ import pytest
 
 import minigrad
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytestmark = pytest.mark.peers
 HOOKS = [f"on_{kind}_{rest}" for kind in ("train", "test", "predict")
          for rest in ("begin", "end", "batch_begin", "batch_end")] + ["on_epoch_begin", "on_epoch_end"]
-
-
-@pytest.fixture
-def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        keras = pytest.importorskip("keras")
-        yield keras
-        keras.utils.clear_session()
 
 
 def rows(n=20, seed=0):
@@ -115,13 +104,22 @@ def test_hooks_when_a_batch_hook_stops_the_training(keras):
     assert seen[0][1] == seen[1][1]
 
 
+@functools.cache
+def model_to_feed(library):
+    """One for all of `fed`: Keras takes longer to trace it than to train it."""
+    model = model_of(library, 1.0)
+    return model, model.get_weights()
+
+
 def fed(library, values, key, *others):
     """A fit whose logs hold `values` under `key`, and what came of it."""
     class Feed(library.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             logs[key] = values[epoch]
 
-    model = model_of(library, 1.0)
+    model, start = model_to_feed(library)
+    model.set_weights(start)
+    model.optimizer.learning_rate = 1.0
     weights = []
     spy = library.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: weights.append(
         (float(np.asarray(model.optimizer.learning_rate)), model.get_weights()[0])))

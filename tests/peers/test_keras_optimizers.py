@@ -5,10 +5,8 @@ In float32, in which both round: what is compared are a few steps from the same 
 
 import inspect
 import itertools
-import os
 import re
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,6 @@ from minigrad import Variable, optimizers
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from optimizer_reference import OPTIONS, RULES, SHAPES, gradients
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytestmark = pytest.mark.peers
 
 SCHEDULES = {
@@ -28,13 +24,6 @@ SCHEDULES = {
     "exponential": lambda s: s.ExponentialDecay(0.1, 3, 0.5),
     "warm-up": lambda s: s.CosineDecay(0.01, 3, warmup_target=0.1, warmup_steps=3),
 }
-
-
-@pytest.fixture(scope="module")
-def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("keras")
 
 
 def start():

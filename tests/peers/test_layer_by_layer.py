@@ -2,26 +2,13 @@
 
 Compared are weights, outputs and configs, and what a short training makes of both; for random layers, moments.
 """
-import os
-import warnings
 
 import numpy as np
 import pytest
 
 import minigrad
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture
-def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        keras = pytest.importorskip("keras")
-        yield keras
-        keras.utils.clear_session()
 
 
 LAYERS = [  # class, arguments, shape of one row

@@ -1,7 +1,6 @@
 """Every loss and metric beside the real Keras (on TensorFlow), on random data: values, gradients, weights, configs."""
 import inspect
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -15,18 +14,7 @@ from minigrad import metrics
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 import make_losses as golden
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture(scope="module")
-def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        keras = pytest.importorskip("keras")
-        yield keras
-        keras.utils.clear_session()
 
 
 def near(actual, expected, **tolerance):

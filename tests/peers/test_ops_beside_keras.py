@@ -1,12 +1,10 @@
 """Operations of `keras.ops` beside the real ones on TensorFlow: values and gradients, kinks and NaN included."""
 
 import inspect
-import os
 
 import numpy as np
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 pytestmark = pytest.mark.peers
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")

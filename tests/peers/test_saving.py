@@ -1,25 +1,12 @@
 """Files between minigrad and the real Keras: each opens what the other wrote, and training goes on alike."""
 
-import os
-import warnings
 
 import numpy as np
 import pytest
 
 import minigrad
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytestmark = pytest.mark.peers
-
-
-@pytest.fixture
-def keras():
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        keras = pytest.importorskip("keras")
-        yield keras
-        keras.utils.clear_session()
 
 
 def data(shape=(6,), rows=70, seed=0):
@@ -109,9 +96,11 @@ def network(library, optimizer, **compile_arguments):
         library.Sequential([library.Input((5,)), layers.Dense(4, activation="tanh"), layers.Dropout(0.0)]),
         layers.Dense(1, activation="sigmoid", kernel_constraint="max_norm"),
     ])
-    model.compile(optimizer(library.optimizers), **{
-        "loss": "binary_crossentropy", "metrics": ["accuracy"], **compile_arguments
-    })
+    return compiled(model, library, optimizer, **compile_arguments)
+
+
+def compiled(model, library, optimizer, **arguments):
+    model.compile(optimizer(library.optimizers), **{"loss": "binary_crossentropy", "metrics": ["accuracy"], **arguments})
     return model
 
 
@@ -218,19 +207,30 @@ def kinds(module):
     return [n for n in names if not any(word in n for word in NEED_OTHER_DATA) and n not in ("Mean", "Sum", "MeanMetricWrapper", "LossFunctionWrapper")]
 
 
-@pytest.mark.parametrize("module", ["losses", "metrics"])
-def test_every_loss_and_metric(module, keras, tmp_path):
+def a_line(library, **arguments):
+    model = library.Sequential([library.Input((6,)), library.layers.Dense(1, activation="sigmoid")])
+    return compiled(model, library, OPTIMIZERS["SGD"], **arguments)
+
+
+def made(library, module, name):
+    return getattr(getattr(library, module), name)(**ARGUMENTS.get(name, {}))
+
+
+@pytest.mark.parametrize("name", [None, *kinds("losses")])
+def test_every_loss_and_metric(name, keras, tmp_path):
+    """Each loss in a model of its own; all metrics in one, since each has a key in the logs."""
     x, y = data()
-    for name in kinds(module):
-        for title, here, there, path in both_ways(keras, tmp_path):
-            made = getattr(getattr(here, module), name)(**ARGUMENTS.get(name, {}))
-            model = network(here, OPTIMIZERS["SGD"], **({"loss": made} if module == "losses" else {"metrics": [made]}))
-            model.save(path)
-            again = there.models.load_model(path)
-            a, b = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (model, again))
-            assert list(a) == list(b), (name, title)
-            for key in a:
-                np.testing.assert_allclose(a[key], b[key], rtol=2e-5, atol=1e-6, err_msg=f"{name}, {title}")
+    for title, here, there, path in both_ways(keras, tmp_path):
+        model = a_line(here, **(
+            {"loss": made(here, "losses", name)} if name else
+            {"metrics": [made(here, "metrics", metric) for metric in kinds("metrics")]}
+        ))
+        model.save(path)
+        again = there.models.load_model(path)
+        a, b = (m.evaluate(x, y, verbose=0, return_dict=True) for m in (model, again))
+        assert list(a) == list(b) and (name or len(a) == 1 + len(kinds("metrics"))), title
+        for key in a:
+            np.testing.assert_allclose(a[key], b[key], rtol=2e-5, atol=1e-6, err_msg=f"{key}, {title}")
 
 
 def test_weights_alone(keras, tmp_path):

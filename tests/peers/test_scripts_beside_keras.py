@@ -1,10 +1,11 @@
-"""The scripts of tests/scripts/ under the real Keras and under minigrad, one after the other: both end alike.
+"""The scripts of tests/scripts/ under the real Keras and under minigrad, both at once: they end alike.
 
-Needs Keras 3 with TensorFlow; some ten seconds a script.
+Needs Keras 3 with TensorFlow; some ten seconds a script, most of them TensorFlow's start.
 """
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ GOLDEN = json.loads(script_runs.GOLDEN.read_text())
 
 @pytest.mark.parametrize("name", script_runs.SCRIPTS)
 def test_both_end_alike(name, tmp_path):
-    folders = [tmp_path / "keras", tmp_path / "minigrad"]
-    for folder in folders:
-        folder.mkdir()
-    theirs = script_runs.run_keras(name, folders[0])
-    script_runs.assert_alike(name, theirs, GOLDEN[name])  # what is kept is still what Keras does
-    script_runs.assert_alike(name, script_runs.run(name, folders[1], "-m", "minigrad"), theirs)
+    (tmp_path / "keras").mkdir(), (tmp_path / "minigrad").mkdir()
+    with ThreadPoolExecutor() as pool:  # each waits for a process of its own
+        keras = pool.submit(script_runs.run_keras, name, tmp_path / "keras")
+        minigrad = pool.submit(script_runs.run, name, tmp_path / "minigrad", "-m", "minigrad")
+    script_runs.assert_alike(name, keras.result(), GOLDEN[name])  # what is kept is still what Keras does
+    script_runs.assert_alike(name, minigrad.result(), keras.result())

@@ -1,13 +1,8 @@
-"""Tensor, the tape and `backward`; and `op`, which makes a function of raw arrays an operation on tensors.
-
-This file knows no operation: those are in `ops.py`, which also gives Tensor its operators.
-"""
+"""Tensor, the tape and `backward`."""
 
 import functools
-import inspect
 import itertools
 import operator
-import re
 import threading
 
 import numpy as np
@@ -15,21 +10,6 @@ import numpy as np
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.program import RecordingError, is_recording, launch
-from minigrad.registry import auto_name
-
-
-class Structure:
-    """A count of changes to which variables there are, where they live and which are trained, in any model.
-
-    What was found out about a model's structure holds as long as the count stands still.
-    """
-
-    version = 0
-
-    @classmethod
-    def changed(cls):
-        """Take note of a change."""
-        cls.version += 1
 
 
 class _Mode(threading.local):
@@ -233,100 +213,15 @@ class Tensor:
                 _add(buffer, parent._grad if isinstance(parent, Tensor) else gradients[parent])
 
 
-class Variable(Tensor):
-    """A tensor with a name that lives on between steps: a weight, a moving statistic, a counter.
-
-    Args:
-        initializer: its value, copied; or a function of (shape, dtype) that makes it, or the name of an initializer.
-        shape: only for a function or a name.
-        trainable: whether it has a gradient and an optimizer may change it.
-        autocast, aggregation, synchronization: of no effect here.
-        name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
-    """
-
-    __slots__ = ("_gradient", "constraint", "name", "path", "regularizer")
-    named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
-
-    def __init__(
-        self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
-        synchronization="auto", name=None,
-    ):
-        if isinstance(initializer, str):
-            initializer = Variable.named_initializer(initializer)
-        if callable(initializer):
-            initializer = initializer(() if shape is None else tuple(shape), dtype=dtype or config.floatx())
-        data = np.array(as_array(initializer, dtype or config.floatx()))
-        super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
-        self.name = self.path = name or auto_name("variable")
-        self.regularizer = self.constraint = None
-        self._gradient = None
-        Structure.changed()
-
-    @property
-    def trainable(self):
-        """Whether `backward` computes a gradient for it and an optimizer changes it."""
-        return self.requires_grad
-
-    @trainable.setter
-    def trainable(self, value):
-        self.requires_grad = bool(value) and self.dtype.kind == "f"
-        Structure.changed()
-
-    @property
-    def value(self):
-        """The variable as a plain tensor, detached."""
-        return self.detach()
-
-    def numpy(self):
-        """A copy of the current values."""
-        return super().numpy().copy()
-
-    def assign(self, value):
-        """Let the variable have the values of `value`, an array or tensor of its shape; the memory stays."""
-        if isinstance(value, Tensor):
-            source = value._data
-        else:
-            source = as_array(value, self.dtype)
-        if source.shape != self.shape:
-            raise ValueError(
-                f"Variable {self.path!r} has shape {self.shape}; it can't be assigned values of shape {source.shape}."
-            )
-        if not is_recording():
-            self._data[...] = source
-        elif source.dtype == self.dtype:
-            launch(K.copy, flat(np.ascontiguousarray(source)), flat(self._data))
-        else:  # converting it here would freeze the values it has now
-            launch(getattr(K, f"cast_{source.dtype}"), flat(source), flat(self._data))
-        return self
-
-    def fill(self, number):
-        """Let all elements be `number`."""
-        if is_recording():
-            launch(K.fill, constant(self.dtype, number), flat(self._data))
-        else:
-            self._data.fill(number)
-
-    def assign_add(self, value):
-        """Add `value` to the variable in place."""
-        return self.assign(self.detach() + value)
-
-    def assign_sub(self, value):
-        """Subtract `value` from the variable in place."""
-        return self.assign(self.detach() - value)
-
-    def move_to(self, data, gradient=None):
-        """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
-        data[...] = self._data
-        self._data, self._gradient, self._grad = data, gradient, None
-        Structure.changed()
-
-    def __repr__(self):
-        return f"<Variable {self.path} shape={self.shape} dtype={self.dtype}>"
-
-
 def flat(array):
     """The array as one row."""
     return array.reshape(1, -1)
+
+
+def launch_copy(source, target):
+    """Launch target = source, for arrays of the same shape; in the dtype of `target`, which may be another one."""
+    kernel = K.copy if source.dtype == target.dtype else getattr(K, f"cast_{source.dtype}")
+    launch(kernel, flat(np.ascontiguousarray(source)), flat(target))
 
 
 def as_array(data, dtype=None):
@@ -421,7 +316,7 @@ def _buffer(parent, gradients):
         return buffer, True
     if parent._grad is not None:
         return np.empty(parent.shape, parent.dtype), False
-    parent._grad = parent._gradient if isinstance(parent, Variable) else None
+    parent._grad = getattr(parent, "_gradient", None)  # where a Variable keeps its gradients
     if parent._grad is None:
         parent._grad = np.empty(parent.shape, parent.dtype)
     return parent._grad, True
@@ -443,123 +338,6 @@ def _add(gradient, total):
     launch(K.add_to, flat(gradient), flat(total))
 
 
-# ----------------------------------------------------------------------------------------- the @op decorator
-
-
-class Signature:
-    """A shape rule such as "(...,k), (k,n) -> (...,n)": it documents, checks, and allocates.
-
-    `...` stands for any axes (the same ones everywhere), which a kernel sees folded into one; a name stands for one
-    axis, the same length everywhere. A kernel sees (...,k) as rows times k, (k,n) as it is, (n) as one row, and
-    (...) as a column beside a (...,k), else as any two axes.
-    """
-
-    def __init__(self, text):
-        self.text = text
-        inputs, output = text.split("->")
-        self.inputs = [self._axes(group) for group in re.findall(r"\(.*?\)", inputs)]
-        self.output = self._axes(output.strip())
-        self.is_elementwise = all(axes == ["..."] for axes in [*self.inputs, self.output])
-        self.free = [axis for axis in self.output if not any(axis in axes for axes in self.inputs)]
-
-    @staticmethod
-    def _axes(group):
-        return [axis.strip() for axis in group.strip("() ").split(",") if axis.strip()]
-
-    def resolve(self, name, shapes, free=()):
-        """The shape of the result, and the 2-D views (None: as it is) of the result and of each operand, or None.
-
-        `free` holds the lengths of the axes that only the result has, in order.
-        """
-        known = dict(zip(self.free, free, strict=True))
-        if len(shapes) != len(self.inputs):
-            raise TypeError(f"{name} takes {len(self.inputs)} operands, {self.text}; got {len(shapes)}.")
-        for axes, shape in zip(self.inputs, shapes, strict=True):
-            named = [axis for axis in axes if axis != "..."]
-            lead = len(shape) - len(named)
-            if lead < 0 or (lead > 0 and "..." not in axes):
-                raise self._error(name, shapes, f"{shape} has the wrong number of axes for ({','.join(axes)})")
-            lengths = dict(zip(named, shape[lead:], strict=True))
-            if "..." in axes:
-                lengths["..."] = shape[:lead]
-            for axis, length in lengths.items():
-                if known.setdefault(axis, length) != length:
-                    raise self._error(name, shapes, f"{axis} cannot be both {known[axis]} and {length}")
-        result = tuple(n for axis in self.output for n in (known[axis] if axis == "..." else (known[axis],)))
-        pairs = [(self.output, result), *zip(self.inputs, shapes, strict=True)]
-        views = tuple([self._view(axes, shape) for axes, shape in pairs])
-        return result, None if views.count(None) == len(views) else views
-
-    def _view(self, axes, shape):
-        size = int(np.prod(shape, dtype=np.int64))
-        if axes == ["..."] and not self.output:
-            view = (1, size)
-        elif self.is_elementwise:
-            # The inner loop is the one that vectorises: never leave it a length of one.
-            view = shape if len(shape) == 2 and shape[1] > 1 else (1, size)
-        elif axes == ["..."]:
-            view = (size, 1)
-        elif len(axes) == 2:
-            view = (int(np.prod(shape[:-1], dtype=np.int64)), shape[-1])
-        else:
-            view = (1, size)
-        return None if view == shape else view
-
-    def _error(self, name, shapes, reason):
-        return ValueError(f"{name} expects {self.text}; got {', '.join(map(str, shapes))}: {reason}.")
-
-
-def op(signature, dtype=None):
-    """Make a function of arrays an operation on tensors.
-
-    The function is called as `f(y, *operands, **attributes)` with 2-D C-contiguous views (see `Signature`): it
-    launches kernels that fill y and returns `vjp(gy, *buffers)`, which launches those that fill the buffers with
-    the gradients (None where nobody wants one), or returns None if it can't be differentiated. `dtype` is that of
-    the result, by default the operands'.
-    """
-    rule = Signature(signature)
-
-    def decorate(function):
-        name = function.__name__.lstrip("_")
-        layouts = {}
-
-        @functools.wraps(function)
-        def apply(*operands, **attributes):
-            for t in operands:
-                if not isinstance(t, Tensor):
-                    operands = [t if isinstance(t, Tensor) else _constant_like(t, operands) for t in operands]
-                    break
-            arrays = [t._data for t in operands]
-            key = tuple([a.shape for a in arrays])
-            if rule.free:
-                key += tuple([attributes[axis] for axis in rule.free])
-            layout = layouts.get(key)
-            if layout is None:
-                layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
-            shape, views = layout
-            kind = arrays[-1].dtype
-            if kind.kind != "f" and not rule.free:  # repeating and indexing, which have free axes, compute nothing
-                raise TypeError(f"{name} computes with floating-point tensors; got {kind}: use ops.cast(x, dtype).")
-            for a in arrays:
-                if a.dtype is not kind and a.dtype != kind and a.dtype.kind == "f":
-                    raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
-            result = np.empty(shape, dtype or kind)
-            if views is None:
-                vjp = function(result, *arrays, **attributes)
-            else:
-                arrays = [a if v is None else a.reshape(v) for a, v in zip(arrays, views[1:])]
-                vjp = function(result if views[0] is None else result.reshape(views[0]), *arrays, **attributes)
-            return emit(result, vjp, operands, views)
-
-        apply.signature = signature
-        inner = inspect.signature(function)
-        apply.__signature__ = inner.replace(parameters=list(inner.parameters.values())[1:])
-        apply.__doc__ = f"{signature}\n\n{function.__doc__}"
-        return apply
-
-    return decorate
-
-
 def emit(result, vjp, operands, views):
     """A tensor of the array `result`, on the tape if `vjp` is given and one of the operands is to be differentiated.
 
@@ -570,14 +348,6 @@ def emit(result, vjp, operands, views):
             if t.requires_grad:
                 return _result(result, Node(result, vjp, operands, views))
     return _result(result, None)
-
-
-def _constant_like(value, operands):
-    """A constant tensor of the dtype of the first tensor among `operands`, or else of the first array."""
-    for other in sorted(operands, key=lambda o: not isinstance(o, Tensor)):
-        if isinstance(other, (Tensor, np.ndarray)) and other.dtype.kind == "f":
-            return as_tensor(value, other.dtype)
-    return as_tensor(value)
 
 
 def view(tensor, shape):

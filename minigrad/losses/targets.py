@@ -1,0 +1,91 @@
+"""How targets, outputs and sample weights are brought together, and the reductions: for losses and metrics."""
+
+from minigrad import config, ops
+from minigrad.tensor import Tensor, as_tensor
+
+
+def tensors(y_true, y_pred, dtype=None):
+    """Both as tensors of one floating-point dtype, by default that of y_pred, which remembers its logits."""
+    if type(y_true) is Tensor and type(y_pred) is Tensor and dtype is None:
+        dtype = y_pred.dtype
+        if y_true.dtype is dtype and dtype.kind == "f":
+            return y_true, y_pred
+    y_pred = as_tensor(y_pred)
+    dtype = dtype or (y_pred.dtype if y_pred.dtype.kind == "f" else config.floatx())
+    converted = ops.cast(y_pred, dtype)
+    if converted is not y_pred and y_pred._logits is not None:
+        converted._logits = ops.cast(y_pred._logits, dtype)
+    return ops.cast(as_tensor(y_true, dtype), dtype), converted
+
+
+def align(y_true, y_pred):
+    """Both with as many axes: where one has one more, of length one, it is dropped (or added to a flat partner)."""
+    if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
+        return (y_true, ops.expand_dims(y_pred, -1)) if y_pred.ndim == 1 else (ops.squeeze(y_true, -1), y_pred)
+    if y_pred.ndim == y_true.ndim + 1 and y_pred.shape[-1] == 1:
+        return (ops.expand_dims(y_true, -1), y_pred) if y_true.ndim == 1 else (y_true, ops.squeeze(y_pred, -1))
+    return y_true, y_pred
+
+
+def reshaped(y, shape):
+    """`y` in another shape; it remembers its logits, in the new shape, too."""
+    if y.shape == shape:
+        return y
+    new = ops.reshape(y, shape)
+    if y._logits is not None:
+        new._logits = ops.reshape(y._logits, shape)
+    return new
+
+
+def fitted(y_true, y_pred, dtype=None):
+    """Both as tensors of one dtype with as many axes; y_pred remembers its logits, in its new shape."""
+    y_true, y_pred = tensors(y_true, y_pred, dtype)
+    y_true, aligned = align(y_true, y_pred)
+    return y_true, reshaped(y_pred, aligned.shape)
+
+
+def paired(name, y_true, y_pred):
+    """Both as tensors of one dtype and shape. Only the targets are reshaped: y_pred remembers its logits."""
+    y_true, y_pred = tensors(y_true, y_pred)
+    if y_true.shape == y_pred.shape:
+        return y_true, y_pred
+    aligned, partner = align(y_true, y_pred)
+    if aligned.shape != partner.shape:
+        is_label = y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1
+        hint = (
+            "For integer class labels use 'sparse_categorical_crossentropy'."
+            if is_label and y_pred.shape[-1] > 1
+            else "The last layer must have as many units as the targets have columns."
+        )
+        raise ValueError(
+            f"{name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}; they must be "
+            f"equal (nothing is broadcast here). {hint}"
+        )
+    return ops.reshape(aligned, y_pred.shape), y_pred
+
+
+def reduce_weighted(values, sample_weight, reduction):
+    """One number of the values per row: see `Loss` for what each reduction means."""
+    if sample_weight is not None:
+        sample_weight = ops.cast(as_tensor(sample_weight, values.dtype), values.dtype)
+        if sample_weight.ndim == values.ndim + 1 and sample_weight.shape[-1] == 1:
+            values, sample_weight = align(values, sample_weight)
+        while sample_weight.ndim < values.ndim:
+            sample_weight = ops.expand_dims(sample_weight, -1)
+        # A loss of the whole batch, one number, goes with weights of any shape: it becomes one value for each of them.
+        if values.ndim and (
+            any(w not in (1, n) for w, n in zip(sample_weight.shape, values.shape, strict=False))
+            or sample_weight.ndim > values.ndim
+        ):
+            raise ValueError(
+                f"sample_weight of shape {sample_weight.shape} does not fit one loss value for each of {values.shape}."
+            )
+        values = values * sample_weight
+    if reduction in ("none", None):
+        return values
+    if reduction == "sum":
+        return ops.sum(values)
+    if reduction == "mean_with_sample_weight" and sample_weight is not None:
+        total = ops.sum(ops.broadcast_to(sample_weight, values.shape))
+        return ops.where(ops.equal(total, 0.0), 0.0, ops.sum(values) / ops.where(ops.equal(total, 0.0), 1.0, total))
+    return ops.mean_all(values)

@@ -1,0 +1,37 @@
+"""Tensor, Variable, the tape, and `op`, which makes a function of raw arrays an operation on tensors.
+
+This package knows no operation: those are in `ops`, which also gives Tensor its operators.
+"""
+
+from minigrad.tensor.operation import Signature, from_kernels, op
+from minigrad.tensor.tensor import (
+    Tensor,
+    as_array,
+    as_tensor,
+    constant,
+    deferred,
+    emit,
+    flat,
+    launch_copy,
+    no_grad,
+    view,
+)
+from minigrad.tensor.variable import Structure, Variable
+
+__all__ = [
+    "Signature",
+    "Structure",
+    "Tensor",
+    "Variable",
+    "as_array",
+    "as_tensor",
+    "constant",
+    "deferred",
+    "emit",
+    "flat",
+    "from_kernels",
+    "launch_copy",
+    "no_grad",
+    "op",
+    "view",
+]

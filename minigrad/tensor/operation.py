@@ -1,0 +1,155 @@
+"""`op`: a function of raw arrays, which launches kernels, becomes an operation on tensors."""
+
+import functools
+import inspect
+import re
+
+import numpy as np
+
+from minigrad.program import launch
+from minigrad.tensor.tensor import Tensor, as_tensor, emit
+
+
+class Signature:
+    """A shape rule such as "(...,k), (k,n) -> (...,n)": it documents, checks, and allocates.
+
+    `...` stands for any axes (the same ones everywhere), which a kernel sees folded into one; a name stands for one
+    axis, the same length everywhere. A kernel sees (...,k) as rows times k, (k,n) as it is, (n) as one row, and
+    (...) as a column beside a (...,k), else as any two axes.
+    """
+
+    def __init__(self, text):
+        self.text = text
+        inputs, output = text.split("->")
+        self.inputs = [self._axes(group) for group in re.findall(r"\(.*?\)", inputs)]
+        self.output = self._axes(output.strip())
+        self.is_elementwise = all(axes == ["..."] for axes in [*self.inputs, self.output])
+        self.free = [axis for axis in self.output if not any(axis in axes for axes in self.inputs)]
+
+    @staticmethod
+    def _axes(group):
+        return [axis.strip() for axis in group.strip("() ").split(",") if axis.strip()]
+
+    def resolve(self, name, shapes, free=()):
+        """The shape of the result, and the 2-D views (None: as it is) of the result and of each operand, or None.
+
+        `free` holds the lengths of the axes that only the result has, in order.
+        """
+        known = dict(zip(self.free, free, strict=True))
+        if len(shapes) != len(self.inputs):
+            raise TypeError(f"{name} takes {len(self.inputs)} operands, {self.text}; got {len(shapes)}.")
+        for axes, shape in zip(self.inputs, shapes, strict=True):
+            named = [axis for axis in axes if axis != "..."]
+            lead = len(shape) - len(named)
+            if lead < 0 or (lead > 0 and "..." not in axes):
+                raise self._error(name, shapes, f"{shape} has the wrong number of axes for ({','.join(axes)})")
+            lengths = dict(zip(named, shape[lead:], strict=True))
+            if "..." in axes:
+                lengths["..."] = shape[:lead]
+            for axis, length in lengths.items():
+                if known.setdefault(axis, length) != length:
+                    raise self._error(name, shapes, f"{axis} cannot be both {known[axis]} and {length}")
+        result = tuple(n for axis in self.output for n in (known[axis] if axis == "..." else (known[axis],)))
+        pairs = [(self.output, result), *zip(self.inputs, shapes, strict=True)]
+        views = tuple([self._view(axes, shape) for axes, shape in pairs])
+        return result, None if views.count(None) == len(views) else views
+
+    def _view(self, axes, shape):
+        size = int(np.prod(shape, dtype=np.int64))
+        if axes == ["..."] and not self.output:
+            view = (1, size)
+        elif self.is_elementwise:
+            # The inner loop is the one that vectorises: never leave it a length of one.
+            view = shape if len(shape) == 2 and shape[1] > 1 else (1, size)
+        elif axes == ["..."]:
+            view = (size, 1)
+        elif len(axes) == 2:
+            view = (int(np.prod(shape[:-1], dtype=np.int64)), shape[-1])
+        else:
+            view = (1, size)
+        return None if view == shape else view
+
+    def _error(self, name, shapes, reason):
+        return ValueError(f"{name} expects {self.text}; got {', '.join(map(str, shapes))}: {reason}.")
+
+
+def op(signature, dtype=None):
+    """Make a function of arrays an operation on tensors.
+
+    The function is called as `f(y, *operands, **attributes)` with 2-D C-contiguous views (see `Signature`): it
+    launches kernels that fill y and returns `vjp(gy, *buffers)`, which launches those that fill the buffers with
+    the gradients (None where nobody wants one), or returns None if it can't be differentiated. `dtype` is that of
+    the result, by default the operands'.
+    """
+    rule = Signature(signature)
+
+    def decorate(function):
+        name = function.__name__.lstrip("_")
+        layouts = {}
+
+        @functools.wraps(function)
+        def apply(*operands, **attributes):
+            for t in operands:
+                if not isinstance(t, Tensor):
+                    operands = [t if isinstance(t, Tensor) else _constant_like(t, operands) for t in operands]
+                    break
+            arrays = [t._data for t in operands]
+            key = tuple([a.shape for a in arrays])
+            if rule.free:
+                key += tuple([attributes[axis] for axis in rule.free])
+            layout = layouts.get(key)
+            if layout is None:
+                layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
+            shape, views = layout
+            kind = arrays[-1].dtype
+            if kind.kind != "f" and not rule.free:  # repeating and indexing, which have free axes, compute nothing
+                raise TypeError(f"{name} computes with floating-point tensors; got {kind}: use ops.cast(x, dtype).")
+            for a in arrays:
+                if a.dtype is not kind and a.dtype != kind and a.dtype.kind == "f":
+                    raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
+            result = np.empty(shape, dtype or kind)
+            if views is None:
+                vjp = function(result, *arrays, **attributes)
+            else:
+                arrays = [a if v is None else a.reshape(v) for a, v in zip(arrays, views[1:])]
+                vjp = function(result if views[0] is None else result.reshape(views[0]), *arrays, **attributes)
+            return emit(result, vjp, operands, views)
+
+        apply.signature = signature
+        inner = inspect.signature(function)
+        apply.__signature__ = inner.replace(parameters=list(inner.parameters.values())[1:])
+        apply.__doc__ = f"{signature}\n\n{function.__doc__}"
+        return apply
+
+    return decorate
+
+
+def from_kernels(signature, name, formula, forward, backward=None, needs="", dtype=None):
+    """The operation of one tensor that is two kernels, `forward(x, y)` and `backward(gy, *needs, gx)`.
+
+    `needs` says what the derivative is computed from: "x", "y", "xy" or nothing. Without `backward` no gradient passes.
+    """
+    needs_x, needs_y = "x" in needs, "y" in needs
+
+    def function(y, x):
+        launch(forward, x, y)
+        if backward is None:
+            return None
+        needed = (*((x,) if needs_x else ()), *((y,) if needs_y else ()))
+
+        def vjp(gy, gx):
+            launch(backward, gy, *needed, gx)
+
+        return vjp
+
+    function.__name__ = function.__qualname__ = name
+    function.__module__, function.__doc__ = "minigrad.ops", formula  # where pickle finds those that layers hold
+    return op(signature, dtype)(function)
+
+
+def _constant_like(value, operands):
+    """A constant tensor of the dtype of the first tensor among `operands`, or else of the first array."""
+    for other in sorted(operands, key=lambda o: not isinstance(o, Tensor)):
+        if isinstance(other, (Tensor, np.ndarray)) and other.dtype.kind == "f":
+            return as_tensor(value, other.dtype)
+    return as_tensor(value)

@@ -1,0 +1,112 @@
+"""Variable: a tensor that lives on between steps."""
+
+import numpy as np
+
+from minigrad import config
+from minigrad import kernels as K
+from minigrad.program import is_recording, launch
+from minigrad.registry import auto_name
+from minigrad.tensor.tensor import Tensor, as_array, constant, flat, launch_copy
+
+
+class Structure:
+    """A count of changes to which variables there are, where they live and which are trained, in any model.
+
+    What was found out about a model's structure holds as long as the count stands still.
+    """
+
+    version = 0
+
+    @classmethod
+    def changed(cls):
+        """Take note of a change."""
+        cls.version += 1
+
+
+class Variable(Tensor):
+    """A tensor with a name that lives on between steps: a weight, a moving statistic, a counter.
+
+    Args:
+        initializer: its value, copied; or a function of (shape, dtype) that makes it, or the name of an initializer.
+        shape: only for a function or a name.
+        trainable: whether it has a gradient and an optimizer may change it.
+        autocast, aggregation, synchronization: of no effect here.
+        name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
+    """
+
+    __slots__ = ("_gradient", "constraint", "name", "path", "regularizer")
+    named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
+
+    def __init__(
+        self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
+        synchronization="auto", name=None,
+    ):
+        if isinstance(initializer, str):
+            initializer = Variable.named_initializer(initializer)
+        if callable(initializer):
+            initializer = initializer(() if shape is None else tuple(shape), dtype=dtype or config.floatx())
+        data = np.array(as_array(initializer, dtype or config.floatx()))
+        super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
+        self.name = self.path = name or auto_name("variable")
+        self.regularizer = self.constraint = None
+        self._gradient = None
+        Structure.changed()
+
+    @property
+    def trainable(self):
+        """Whether `backward` computes a gradient for it and an optimizer changes it."""
+        return self.requires_grad
+
+    @trainable.setter
+    def trainable(self, value):
+        self.requires_grad = bool(value) and self.dtype.kind == "f"
+        Structure.changed()
+
+    @property
+    def value(self):
+        """The variable as a plain tensor, detached."""
+        return self.detach()
+
+    def numpy(self):
+        """A copy of the current values."""
+        return super().numpy().copy()
+
+    def assign(self, value):
+        """Let the variable have the values of `value`, an array or tensor of its shape; the memory stays."""
+        if isinstance(value, Tensor):
+            source = value._data
+        else:
+            source = as_array(value, self.dtype)
+        if source.shape != self.shape:
+            raise ValueError(
+                f"Variable {self.path!r} has shape {self.shape}; it can't be assigned values of shape {source.shape}."
+            )
+        if not is_recording():
+            self._data[...] = source
+        else:
+            launch_copy(source, self._data)
+        return self
+
+    def fill(self, number):
+        """Let all elements be `number`."""
+        if is_recording():
+            launch(K.fill, constant(self.dtype, number), flat(self._data))
+        else:
+            self._data.fill(number)
+
+    def assign_add(self, value):
+        """Add `value` to the variable in place."""
+        return self.assign(self.detach() + value)
+
+    def assign_sub(self, value):
+        """Subtract `value` from the variable in place."""
+        return self.assign(self.detach() - value)
+
+    def move_to(self, data, gradient=None):
+        """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
+        data[...] = self._data
+        self._data, self._gradient, self._grad = data, gradient, None
+        Structure.changed()
+
+    def __repr__(self):
+        return f"<Variable {self.path} shape={self.shape} dtype={self.dtype}>"
