@@ -186,7 +186,8 @@ class Mean(Metric):
         )
 
     def result(self):
-        return self._value(ratio(self.total.item(), self.count.item()))
+        total, count = self.total.item(), self.count.item()
+        return self._value(total / count if count else 0.0)
 
 
 @registry.register()

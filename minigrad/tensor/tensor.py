@@ -226,6 +226,10 @@ def launch_copy(source, target):
 
 def as_array(data, dtype=None):
     """`data` as a C-contiguous NumPy array of a dtype that a Tensor can have."""
+    if type(data) is np.ndarray and data.flags.c_contiguous and (
+        data.dtype == dtype or (dtype is None and data.dtype.isnative and data.dtype.char in "fd?")
+    ):
+        return data  # the usual case, without the time that what follows takes
     is_array = hasattr(data, "__array__")  # a list of Python floats has not chosen to be float64
     data = np.asarray(_plain(data))
     if data.dtype.kind not in "fiub":

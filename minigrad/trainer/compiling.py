@@ -152,5 +152,5 @@ class Compiling:
 
 
 def _plain_number(value):
-    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
     return array.item() if array.ndim == 0 else array.tolist()

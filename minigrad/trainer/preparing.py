@@ -5,6 +5,7 @@ import math
 import warnings
 
 from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weights
+from minigrad.tensor import Structure
 
 
 class Preparing:
@@ -57,7 +58,11 @@ class Preparing:
         return math.ceil(rows / steps) if steps else 32
 
     def _build_optimizer(self):
+        version, homes = self._pool.optimizer_built
+        if version == Structure.version and homes is self.optimizer._homes:
+            return
         trainable = self.trainable_variables
         if not trainable:
             warnings.warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.", stacklevel=3)
         self.optimizer.build(trainable)
+        self._pool.optimizer_built = Structure.version, self.optimizer._homes

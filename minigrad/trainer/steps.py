@@ -24,6 +24,7 @@ class Pool:
         self._lock = threading.Lock()
         self.training = threading.RLock()
         self.shown = {}  # the Program of the last step of each kind, for printing
+        self.optimizer_built = -1, None  # the version of the structure and the memory for which it was last found built
         _pools.add(self)
 
     def unlock(self):
