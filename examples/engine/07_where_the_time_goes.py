@@ -2,7 +2,7 @@
 
     python examples/engine/07_where_the_time_goes.py
 
-A step on 32 rows is some 1.4 million multiplications, microseconds for a processor. What takes the rest? We write the
+A step on 32 rows is some 280,000 multiplications, microseconds for a processor. What takes the rest? We write the
 step in NumPy as one would, check that it computes what minigrad computes, and hold a clock to the parts of each.
 """
 
