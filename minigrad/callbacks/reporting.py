@@ -132,6 +132,7 @@ class CSVLogger(Callback):
         self.abort()
         self.keys = None
         self._needs_header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
+        # Open from one hook to another, so no `with`; `abort` and on_train_end close it.
         self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
         self._writer = csv.writer(self._file, delimiter=self.sep)
 
