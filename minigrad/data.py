@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 
 from minigrad import kernels as K
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, constant
 
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
@@ -274,7 +274,7 @@ class Rows:
                 batch.append(None)
                 continue
             source = self.arrays[name]
-            target = np.empty((rows, source.shape[1]), source.dtype)
+            target = empty((rows, source.shape[1]), source.dtype)
             launch(K.gather_rows, source, inputs["order"], self.cursor, target)
             batch.append(Tensor(target.reshape(rows, *self.shapes[name])))
         return batch

@@ -630,6 +630,23 @@ def compiled_without_cache(function, operands):
     return result.entry_point, result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 
 
+def test_operands_begin_where_a_line_of_the_cache_does():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((99, 7), dtype="float32"), rng.integers(2, size=(99, 1)).astype("float32")
+    model = minigrad.Sequential([
+        minigrad.layers.Dense(33), minigrad.layers.BatchNormalization(), minigrad.layers.Dropout(0.5),
+        minigrad.layers.Dense(5, activation="tanh"), minigrad.layers.Dense(1, activation="sigmoid"),
+    ])  # fmt: skip
+    model.compile("adam", "binary_crossentropy")
+    model.fit(x, y, batch_size=33, verbose=0)
+    model.predict(x, batch_size=33, verbose=0)
+    for recorded in (model.train_program, model.predict_program):
+        inputs = [a.ctypes.data for a in recorded.inputs.values()]
+        outs = [o for kernel, operands, _ in recorded.instructions for o, out in zip(operands, kernel.is_out) if out]
+        big = [o for o in outs if o.size > 32 and o.ctypes.data not in inputs]
+        assert len(big) > 2 and all(o.ctypes.data % 64 == 0 for o in big)
+
+
 def test_an_empty_program_and_no_steps():
     p = Program(lambda: None)
     p.replay(5)

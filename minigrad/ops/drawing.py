@@ -5,14 +5,14 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import reshape, transpose
-from minigrad.program import launch
+from minigrad.program import empty, empty_like, launch
 from minigrad.tensor import as_tensor, constant, op
 
 
 @op("(...) -> (...)")
 def dropout(y, x, rate, state):
     """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy scaled alike."""
-    mask = np.empty_like(x)
+    mask = empty_like(x)
     launch(K.dropout_mask, constant(x.dtype, rate), state, mask)
     launch(K.multiply, x, mask, y)
 
@@ -25,7 +25,7 @@ def dropout(y, x, rate, state):
 @op("(m,n) -> (m,n)")
 def _shuffle_rows(y, x, state):
     """y_i = x[order_i] for a random order from the stream `state`;   dx[order_i] = dy_i."""
-    order, inverse = np.empty((2, x.shape[0], 1), np.int64)
+    order, inverse = empty((2, x.shape[0], 1), np.int64)
     first = constant(np.int64, 0)
     launch(K.permutation, state, order, inverse)
     launch(K.gather_rows, x, order, first, y)

@@ -7,7 +7,7 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.ops.reducing import broadcast_to
 from minigrad.ops.shaping import _common_dtype, cast
-from minigrad.program import launch
+from minigrad.program import empty, empty_like, launch
 from minigrad.tensor import Tensor, as_tensor, constant, from_kernels, op, view
 
 # A function of each element: its formula and derivative, and the kernels of both.
@@ -166,7 +166,7 @@ def minimum(y, a, b):
 
 def _share(test, left, right, gy, ga, gb):
     """Give gy to `ga` where test(left, right) holds, else to `gb`."""
-    condition = np.empty(gy.shape, bool)
+    condition = empty(gy.shape, bool)
     launch(test, left, right, condition)
     _pick(condition, gy, ga, gb)
 
@@ -298,8 +298,8 @@ def _prelu(y, x, alpha):
     launch(K.prelu, x, alpha, y)
 
     def vjp(gy, gx, galpha):
-        gx = np.empty_like(x) if gx is None else gx
-        galpha = np.empty_like(alpha) if galpha is None else galpha
+        gx = empty_like(x) if gx is None else gx
+        galpha = empty_like(alpha) if galpha is None else galpha
         launch(K.prelu_vjp, gy, x, alpha, gx, galpha)
 
     return vjp

@@ -6,7 +6,7 @@ from minigrad import kernels as K
 from minigrad.ops.elementwise import _promote, multiply
 from minigrad.ops.reducing import broadcast_to, sum
 from minigrad.ops.shaping import diagonal, expand_dims, moveaxis, reshape, squeeze, stack, transpose
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor import as_tensor, op, view
 
 # Up to this many multiplications OpenBLAS has kernels for small products, but none for a b^T: turning b round first
@@ -19,7 +19,7 @@ def _product_with_transpose(a, b, y):
     if b.shape[1] == 1:
         launch(K.outer, a, b, y)
     elif a.shape[0] * b.size <= _SMALL_PRODUCT:
-        turned = np.empty((b.shape[1], b.shape[0]), b.dtype)
+        turned = empty((b.shape[1], b.shape[0]), b.dtype)
         launch(K.transpose, b, turned)
         launch(K.matmul, a, turned, y)
     else:

@@ -8,7 +8,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import reshape, transpose
-from minigrad.program import launch
+from minigrad.program import empty, empty_like, launch
 from minigrad.tensor import as_tensor, constant, op
 
 
@@ -30,14 +30,14 @@ def batch_normalization(
     every h through the mean (the term sum dh / m) and every h through the variance (the term h_i sum dh h / m).
     """
     settings = constant(x.dtype, momentum, epsilon, floor)
-    mean, inverse = np.empty_like(gamma), np.empty_like(gamma)
+    mean, inverse = empty_like(gamma), empty_like(gamma)
     launch(
         K.batch_normalization, x, bias, gamma, beta, settings, moving_mean, moving_variance, y, mean, inverse
     )
 
     def vjp(gy, gx, gbias, ggamma, gbeta):
         gx, ggamma, gbeta = _scratch(gx, x), _scratch(ggamma, gamma), _scratch(gbeta, beta)
-        work = np.empty((3, x.shape[1]), x.dtype)
+        work = empty((3, x.shape[1]), x.dtype)
         launch(K.batch_normalization_vjp, gy, x, y, gamma, settings, mean, inverse, work, gx, ggamma, gbeta)
         if gbias is not None:
             launch(K.fill, constant(x.dtype, 0.0), gbias)
@@ -71,7 +71,7 @@ def _layer_normalization(y, x, gamma, beta, epsilon):
     The last line is that of Batch Normalization with rows and columns exchanged: x_j moves h_j directly, every h of
     its row through the mean (the second term), and every h of its row through the variance (the third).
     """
-    mean, inverse = np.empty((2, x.shape[0], 1), x.dtype)
+    mean, inverse = empty((2, x.shape[0], 1), x.dtype)
     launch(K.layer_normalization, x, gamma, beta, constant(x.dtype, epsilon), y, mean, inverse)
 
     def vjp(gy, gx, ggamma, gbeta):
@@ -102,4 +102,4 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
 
 
 def _scratch(buffer, like):
-    return np.empty_like(like) if buffer is None else buffer
+    return empty_like(like) if buffer is None else buffer

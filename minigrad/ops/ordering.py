@@ -8,7 +8,7 @@ from minigrad.ops.elementwise import greater, less, negative, subtract
 from minigrad.ops.functions import isfinite, logical_and
 from minigrad.ops.reducing import _axes, _reduce, sum
 from minigrad.ops.shaping import cast, constant_tensor, expand_dims, moveaxis, ravel, squeeze
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, as_tensor, from_kernels, op
 
 _cumsum = from_kernels(
@@ -63,9 +63,9 @@ def prod(x, axis=None, keepdims=False, dtype=None):
 
 def _order(x):
     """Where the elements along the last axis of x stand, the smallest first."""
-    order = np.empty(x.shape, np.int64)
+    order = empty(x.shape, np.int64)
     n = x.shape[-1]
-    launch(K.sort_columns, x._data.reshape(-1, n), np.empty((1, n), np.int64), order.reshape(-1, n))
+    launch(K.sort_columns, x._data.reshape(-1, n), empty((1, n), np.int64), order.reshape(-1, n))
     return order
 
 

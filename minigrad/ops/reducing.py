@@ -8,7 +8,7 @@ import numpy as np
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.shaping import _places, _rearrange, cast, constant_tensor, transpose
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor import as_tensor, constant, from_kernels, op, view
 
 
@@ -142,6 +142,6 @@ def argmax(x, axis=None, keepdims=False):
     if length == 0:
         raise ValueError(f"There is no largest element along axis {axis} of shape {x.shape}: it has no elements.")
     shape = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims else [x.shape[a] for a in rest]
-    y = np.empty(shape, np.int64)
+    y = empty(shape, np.int64)
     launch(K.argmax_columns, transpose(x, rest + axes)._data.reshape(-1, length), y.reshape(-1, 1))
     return constant_tensor(y)

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, as_tensor, constant, emit, from_kernels, op, view
 
 
@@ -37,7 +37,7 @@ def _convert(kernel, dtype):
     """From or to integers, or from bool: nothing that has a gradient."""
 
     def cast(x):
-        y = np.empty(x.shape, dtype)
+        y = empty(x.shape, dtype)
         launch(kernel, x._data.reshape(1, -1), y.reshape(1, -1))
         return constant_tensor(y)
 
@@ -192,8 +192,8 @@ def flip(x, axis=None):
 def moveaxis(x, source, destination):
     """Move the axis (or axes) `source` to the place `destination`; the others keep their order."""
     x = as_tensor(x)
-    empty = np.empty(range(x.ndim), np.int8)  # the length of an axis tells which one it was
-    return transpose(x, np.moveaxis(empty, source, destination).shape)
+    shape = np.empty(range(x.ndim), np.int8)  # the length of an axis tells which one it was
+    return transpose(x, np.moveaxis(shape, source, destination).shape)
 
 
 def swapaxes(x, axis1, axis2):
@@ -273,7 +273,7 @@ def concatenate(xs, axis=0):
     rows = math.prod(joined.shape[:axis])
     widths = [math.prod(x.shape[axis:]) for x in xs]
     firsts = [constant(np.int64, int(first)) for first in np.cumsum([0, *widths[:-1]])]
-    result = np.empty(joined.shape, xs[0].dtype)
+    result = empty(joined.shape, xs[0].dtype)
     for x, first, width in zip(xs, firsts, widths, strict=True):
         launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, -1))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.optimizers.settings import Declared
+from minigrad.program import aligned
 from minigrad.tensor import Variable, flat
 
 _ALIGNMENT = 16  # floats: every variable starts on a cache line
@@ -41,10 +42,9 @@ class Layout:
 
     def row(self, value=0.0):
         """A new row (1, size), filled with `value`, that starts on a cache line."""
-        spare = 64 // self.dtype.itemsize
-        memory = np.full(self.size + spare, value, self.dtype)
-        skip = -memory.ctypes.data % 64 // self.dtype.itemsize
-        return memory[skip : skip + self.size].reshape(1, self.size)
+        row = aligned((1, self.size), self.dtype)
+        row[...] = value
+        return row
 
     def parts(self, row):
         """The variables' stretches of `row`, each in the shape of its variable."""

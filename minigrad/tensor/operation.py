@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from minigrad.program import launch
+from minigrad.program import empty, launch
 from minigrad.tensor.tensor import Tensor, as_tensor, emit
 
 
@@ -107,7 +107,7 @@ def op(signature, dtype=None):
             for a in arrays:
                 if a.dtype is not kind and a.dtype != kind and a.dtype.kind == "f":
                     raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
-            result = np.empty(shape, dtype or kind)
+            result = empty(shape, dtype or kind)
             if views is None:
                 vjp = function(result, *arrays, **attributes)
             else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.program import RecordingError, is_recording, launch
+from minigrad.program import RecordingError, empty_like, is_recording, launch
 
 
 class _Mode(threading.local):
@@ -313,16 +313,16 @@ def _newest_first(root):
 def _buffer(parent, gradients):
     """Memory for a gradient of `parent`, and whether it is the first one, which stays, or one to be added to that."""
     if type(parent) is Node:
-        buffer = np.empty(parent.shape, parent.dtype)
+        buffer = empty_like(parent)
         if parent in gradients:
             return buffer, False
         gradients[parent] = buffer
         return buffer, True
     if parent._grad is not None:
-        return np.empty(parent.shape, parent.dtype), False
+        return empty_like(parent), False
     parent._grad = getattr(parent, "_gradient", None)  # where a Variable keeps its gradients
     if parent._grad is None:
-        parent._grad = np.empty(parent.shape, parent.dtype)
+        parent._grad = empty_like(parent)
     return parent._grad, True
 
 

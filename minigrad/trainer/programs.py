@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 
 from minigrad import kernels as K
-from minigrad.program import RecordingError, launch, trace
+from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, no_grad
 from minigrad.trainer.steps import Step, where
 
@@ -163,7 +163,7 @@ class Programs:
         key = (kind, tuple((name, a.shape) for name, a in given.items()))
 
         def build():
-            stage = {name: np.zeros(a.shape, self.dtype) for name, a in given.items()}
+            stage = {name: aligned(a.shape, self.dtype) for name, a in given.items()}
             tensors = [as_tensor(stage[name]) if name in stage else None for name in ("x", "y", "w")]
             result = []
 
