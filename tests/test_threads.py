@@ -323,7 +323,8 @@ import minigrad as keras
 from helpers import data, network
 
 x, y = data(2000)
-model = network(run_eagerly={eager})
+model = {model}
+model.compile("adam", "binary_crossentropy", metrics=["accuracy"], run_eagerly={eager})
 model.fit(x, y, batch_size=8, verbose=0)  # everything is compiled and recorded
 
 
@@ -351,12 +352,19 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("eager", [False, True], ids=["replayed", "eager"])
+WIDE = "keras.Sequential([keras.layers.Dense(1024), keras.layers.Dense(512), keras.layers.Dense(1, 'sigmoid')])"
+
+
+@pytest.mark.parametrize("model, eager", [
+    pytest.param("network()", False, id="replayed"),
+    pytest.param("network()", True, id="eager"),
+    pytest.param(WIDE, False, id="lanes"),
+])  # fmt: skip
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_ctrl_c(verbose, eager):
+def test_ctrl_c(verbose, model, eager):
     """It stops within a slice of the replay; the history stays, and the model predicts and trains again."""
     code = INTERRUPTED.format(
-        path=[str(Path(__file__).parent), *filter(None, sys.path)], verbose=verbose, eager=eager
+        path=[str(Path(__file__).parent), *filter(None, sys.path)], verbose=verbose, model=model, eager=eager
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -23,11 +23,19 @@ _serial = itertools.count()
 class no_grad:
     """Operations inside `with no_grad():` are not written on the tape: faster, and nothing is kept for `backward`."""
 
+    _records = False
+
     def __enter__(self):
-        self._before, _mode.recording = _mode.recording, False
+        self._before, _mode.recording = _mode.recording, self._records
 
     def __exit__(self, *exception):
         _mode.recording = self._before
+
+
+class enable_grad(no_grad):
+    """Operations inside are written on the tape, whatever stands around: also if Ctrl-C came as a `no_grad` ended."""
+
+    _records = True
 
 
 class Node:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.program import RecordingError, aligned, launch, trace
-from minigrad.tensor import Structure, Tensor, as_tensor, constant, no_grad
+from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
 from minigrad.trainer.steps import Step, where
 
 
@@ -22,18 +22,20 @@ class Programs:
     def _train(self, x, y, w):
         """One step of training on a batch."""
         self._clear_losses()
-        y_pred = self(x, training=True)
-        loss = self._total_loss(x, y, y_pred, w, training=True)
-        trained = self.trainable_variables
-        for variable in trained:
-            variable.grad = None
-        if trained:
-            if not loss.requires_grad:
+        with enable_grad():
+            y_pred = self(x, training=True)
+            loss = self._total_loss(x, y, y_pred, w, training=True)
+            trained = self.trainable_variables
+            for variable in trained:
+                variable.grad = None
+            if trained and not loss.requires_grad:
                 raise ValueError(
                     f"The loss of model {self.name!r} does not depend on its weights: it must be computed from y_pred, "
                     "by functions of minigrad.ops."
                 )
-            self.optimizer.scale_loss(loss).backward()
+            if trained:
+                self.optimizer.scale_loss(loss).backward()
+        if trained:
             self.optimizer.step()
         self._track(loss, y, y_pred, w)
 
