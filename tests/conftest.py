@@ -17,8 +17,8 @@ def global_state():
     return {
         "floatx": config.floatx(),
         "epsilon": config.epsilon(),
-        "recording a Program": program._state.trace is not None,
-        "inside when()": program._state.condition is not None,
+        "recording a Program": program.launching._state.trace is not None,
+        "inside when()": program.launching._state.condition is not None,
         "tape switched off": not tensor.tensor._mode.recording,
         "custom_object_scope": registry._scopes.stack,
         "numpy.errstate": np.geterr(),
@@ -39,7 +39,7 @@ def leaks_nothing():
     after = global_state()
     config.set_floatx(before["floatx"])
     config.set_epsilon(before["epsilon"])
-    program._state.trace = program._state.condition = None
+    program.launching._state.trace = program.launching._state.condition = None
     tensor.tensor._mode.recording = True
     registry._scopes.stack = ()
     np.seterr(**before["numpy.errstate"])

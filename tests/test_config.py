@@ -166,8 +166,8 @@ LEAKS = {
     "floatx": "config.set_floatx('float64')",
     "epsilon": "config.set_epsilon(1e-3)",
     "tape switched off": "no_grad().__enter__()",
-    "recording a Program": "program._state.trace = []",
-    "inside when()": "program._state.condition = 1",
+    "recording a Program": "program.launching._state.trace = []",
+    "inside when()": "program.launching._state.condition = 1",
     "custom_object_scope": "registry._scopes.stack = ({},)",
     "numpy.errstate": "np.seterr(all='ignore')",
 }

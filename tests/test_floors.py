@@ -51,6 +51,7 @@ PACKAGES = {
     "models",
     "ops",
     "optimizers",
+    "program",
     "saving",
     "tensor",
     "trainer",
@@ -58,6 +59,7 @@ PACKAGES = {
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
     ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
+    ("program.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",
     ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",

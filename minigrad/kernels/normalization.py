@@ -6,14 +6,33 @@ floor = 0 is relu, floor = -inf is none.
 
 import math
 
-from minigrad.program import kernel
+import numpy as np
+
+from minigrad.program import helper, kernel
 
 BLOCK = 256  # rows that are summed up before their sum is added to the others': rounding errors stay small
+COST = 20  # multiplications of a matrix product that take as long as one number here
 
 
-@kernel(exact=True, disjoint=True)
+@helper
+def _columns(part, x):
+    """The first and the last column of `part`; unsigned, there is nothing to wrap around, and loops vectorise."""
+    return np.uint64(part[0, 2]), np.uint64(min(part[0, 3], x.shape[1]))
+
+
+@kernel(exact=True, disjoint=True, cost=lambda x, *_: COST * x.size)
 def batch_normalization(
-    x, bias, gamma, beta, settings, moving_mean: "out", moving_variance: "out", y: "out", mean: "out", inverse: "out"
+    x: "columns",
+    bias: "columns",
+    gamma: "columns",
+    beta: "columns",
+    settings,
+    moving_mean: "columns out",
+    moving_variance: "columns out",
+    y: "columns out",
+    mean: "columns out",
+    inverse: "columns out",
+    part: "int64",
 ):
     """y = max(floor, (x - mean) inverse gamma + beta), inverse = 1 / sqrt(variance + epsilon), over each column
 
@@ -22,48 +41,48 @@ def batch_normalization(
     the mean is of the order of the deviation: a mean ten thousand times the deviation costs no digits. (Exact: LLVM
     would undo that.) The first row of y holds the sum of a block meanwhile.
     """
-    m, n = x.shape
+    m, (first, last) = x.shape[0], _columns(part, x)
     momentum, epsilon, floor = settings[0, 0], settings[0, 1], settings[0, 2]
     one = x.dtype.type(1)
     zero = x.dtype.type(0)
     share = one / x.dtype.type(m)
-    for j in range(n):
+    for j in range(first, last):
         mean[0, j] = zero
         inverse[0, j] = zero
     for start in range(0, m, BLOCK):
         stop = min(start + BLOCK, m)
         fours = stop - (stop - start) % 4  # four rows at a time: a quarter of the loads and stores of the sums
-        for j in range(n):
+        for j in range(first, last):
             y[0, j] = zero
         for i in range(start, fours, 4):
-            for j in range(n):
+            for j in range(first, last):
                 o = x[0, j]
                 y[0, j] += ((x[i, j] - o) + (x[i + 1, j] - o)) + ((x[i + 2, j] - o) + (x[i + 3, j] - o))
         for i in range(fours, stop):
-            for j in range(n):
+            for j in range(first, last):
                 y[0, j] += x[i, j] - x[0, j]
-        for j in range(n):
+        for j in range(first, last):
             mean[0, j] += y[0, j]
-    for j in range(n):
+    for j in range(first, last):
         mean[0, j] *= share
     for start in range(0, m, BLOCK):
         stop = min(start + BLOCK, m)
         fours = stop - (stop - start) % 4
-        for j in range(n):
+        for j in range(first, last):
             y[0, j] = zero
         for i in range(start, fours, 4):
-            for j in range(n):
+            for j in range(first, last):
                 o, u = x[0, j], mean[0, j]
                 a, b = (x[i, j] - o) - u, (x[i + 1, j] - o) - u
                 c, d = (x[i + 2, j] - o) - u, (x[i + 3, j] - o) - u
                 y[0, j] += (a * a + b * b) + (c * c + d * d)
         for i in range(fours, stop):
-            for j in range(n):
+            for j in range(first, last):
                 d = (x[i, j] - x[0, j]) - mean[0, j]
                 y[0, j] += d * d
-        for j in range(n):
+        for j in range(first, last):
             inverse[0, j] += y[0, j]
-    for j in range(n):
+    for j in range(first, last):
         mean[0, j] += x[0, j]
         variance = inverse[0, j] * share
         moving_mean[0, j] = moving_mean[0, j] * momentum + (mean[0, j] + bias[0, j]) * (one - momentum)
@@ -71,7 +90,7 @@ def batch_normalization(
         inverse[0, j] = one / math.sqrt(variance + epsilon)
     fours = m - m % 4
     for i in range(0, fours, 4):
-        for j in range(n):
+        for j in range(first, last):
             u, s, o = mean[0, j], inverse[0, j] * gamma[0, j], beta[0, j]
             a, b = (x[i, j] - u) * s + o, (x[i + 1, j] - u) * s + o
             c, d = (x[i + 2, j] - u) * s + o, (x[i + 3, j] - u) * s + o
@@ -80,30 +99,41 @@ def batch_normalization(
             y[i + 2, j] = floor if c < floor else c
             y[i + 3, j] = floor if d < floor else d
     for i in range(fours, m):
-        for j in range(n):
+        for j in range(first, last):
             v = (x[i, j] - mean[0, j]) * (inverse[0, j] * gamma[0, j]) + beta[0, j]
             y[i, j] = floor if v < floor else v
 
 
-@kernel(disjoint=True)
+@kernel(disjoint=True, cost=lambda gy, *_: COST * gy.size)
 def batch_normalization_vjp(
-    gy, x, y, gamma, settings, mean, inverse, work: "out", gx: "out", ggamma: "out", gbeta: "out"
+    gy: "columns",
+    x: "columns",
+    y: "columns",
+    gamma: "columns",
+    settings,
+    mean: "columns",
+    inverse: "columns",
+    work: "columns out",
+    gx: "columns out",
+    ggamma: "columns out",
+    gbeta: "columns out",
+    part: "int64",
 ):
     """With g = gy where y is above the floor, else 0, and h = (x - mean) inverse:
 
     gbeta = sum_i g_i,   ggamma = sum_i g_i h_i,   gx_i = gamma inverse (g_i - gbeta / m - h_i ggamma / m);
     work (3 rows) holds the factors of g_i, 1 and x_i - mean in the last formula.
     """
-    m, n = x.shape
+    m, (first, last) = x.shape[0], _columns(part, x)
     floor = settings[0, 2]
     zero = x.dtype.type(0)
     share = x.dtype.type(1) / x.dtype.type(m)
-    for j in range(n):
+    for j in range(first, last):
         ggamma[0, j] = zero
         gbeta[0, j] = zero
     fours = m - m % 4
     for i in range(0, fours, 4):
-        for j in range(n):
+        for j in range(first, last):
             u, a, b, c, d = mean[0, j], gy[i, j], gy[i + 1, j], gy[i + 2, j], gy[i + 3, j]
             a = zero if y[i, j] == floor else a
             b = zero if y[i + 1, j] == floor else b
@@ -114,18 +144,18 @@ def batch_normalization_vjp(
                 c * (x[i + 2, j] - u) + d * (x[i + 3, j] - u)
             )
     for i in range(fours, m):
-        for j in range(n):
+        for j in range(first, last):
             v = gy[i, j]
             g = zero if y[i, j] == floor else v
             gbeta[0, j] += g
             ggamma[0, j] += g * (x[i, j] - mean[0, j])
-    for j in range(n):
+    for j in range(first, last):
         ggamma[0, j] *= inverse[0, j]
         work[0, j] = gamma[0, j] * inverse[0, j]
         work[1, j] = work[0, j] * gbeta[0, j] * share
         work[2, j] = work[0, j] * inverse[0, j] * ggamma[0, j] * share
     for i in range(0, fours, 4):
-        for j in range(n):
+        for j in range(first, last):
             u, p, q, r = mean[0, j], work[0, j], work[1, j], work[2, j]
             a, b, c, d = gy[i, j], gy[i + 1, j], gy[i + 2, j], gy[i + 3, j]
             a = zero if y[i, j] == floor else a
@@ -137,7 +167,7 @@ def batch_normalization_vjp(
             gx[i + 2, j] = c * p - (q + (x[i + 2, j] - u) * r)
             gx[i + 3, j] = d * p - (q + (x[i + 3, j] - u) * r)
     for i in range(fours, m):
-        for j in range(n):
+        for j in range(first, last):
             v = gy[i, j]
             g = zero if y[i, j] == floor else v
             gx[i, j] = g * work[0, j] - (work[1, j] + (x[i, j] - mean[0, j]) * work[2, j])

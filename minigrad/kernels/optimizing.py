@@ -20,8 +20,13 @@ def flushed(x, tiny):
     return x if not (abs(x) < tiny) else x - x
 
 
-@kernel
-def sgd(g, learning_rate, settings, m: "out", w: "out"):
+def _cost(g, *_):
+    """A step takes about as long for each number as 20 multiplications of a matrix product."""
+    return 20 * g.size
+
+
+@kernel(cost=_cost)
+def sgd(g: "columns", learning_rate, settings, m: "columns out", w: "columns out"):
     """w -= lr g;  with momentum: m = mu m - lr g, w += m;  nesterov: w += mu m - lr g;  settings = [mu, nesterov]"""
     rate, mu = learning_rate[0, 0], settings[0, 0]
     tiny = w.dtype.type(1e-30)
@@ -38,8 +43,17 @@ def sgd(g, learning_rate, settings, m: "out", w: "out"):
             w[0, j] += mu * m[0, j] - rate * g[0, j]
 
 
-@kernel
-def adam(g, learning_rate, settings, step: "int64", m: "out", v: "out", top: "out", w: "out"):
+@kernel(cost=_cost)
+def adam(
+    g: "columns",
+    learning_rate,
+    settings,
+    step: "int64",
+    m: "columns out",
+    v: "columns out",
+    top: "columns out",
+    w: "columns out",
+):
     """m += (g - m)(1 - b1),  v += (g^2 - v)(1 - b2),  w -= rate m / (sqrt(v) + epsilon)
 
     rate = lr sqrt(1 - b2^t) / (1 - b1^t), t = step + 1;  settings = [b1, b2, epsilon, amsgrad];
@@ -68,8 +82,10 @@ def nadam_product(settings, step: "int64", product: "out"):
     product[0, 0] *= settings[0, 0] * (one - half * base ** product.dtype.type(step[0, 0] + 1))
 
 
-@kernel
-def nadam(g, learning_rate, settings, step: "int64", product, m: "out", v: "out", w: "out"):
+@kernel(cost=_cost)
+def nadam(
+    g: "columns", learning_rate, settings, step: "int64", product, m: "columns out", v: "columns out", w: "columns out"
+):
     """m, v as in `adam`;  w -= lr (u' m / (1 - p u') + (1 - u) g / (1 - p)) / (sqrt(v / (1 - b2^t)) + epsilon)
 
     u as in `nadam_product`, u' that of the next step, p = `product` of all u so far;  settings = [b1, b2, epsilon]
@@ -89,8 +105,8 @@ def nadam(g, learning_rate, settings, step: "int64", product, m: "out", v: "out"
         w[0, j] -= (of_m * m[0, j] + of_g * g[0, j]) / (math.sqrt(v[0, j] * unbiased) + epsilon)
 
 
-@kernel
-def adamax(g, learning_rate, settings, step: "int64", m: "out", u: "out", w: "out"):
+@kernel(cost=_cost)
+def adamax(g: "columns", learning_rate, settings, step: "int64", m: "columns out", u: "columns out", w: "columns out"):
     """m += (g - m)(1 - b1),  u = max(b2 u, |g|),  w -= lr / (1 - b1^t) m / (u + epsilon),  t = step + 1
 
     settings = [b1, b2, epsilon]
@@ -105,8 +121,10 @@ def adamax(g, learning_rate, settings, step: "int64", m: "out", u: "out", w: "ou
         w[0, j] -= rate * m[0, j] / (u[0, j] + epsilon)
 
 
-@kernel
-def rmsprop(g, learning_rate, settings, s: "out", m: "out", a: "out", w: "out"):
+@kernel(cost=_cost)
+def rmsprop(
+    g: "columns", learning_rate, settings, s: "columns out", m: "columns out", a: "columns out", w: "columns out"
+):
     """s = rho s + (1 - rho) g^2,  w -= lr g / sqrt(s + epsilon);  settings = [rho, mu, epsilon, centered]
 
     With momentum: m = mu m + lr g / sqrt(...), w -= m;  centered: a = rho a + (1 - rho) g, s - a^2 under the root
@@ -127,8 +145,8 @@ def rmsprop(g, learning_rate, settings, s: "out", m: "out", a: "out", w: "out"):
         w[0, j] -= change
 
 
-@kernel
-def adagrad(g, learning_rate, settings, s: "out", w: "out"):
+@kernel(cost=_cost)
+def adagrad(g: "columns", learning_rate, settings, s: "columns out", w: "columns out"):
     """s += g^2,  w -= lr g / sqrt(s + epsilon);  settings = [initial s, epsilon]"""
     rate, epsilon = learning_rate[0, 0], settings[0, 1]
     for j in range(w.shape[1]):
@@ -136,8 +154,8 @@ def adagrad(g, learning_rate, settings, s: "out", w: "out"):
         w[0, j] -= rate * g[0, j] / math.sqrt(s[0, j] + epsilon)
 
 
-@kernel
-def adadelta(g, learning_rate, settings, s: "out", x: "out", w: "out"):
+@kernel(cost=_cost)
+def adadelta(g: "columns", learning_rate, settings, s: "columns out", x: "columns out", w: "columns out"):
     """s = rho s + (1 - rho) g^2,  d = g sqrt(x + epsilon) / sqrt(s + epsilon),  x = rho x + (1 - rho) d^2,  w -= lr d
 
     settings = [rho, epsilon]
@@ -151,8 +169,8 @@ def adadelta(g, learning_rate, settings, s: "out", x: "out", w: "out"):
         w[0, j] -= rate * d
 
 
-@kernel
-def lion(g, learning_rate, settings, m: "out", w: "out"):
+@kernel(cost=_cost)
+def lion(g: "columns", learning_rate, settings, m: "columns out", w: "columns out"):
     """w -= lr sign(b1 m + (1 - b1) g),  m = b2 m + (1 - b2) g;  settings = [b1, b2]; the sign of a NaN is a NaN"""
     rate, b1, b2, tiny = learning_rate[0, 0], settings[0, 0], settings[0, 1], w.dtype.type(1e-30)
     one = w.dtype.type(1)
@@ -163,8 +181,8 @@ def lion(g, learning_rate, settings, m: "out", w: "out"):
         m[0, j] = flushed(b2 * m[0, j] + settings[1, 1] * g[0, j], tiny)
 
 
-@kernel
-def ftrl(g, learning_rate, settings, s: "out", z: "out", w: "out"):
+@kernel(cost=_cost)
+def ftrl(g: "columns", learning_rate, settings, s: "columns out", z: "columns out", w: "columns out"):
     """s' = s + g^2,  z += g + 2 shrinkage w - (s'^p - s^p) / lr w,  w = -soft(z) / (s'^p / lr + 2 l2 + beta / lr)
 
     soft(z) = z - z kept within [-l1, l1]: 0 where |z| <= l1;  p = -power

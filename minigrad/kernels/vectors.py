@@ -1,0 +1,171 @@
+"""Vector registers by hand: the innermost loop of a matrix product, which no compiler makes out of plain loops.
+
+A product y = a b is made of tiles of y, ROWS times two registers, that stay in registers while the sum over k runs:
+each number of b that is loaded is used ROWS times. b is packed first, in the order in which the tiles read it.
+(After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.)
+"""
+
+import llvmlite.binding
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_features = llvmlite.binding.get_host_cpu_features()
+BYTES = 64 if _features.get("avx512f") else 32 if _features.get("fma") and _features.get("avx2") else 0  # a register
+ROWS = 8 if BYTES == 64 else 4  # with 16 registers or 32: most are sums, the others hold b and one number of a
+VECTORS = 2
+PACKED = 256 * 256  # numbers of b that are packed at a time: they stay in the cache of the second level
+
+_word, _i32, _index = ir.IntType(64), ir.IntType(32), types.int64
+
+
+def _at(context, builder, kind, base, place):
+    """A pointer to element `place` of an array or of what a pointer points to."""
+    pointer = context.make_array(kind)(context, builder, base).data if isinstance(kind, types.Array) else base
+    return builder.gep(pointer, [place])
+
+
+def _register(context, kind):
+    return ir.VectorType(context.get_value_type(kind.dtype), BYTES * 8 // kind.dtype.bitwidth)
+
+
+def _step(builder, pointer, row, i):
+    """`pointer` moved by i times `row`."""
+    return builder.gep(pointer, [builder.mul(row, ir.Constant(_word, i))])
+
+
+def _load(builder, register, pointer, i=0):
+    place = builder.gep(pointer, [ir.Constant(_word, i * register.count)])
+    return builder.load(builder.bitcast(place, register.as_pointer()), align=1)
+
+
+def _store(builder, value, pointer, i=0):
+    place = builder.gep(pointer, [ir.Constant(_word, i * value.type.count)])
+    builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=1)
+
+
+def _pick(builder, a, b, places):
+    """The elements of two registers, those of b counted on from those of a, at `places`."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_i32, len(places)), list(places)))
+
+
+@intrinsic
+def per_register(typing_context, like):
+    """How many numbers of the dtype of `like` a register holds."""
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(_word, BYTES * 8 // like.dtype.bitwidth)
+
+    return _index(like), codegen
+
+
+@intrinsic
+def scratch(typing_context, like):
+    """Memory for PACKED numbers of the dtype of `like`, on the stack: it is gone when the kernel returns."""
+
+    def codegen(context, builder, signature, args):
+        number = context.get_value_type(like.dtype)
+        memory = cgutils.alloca_once(builder, number, size=ir.Constant(_word, PACKED))
+        memory.align = 64
+        return memory
+
+    return types.CPointer(like.dtype)(like), codegen
+
+
+def _copy(length):
+    """An intrinsic that copies as many numbers as `length` of their register says."""
+
+    @intrinsic
+    def copy(typing_context, source, place, target, target_place):
+        def codegen(context, builder, signature, args):
+            register = _register(context, source)
+            several = ir.VectorType(register.element, length(register))
+            values = _load(builder, several, _at(context, builder, source, args[0], args[1]))
+            _store(builder, values, _at(context, builder, target, args[2], args[3]))
+            return context.get_dummy_value()
+
+        return types.void(source, _index, target, _index), codegen
+
+    return copy
+
+
+copy_columns = _copy(lambda register: VECTORS * register.count)  # of b, for a tile
+copy_rows = _copy(lambda register: ROWS)  # of a^T, for a tile
+
+
+@intrinsic
+def turn(typing_context, source, place, row, target, target_place, target_row):
+    """target = source^T, a square as wide as a register: halves of the rows change places, then quarters, ..."""
+
+    def codegen(context, builder, signature, args):
+        register = _register(context, source)
+        here = _at(context, builder, source, args[0], args[1])
+        there = _at(context, builder, target, args[3], args[4])
+        size = step = register.count
+        rows = [_load(builder, register, _step(builder, here, args[2], i)) for i in range(size)]
+        while step := step // 2:
+            left = [i if not i & step else size + i - step for i in range(size)]
+            right = [size + i if i & step else i + step for i in range(size)]
+            for i in range(size):
+                if not i & step:
+                    a, b = rows[i], rows[i + step]
+                    rows[i], rows[i + step] = _pick(builder, a, b, left), _pick(builder, a, b, right)
+        for i, value in enumerate(rows):
+            _store(builder, value, _step(builder, there, args[5], i))
+        return context.get_dummy_value()
+
+    return types.void(source, _index, _index, target, _index, _index), codegen
+
+
+@intrinsic
+def tile(typing_context, a, a_place, a_row, a_step, packed, packed_place, k, y, y_place, y_row, adds):
+    """The sum over p < k of a[i, p] packed[p, j] for ROWS rows i and VECTORS registers of j, added to y or put there.
+
+    a[i, p] lies at a_place + i a_row + p a_step.
+    """
+
+    def codegen(context, builder, signature, args):
+        a_place, a_row, a_step, packed_place, k, y_place, y_row, adds = args[1:4] + args[5:7] + args[8:]
+        register, number = _register(context, y), context.get_value_type(y.dtype)
+        begin = _at(context, builder, a, args[0], a_place)
+        panel = _at(context, builder, packed, args[4], packed_place)
+        places = [(i, j) for i in range(ROWS) for j in range(VECTORS)]
+        numbers = [_step(builder, begin, a_row, i) for i in range(ROWS)]
+        rows = [_step(builder, _at(context, builder, y, args[7], y_place), y_row, i) for i in range(ROWS)]
+        name = f"llvm.fma.v{register.count}f{y.dtype.bitwidth}"
+        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
+        undefined = ir.Constant(register, ir.Undefined)
+
+        before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        p, sums = builder.phi(_word), {place: builder.phi(register) for place in places}
+        b = builder.gep(panel, [builder.mul(p, ir.Constant(_word, VECTORS * register.count))])
+        b = [_load(builder, register, b, j) for j in range(VECTORS)]
+        new = {}
+        for i in range(ROWS):
+            value = builder.load(builder.gep(numbers[i], [builder.mul(p, a_step)]))
+            value = builder.insert_element(undefined, value, ir.Constant(_i32, 0))
+            value = _pick(builder, value, undefined, [0] * register.count)
+            for j in range(VECTORS):
+                new[i, j] = builder.call(fma, [value, b[j], sums[i, j]])
+        following = builder.add(p, ir.Constant(_word, 1))
+        builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
+        p.add_incoming(ir.Constant(_word, 0), before)
+        p.add_incoming(following, loop)
+        for place in places:
+            sums[place].add_incoming(ir.Constant(register, [ir.Constant(number, 0.0)] * register.count), before)
+            sums[place].add_incoming(new[place], loop)
+
+        builder.position_at_end(after)
+        with builder.if_else(builder.icmp_signed("!=", adds, ir.Constant(_word, 0))) as (then, otherwise):
+            with then:
+                for i, j in places:
+                    _store(builder, builder.fadd(_load(builder, register, rows[i], j), new[i, j]), rows[i], j)
+            with otherwise:
+                for i, j in places:
+                    _store(builder, new[i, j], rows[i], j)
+        return context.get_dummy_value()
+
+    return types.void(a, *[_index] * 3, packed, *[_index] * 2, y, *[_index] * 3), codegen

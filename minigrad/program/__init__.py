@@ -1,0 +1,36 @@
+"""The one door: every piece of arithmetic is a kernel, and every kernel passes through `launch`.
+
+Eager mode runs what passes. A `Program` writes down what passes during one step and replays the list for thousands
+of steps inside one call of compiled code. This package knows no kernel, no tensor and no layer.
+"""
+
+from minigrad.program.compiling import Kernel, helper, kernel
+from minigrad.program.launching import (
+    RecordingError,
+    aligned,
+    empty,
+    empty_like,
+    is_recording,
+    launch,
+    trace,
+    when,
+)
+from minigrad.program.recording import Program, compare
+from minigrad.program.replaying import MAX_OPERANDS
+
+__all__ = [
+    "MAX_OPERANDS",
+    "Kernel",
+    "Program",
+    "RecordingError",
+    "aligned",
+    "compare",
+    "empty",
+    "empty_like",
+    "helper",
+    "is_recording",
+    "kernel",
+    "launch",
+    "trace",
+    "when",
+]

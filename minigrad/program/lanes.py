@@ -1,0 +1,208 @@
+"""Lanes: several threads walk one Program side by side, each with its own part of what was divided.
+
+A thread waits for the others only before it touches what another one has written, or writes what another one reads.
+A matrix product and a Batch Normalization that are divided by the same columns need no waiting between them.
+"""
+
+import contextlib
+import functools
+import itertools
+import os
+import platform
+import queue
+import threading
+import time
+from collections import namedtuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from minigrad.program.compiling import kernel
+from minigrad.program.launching import address
+from minigrad.program.threads import threads
+
+# ---------------------------------------------------------------------------------------------------- waiting
+
+
+@intrinsic
+def _arrive(typing_context, counter):
+    """Add 1 to the int64 at the address `counter`, which other threads do, too."""
+
+    def codegen(context, builder, signature, args):
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(types.intp), codegen
+
+
+@intrinsic
+def _arrived(typing_context, counter):
+    """The int64 at the address `counter`, as the other threads have left it."""
+
+    def codegen(context, builder, signature, args):
+        if platform.machine() in ("x86_64", "AMD64"):  # a spinning thread should not slow down its core's other one
+            pause = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
+        pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(types.intp), codegen
+
+
+_give_way = types.ExternalFunction("sched_yield", types.int32())
+PATIENCE = 2000  # looks at the counter, some ten nanoseconds each, before another thread may have the core
+
+
+@kernel
+def meet(lanes: "int64", counter: "int64 out", passed: "int64 out"):
+    """Wait until all lanes have come here. `counter` is common, and what it will be then is counted in `passed`."""
+    goal = passed[0, 0] + lanes[0, 0]
+    passed[0, 0] = goal
+    place = counter.ctypes.data
+    _arrive(place)
+    looks = 0
+    while _arrived(place) < goal:
+        looks += 1
+        if looks > PATIENCE:
+            _give_way()
+
+
+def meetings(counters):
+    """For each lane, the operands with which it launches `meet`; the rows of `counters` are theirs."""
+    common, *passed = (row[:1].reshape(1, 1) for row in counters)
+    return [(np.full((1, 1), len(passed)), common, mine) for mine in passed]
+
+
+# ------------------------------------------------------------------------------------------- who goes which way
+
+Access = namedtuple("Access", "first last lane is_out share")
+
+
+def _clash(a, b):
+    """Whether two accesses by different lanes must not happen in any order."""
+    has_met = a.first < b.last and b.first < a.last and not (a.share is not None and a.share == b.share)
+    return a.lane != b.lane and (a.is_out or b.is_out) and has_met
+
+
+def _accesses(kind, operands, flag, axis, parts, lane):
+    """What the part `lane` of a launch touches. Of two that have a `share` and the same one, each has its own."""
+    for k, operand in enumerate(operands if flag is None else (*operands, flag)):
+        is_operand = k < len(operands)
+        is_own = axis is not None and is_operand and kind.is_own[axis][k]
+        first = address(operand)
+        share = (first, operand.shape, axis, parts) if is_own else None
+        yield Access(first, first + operand.nbytes, lane, is_operand and kind.is_out[k], share)
+
+
+def walks(launches):
+    """For each lane the list of what it does: the number of a row of the table, or None to wait for the others.
+
+    `launches` are (its kernel, operands, flag, axis, rows), the rows those of the parts. None: nothing is divided.
+    """
+    lanes = max((len(rows) for *_, rows in launches), default=1)
+    if lanes == 1:
+        return None
+    found, touched = [[] for _ in range(lanes)], []
+    for kind, operands, flag, axis, rows in launches:
+        new = [a for lane in range(len(rows)) for a in _accesses(kind, operands, flag, axis, len(rows), lane)]
+        if any(_clash(a, b) for a, b in itertools.product(new, touched)):
+            touched = []
+            for walk in found:
+                walk.append(None)
+        touched += new
+        for walk, row in zip(found, rows):
+            walk.append(row)
+    for walk in found:
+        walk.append(None)  # the next step, or Python, touches anything
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- walking
+
+
+class _Crew:
+    """The threads that walk the lanes but the first; they wait for work, and die with the interpreter."""
+
+    def __init__(self, size):
+        self._work, self._done, self._out = [queue.SimpleQueue() for _ in range(size)], queue.SimpleQueue(), 0
+        for orders in self._work:
+            threading.Thread(target=self._serve, args=(orders,), name="minigrad", daemon=True).start()
+
+    def _serve(self, orders):
+        while True:
+            self._done.put(_result(*orders.get()))
+
+    def run(self, walk, lanes, counters):
+        """Call walk(lane) for each lane, the first of them here. An error in one of them ends all."""
+        self._collect()  # if Ctrl-C came while it was waited for
+        counters[...] = 0
+        for orders, lane in zip(self._work, lanes[1:]):
+            orders.put((walk, lane, counters))
+            self._out += 1
+        errors = [_result(walk, lanes[0], counters), *self._collect()]
+        for error in filter(None, errors):
+            raise error
+
+    def _collect(self):
+        errors = []
+        while self._out:
+            errors.append(self._done.get())
+            self._out -= 1
+        return errors
+
+
+def _result(walk, lane, counters):
+    try:
+        return walk(lane)
+    except BaseException as error:
+        counters[0] += 2**60  # nobody waits any more
+        return error
+
+
+@functools.cache
+def crew():
+    """The crew of this process, None if no thread can be had, as when the interpreter ends."""
+    try:
+        return _Crew(threads() - 1)
+    except RuntimeError:
+        return None
+
+
+os.register_at_fork(after_in_child=crew.cache_clear)
+
+
+# ---------------------------------------------------------------------------------------------- is it worth it?
+
+
+class Pace:
+    """Whether lanes are faster than one thread, by trying: cores may be busy, or far from each other."""
+
+    LEAST = 1e-3  # seconds that a replay must take for other threads to be woken up
+    RETRY = 8  # the first of eight replays gives the way that was slower another try, for an eighth of its time
+
+    def __init__(self):
+        self._seconds = [None, None]  # a step took on one thread, and in lanes
+        self._turn = 0
+
+    def plan(self, steps):
+        """[(steps, in lanes?)] for a replay of `steps`."""
+        alone, lanes = self._seconds
+        if alone is None or steps * alone < self.LEAST:
+            return [(steps, False)]
+        if lanes is None:
+            return [(steps, True)]
+        self._turn += 1
+        is_lanes, ratio = lanes < alone, min(alone, lanes) / max(alone, lanes)
+        trial = max(1, int(steps * ratio / self.RETRY)) if steps > 1 and self._turn % self.RETRY == 1 else 0
+        return [(trial, not is_lanes), (steps - trial, is_lanes)] if trial else [(steps, is_lanes)]
+
+    @contextlib.contextmanager
+    def timed(self, steps, in_lanes):
+        """Remember how long each of so many steps takes."""
+        began = time.perf_counter()
+        yield
+        if steps:
+            self._seconds[in_lanes] = (time.perf_counter() - began) / steps

@@ -1,0 +1,118 @@
+"""`launch`, the one door, and the memory of what passes through it."""
+
+import contextlib
+import math
+import threading
+
+import numpy as np
+
+from minigrad.program.threads import enter, leave
+
+
+class RecordingError(RuntimeError):
+    """A step can't become a Program: it reads a value, or does something else each time it runs."""
+
+
+class _State(threading.local):
+    trace = None  # the list that launches are written to while recording, in this thread
+    condition = None  # the flag of the `when` block that we are in, in this thread
+
+
+_state = _State()
+
+
+def is_recording():
+    """Whether this thread is recording a Program (launches are written down, not run)."""
+    return _state.trace is not None
+
+
+def trace(step):
+    """Run `step` with every launch written down and none carried out."""
+    if _state.trace is not None:
+        raise RecordingError("A Program can't be recorded while another one is being recorded in the same thread.")
+    _state.trace = []
+    try:
+        step()
+        return _state.trace
+    finally:
+        _state.trace = None
+
+
+LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread anyhow
+
+
+def launch(kernel, *operands):
+    """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
+
+    The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made; here
+    it would take longer than many a kernel does.
+    """
+    if _state.trace is not None:
+        _state.trace.append((kernel, operands, _state.condition))
+        return
+    if _state.condition is not None and not _state.condition[0, 0]:
+        return
+    dtype = operands[kernel.generic].dtype
+    entry = kernel.entry.get(dtype) or kernel.compile(dtype)
+    if kernel.cost is None:
+        entry(*operands)
+        return
+    cost = kernel.cost(*operands)
+    parts = kernel.divide(operands, cost)[1]
+    if cost <= LARGE:
+        entry(*parts[0])
+        return
+    enter(has_products=True)
+    try:
+        for part in parts:
+            entry(*part)
+    finally:
+        leave()
+
+
+@contextlib.contextmanager
+def when(flag):
+    """Launches inside happen only in steps in which `flag`, an int64 array (1, 1), is not zero."""
+    if _state.condition is not None:
+        raise RuntimeError("when(flag) can't stand inside another one: launch what combines the flags into one.")
+    if flag.dtype != np.int64 or flag.shape != (1, 1):
+        raise ValueError(f"when() expects an int64 array (1, 1), got {flag.dtype} {flag.shape}.")
+    _state.condition = flag
+    try:
+        yield
+    finally:
+        _state.condition = None
+
+
+# ---------------------------------------------------------------------------------------------------- memory
+
+_LINE = 64  # bytes of a line of the cache
+
+
+def aligned(shape, dtype):
+    """An array of whatever is in memory, which begins where a line of the cache does.
+
+    A vector register that is loaded from two lines takes twice as long: a sixth of the time of a training step.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + _LINE, np.uint8)
+    skip = -address(memory) % _LINE
+    return memory[skip : skip + size].view(dtype).reshape(shape)
+
+
+def empty(shape, dtype):
+    """Memory for an operand of a launch, not filled: aligned in a Program, whose operands stay.
+
+    In eager mode aligning would take longer than it saves.
+    """
+    return np.empty(shape, dtype) if _state.trace is None else aligned(shape, dtype)
+
+
+def empty_like(array):
+    """Memory for an operand like `array`, not filled."""
+    return empty(array.shape, array.dtype)
+
+
+def address(array):
+    """Where the memory of `array` begins."""
+    return array.__array_interface__["data"][0]

@@ -1,0 +1,89 @@
+"""Who computes: how many threads share a large launch, and what BLAS and a fork must know about it."""
+
+import contextlib
+import ctypes
+import functools
+import os
+import threading
+import time
+
+MOST = 8
+
+compiling, _entering = threading.RLock(), threading.Lock()
+_busy = {}  # the threads that compute -> whether BLAS must take one thread for their products
+_default = 0  # how many it takes otherwise
+
+
+@functools.cache
+def _blas():
+    """(set, get) of the number of threads that SciPy's BLAS takes; None where it is one that can't be told."""
+    from scipy.linalg import cython_blas  # 0.1 s, and many a script needs no matrix product
+
+    library = ctypes.CDLL(cython_blas.__file__)  # in which the symbols of what it is linked with are found, too
+    for name in ("scipy_openblas", "openblas"):
+        with contextlib.suppress(AttributeError):
+            return getattr(library, f"{name}_set_num_threads"), getattr(library, f"{name}_get_num_threads")
+    return None
+
+
+@functools.cache
+def threads():
+    """In how many parts a large launch is divided, at most: as many as BLAS would take threads.
+
+    So OPENBLAS_NUM_THREADS holds for all of minigrad. The last bit of a large product depends on it, as it does in
+    BLAS itself.
+    """
+    return 1 if _blas() is None else max(1, min(_blas()[1](), MOST))
+
+
+def enter(has_products=False):
+    """This thread begins to compute, with BLAS kept to one thread if asked. Returns whether no other one does."""
+    global _default
+    with _entering:
+        if has_products and threads() > 1 and not any(_busy.values()):
+            set_threads, get_threads = _blas()
+            _default = get_threads()
+            set_threads(1)
+        _busy[threading.get_ident()] = has_products
+        return len(_busy) == 1
+
+
+def leave():
+    """This thread has computed."""
+    if not _busy[threading.get_ident()]:
+        del _busy[threading.get_ident()]
+        return
+    with _entering:
+        del _busy[threading.get_ident()]
+        _restore()
+
+
+def _restore():
+    if _default and not any(_busy.values()):
+        _blas()[0](_default)
+
+
+# A lock that another thread holds at the moment of a fork would be taken for ever in the child; so would those that
+# BLAS takes within a product.
+
+
+def _before_fork():
+    compiling.acquire()
+    _entering.acquire()
+    deadline = time.monotonic() + 2
+    while _busy and time.monotonic() < deadline:
+        time.sleep(1e-4)
+
+
+def _after_fork():
+    _entering.release()
+    compiling.release()
+
+
+def _in_child():
+    _busy.clear()
+    _restore()
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -1,0 +1,466 @@
+"""Lanes: large launches are divided, several threads share a replay, and no bit of a result depends on it."""
+
+import contextlib
+import functools
+import os
+import threading
+
+import numpy as np
+import pytest
+
+import minigrad
+from minigrad import Program, kernel, kernels, launch
+from minigrad import kernels as K
+from minigrad.layers import Activation, BatchNormalization, Dense, Dropout
+from minigrad.program import Kernel, compiling, lanes, threads
+from minigrad.program.compiling import PART, STEP
+
+DIVISIBLE = {n: k for n, k in vars(kernels).items() if isinstance(k, Kernel) and k.cost is not None}
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.fixture
+def on(monkeypatch):
+    """`on(3)`: as on a machine where BLAS takes three threads; with lanes wherever something is divided."""
+
+    def change(count, tries=True):
+        monkeypatch.setattr(compiling, "threads", lambda: count)
+        monkeypatch.setattr(lanes, "crew", functools.cache(lambda: lanes._Crew(count - 1)))
+        if tries:
+            monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, count > 1)])
+
+    return change
+
+
+def big(*shape, dtype="float32"):
+    return RANDOM.standard_normal(shape).astype(dtype)
+
+
+# ------------------------------------------------------------------------------------------------ dividing
+
+
+def flat_operands(kernel, n):
+    """Operands of an optimizer's step: settings that make sense for each, everything else positive."""
+    numbers = {"learning_rate": np.full((1, 1), 0.1, "f4"), "settings": np.full((2, 8), 0.5, "f4"),
+               "step": np.full((1, 1), 3), "product": np.full((1, 1), 0.4, "f4")}  # fmt: skip
+    return [numbers[p] if p in numbers else abs(big(1, n)) + 0.1 for p in kernel.parameters]
+
+
+def operands_of(name):
+    """Large operands for each kernel that is divided, with sizes that are no multiple of anything."""
+    m, k, n = 131, 259, 299
+    if name.startswith("matmul"):
+        a, b = ((k, m) if name == "matmul_tn" else (m, k)), ((n, k) if name == "matmul_nt" else (k, n))
+        return [big(*a), big(*b), np.zeros((m, n), "f4")]
+    if name == "batch_normalization":
+        rows = [abs(big(1, n)) + 0.1 for _ in range(5)]
+        settings = np.array([[0.9, 1e-3, 0.0]], "f4")
+        return [big(m * 3, n), *rows[:3], settings, *rows[3:], *[np.zeros(s, "f4") for s in ((m * 3, n), (1, n), (1, n))]]
+    if name == "batch_normalization_vjp":
+        settings, like = np.array([[0.9, 1e-3, 0.0]], "f4"), (m * 3, n)
+        outs = [np.zeros(s, "f4") for s in ((3, n), like, (1, n), (1, n))]
+        rows = [abs(big(1, n)) + 0.1 for _ in range(3)]
+        return [big(*like), big(*like), big(*like).clip(0), rows[0], settings, *rows[1:], *outs]
+    return flat_operands(DIVISIBLE[name], 50_001)
+
+
+def parts_of(kernel, operands, count):
+    axis, parts = kernel.divide(operands, 10 * count * PART)
+    assert len(parts) == count and axis in (0, 1)
+    return axis, parts
+
+
+def call(kernel, operands):
+    kernel.compile(np.dtype("float32"))(*operands)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", DIVISIBLE)
+def test_the_parts_of_a_launch_are_the_whole_of_it(name, count, on):
+    on(1)
+    kernel, whole = DIVISIBLE[name], operands_of(name)
+    divided = [o.copy() for o in whole]
+    launch(kernel, *whole)
+    on(count)
+    for part in parts_of(kernel, divided, count)[1]:
+        call(kernel, part)
+    for name, a, b, out in zip(kernel.parameters, whole, divided, kernel.is_out):
+        if out:
+            np.testing.assert_allclose(a, b, 2e-4, 2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("name", DIVISIBLE)
+def test_a_part_touches_only_what_its_annotations_say(name, on):
+    """What belongs to other parts is NaN, and stays so to the bit; the part comes out as it does without that."""
+    on(3)
+    kernel, before = DIVISIBLE[name], operands_of(name)
+    after = [o.copy() for o in before]
+    axis, parts = parts_of(kernel, after, 3)
+    call(kernel, parts[1])
+    length = kernel._length(before, axis)
+    own = np.arange(length) // STEP * STEP
+    first, last = length // 3 // STEP * STEP, length * 2 // 3 // STEP * STEP
+    others = (own < first) | (own >= last)
+    spoilt = [o.copy() for o in before]
+    for operand, is_own in zip(spoilt, kernel.is_own[axis]):
+        if is_own:
+            np.moveaxis(operand, axis, 0)[others] = np.nan
+    poisoned = [o.copy() for o in spoilt]
+    call(kernel, kernel.divide(spoilt, 30 * PART)[1][1])
+    for name, a, b, c, out, is_own in zip(
+        kernel.parameters, spoilt, poisoned, after, kernel.is_out, kernel.is_own[axis]
+    ):
+        assert not out or is_own, f"{name} is written by several parts"
+        if out:
+            a, b, c = (np.moveaxis(x, axis, 0) for x in (a, b, c))
+            assert np.isnan(a[others]).all() and np.isnan(b[others]).all(), name
+            np.testing.assert_array_equal(a[~others], c[~others], err_msg=name)
+
+
+def test_what_is_small_or_narrow_is_not_divided(on):
+    on(4)
+    a, b, y = big(64, 64), big(64, 64), big(64, 64)
+    assert K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))[0] is None
+    a, b, y = big(8, 9000), big(9000, 10), big(8, 10)
+    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    assert axis is None and len(parts) == 1
+    a, b, y = big(128, 9000), big(9000, 10), big(128, 10)
+    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    assert axis == 0 and [p[-1][0, :2].tolist() for p in parts] == [[0, 32], [32, 64], [64, 96], [96, 128]]
+    a, b, y = big(128, 900), big(900, 70), big(128, 70)
+    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    assert axis == 0, "four lanes of rows rather than two of columns"
+
+
+# ------------------------------------------------------------------------------------------- the same bits
+
+
+def training(rate=0.0, dtype="float32", optimizer="adam"):
+    """A model whose products, normalizations and updates are divided, and data."""
+    minigrad.utils.set_random_seed(3)
+    x, y = np.random.default_rng(0).standard_normal((256, 150)).astype(dtype), np.arange(256) % 10
+    model = minigrad.Sequential([
+        Dense(320, input_shape=(150,), dtype=dtype), BatchNormalization(dtype=dtype), Activation("relu", dtype=dtype),
+        Dropout(rate, dtype=dtype), Dense(320, dtype=dtype), BatchNormalization(dtype=dtype),
+        Activation("tanh", dtype=dtype), Dense(10, activation="softmax", dtype=dtype),
+    ])  # fmt: skip
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, x, y
+
+
+def fitted(model, x, y, **options):
+    """What training, predicting and evaluating give: history, weights, outputs, metrics."""
+    history = model.fit(x, y, batch_size=128, epochs=3, verbose=0, **options).history
+    return history, model.get_weights(), model.predict(x, batch_size=128, verbose=0), model.evaluate(x, y, verbose=0)
+
+
+def assert_same(one, other):
+    assert one[0] == other[0] and one[3] == other[3]
+    for a, b in zip([*one[1], one[2]], [*other[1], other[2]], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_lanes_one_thread_and_eager_agree_to_the_bit(count, dtype, on, monkeypatch):
+    on(count)
+    model, x, y = training(dtype=dtype)
+    shared = fitted(model, x, y)
+    assert len(model.train_program._lanes) == count and np.all(model.train_program._counters[1:, 0] > 0)
+    eager, x, y = training(dtype=dtype)
+    eager.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    assert_same(shared, fitted(eager, x, y))
+    monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, False)])
+    alone = training(dtype=dtype)
+    assert_same(shared, fitted(*alone))
+    assert not alone[0].train_program._counters.any()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "nadam", "rmsprop", "lion", "ftrl"])
+def test_every_optimizer_in_lanes(optimizer, on, monkeypatch):
+    on(2)
+    shared = fitted(*training(rate=0.3, optimizer=optimizer))
+    monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, False)])
+    assert_same(shared, fitted(*training(rate=0.3, optimizer=optimizer)))
+
+
+def test_clipping_and_averages_between_the_gradients_and_the_step(on, monkeypatch):
+    make = lambda: minigrad.optimizers.Adam(global_clipnorm=0.01, use_ema=True, ema_overwrite_frequency=3)
+    on(2)
+    shared = fitted(*training(optimizer=make()))
+    monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, False)])
+    assert_same(shared, fitted(*training(optimizer=make())))
+
+
+def test_several_trainings_at_once(on, in_threads):
+    """Only one replay at a time gets the other threads; which one, no result shows."""
+    on(2)
+    expected = fitted(*training(), shuffle=False)
+    models = [training() for _ in range(3)]
+    for result in in_threads(lambda i: fitted(*models[i], shuffle=False), 3):
+        assert_same(expected, result)
+
+
+# -------------------------------------------------------------------------------------------------- walks
+
+
+def walks(step):
+    """For each lane the names of what it launches, "|" where it waits."""
+    program = Program(step)
+    names = [kernel.name if kernel is not lanes.meet else "|" for kernel, *_ in program._parts]
+    return [[names[row] for row in walk] for walk in program._lanes]
+
+
+def test_lanes_wait_only_where_they_must(on):
+    on(2)
+    m, n = 256, 320
+    x, w, y, z, v, u = (big(*s) for s in ((m, n), (n, n), (m, n), (m, n), (n, n), (m, n)))
+    row = lambda: np.ones((1, n), "f4")
+    settings, mean, inverse = np.array([[0.9, 1e-3, 0.0]], "f4"), row(), row()
+    normalize = (row(), row(), row(), settings, row(), row(), z, mean, inverse)
+
+    def step():
+        launch(K.matmul, x, w, y)
+        launch(K.batch_normalization, y, *normalize)  # the same columns: no need to wait
+        launch(K.matmul, z, v, u)  # all columns of z
+
+    one = ["matmul", "batch_normalization", "|", "matmul", "|"]
+    assert walks(step) == [one, one]
+
+    def small_between():
+        launch(K.matmul, x, w, y)
+        launch(K.negative, row(), row())  # has nothing to do with it
+        launch(K.relu, y.reshape(1, -1), z.reshape(1, -1))  # reads all of y, on the first lane
+        launch(K.matmul, x, v, y)  # overwrites what was read
+
+    first, second = walks(small_between)
+    assert first == ["matmul", "negative", "|", "relu", "|", "matmul", "|"]
+    assert second == ["matmul", "|", "|", "matmul", "|"]
+
+
+def test_a_flag_is_waited_for(on):
+    on(2)
+    x, w, y = big(256, 320), big(320, 320), big(256, 320)
+    flag, count, of = np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64), np.full((1, 1), 2)
+
+    def step():
+        launch(K.is_multiple, count, of, flag)
+        with minigrad.program.when(flag):
+            launch(K.matmul, x, w, y)
+        launch(K.increment, np.full((1, 1), 1), count)
+
+    assert walks(step) == [["is_multiple", "|", "matmul", "increment", "|"], ["|", "matmul", "|"]]
+    program = Program(step)
+    program.replay(1)
+    assert not flag and count == 1
+    y[:] = 0
+    program.replay(1)
+    np.testing.assert_allclose(y, x @ w, 1e-3, 1e-3)
+    y[:] = 0
+    program.replay(1)
+    assert not y.any()
+
+
+def test_parts_of_one_buffer_are_told_apart(on):
+    """Gradients are parts of the row that the optimizer divides in another way."""
+    on(2)
+    g, w = minigrad.program.aligned((1, 2 * 320 * 320), "f4"), big(1, 2 * 320 * 320)
+    first, second = g[0, : 320 * 320].reshape(320, 320), g[0, 320 * 320 :].reshape(320, 320)
+    x, y = big(256, 320), big(256, 320)
+    settings, absent = np.zeros((2, 2), "f4"), np.empty((1, 0), "f4")
+
+    def step():
+        launch(K.matmul_tn, x, y, first)
+        launch(K.matmul_tn, y, x, second)
+        launch(K.sgd, g, np.full((1, 1), 0.1, "f4"), settings, absent, w)
+
+    one = ["matmul_tn", "matmul_tn", "|", "sgd", "|"]
+    assert walks(step) == [one, one]
+
+
+def test_what_is_bound_anew_is_divided_anew(on):
+    on(2)
+    g, w = big(1, 320 * 320), np.zeros((1, 320 * 320), "f4")
+    settings, absent, rate = np.zeros((2, 2), "f4"), np.empty((1, 0), "f4"), np.ones((1, 1), "f4")
+    program = Program(lambda: launch(K.sgd, g, rate, settings, absent, w), inputs={"g": g})
+    other = big(1, 320 * 320)
+    program.replay(1)
+    program.bind(g=other)
+    program.replay(2)
+    np.testing.assert_allclose(w, -g - 2 * other, 1e-5, 1e-5)
+    assert len(program.profile(3)) == 1
+
+
+# -------------------------------------------------------------------------------------------- what can fail
+
+
+@kernel
+def refuse(flag: "int64", y: "out"):
+    """Raises if flag is not zero."""
+    if flag[0, 0] != 0:
+        raise ValueError("refused")
+    y[0, 0] = flag[0, 0]
+
+
+def test_an_error_in_one_lane_ends_all(on):
+    on(3)
+    x, w, y, v = big(256, 320), big(320, 320), big(256, 320), big(320, 320)
+    flag, out = np.ones((1, 1), np.int64), np.zeros((1, 1), "f4")
+
+    def step():
+        launch(K.matmul, x, w, y)
+        launch(refuse, flag, out)
+        launch(K.matmul, y, v, x)
+
+    program = Program(step)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="refused"):
+            program.replay(50)
+    flag[:] = 0
+    x[:], before = 1, threading.active_count()
+    program.replay(1)
+    np.testing.assert_allclose(x, np.ones((256, 320), "f4") @ w @ v, 2e-2, 2e-2)
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_walks_in_lanes_of_its_own(on):
+    on(2)
+    model, x, y = training()
+    expected = fitted(model, x, y)
+    model, x, y = training()
+    model.fit(x[:128], y[:128], batch_size=128, verbose=0)  # the crew is there before the fork
+    lanes.crew.cache_clear()  # as after a fork: the fixture's crew does not know of it
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            again, x, y = training()
+            assert_same(expected, fitted(again, x, y))
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_without_threads_one_does_it_all(on, monkeypatch):
+    on(2)
+    expected = fitted(*training())
+    monkeypatch.setattr(lanes, "crew", lambda: None)
+    assert_same(expected, fitted(*training()))
+
+
+def test_the_crew_is_none_where_no_thread_starts(monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    monkeypatch.setattr(lanes, "threads", lambda: 2)
+    lanes.crew.cache_clear()
+    assert lanes.crew() is None
+    lanes.crew.cache_clear()
+
+
+# ------------------------------------------------------------------------------------------------ the pace
+
+
+def test_lanes_are_taken_where_they_are_faster(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(lanes.time, "perf_counter", lambda: now[0])
+    pace, seconds, taken = lanes.Pace(), [1e-3, 0.5e-3], []
+
+    def replay(steps):
+        plan = pace.plan(steps)
+        assert sum(part for part, _ in plan) == steps
+        for part, in_lanes in plan:
+            with pace.timed(part, in_lanes):
+                now[0] += part * seconds[in_lanes]
+            taken.append((part, in_lanes))
+
+    replay(1)
+    assert taken == [(1, False)], "first alone, to know how long a step takes"
+    for _ in range(40):
+        replay(64)
+    in_lanes = sum(part for part, is_lanes in taken if is_lanes)
+    assert in_lanes / (40 * 64) > 0.97
+    seconds[:], taken[:] = [1e-3, 4e-3], []  # the other core has got something else to do
+    for _ in range(40):
+        replay(64)
+    assert sum(part for part, is_lanes in taken if not is_lanes) / (40 * 64) > 0.93
+    seconds[:], taken[:] = [1e-3, 0.5e-3], []  # and is free again
+    for _ in range(40):
+        replay(64)
+    assert sum(part for part, is_lanes in taken if is_lanes) / (40 * 64) > 0.75
+    quick, taken[:] = lanes.Pace(), []
+    with quick.timed(1, False):
+        now[0] += 1e-5
+    assert quick.plan(20) == [(20, False)], "too short to wake anybody"
+
+
+# ------------------------------------------------------------------------------------------------- BLAS
+
+
+@pytest.mark.skipif(threads._blas() is None, reason="SciPy has a BLAS that can't be told")
+def test_blas_takes_one_thread_while_we_divide_and_its_own_number_else(monkeypatch):
+    set_threads, get_threads = threads._blas()
+    before = get_threads()
+    monkeypatch.setattr(threads, "threads", lambda: 3)
+    try:
+        set_threads(3)
+        threads.enter()
+        assert get_threads() == 3, "nothing to divide"
+        threads.leave()
+        threads.enter(has_products=True)
+        inside = threading.Thread(target=lambda: [threads.enter(True), threads.leave()])
+        inside.start()
+        inside.join()
+        assert get_threads() == 1, "another one goes on"
+        threads.leave()
+        assert get_threads() == 3
+        with pytest.raises(ValueError, match="rows of a"):
+            launch(K.matmul, big(400, 100), big(100, 400), big(400, 401))
+        assert get_threads() == 3, "restored after an error"
+    finally:
+        set_threads(before)
+
+
+def test_there_are_as_many_parts_as_blas_takes_threads(monkeypatch):
+    for has, count in ((1, 1), (2, 2), (64, threads.MOST)):
+        monkeypatch.setattr(threads, "_blas", lambda has=has: (None, lambda: has))
+        threads.threads.cache_clear()
+        assert threads.threads() == count
+    monkeypatch.setattr(threads, "_blas", lambda: None)
+    threads.threads.cache_clear()
+    assert threads.threads() == 1
+    threads.threads.cache_clear()
+
+
+# ---------------------------------------------------------------------------------------------- products
+
+
+def products(a, b):
+    """The kernels that compute a b, with what they take."""
+    return [(K.matmul, a, b), (K.matmul_nt, a, b.T.copy()), (K.matmul_tn, a.T.copy(), b)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("m, n, k", [
+    (128, 1024, 1024), (100, 1000, 300), (8, 512, 5000), (7, 900, 900), (1000, 33, 77), (513, 70, 259), (300, 31, 400),
+    (64, 64, 64), (1, 1, 1), (3, 0, 4), (2, 3, 0),
+])  # fmt: skip
+def test_products_of_all_sizes(m, n, k, dtype):
+    """By tiles, by BLAS where they are small, and by both where tiles leave a rest."""
+    a, b = big(m, k, dtype=dtype), big(k, n, dtype=dtype)
+    expected = a.astype("f8") @ b.astype("f8")
+    bound = (1e-6 if dtype == "float32" else 1e-15) * 8 * np.sqrt(k + 1)
+    for times, x, w in products(a, b):
+        y = np.full((m, n), np.nan, dtype)
+        launch(times, x, w, y)
+        assert np.all(abs(y - expected) < bound), times
+
+
+def test_a_product_shows_every_nan():
+    a, b = big(130, 300), big(300, 140)
+    a[7, 290] = np.nan
+    for times, x, w in products(a, b):
+        y = np.zeros((130, 140), "f4")
+        launch(times, x, w, y)
+        assert np.isnan(y[7]).all() and np.isfinite(np.delete(y, 7, 0)).all()
