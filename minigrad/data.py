@@ -150,7 +150,7 @@ def _from_pandas(value, dtype):
 def check_lengths(**arrays):
     """Raise a ValueError unless all arrays that are not None have the same number of rows."""
     lengths = {name: array.shape[0] for name, array in arrays.items() if array is not None}
-    if len(set(lengths.values())) > 1:
+    if len({*lengths.values()}) > 1:
         sizes = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"Data cardinality is ambiguous: all must have the same number of rows, but {sizes}.")
 

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -132,6 +134,31 @@ def test_what_is_small_or_narrow_is_not_divided(on):
     assert axis == 0, "four lanes of rows rather than two of columns"
 
 
+@kernel(cost=lambda x, y: 100 * x.size)
+def doubled(x: "rows columns", y: "rows columns out"):
+    """y = 2 x"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] + x[i, j]
+
+
+@pytest.mark.parametrize("shape", [(1, 9001), (9001, 3)])
+def test_a_kernel_of_ones_own_is_divided(shape, on):
+    on(3)
+    x, y, z = big(*shape), np.zeros(shape, "f4"), np.zeros(shape, "f4")
+    launch(doubled, x, y)
+    program = Program(lambda: launch(doubled, x, z))
+    program.replay()
+    assert len(program._lanes) == 3 and (y == 2 * x).all() and (z == y).all()
+
+
+def test_columns_of_several_rows_are_no_stretch(on):
+    on(3)
+    x = big(97, 150)
+    with pytest.raises(ValueError, match=r"rows \(1, n\) only"):
+        doubled.divide((x, x.copy()), 9 * PART)
+
+
 # ------------------------------------------------------------------------------------------- the same bits
 
 
@@ -236,6 +263,18 @@ def test_lanes_wait_only_where_they_must(on):
     first, second = walks(small_between)
     assert first == ["matmul", "negative", "|", "relu", "|", "matmul", "|"]
     assert second == ["matmul", "|", "|", "matmul", "|"]
+
+
+def test_a_listing_says_what_is_divided(on):
+    on(3)
+    x, w, y = big(256, 320), big(320, 320), big(256, 320)
+
+    def step():
+        launch(K.matmul, x, w, y)
+        launch(K.increment, np.full((1, 1), 1), np.zeros((1, 1), np.int64))
+
+    first, second = str(Program(step)).splitlines()[1:]
+    assert first.endswith("-> t3 256x320  in 3 parts") and second.endswith("1x1")
 
 
 def test_a_flag_is_waited_for(on):
@@ -455,6 +494,23 @@ def test_products_of_all_sizes(m, n, k, dtype):
         y = np.full((m, n), np.nan, dtype)
         launch(times, x, w, y)
         assert np.all(abs(y - expected) < bound), times
+
+
+def test_products_where_there_are_no_wide_registers(tmp_path):
+    """By BLAS alone, with the same parts."""
+    code = """if True:
+        import llvmlite.binding as llvm, numpy as np
+        features = llvm.get_host_cpu_features()
+        features.update({name: False for name in features if name.startswith("avx512")})
+        llvm.get_host_cpu_features = lambda: features
+        from minigrad import kernels as K, launch
+        from minigrad.kernels import vectors
+        a, b, y = np.ones((130, 300), "f4"), np.ones((300, 170), "f4"), np.zeros((130, 170), "f4")
+        launch(K.matmul, a, b, y)
+        assert (y == 300).all() and not vectors.HAS_TILES
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_a_product_shows_every_nan():

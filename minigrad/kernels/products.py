@@ -6,7 +6,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from minigrad.kernels.vectors import (
-    BYTES,
+    HAS_TILES,
     PACKED,
     ROWS,
     VECTORS,
@@ -129,7 +129,7 @@ def _pack_turned(width, depth, b, b_first, b_row, packed, count):
 def _product(turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row):
     """Y = A B, (m, k) times (k, n), both of them turned if asked: by tiles, and what these can't cover by BLAS."""
     is_large = m * n * k > (SMALL_TURNED if turn_b else SMALL)
-    high, wide = (m - m % ROWS, n - n % (VECTORS * per_register(y))) if BYTES > 0 and is_large else (0, 0)
+    high, wide = (m - m % ROWS, n - n % (VECTORS * per_register(y))) if HAS_TILES and is_large else (0, 0)
     if high == 0 or wide == 0:
         _gemm(turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row)
         return

@@ -11,10 +11,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_features = llvmlite.binding.get_host_cpu_features()
-BYTES = 64 if _features.get("avx512f") else 32 if _features.get("fma") and _features.get("avx2") else 0  # a register
-ROWS = 8 if BYTES == 64 else 4  # with 16 registers or 32: most are sums, the others hold b and one number of a
-VECTORS = 2
+# With registers half as wide, and half as many, OpenBLAS is as good or better.
+HAS_TILES = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+ROWS, VECTORS = 8, 2  # of 32 registers 16 hold sums, the others b and a number of a
+BITS = 512
 PACKED = 256 * 256  # numbers of b that are packed at a time: they stay in the cache of the second level
 
 _word, _i32, _index = ir.IntType(64), ir.IntType(32), types.int64
@@ -27,7 +27,7 @@ def _at(context, builder, kind, base, place):
 
 
 def _register(context, kind):
-    return ir.VectorType(context.get_value_type(kind.dtype), BYTES * 8 // kind.dtype.bitwidth)
+    return ir.VectorType(context.get_value_type(kind.dtype), BITS // kind.dtype.bitwidth)
 
 
 def _step(builder, pointer, row, i):
@@ -55,7 +55,7 @@ def per_register(typing_context, like):
     """How many numbers of the dtype of `like` a register holds."""
 
     def codegen(context, builder, signature, args):
-        return ir.Constant(_word, BYTES * 8 // like.dtype.bitwidth)
+        return ir.Constant(_word, BITS // like.dtype.bitwidth)
 
     return _index(like), codegen
 

@@ -89,7 +89,7 @@ class Model(Trainer, Layer):
     def _check_input(self, shape):
         """Raise a ValueError unless rows of this shape fit the model."""
         expected = self._input_shape
-        if expected is None:
+        if expected is None or shape[1:] == expected[1:]:
             return
         if len(shape) != len(expected) or any(
             e is not None and e != n for e, n in zip(expected[1:], shape[1:], strict=True)

@@ -93,25 +93,28 @@ class Kernel:
 
     def divide(self, operands, cost):
         """The axis along which a launch is divided (None: it is not), and the operands of each of its parts."""
-        count, axis = int(cost // PART), None
-        if count > 1:
-            # Columns if they are enough: what follows in a step mostly goes on with the same ones.
-            rooms = [self._length(operands, axis) // STEP for axis in (0, 1)]
-            count = min(count, threads())
-            axis = 1 if rooms[1] >= min(count, rooms[0]) else 0
-            count = min(count, rooms[axis])
-        if count < 2:
+        axis, ends = self._ends(operands, cost) if cost >= 2 * PART else (None, [])
+        if len(ends) < 3:
             return None, [(*operands, WHOLE) if self.takes_part else operands]
-        length = self._length(operands, axis)
-        ends = [length * k // count // STEP * STEP for k in range(count)] + [length]
         parts = list(zip(ends, ends[1:]))
-        if not self.takes_part:
-            own = self.is_own[axis]
-            return axis, [tuple(o[:, a:b] if o_is_own else o for o, o_is_own in zip(operands, own)) for a, b in parts]
-        rows = [WHOLE.copy() for _ in parts]
-        for row, part in zip(rows, parts):
-            row[0, 2 * axis : 2 * axis + 2] = part
-        return axis, [(*operands, row) for row in rows]
+        if self.takes_part:
+            rows = [WHOLE.copy() for _ in parts]
+            for row, part in zip(rows, parts):
+                row[0, 2 * axis : 2 * axis + 2] = part
+            return axis, [(*operands, row) for row in rows]
+        own = self.is_own[axis]
+        if axis == 1 and any(o.shape[0] > 1 for o, is_own in zip(operands, own) if is_own):
+            raise ValueError(f"{self} has no parameter `part`: its columns can be divided in rows (1, n) only.")
+        cut = (lambda o, a, b: o[:, a:b]) if axis == 1 else (lambda o, a, b: o[a:b])
+        return axis, [tuple(cut(o, *part) if is_own else o for o, is_own in zip(operands, own)) for part in parts]
+
+    def _ends(self, operands, cost):
+        """Along which axis to divide, and where the parts begin and end."""
+        lengths = [self._length(operands, axis) for axis in (0, 1)]
+        count = min(int(cost // PART), threads(), max(lengths) // STEP)
+        # Columns if they are enough: what follows in a step mostly goes on with the same ones.
+        axis = 1 if lengths[1] // STEP >= count else 0
+        return axis, [lengths[axis] * k // count // STEP * STEP for k in range(count)] + [lengths[axis]]
 
     def _length(self, operands, axis):
         return max((o.shape[axis] for o, is_own in zip(operands, self.is_own[axis]) if is_own), default=0)

@@ -176,11 +176,12 @@ class Program:
             return f"{names[key]} {rows}x{operand.shape[1]}"
 
         lines = [f"{self.title}: {len(self)} instructions"]
-        for i, (kernel, operands, condition) in enumerate(self.instructions, 1):
+        for i, ((kernel, operands, condition), rows) in enumerate(zip(self.instructions, self._rows), 1):
             ins = [show(o) for o, out in zip(operands, kernel.is_out, strict=True) if not out]
             outs = [o for o, out in zip(operands, kernel.is_out, strict=True) if out]
             written.update(map(address, outs))
             clause = "" if condition is None else f"  if {show(condition)}"
+            clause += f"  in {len(rows)} parts" if len(rows) > 1 else ""
             lines.append(f"{i:4}  {kernel.name:<24} {', '.join(ins)} -> {', '.join(map(show, outs))}{clause}")
         return "\n".join(lines)
 

@@ -136,6 +136,13 @@ class Compiling:
         logs = {m.name: _plain_number(m.result()) for m in self.metrics}
         return dict(sorted(logs.items()))
 
+    def _batch_results(self, as_dict):
+        """The same of one batch, as a dict or as a list in the order of the metrics; one number if that is all."""
+        if as_dict:
+            return self._results()
+        values = [_plain_number(m.result()) for m in self.metrics]
+        return values[0] if len(values) == 1 else values
+
     def reset_metrics(self):
         """Forget all batches that the metrics have seen."""
         for metric in self.metrics:
@@ -152,5 +159,5 @@ class Compiling:
 
 
 def _plain_number(value):
-    array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+    array = value._data if isinstance(value, Tensor) else np.asarray(value)
     return array.item() if array.ndim == 0 else array.tolist()

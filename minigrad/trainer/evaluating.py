@@ -132,8 +132,7 @@ class Evaluating:
             batch = self._prepare(x, y, sample_weight, class_weight)
             self._build_optimizer()
             self._run_staged("train", *batch, reset=True)
-            logs = self._results()
-        return logs if return_dict else self._listed(logs)
+            return self._batch_results(return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """The loss and metrics of a batch, in inference mode."""
@@ -141,8 +140,7 @@ class Evaluating:
         with self._pool.training, self._forgetting_after_an_error():
             batch = self._prepare(x, y, sample_weight)
             self._run_staged("test", *batch, reset=True)
-            logs = self._results()
-        return logs if return_dict else self._listed(logs)
+            return self._batch_results(return_dict)
 
     def predict_on_batch(self, x):
         """The outputs for one batch as a NumPy array, in inference mode."""

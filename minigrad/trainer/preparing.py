@@ -1,6 +1,5 @@
 """What a model is given, checked and brought into the shape it wants before anything is changed."""
 
-import contextlib
 import math
 import warnings
 
@@ -8,12 +7,32 @@ from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weigh
 from minigrad.tensor import Structure
 
 
+class _Forgetting:
+    """What `_forgetting_after_an_error` returns; a generator would take longer than all that it does."""
+
+    def __init__(self, model):
+        self.model, self.had_metrics = model, model._has_metrics
+        self.unbuilt = [] if model.built else model._unbuilt()
+
+    def __enter__(self):
+        pass
+
+    def __exit__(self, kind, error, traceback):
+        if isinstance(error, Exception):
+            self.model._restore(self.unbuilt)
+            if not self.had_metrics:
+                self.model._has_metrics = False
+                self.model._pool.clear()
+
+
 class Preparing:
     """The part of a Model that looks at data."""
 
     def _prepare_x(self, x):
         """x as rows that fit the model, which is built for them if it was not."""
-        x = as_rows(x, "x", self.dtype)
+        return self._fitted(as_rows(x, "x", self.dtype))
+
+    def _fitted(self, x):
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
             x = as_column(x)
         self._ensure_built(x.shape)
@@ -30,7 +49,7 @@ class Preparing:
         y = None if y is None else as_rows(y, "y", self.dtype)
         w = None if w is None else as_rows(w, "sample_weight", self.dtype)
         check_lengths(x=x, y=y, sample_weight=w)
-        x = self._prepare_x(x)
+        x = self._fitted(x)
         if class_weight is not None:
             if y is None:
                 raise ValueError("class_weight needs the targets y, whose classes it weighs.")
@@ -40,18 +59,9 @@ class Preparing:
             self._loss.check_targets(some, self.output_shape)
         return x, y, w
 
-    @contextlib.contextmanager
     def _forgetting_after_an_error(self):
         """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""
-        had_metrics, unbuilt = self._has_metrics, [] if self.built else self._unbuilt()
-        try:
-            yield
-        except Exception:
-            self._restore(unbuilt)
-            if not had_metrics:
-                self._has_metrics = False
-                self._pool.clear()
-            raise
+        return _Forgetting(self)
 
     @staticmethod
     def _default_batch_size(rows, steps):

@@ -20,7 +20,7 @@ class Pool:
     """The Programs of one model: each belongs to one thread at a time, so eight threads get eight."""
 
     def __init__(self):
-        self._free = {}
+        self._free, self._size = {}, 0  # key -> free steps, and how many there are
         self._lock = threading.Lock()
         self.training = threading.RLock()
         self.shown = {}  # the Program of the last step of each kind, for printing
@@ -34,13 +34,14 @@ class Pool:
     def clear(self):
         """Forget all Programs."""
         with self._lock:
-            self._free, self.shown = {}, {}
+            self._free, self._size, self.shown = {}, 0, {}
 
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
             free = self._free.get(key)
             step = free.pop() if free else None
+            self._size -= step is not None
         if step is None or not is_valid(step):
             step = build()
             step.key = key
@@ -52,9 +53,11 @@ class Pool:
             free = self._free.pop(step.key, [])
             free.append(step)
             self._free[step.key] = free
-            if sum(map(len, self._free.values())) > LIMIT:
-                oldest = next(iter(self._free))
+            self._size += 1
+            if self._size > LIMIT:
+                oldest = next(key for key, steps in self._free.items() if steps)
                 self._free[oldest].pop(0)
+                self._size -= 1
                 if not self._free[oldest]:
                     del self._free[oldest]
 
