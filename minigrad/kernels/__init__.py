@@ -90,7 +90,6 @@ from minigrad.kernels.moving import (
     repeat_column,
     repeat_row,
     take,
-    transpose,
 )
 from minigrad.kernels.normalization import (
     batch_normalization,
@@ -162,6 +161,7 @@ from minigrad.kernels.products import (
     matmul_nt,
     matmul_tn,
     outer,
+    transpose,
 )
 from minigrad.kernels.reducing import (
     accumulate,

@@ -122,20 +122,6 @@ def repeat_column(x, y: "out"):
 
 
 @kernel
-def transpose(a, y: "out"):
-    """y = a^T, eight rows of a at a time: a line of the cache that holds their columns is read once"""
-    m, n = a.shape
-    eights = m - m % 8
-    for i in range(0, eights, 8):
-        for j in range(n):
-            for k in range(8):
-                y[j, i + k] = a[i + k, j]
-    for i in range(eights, m):
-        for j in range(n):
-            y[j, i] = a[i, j]
-
-
-@kernel
 def increment(by: "int64", count: "int64 out"):
     """count += by"""
     count[0, 0] += by[0, 0]

@@ -1,5 +1,6 @@
 """Matrix products: small ones by the BLAS that SciPy brings, large ones by tiles of our own, which beat it."""
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -177,6 +178,34 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
         raise ValueError("y = a^T b has as many rows as a has columns, and b's columns; a and b have the same rows")
     (i, m, j, n), k = _rows_columns(part, y), a.shape[0]
     _product(1, 0, m, n, k, a, i, a.shape[1], b, j, b.shape[1], y, i * y.shape[1] + j, y.shape[1])
+
+
+@helper
+def _transpose(a, y, top, left):
+    """y = a^T from that row and column of a on, eight rows of a at a time: each line of y is written once."""
+    top, left, eight = np.uint64(top), np.uint64(left), np.uint64(8)  # nothing to wrap around, so that it vectorises
+    m, n = np.uint64(a.shape[0]), np.uint64(a.shape[1])
+    eights = m - (m - top) % eight
+    for i in range(top, eights, eight):
+        for j in range(left, n):
+            for k in range(eight):
+                y[j, i + k] = a[i + k, j]
+    for i in range(eights, m):
+        for j in range(left, n):
+            y[j, i] = a[i, j]
+
+
+@kernel
+def transpose(a, y: "out"):
+    """y = a^T"""
+    (m, n), size = a.shape, per_register(a)
+    high, wide = (m - m % size, n - n % size) if HAS_TILES and m >= size else (0, 0)
+    for i in range(0, high, size):
+        for j in range(0, wide, size):
+            turn(a, i * n + j, n, y, j * m + i, m)
+    _transpose(a, y, 0, wide)
+    if high > 0:
+        _transpose(a, y, high, 0)
 
 
 @kernel
