@@ -51,6 +51,21 @@ def _pick(builder, a, b, places):
 
 
 @intrinsic
+def prefetch(typing_context, array, place):
+    """Have the line of the cache with element `place` fetched from memory: it will be read soon, and nobody waits."""
+
+    def codegen(context, builder, signature, args):
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, _i32, _i32, _i32])
+        pointer = builder.bitcast(_at(context, builder, array, *args), byte)
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, *(ir.Constant(_i32, number) for number in (0, 3, 1))])  # to read, near, data
+        return context.get_dummy_value()
+
+    return types.void(array, _index), codegen
+
+
+@intrinsic
 def per_register(typing_context, like):
     """How many numbers of the dtype of `like` a register holds."""
 
