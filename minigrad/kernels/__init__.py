@@ -2,7 +2,8 @@
 
 Kernels know nothing of tensors, shapes of higher rank or gradients' bookkeeping: `ops` does. Constants are made with
 `x.dtype.type(...)`: a bare 0.5 would promote a float32 loop to double and halve its speed. A kernel's `helper` stays in
-the kernel's file, because Numba's cache does not see a change in another one.
+the kernel's file, because Numba's cache does not see a change in another one; `vectors` and `functions`, which several
+files share, say what to do then.
 """
 
 from minigrad.kernels.confusion import (

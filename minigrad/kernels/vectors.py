@@ -2,7 +2,8 @@
 
 A product y = a b is made of tiles of y, ROWS times two registers, that stay in registers while the sum over k runs:
 each number of b that is loaded is used ROWS times. b is packed first, in the order in which the tiles read it.
-(After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.)
+(After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.) Numba's cache sees only changes
+of a kernel's own file: after a change here, delete the cached kernels (`__pycache__/*.nb?`).
 """
 
 import llvmlite.binding
