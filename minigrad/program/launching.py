@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 
+from minigrad.program.compiling import WHOLE
 from minigrad.program.threads import enter, leave
 
 
@@ -38,7 +39,7 @@ def trace(step):
         _state.trace = None
 
 
-LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread anyhow
+LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread anyhow, and nothing is divided
 
 
 def launch(kernel, *operands):
@@ -58,10 +59,10 @@ def launch(kernel, *operands):
         entry(*operands)
         return
     cost = kernel.cost(*operands)
-    parts = kernel.divide(operands, cost)[1]
     if cost <= LARGE:
-        entry(*parts[0])
+        entry(*operands, WHOLE) if kernel.takes_part else entry(*operands)
         return
+    parts = kernel.divide(operands, cost)[1]
     enter(has_products=True)
     try:
         for part in parts:
