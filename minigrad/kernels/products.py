@@ -5,6 +5,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.linalg import check_blas_return
 
 from minigrad.kernels.vectors import (
     HAS_TILES,
@@ -57,11 +58,12 @@ def _gemm(typing_context, turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first
             return builder.bitcast(builder.gep(array.data, [rest[i + 1]]), void), rest[i + 2]
 
         kind = ir.Constant(char, ord("s" if y.dtype == types.float32 else "d"))
-        builder.call(
+        status = builder.call(
             function,
             [kind, letter(turn_b), letter(turn_a), n, m, k, constant(1), *begin(3, b), *begin(0, a), constant(0)]
             + [*begin(6, y)],
         )
+        check_blas_return(context, builder, status)
         return context.get_dummy_value()
 
     return types.void(*[whole] * 5, a, whole, whole, b, whole, whole, y, whole, whole), codegen

@@ -402,7 +402,7 @@ class Optimizer(Memory):
 
     def update_step(self, gradient, variable, learning_rate):
         """Keras' way: change `variable`, by `assign` of what `minigrad.ops` compute from tensors."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no update_step: call apply(gradients, variables).")
 
     # ---- for training loops
 

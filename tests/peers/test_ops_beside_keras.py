@@ -5,12 +5,12 @@ import inspect
 import numpy as np
 import pytest
 
+from minigrad import ops
+from minigrad.tensor import Tensor
+
 pytestmark = pytest.mark.peers
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
-
-from minigrad import ops  # noqa: E402
-from minigrad.tensor import Tensor  # noqa: E402
 
 
 def words(text):
