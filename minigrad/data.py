@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.program import empty, launch
-from minigrad.tensor import Tensor, constant
+from minigrad.tensor import Tensor, as_tensor, constant
 
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
 CHUNK = 2**23  # bytes
@@ -221,7 +221,12 @@ class Rows:
     @property
     def inputs(self):
         """The arrays that a Program may exchange for those of another `fit`."""
-        return {**self.arrays, "order": self.order if self._sources is None else self._in_turn, "cursor": self.cursor}
+        return {**self.arrays, "order": self._places, "cursor": self.cursor}
+
+    @property
+    def _places(self):
+        """Where the next rows stand in `arrays`."""
+        return self.order if self._sources is None else self._in_turn
 
     @property
     def position(self):
@@ -268,13 +273,13 @@ class Rows:
 
     def next_batch(self, rows):
         """Launch the gathering of the next `rows` rows; (x, y, w) as tensors, None for what there is not."""
-        batch, inputs = [], self.inputs
+        batch = []
         for name in ("x", "y", "w"):
-            if name not in self.arrays:
+            source = self.arrays.get(name)
+            if source is None:
                 batch.append(None)
                 continue
-            source = self.arrays[name]
             target = empty((rows, source.shape[1]), source.dtype)
-            launch(K.gather_rows, source, inputs["order"], self.cursor, target)
-            batch.append(Tensor(target.reshape(rows, *self.shapes[name])))
+            launch(K.gather_rows, source, self._places, self.cursor, target)
+            batch.append(as_tensor(target.reshape(rows, *self.shapes[name])))
         return batch

@@ -112,10 +112,11 @@ def cases(n):
         yield "nadam_product", [row(0.8), whole(step)], [number(0.3)], [number(0.3 * factor)]
         yield "quotient", [whole(step), whole(3)], [whole(7)], [whole(step // 3)]
         yield "is_multiple", [whole(step), whole(5)], [whole(7)], [whole(step == 4)]
-    for value, after in (2.0, 4), (np.inf, 3), (-np.inf, 3), (np.nan, 3):
-        yield "count_finite", [np.array([[value]])], [whole(3)], [whole(after)]
     yield "increment", [whole(3)], [whole(4)], [whole(7)]
     total, count = number(10.0), number(3.0)
+    for value, after in (2.0, 4), (np.inf, 3), (-np.inf, 3), (np.nan, 3):
+        states = [total, count, whole(3)], [number(10 + 4 * value), number(7.0), whole(after)]
+        yield "track_loss", [number(value), number(4.0)], *states
     yield "accumulate", [g, row(0.5, n)], [total, count], [10 + 0.5 * g.sum(keepdims=True), count + n]
     values, weights = normal(5, n), v[:, :1] + np.arange(5.0)[:, None]
     yield (
@@ -133,9 +134,9 @@ def cases(n):
         yield "shuffle", inputs, [np.zeros((50, 1), np.int64)], [shuffled(2**64 - 5, block, 50)]
     yield "fill", [rate], [values], [np.full((5, n), 0.1)]
     yield "fill_scaled", [rate, mu], [values], [np.full((5, n), 0.09)]
-    yield "transpose", [values], [np.zeros((n, 5))], [values.T.copy()]
-    yield "outer", [values.T[:, :1].copy(), x.T.copy()], [np.zeros((n, n))], [values.T[:, :1] * x]
+    yield "matmul_nt", [values.T[:, :1].copy(), x.T.copy()], [np.zeros((n, n))], None
     yield "matmul_nt", [values, normal(3, n)], [np.zeros((5, 3))], None
+    yield "matmul_nt", [normal(3, 18), normal(n, 18)], [np.zeros((3, n))], None
     yield (
         "cast_int64",
         [np.arange(-2, 3).reshape(1, 5)],
@@ -221,7 +222,7 @@ def test_kernel_equals_numpy(case):
             np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
 
 
-WRITING_HELPERS = {"_product": 11, "_transpose": 1, "turn": 3}  # and which argument they write
+WRITING_HELPERS = {"_product": 11, "_matmul": 2, "_outer": 2, "_gemm": 11}  # and which argument they write
 
 
 def test_annotations_say_which_operands_are_written():

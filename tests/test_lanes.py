@@ -54,13 +54,15 @@ def operands_of(name):
     if name.startswith("matmul"):
         a, b = ((k, m) if name == "matmul_tn" else (m, k)), ((n, k) if name == "matmul_nt" else (k, n))
         return [big(*a), big(*b), np.zeros((m, n), "f4")]
+    if name == "affine":
+        return [big(m, k), big(k, n), big(1, n), np.zeros((m, n), "f4")]
     if name == "batch_normalization":
         rows = [abs(big(1, n)) + 0.1 for _ in range(5)]
         settings = np.array([[0.9, 1e-3, 0.0]], "f4")
         return [big(m * 3, n), *rows[:3], settings, *rows[3:], *[np.zeros(s, "f4") for s in ((m * 3, n), (1, n), (1, n))]]
     if name == "batch_normalization_vjp":
         settings, like = np.array([[0.9, 1e-3, 0.0]], "f4"), (m * 3, n)
-        outs = [np.zeros(s, "f4") for s in ((3, n), like, (1, n), (1, n))]
+        outs = [np.zeros(s, "f4") for s in ((3, n), like, (1, n), (1, n), (1, n))]
         rows = [abs(big(1, n)) + 0.1 for _ in range(3)]
         return [big(*like), big(*like), big(*like).clip(0), rows[0], settings, *rows[1:], *outs]
     return flat_operands(DIVISIBLE[name], 50_001)
@@ -459,6 +461,15 @@ def test_blas_takes_one_thread_while_we_divide_and_its_own_number_else(monkeypat
         assert get_threads() == 3, "restored after an error"
     finally:
         set_threads(before)
+
+
+def test_a_kernel_that_takes_a_part_must_tell_its_cost():
+    def f(x, y: "out", part: "int64"):
+        """y = x"""
+
+    with pytest.raises(ValueError, match="'f' takes a part, so it needs a cost"):
+        kernel(f)
+
 
 
 def test_there_are_as_many_parts_as_blas_takes_threads(monkeypatch):

@@ -161,16 +161,13 @@ def np_batch_normalization(x, bias, gamma, beta, floor=-np.inf):
     return np.maximum(floor, gamma * h + beta)
 
 
-def batch_normalization(floor):
+def with_statistics(operation, floor):
     """The op with fresh moving statistics: it moves those it is given."""
 
-    def call(x, bias, gamma, beta):
-        moving = [np.zeros((1, x.shape[-1]), x.dtype) for _ in range(2)]
-        return ops.batch_normalization(
-            x,
-            bias,
-            gamma,
-            beta,
+    def call(*operands):
+        moving = [np.zeros((1, operands[-1].size), operands[-1].dtype) for _ in range(2)]
+        return operation(
+            *operands,
             moving_mean=moving[0],
             moving_variance=moving[1],
             momentum=0.9,
@@ -365,21 +362,21 @@ def table():
             yield Row(
                 name, method(getattr(ops, name), axis=axis), method(reference, axis=axis), signed(*shape)
             )
-    for floor, (call, reference) in itertools.product(
-        (-np.inf, 0.0),
-        [(batch_normalization, np_batch_normalization), (frozen_normalization, np_frozen_normalization)],
-    ):
-        for shape in [(7, 3), (1, 4), (5, 1), (33, 17), (3, 2, 4)]:
-            n = shape[-1]
-            yield Row(
-                call.__name__,
-                call(floor),
-                method(reference, floor=floor),
-                signed(*shape),
-                signed(n),
-                signed(n),
-                signed(n),
-            )
+    for floor, shape in itertools.product((-np.inf, 0.0), [(7, 3), (1, 4), (5, 1), (33, 17), (3, 2, 4)]):
+        n = shape[-1]
+        parameters = signed(n), signed(n), signed(n)
+        training = "batch_normalization", with_statistics(ops.batch_normalization, floor), np_batch_normalization
+        inference = "frozen_normalization", frozen_normalization(floor), np_frozen_normalization
+        for name, call, reference in (training, inference):
+            yield Row(name, call, method(reference, floor=floor), signed(*shape), *parameters)
+        yield Row(
+            "normalized_product",
+            with_statistics(ops.normalized_product, floor),
+            lambda x, kernel, *more, floor=floor: np_batch_normalization(x @ kernel, *more, floor=floor),
+            signed(*shape[:-1], 4),
+            signed(4, n),
+            *parameters,
+        )
     for rate in (0.0, 0.4, 1.0):
         yield Row("dropout", dropout(rate), np_dropout(rate), signed(3, 17))
     for shape, axis in [((1,), 0), ((7, 3), 0), ((3, 7), -1), ((2, 5, 4), 1), ((4, 0), 0)]:
@@ -482,7 +479,7 @@ def table():
         yield Row(
             "binary_match",
             method(ops.binary_match, threshold=0.37),
-            lambda t, p: ((p > 0.37) == t).mean(-1),
+            lambda t, p: ((p > 0.37) == t) * 1.0,
             bits,
             distinct(*shape),
             differentiable=False,

@@ -547,11 +547,11 @@ def test_raises_an_index_of_the_wrong_dtype():
 
 def test_raises_more_operands_than_a_replay_can_pass():
     @kernel
-    def thirteen(a, b, c, d, e, f, g, h, i, j, k, m, y: "out"):
+    def fourteen(a, b, c, d, e, f, g, h, i, j, k, m, n, y: "out"):
         """Too many."""
 
-    with pytest.raises(ValueError, match="has 13 operands; a replay can pass at most 12"):
-        Program(lambda: launch(thirteen, *[X] * 13))
+    with pytest.raises(ValueError, match="has 14 operands; a replay can pass at most 13"):
+        Program(lambda: launch(fourteen, *[X] * 14))
 
 
 def test_raises_inputs_that_do_not_fit():

@@ -53,7 +53,7 @@ def normalize_relu(x, bias, gamma, beta, settings, moving_mean, moving_variance,
 def normalize_relu_vjp(gy, x, y, gamma, settings, mean, inverse, *_):
     g, h = np.where(y > 0, gy, 0), (x - mean) * inverse
     gx = gamma * inverse * (g - g.mean(0) - h * (g * h).mean(0))
-    return [None, gx, (g * h).sum(0, keepdims=True), g.sum(0, keepdims=True)]
+    return [None, gx, 0, (g * h).sum(0, keepdims=True), g.sum(0, keepdims=True)]
 
 
 def crossentropy(t, z, *_):
@@ -76,6 +76,10 @@ def times_turned(a, b, *_):
     return [a.T @ b]
 
 
+def times_the_turned(a, b, *_):
+    return [a @ b.T]
+
+
 # The walk: (heading, [(kernel, what it is for, what NumPy expects or None)]). Line by line as the Program has them.
 WALK = [
     ("Take the next 32 rows", [
@@ -92,8 +96,8 @@ WALK = [
          "results, mean and 1/deviation, are kept for the way back.", normalize_relu),
         ("matmul", "The second Dense, 64 to 32.", times),
         ("batch_normalization", "And its Batch Normalization and relu.", normalize_relu),
-        ("matmul", "The last Dense, 32 to 1.", times),
-        ("add_row", "Its bias, added in place: without Batch Normalization it matters.", lambda x, b, *_: [x + b]),
+        ("affine", "The last Dense, 32 to 1, with its bias: without Batch Normalization it matters.",
+         lambda x, w, b, *_: [x @ w + b]),
         ("sigmoid", "The probability that is the output. Nothing below but accuracy uses it:",
          lambda x, *_: [1 / (1 + np.exp(-x))]),
     ]),
@@ -109,31 +113,25 @@ WALK = [
         ("sum_rows", "The bias was added to each row, so its gradient is the sum over the rows.",
          lambda g, *_: [g.sum(0, keepdims=True)]),
         ("matmul_tn", "The gradient of the kernel: inputs, turned, times what came back.", times_turned),
-        ("outer", "What goes on to the layer before: what came back times the kernel, turned. (A column times a row.)",
-         lambda g, w, *_: [g @ w.T]),
-        ("batch_normalization_vjp", "Through relu and Batch Normalization, by the formula of script 5.",
-         normalize_relu_vjp),
-        ("fill", "The gradient of the bias before it is zero, exactly.", lambda *_: [0]),
-        ("transpose", "The kernel of the second Dense, turned over in memory: small products go faster so.",
-         lambda w, *_: [w.T]),
-        ("matmul", "What goes on to the layer before.", times),
+        ("matmul_nt", "What goes on to the layer before: what came back times the kernel, turned.", times_the_turned),
+        ("batch_normalization_vjp", "Through relu and Batch Normalization, by the formula of script 5. The gradient of "
+         "the bias before it is zero, exactly.", normalize_relu_vjp),
+        ("matmul_nt", "What goes on to the layer before.", times_the_turned),
         ("matmul_tn", "The gradient of the second kernel.", times_turned),
         ("batch_normalization_vjp", "Through the first Batch Normalization.", normalize_relu_vjp),
-        ("fill", "No gradient for that bias either.", lambda *_: [0]),
         ("matmul_tn", "The gradient of the first kernel. Nobody asks for that of the data, so this is the end.",
          times_turned),
     ]),
     ("Update", [
         ("adam", "All 3,664 trained numbers live side by side in one row, and so do their gradients: one line "
-         "updates them all. (t24 would hold something for AMSGrad, a variant: it is empty.)", adam),
+         "updates them all. (t23 would hold something for AMSGrad, a variant: it is empty.)", adam),
         ("increment", "Count the step: the size of Adam's first steps depends on how many there have been.",
          lambda by, n: [n + by]),
     ]),
     ("Keep the books", [
-        ("accumulate_weighted", "The progress bar shows the mean loss of the epoch: add 32 times this one.",
-         lambda loss, w, total, count: [total + w * loss, count + w]),
-        ("count_finite", "Count the batches after which that sum was still finite: so TerminateOnNaN can say which "
-         "batch was the first that was not.", lambda total, count: [count + np.isfinite(total)]),
+        ("track_loss", "The progress bar shows the mean loss of the epoch: add 32 times this one. And count the "
+         "batches after which that sum was still finite: so TerminateOnNaN can say which was the first that was not.",
+         lambda loss, w, total, count, finite: [total + w * loss, count + w, finite + np.isfinite(total + w * loss)]),
         ("binary_match", "Which rows were right? Both above 0.5, or both not.",
          lambda t, p, *_: [(p > 0.5) == (t > 0.5)]),
         ("accumulate", "Add them to the accuracy.",

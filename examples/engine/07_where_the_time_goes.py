@@ -178,7 +178,7 @@ def replayed(program, steps, rounds):
 
 def part_of_each(names):
     """Which of PARTS each line of the Program belongs to, by the kernels at which the next part begins."""
-    begins = {"matmul": 1, "fill_scaled": 2, "adam": 3, "accumulate_weighted": 4}
+    begins = {"matmul": 1, "fill_scaled": 2, "adam": 3, "track_loss": 4}
     part, found = 0, []
     for name in names:
         part = max(part, begins.get(name, part))

@@ -79,7 +79,6 @@ from minigrad.kernels.moving import (
     cast_float64,
     cast_int64,
     copy,
-    count_finite,
     fill,
     gather_rows,
     get_columns,
@@ -158,11 +157,10 @@ from minigrad.kernels.probability import (
 )
 from minigrad.kernels.products import (
     add_row,
+    affine,
     matmul,
     matmul_nt,
     matmul_tn,
-    outer,
-    transpose,
 )
 from minigrad.kernels.reducing import (
     accumulate,
@@ -178,6 +176,7 @@ from minigrad.kernels.reducing import (
     penalty_vjp,
     sum_columns,
     sum_rows,
+    track_loss,
 )
 from minigrad.kernels.scheduling import (
     cosine_decay,

@@ -1,7 +1,5 @@
 """Copying, filling, casting, gathering: what moves numbers and computes nothing; and counting."""
 
-import numpy as np
-
 from minigrad.kernels.vectors import prefetch
 from minigrad.program import kernel
 
@@ -132,13 +130,6 @@ def repeat_column(x, y: "out"):
 def increment(by: "int64", count: "int64 out"):
     """count += by"""
     count[0, 0] += by[0, 0]
-
-
-@kernel
-def count_finite(x, count: "int64 out"):
-    """count += 1 if x is finite, else 0"""
-    if np.isfinite(x[0, 0]):
-        count[0, 0] += 1
 
 
 @kernel

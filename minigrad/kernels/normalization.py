@@ -115,6 +115,7 @@ def batch_normalization_vjp(
     inverse: "columns",
     work: "columns out",
     gx: "columns out",
+    gbias: "columns out",
     ggamma: "columns out",
     gbeta: "columns out",
     part: "int64",
@@ -122,13 +123,15 @@ def batch_normalization_vjp(
     """With g = gy where y is above the floor, else 0, and h = (x - mean) inverse:
 
     gbeta = sum_i g_i,   ggamma = sum_i g_i h_i,   gx_i = gamma inverse (g_i - gbeta / m - h_i ggamma / m);
-    work (3 rows) holds the factors of g_i, 1 and x_i - mean in the last formula.
+    gbias = 0, since y does not depend on the bias. work (3 rows) holds the factors of g_i, 1 and x_i - mean in the
+    last formula.
     """
     m, (first, last) = x.shape[0], _columns(part, x)
     floor = settings[0, 2]
     zero = x.dtype.type(0)
     share = x.dtype.type(1) / x.dtype.type(m)
     for j in range(first, last):
+        gbias[0, j] = zero
         ggamma[0, j] = zero
         gbeta[0, j] = zero
     fours = m - m % 4

@@ -322,14 +322,12 @@ def sparse_crossentropy_logits_vjp(gy, label, x, gx: "out"):
 
 @kernel
 def binary_match(target, p, threshold, y: "out"):
-    """y_i = share of the j with [p_ij > threshold] = target_ij"""
-    one = y.dtype.type(1)
+    """y = 1 where [p > threshold] = target, else 0"""
+    one, zero = y.dtype.type(1), y.dtype.type(0)
     for i in range(p.shape[0]):
-        hits = 0
         for j in range(p.shape[1]):
-            label = one if p[i, j] > threshold[0, 0] else y.dtype.type(0)
-            hits += label == target[i, j]
-        y[i, 0] = y.dtype.type(hits) / y.dtype.type(p.shape[1])
+            label = one if p[i, j] > threshold[0, 0] else zero
+            y[i, j] = one if label == target[i, j] else zero
 
 
 @helper

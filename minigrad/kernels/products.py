@@ -53,9 +53,10 @@ def _gemm(typing_context, turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first
             is_set = builder.icmp_signed("!=", is_turned, ir.Constant(word, 0))
             return builder.select(is_set, ir.Constant(char, ord("t")), ir.Constant(char, ord("n")))
 
-        def begin(i, array_type):
-            array = context.make_array(array_type)(context, builder, rest[i])
-            return builder.bitcast(builder.gep(array.data, [rest[i + 1]]), void), rest[i + 2]
+        def begin(i, kind):
+            is_array = isinstance(kind, types.Array)
+            data = context.make_array(kind)(context, builder, rest[i]).data if is_array else rest[i]
+            return builder.bitcast(builder.gep(data, [rest[i + 1]]), void), rest[i + 2]
 
         kind = ir.Constant(char, ord("s" if y.dtype == types.float32 else "d"))
         status = builder.call(
@@ -155,9 +156,9 @@ def _rows_columns(part, y):
     return part[0, 0], last_row - part[0, 0], part[0, 2], last_column - part[0, 2]
 
 
-@kernel(cost=lambda a, b, y: a.size * y.shape[1])
-def matmul(a: "rows", b: "columns", y: "rows columns out", part: "int64"):
-    """y = a b"""
+@helper
+def _matmul(a, b, y, part):
+    """y = a b, the part of it"""
     if a.shape[0] != y.shape[0] or a.shape[1] != b.shape[0] or b.shape[1] != y.shape[1]:
         raise ValueError("y = a b has the rows of a and the columns of b, of which a has as many as b has rows")
     (i, m, j, n), k = _rows_columns(part, y), a.shape[1]
@@ -165,12 +166,60 @@ def matmul(a: "rows", b: "columns", y: "rows columns out", part: "int64"):
 
 
 @kernel(cost=lambda a, b, y: a.size * y.shape[1])
+def matmul(a: "rows", b: "columns", y: "rows columns out", part: "int64"):
+    """y = a b"""
+    _matmul(a, b, y, part)
+
+
+@kernel(cost=lambda a, b, bias, y: a.size * y.shape[1])
+def affine(a: "rows", b: "columns", bias: "columns", y: "rows columns out", part: "int64"):
+    """y = a b + bias, the row of bias added to every row"""
+    _matmul(a, b, y, part)
+    top, m, left, n = _rows_columns(part, y)
+    for i in range(top, top + m):
+        for j in range(left, left + n):
+            y[i, j] += bias[0, j]
+
+
+@helper
+def _turn(b, first, n, memory):
+    """memory = the transpose of n rows of b, from `first` on"""
+    k, size = b.shape[1], per_register(b)
+    high, wide = (n - n % size, k - k % size) if HAS_TILES else (0, 0)
+    for i in range(0, high, size):
+        for j in range(0, wide, size):
+            turn(b, (first + i) * k + j, k, memory, j * n + i, n)
+    for i in range(high):
+        for j in range(wide, k):
+            memory[j * n + i] = b[first + i, j]
+    for j in range(k):
+        for i in range(high, n):
+            memory[j * n + i] = b[first + i, j]
+
+
+@helper
+def _outer(a, b, y, top, m, left, n):
+    """y = a b^T for two columns a and b, m rows and n columns of it"""
+    left, end = np.uint64(left), np.uint64(left + n)  # nothing to wrap around, so that it vectorises
+    for i in range(top, top + m):
+        for j in range(left, end):
+            y[i, j] = a[i, 0] * b[j, 0]
+
+
+@kernel(cost=lambda a, b, y: a.size * y.shape[1])
 def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
-    """y = a b^T"""
+    """y = a b^T. For a small product BLAS has no kernels that read b^T: it is faster to turn b in memory first."""
     if a.shape[0] != y.shape[0] or a.shape[1] != b.shape[1] or b.shape[0] != y.shape[1]:
         raise ValueError("y = a b^T has the rows of a and as many columns as b has rows; a and b have as many columns")
     (i, m, j, n), k = _rows_columns(part, y), a.shape[1]
-    _product(0, 1, m, n, k, a, i * k, max(k, 1), b, j * k, max(k, 1), y, i * y.shape[1] + j, y.shape[1])
+    if k == 1:
+        _outer(a, b, y, i, m, j, n)
+    elif m * n * k <= SMALL and n * k <= PACKED:
+        turned = scratch(y)
+        _turn(b, j, n, turned)
+        _gemm(0, 0, m, n, k, a, i * k, max(k, 1), turned, 0, n, y, i * y.shape[1] + j, y.shape[1])
+    else:
+        _product(0, 1, m, n, k, a, i * k, max(k, 1), b, j * k, max(k, 1), y, i * y.shape[1] + j, y.shape[1])
 
 
 @kernel(cost=lambda a, b, y: b.size * y.shape[0])
@@ -180,42 +229,6 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
         raise ValueError("y = a^T b has as many rows as a has columns, and b's columns; a and b have the same rows")
     (i, m, j, n), k = _rows_columns(part, y), a.shape[0]
     _product(1, 0, m, n, k, a, i, a.shape[1], b, j, b.shape[1], y, i * y.shape[1] + j, y.shape[1])
-
-
-@helper
-def _transpose(a, y, top, left):
-    """y = a^T from that row and column of a on, eight rows of a at a time: each line of y is written once."""
-    top, left, eight = np.uint64(top), np.uint64(left), np.uint64(8)  # nothing to wrap around, so that it vectorises
-    m, n = np.uint64(a.shape[0]), np.uint64(a.shape[1])
-    eights = m - (m - top) % eight
-    for i in range(top, eights, eight):
-        for j in range(left, n):
-            for k in range(eight):
-                y[j, i + k] = a[i + k, j]
-    for i in range(eights, m):
-        for j in range(left, n):
-            y[j, i] = a[i, j]
-
-
-@kernel
-def transpose(a, y: "out"):
-    """y = a^T"""
-    (m, n), size = a.shape, per_register(a)
-    high, wide = (m - m % size, n - n % size) if HAS_TILES and m >= size else (0, 0)
-    for i in range(0, high, size):
-        for j in range(0, wide, size):
-            turn(a, i * n + j, n, y, j * m + i, m)
-    _transpose(a, y, 0, wide)
-    if high > 0:
-        _transpose(a, y, high, 0)
-
-
-@kernel
-def outer(a, b, y: "out"):
-    """y = a b^T for two columns a (m, 1) and b (n, 1)"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, 0] * b[j, 0]
 
 
 @kernel

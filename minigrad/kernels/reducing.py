@@ -1,5 +1,7 @@
 """Sums, means and maxima over rows or columns, and the running averages of metrics."""
 
+import numpy as np
+
 from minigrad.program import helper, kernel
 
 
@@ -140,6 +142,15 @@ def accumulate(values, settings, total: "out", count: "out"):
     """total += share times the sum of the row of values, count += rows; settings = [share, rows]"""
     total[0, 0] += row_sum(values, 0) * settings[0, 0]
     count[0, 0] += settings[0, 1]
+
+
+@kernel
+def track_loss(loss, rows, total: "out", count: "out", finite: "int64 out"):
+    """total += rows loss, count += rows; finite += 1 as long as the total is a finite number"""
+    total[0, 0] += loss[0, 0] * rows[0, 0]
+    count[0, 0] += rows[0, 0]
+    if np.isfinite(total[0, 0]):
+        finite[0, 0] += 1
 
 
 @kernel

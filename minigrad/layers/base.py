@@ -197,7 +197,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
             spec.check(f"Layer {self.name!r} ({type(self).__name__})", shape)
 
-    def __call__(self, inputs, *args, **kwargs):
+    def _fitting(self, inputs):
+        """The inputs as tensors of the layer's dtype, once the layer is built and has found them right."""
         if isinstance(inputs, InputLayer):
             raise ValueError(
                 f"Layer {self.name!r} was called on an Input: minigrad has no functional API. "
@@ -216,21 +217,28 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             self._ensure_built(inputs.shape)
             if self.input_spec is not None:  # one that `build` has set
                 self._check_spec(inputs.shape)
-        if args and self._takes("training"):
+        return inputs
+
+    def __call__(self, inputs, *args, **kwargs):
+        is_usual = type(inputs) is Tensor and self._is_ready and self.input_spec is None
+        if not is_usual or inputs._data.dtype != self.dtype:
+            inputs = self._fitting(inputs)
+        takes_training = "training" in _call_arguments(type(self))
+        if args and takes_training:
             # `self.dropout(x, training)` means the same as with the name
             kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
             args = ()
         before, was_inside = _context.training, _context.inside
         if not was_inside:
             self._clear_losses()  # those of the call before
-        _context.inside = True
-        if kwargs.get("training") is None:
-            if self._takes("training"):
-                kwargs["training"] = bool(before)
+            _context.inside = True
+        training = kwargs.pop("training", None)
+        if training is None:
+            training = before
         else:
-            _context.training = bool(kwargs["training"])
-            if not self._takes("training"):
-                del kwargs["training"]
+            _context.training = training = bool(training)
+        if takes_training:
+            kwargs["training"] = bool(training)
         try:
             outputs = self.call(inputs, *args, **kwargs)
         finally:
@@ -251,7 +259,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         """The penalties of the last call and of the regularizers of trainable variables, all below included."""
         layers, variables = self._structure()
         found = [loss for layer in layers for loss in layer._losses]
-        found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.trainable]
+        found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.requires_grad]
         return found
 
     def _clear_losses(self):

@@ -56,15 +56,10 @@ class Dense(Layer):
         self.bias = self._own_weight("bias", (self.units,)) if self.use_bias else None
         self.built = True
 
-    def product(self, inputs):
-        """x kernel, after a check of x."""
-        self._check(inputs.shape)
-        return ops.matmul(inputs, self.kernel)
-
     def call(self, inputs):
-        if self.bias is None:
-            return self.activation(self.product(inputs))
         self._check(inputs.shape)
+        if self.bias is None:
+            return self.activation(ops.matmul(inputs, self.kernel))
         return self.activation(ops.dense(inputs, self.kernel, self.bias))
 
     def _check(self, shape):

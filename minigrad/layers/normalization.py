@@ -114,13 +114,6 @@ class BatchNormalization(SameShape):
         self.built = True
 
     def call(self, inputs, training=False, mask=None):
-        return self.normalize(inputs, training, mask)
-
-    def normalize(self, inputs, training, mask=None, bias=None, floor=-math.inf):
-        """The output for inputs + bias, in the same pass cut off below `floor` (0: relu).
-
-        Sequential passes it the bias of a Dense before it and the relu after it.
-        """
         rank = inputs.ndim
         axis = self.axis % rank
         if not -rank <= self.axis < rank or inputs.shape[axis] != self._size:
@@ -128,34 +121,41 @@ class BatchNormalization(SameShape):
                 f"Layer {self.name!r} (BatchNormalization) expected axis {self.axis} of the input to have value "
                 f"{self._size}; got shape {inputs.shape}."
             )
-        if axis != rank - 1:
-            order = [a for a in range(rank) if a != axis] + [axis]
-            y = self._last_axis(ops.transpose(inputs, order), training, mask, bias, floor)
-            return ops.transpose(y, np.argsort(order).tolist())
-        return self._last_axis(inputs, training, mask, bias, floor)
+        if axis == rank - 1:
+            return self.normalize(inputs, training, mask)
+        order = [a for a in range(rank) if a != axis] + [axis]
+        y = self.normalize(ops.transpose(inputs, order), training, mask)
+        return ops.transpose(y, np.argsort(order).tolist())
 
-    def _last_axis(self, x, training, mask, bias, floor):
+    def normalize(self, x, training, mask=None, kernel=None, bias=None, floor=-math.inf):
+        """The output for x + bias, or for x kernel + bias, features last; cut off below `floor` (0: relu).
+
+        Sequential passes it the kernel and the bias of a Dense before it and the relu after it, and has checked x.
+        """
         gamma = self._ones if self.gamma is None else self.gamma
         beta = self._zeros if self.beta is None else self.beta
         bias = self._zeros if bias is None else bias
         mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
-        if not training or not self.trainable:
-            return ops.frozen_normalization(
-                x, bias, gamma, beta, mean=mean, variance=variance, epsilon=self.epsilon, floor=floor
-            )
-        if x.size == x.shape[-1]:
+        is_frozen = not training or not self.trainable
+        if not is_frozen and x.size == x.shape[-1]:
             warnings.warn(
                 f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, "
                 "so the output is beta whatever the input, and no gradient passes. Use larger batches.",
                 stacklevel=2,
             )
-        if self.renorm or mask is not None:
-            return self._composed(x, mask, gamma, beta, bias, floor)
-        return ops.batch_normalization(
-            x,
-            bias,
-            gamma,
-            beta,
+        if is_frozen or self.renorm or mask is not None:
+            if kernel is not None:
+                x = ops.matmul(x, kernel)
+            if not is_frozen:
+                return self._composed(x, mask, gamma, beta, bias, floor)
+            return ops.frozen_normalization(
+                x, bias, gamma, beta, mean=mean, variance=variance, epsilon=self.epsilon, floor=floor
+            )
+        operation, operands = ops.batch_normalization, (x, bias, gamma, beta)
+        if kernel is not None:
+            operation, operands = ops.normalized_product, (x, kernel, bias, gamma, beta)
+        return operation(
+            *operands,
             moving_mean=mean,
             moving_variance=variance,
             momentum=self.momentum,

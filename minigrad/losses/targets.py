@@ -1,7 +1,7 @@
 """How targets, outputs and sample weights are brought together, and the reductions: for losses and metrics."""
 
 from minigrad import config, ops
-from minigrad.tensor import Tensor, as_tensor
+from minigrad.tensor import Tensor, as_tensor, view
 
 
 def tensors(y_true, y_pred, dtype=None):
@@ -21,10 +21,15 @@ def tensors(y_true, y_pred, dtype=None):
 def align(y_true, y_pred):
     """Both with as many axes: where one has one more, of length one, it is dropped (or added to a flat partner)."""
     if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
-        return (y_true, ops.expand_dims(y_pred, -1)) if y_pred.ndim == 1 else (ops.squeeze(y_true, -1), y_pred)
+        return (y_true, column(y_pred)) if y_pred.ndim == 1 else (ops.squeeze(y_true, -1), y_pred)
     if y_pred.ndim == y_true.ndim + 1 and y_pred.shape[-1] == 1:
-        return (ops.expand_dims(y_true, -1), y_pred) if y_true.ndim == 1 else (y_true, ops.squeeze(y_pred, -1))
+        return (column(y_true), y_pred) if y_true.ndim == 1 else (y_true, ops.squeeze(y_pred, -1))
     return y_true, y_pred
+
+
+def column(y):
+    """A flat tensor as a column."""
+    return view(y, (y.size, 1))
 
 
 def reshaped(y, shape):
@@ -40,6 +45,8 @@ def reshaped(y, shape):
 def fitted(y_true, y_pred, dtype=None):
     """Both as tensors of one dtype with as many axes; y_pred remembers its logits, in its new shape."""
     y_true, y_pred = tensors(y_true, y_pred, dtype)
+    if y_true.ndim == y_pred.ndim:
+        return y_true, y_pred
     y_true, aligned = align(y_true, y_pred)
     return y_true, reshaped(y_pred, aligned.shape)
 

@@ -281,13 +281,8 @@ class LossTracker(Mean):
 
     _direction = "down"
 
-    def update_state(self, loss, rows):
-        """Add the loss of a batch of `rows` rows."""
-        loss = ops.cast(loss, self.dtype)
-        launch(
-            K.accumulate_weighted,
-            loss._data.reshape(1, 1),
-            constant(loss.dtype, float(rows)),
-            self.total._data.reshape(1, 1),
-            self.count._data.reshape(1, 1),
-        )
+    def update_state(self, loss, rows, finite):
+        """Add the loss of a batch of `rows` rows; `finite` (1, 1) counts the batches as long as the sum is finite."""
+        loss = ops.cast(loss, self.dtype)._data.reshape(1, 1)
+        total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
+        launch(K.track_loss, loss, constant(loss.dtype, float(rows)), total, count, finite)

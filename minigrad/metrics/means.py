@@ -42,8 +42,7 @@ class Accuracy(FunctionMetric, function=accuracy, direction="up"):
 @_metric_function
 def binary_accuracy(y_true, y_pred, threshold=0.5):
     """1 where [y_pred > threshold] equals y_true, else 0"""
-    y_true, y_pred = (ops.expand_dims(y, -1) for y in targets.fitted(y_true, y_pred))
-    return ops.binary_match(y_true, y_pred, threshold=float(threshold))
+    return ops.binary_match(*targets.fitted(y_true, y_pred), threshold=float(threshold))
 
 
 class BinaryAccuracy(FunctionMetric, function=binary_accuracy, direction="up"):

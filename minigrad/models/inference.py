@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from minigrad import activations
+from minigrad import activations, ops
 from minigrad.data import as_rows
 from minigrad.layers.base import InputLayer
 from minigrad.layers.core import Dense, Identity
@@ -72,8 +72,8 @@ def _collect(model, batch, layers, sums):
     """Call the model until it comes to one of `layers`, and add up (count, mean, sum of squared deviations) there."""
 
     def spy(layer):
-        def normalize(inputs, training, mask=None, bias=None, **options):
-            x = np.moveaxis(inputs.numpy().astype(np.float64), layer.axis, -1)
+        def normalize(x, training, mask=None, kernel=None, bias=None, floor=None):
+            x = (x if kernel is None else ops.matmul(x, kernel)).numpy().astype(np.float64)
             x = x.reshape(-1, x.shape[-1]) + (0.0 if bias is None else bias.numpy())
             mean = x.mean(0)
             sums[layer] = moments_of_both(sums.get(layer, (0, 0.0, 0.0)), (len(x), mean, np.square(x - mean).sum(0)))

@@ -274,11 +274,11 @@ class _Normalized:
         self.dense, self.norm, self.floor = dense, norm, floor
 
     def __call__(self, x, training):
-        if x.dtype != self.norm.dtype:
+        if x._data.dtype != self.norm.dtype:
             x = ops.cast(x, self.norm.dtype)
         if self.dense is None:
-            return self.norm.normalize(x, training, floor=self.floor)
-        return self.norm.normalize(self.dense.product(x), training, bias=self.dense.bias, floor=self.floor)
+            return self.norm.normalize(x, training, None, None, None, self.floor)
+        return self.norm.normalize(x, training, None, self.dense.kernel, self.dense.bias, self.floor)
 
 
 def _share_dtype(layers):

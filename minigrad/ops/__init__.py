@@ -139,6 +139,7 @@ from minigrad.ops.normalization import (
     batch_normalization,
     frozen_normalization,
     layer_normalization,
+    normalized_product,
 )
 from minigrad.ops.ordering import (
     argsort,
@@ -347,6 +348,7 @@ __all__ = [
     "negative",
     "norm",
     "normalize",
+    "normalized_product",
     "not_equal",
     "one_hot",
     "ones",

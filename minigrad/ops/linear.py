@@ -6,24 +6,8 @@ from minigrad import kernels as K
 from minigrad.ops.elementwise import _promote, multiply
 from minigrad.ops.reducing import broadcast_to, sum
 from minigrad.ops.shaping import diagonal, expand_dims, moveaxis, reshape, squeeze, stack, transpose
-from minigrad.program import empty, launch
+from minigrad.program import launch
 from minigrad.tensor import as_tensor, op, view
-
-# Up to this many multiplications OpenBLAS has kernels for small products, but none for a b^T: turning b round first
-# is faster there, and stays on one thread.
-_SMALL_PRODUCT = 1_000_000
-
-
-def _product_with_transpose(a, b, y):
-    """Launch y = a b^T."""
-    if b.shape[1] == 1:
-        launch(K.outer, a, b, y)
-    elif a.shape[0] * b.size <= _SMALL_PRODUCT:
-        turned = empty((b.shape[1], b.shape[0]), b.dtype)
-        launch(K.transpose, b, turned)
-        launch(K.matmul, a, turned, y)
-    else:
-        launch(K.matmul_nt, a, b, y)
 
 
 @op("(...,k), (k,n) -> (...,n)")
@@ -33,7 +17,7 @@ def _matmul(y, a, b):
 
     def vjp(gy, ga, gb):
         if ga is not None:
-            _product_with_transpose(gy, b, ga)
+            launch(K.matmul_nt, gy, b, ga)
         if gb is not None:
             launch(K.matmul_tn, a, gy, gb)
 
@@ -75,8 +59,7 @@ def bias_add(y, x, b):
 @op("(...,k), (k,n), (n) -> (...,n)")
 def dense(y, x, kernel, bias):
     """y = x kernel + bias;   dx = dy kernel^T,   dkernel = x^T dy,   dbias = sum over the rows of dy."""
-    launch(K.matmul, x, kernel, y)
-    launch(K.add_row, y, bias, y)
+    launch(K.affine, x, kernel, bias, y)
 
     def vjp(gy, gx, gkernel, gbias):
         if gbias is not None:
@@ -84,7 +67,7 @@ def dense(y, x, kernel, bias):
         if gkernel is not None:
             launch(K.matmul_tn, x, gy, gkernel)
         if gx is not None:
-            _product_with_transpose(gy, kernel, gx)
+            launch(K.matmul_nt, gy, kernel, gx)
 
     return vjp
 

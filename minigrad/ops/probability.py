@@ -179,9 +179,9 @@ def sparse_crossentropy_logits(y, label, x):
     return vjp
 
 
-@op("(...,n), (...,n) -> (...)")
+@op("(...), (...) -> (...)")
 def binary_match(y, target, p, threshold=0.5):
-    """The share of the last axis in which [p > threshold] equals the target."""
+    """1 where [p > threshold] equals the target, else 0."""
     launch(K.binary_match, target, p, constant(p.dtype, threshold), y)
 
 

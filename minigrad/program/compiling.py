@@ -66,6 +66,8 @@ class Kernel:
         self.__doc__ = function.__doc__
         names = list(inspect.signature(function).parameters)
         self.takes_part = names[-1] == "part"
+        if self.takes_part and cost is None:
+            raise ValueError(f"Kernel {self.name!r} takes a part, so it needs a cost, by which launches are divided.")
         self.parameters = names[:-1] if self.takes_part else names
         notes = [function.__annotations__.get(p, "").split() for p in self.parameters]
         self.is_out = [("out" in note) for note in notes]

@@ -20,23 +20,26 @@ class _State(threading.local):
 
 
 _state = _State()
+_guests = []  # an element for each `trace` or `when` that goes on in any thread: where it is empty, _state says nothing
 
 
 def is_recording():
     """Whether this thread is recording a Program (launches are written down, not run)."""
-    return _state.trace is not None
+    return bool(_guests) and _state.trace is not None
 
 
 def trace(step):
     """Run `step` with every launch written down and none carried out."""
     if _state.trace is not None:
         raise RecordingError("A Program can't be recorded while another one is being recorded in the same thread.")
+    _guests.append(step)
     _state.trace = []
     try:
         step()
         return _state.trace
     finally:
         _state.trace = None
+        _guests.pop()
 
 
 LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread anyhow, and nothing is divided
@@ -48,11 +51,12 @@ def launch(kernel, *operands):
     The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made; here
     it would take longer than many a kernel does.
     """
-    if _state.trace is not None:
-        _state.trace.append((kernel, operands, _state.condition))
-        return
-    if _state.condition is not None and not _state.condition[0, 0]:
-        return
+    if _guests:
+        if _state.trace is not None:
+            _state.trace.append((kernel, operands, _state.condition))
+            return
+        if _state.condition is not None and not _state.condition[0, 0]:
+            return
     dtype = operands[kernel.generic].dtype
     entry = kernel.entry.get(dtype) or kernel.compile(dtype)
     if kernel.cost is None:
@@ -78,11 +82,13 @@ def when(flag):
         raise RuntimeError("when(flag) can't stand inside another one: launch what combines the flags into one.")
     if flag.dtype != np.int64 or flag.shape != (1, 1):
         raise ValueError(f"when() expects an int64 array (1, 1), got {flag.dtype} {flag.shape}.")
+    _guests.append(flag)
     _state.condition = flag
     try:
         yield
     finally:
         _state.condition = None
+        _guests.pop()
 
 
 # ---------------------------------------------------------------------------------------------------- memory
@@ -106,7 +112,7 @@ def empty(shape, dtype):
 
     In eager mode aligning would take longer than it saves.
     """
-    return np.empty(shape, dtype) if _state.trace is None else aligned(shape, dtype)
+    return aligned(shape, dtype) if _guests and _state.trace is not None else np.empty(shape, dtype)
 
 
 def empty_like(array):

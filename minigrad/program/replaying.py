@@ -8,7 +8,7 @@ from numba.np.arrayobj import populate_array
 from minigrad.program.compiling import compiled
 from minigrad.program.threads import compiling
 
-MAX_OPERANDS = 12
+MAX_OPERANDS = 13
 
 # One instruction is one row of an int64 table:
 #     operand count | address of the flag or 0 | address of the kernel | per operand: pointer, rows, columns, itemsize
@@ -93,8 +93,10 @@ def _replay(table, walk, steps):
                 _invoke(row, 10)
             elif n == 11:
                 _invoke(row, 11)
-            else:
+            elif n == 12:
                 _invoke(row, 12)
+            else:
+                _invoke(row, 13)
 
 
 _signature = types.void(types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C"), types.int64)

@@ -111,11 +111,11 @@ def op(signature, dtype=None):
             if views is None:
                 vjp = function(result, *arrays, **attributes)
             else:
-                arrays = [a if v is None else a.reshape(v) for a, v in zip(arrays, views[1:])]
-                vjp = function(result if views[0] is None else result.reshape(views[0]), *arrays, **attributes)
+                seen = [a if v is None else a.reshape(v) for a, v in zip((result, *arrays), views)]
+                vjp = function(*seen, **attributes)
             return emit(result, vjp, operands, views)
 
-        apply.signature = signature
+        apply.signature, apply.raw = signature, function
         inner = inspect.signature(function)
         apply.__signature__ = inner.replace(parameters=list(inner.parameters.values())[1:])
         apply.__doc__ = f"{signature}\n\n{function.__doc__}"

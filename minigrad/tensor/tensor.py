@@ -1,15 +1,15 @@
 """Tensor, the tape and `backward`."""
 
 import functools
+import heapq
 import itertools
-import operator
 import threading
 
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.program import RecordingError, empty_like, is_recording, launch
+from minigrad.program import RecordingError, empty, empty_like, is_recording, launch
 
 
 class _Mode(threading.local):
@@ -17,7 +17,7 @@ class _Mode(threading.local):
 
 
 _mode = _Mode()
-_serial = itertools.count()
+_ranks = itertools.count(0, -1)
 
 
 class no_grad:
@@ -47,7 +47,7 @@ class Node:
     memory is freed as soon as the last tensor that needs it is gone.
     """
 
-    __slots__ = ("dtype", "parents", "serial", "shape", "views", "vjp")
+    __slots__ = ("dtype", "parents", "rank", "shape", "views", "vjp")
 
     def __init__(self, data, vjp, operands, views):
         self.shape = data.shape
@@ -55,7 +55,7 @@ class Node:
         self.vjp = vjp
         self.views = views
         self.parents = [(t._node or t) if t.requires_grad else None for t in operands]
-        self.serial = next(_serial)
+        self.rank = next(_ranks)  # the newer, the lower
 
 
 class Tensor:
@@ -73,6 +73,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "requires_grad")
+    _gradient = None  # memory for `grad`, where a Variable has some
     __array_priority__ = 100  # so that `ndarray + Tensor` asks Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -179,8 +180,8 @@ class Tensor:
     def backward(self, gradient=None):
         """Add d(self)/d(leaf) to `leaf.grad` for every leaf with `requires_grad` that self was computed from.
 
-        Nodes are visited in the reverse of the order in which they were made, which is a topological order of the
-        graph: a node's gradient is complete before it is passed on, also where a tensor was used twice. For
+        Of the nodes that have a gradient, the newest is always the next one to be visited. All that it went into is
+        newer, so its gradient is complete before it is passed on, also where a tensor was used twice. For
         `b = a + a; c = b + b`, c passes 2 to b, and only then b passes 4 to a. No recursion: depth is no limit.
 
         Args:
@@ -198,27 +199,26 @@ class Tensor:
             gradient = np.array(as_array(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
-        gradients = {}
-        _deposit(self._node or self, gradient, gradients)
-        for node in _newest_first(self._node):
-            gradient = gradients.pop(node, None)
-            if gradient is None:
-                continue
+        gradients = _Gradients()
+        gradients.hand(self._node or self, gradient)
+        while gradients.waiting:
+            node, gradient = gradients.newest()
             if node.vjp is None:
-                _deposit(node.parents[0], gradient, gradients)
+                gradients.hand(node.parents[0], gradient)
                 continue
-            views, buffers, extra = node.views, [], []
-            for i, parent in enumerate(node.parents, 1):
-                if parent is None:
-                    buffers.append(None)
-                    continue
-                buffer, is_first = _buffer(parent, gradients)
-                if not is_first:
-                    extra.append((parent, buffer))
-                buffers.append(buffer if views is None or views[i] is None else buffer.reshape(views[i]))
-            node.vjp(gradient if views is None or views[0] is None else gradient.reshape(views[0]), *buffers)
-            for parent, buffer in extra:
-                _add(buffer, parent._grad if isinstance(parent, Tensor) else gradients[parent])
+            views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
+            for parent, view in zip(node.parents, views[1:]):
+                buffer = None
+                if parent is not None:
+                    buffer, total = gradients.room(parent)
+                    if total is not None:
+                        later.append((buffer, total))
+                    if view is not None:
+                        buffer = buffer.reshape(view)
+                buffers.append(buffer)
+            node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
+            for buffer, total in later:
+                _add(buffer, total)
 
 
 def flat(array):
@@ -302,48 +302,48 @@ def deferred(data, again):
     return _result(data, Node(data, vjp, (), None))
 
 
-_age = operator.attrgetter("serial")
+class _Gradients:
+    """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
 
+    def __init__(self):
+        self.waiting = []  # a heap of (rank, node), the newest node first
+        self._of = {}
 
-def _newest_first(root):
-    """All nodes that `root` was computed through, the newest first."""
-    if root is None:
-        return []
-    seen, stack = {root}, [root]
-    while stack:
-        for parent in stack.pop().parents:
-            if type(parent) is Node and parent not in seen:
-                seen.add(parent)
-                stack.append(parent)
-    return sorted(seen, key=_age, reverse=True)
+    def newest(self):
+        """The newest of the nodes that wait, and its gradient."""
+        node = heapq.heappop(self.waiting)[1]
+        return node, self._of.pop(node)
 
+    def room(self, parent):
+        """Memory for a gradient of `parent`, and what to add it to: None for the first one, which stays."""
+        if type(parent) is Node:
+            total, buffer = self._of.get(parent), empty(parent.shape, parent.dtype)
+            if total is None:
+                self._wait(parent, buffer)
+            return buffer, total
+        total = parent._grad
+        if total is not None:
+            return empty_like(total), total
+        buffer = parent._gradient
+        if buffer is None:
+            buffer = empty_like(parent._data)
+        parent._grad = buffer
+        return buffer, None
 
-def _buffer(parent, gradients):
-    """Memory for a gradient of `parent`, and whether it is the first one, which stays, or one to be added to that."""
-    if type(parent) is Node:
-        buffer = empty_like(parent)
-        if parent in gradients:
-            return buffer, False
-        gradients[parent] = buffer
-        return buffer, True
-    if parent._grad is not None:
-        return empty_like(parent), False
-    parent._grad = getattr(parent, "_gradient", None)  # where a Variable keeps its gradients
-    if parent._grad is None:
-        parent._grad = empty_like(parent)
-    return parent._grad, True
+    def hand(self, parent, gradient):
+        """Give a finished gradient to `parent`: a node without one may share the memory, a leaf gets its own."""
+        if type(parent) is Node and parent not in self._of:
+            self._wait(parent, gradient.reshape(parent.shape))
+            return
+        buffer, total = self.room(parent)
+        if total is None:
+            launch(K.copy, flat(gradient), flat(buffer))
+        else:
+            _add(gradient, total)
 
-
-def _deposit(parent, gradient, gradients):
-    """Hand a finished gradient to `parent`: a node without one yet may share the memory, a leaf gets its own."""
-    if isinstance(parent, Node) and parent not in gradients:
-        gradients[parent] = gradient.reshape(parent.shape)
-        return
-    buffer, is_first = _buffer(parent, gradients)
-    if is_first:
-        launch(K.copy, flat(gradient), flat(buffer))
-    else:
-        _add(gradient, parent._grad if isinstance(parent, Tensor) else gradients[parent])
+    def _wait(self, node, gradient):
+        self._of[node] = gradient
+        heapq.heappush(self.waiting, (node.rank, node))
 
 
 def _add(gradient, total):

@@ -21,7 +21,6 @@ class Programs:
 
     def _train(self, x, y, w):
         """One step of training on a batch."""
-        self._clear_losses()
         with enable_grad():
             y_pred = self(x, training=True)
             loss = self._total_loss(x, y, y_pred, w, training=True)
@@ -71,10 +70,8 @@ class Programs:
         return loss
 
     def _total_loss(self, x, y, y_pred, w, training):
-        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": w, "training": training}
-        if not _takes_training(type(self).compute_loss):
-            del given["training"]
-        loss = self.compute_loss(**given)
+        more = {"training": training} if _takes_training(type(self).compute_loss) else {}
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=w, **more)
         if not isinstance(loss, Tensor) or loss.size != 1:
             raise ValueError(
                 f"The loss must be one number, a Tensor, got {getattr(loss, 'shape', loss)!r}: training needs a "
@@ -95,8 +92,7 @@ class Programs:
 
     def _track(self, loss, y, y_pred, w):
         with no_grad():
-            self._tracker.update_state(loss, y_pred.shape[0])
-            launch(K.count_finite, self._tracker.total._data.reshape(1, 1), self._finite)
+            self._tracker.update_state(loss, y_pred.shape[0], self._finite)
             for metric in self._plain:
                 metric.update_state(y, y_pred)
             for metric in self._weighted:
