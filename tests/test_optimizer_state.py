@@ -15,6 +15,7 @@ from optimizer_reference import OPTIONS, RULES, gradients, variables
 import minigrad as keras
 from minigrad import Program, Variable, launch, ops, optimizers
 from minigrad import kernels as K
+from minigrad.declared import Number
 from minigrad.optimizers import Optimizer
 
 ALL = {  # one of each, with every slot it can have
@@ -394,7 +395,7 @@ def test_a_table_of_ones_own():
     """`arguments` makes the constructor, as it does for the built-in ones."""
 
     class Plain(Optimizer):
-        arguments = {"learning_rate": 0.5, "momentum": optimizers.settings.Number(0.0, "[0, 1)"), "nesterov": False}
+        arguments = {"learning_rate": 0.5, "momentum": Number(0.0, "[0, 1)"), "nesterov": False}
         slots = optimizers.SGD.slots
         kernel = K.sgd
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 
 from minigrad import activations, constraints, initializers, regularizers
-from minigrad.checks import is_int, is_number
+from minigrad.checks import is_int
+from minigrad.declared import Number
 
 # What the last word of an argument's name says: its strings and configs are looked up there.
 KINDS = {
@@ -27,10 +28,7 @@ def number(layer, name, low=0.0, high=math.inf, optional=False, below=False):
     value = getattr(layer, name)
     if optional and value is None:
         return
-    if not is_number(value) or not low <= value <= high or (below and value == high):
-        bounds = f">= {low:g}" if high == math.inf else f"in [{low:g}, {high:g}{')' if below else ']'}"
-        what = "a number" if (low, high) == (-math.inf, math.inf) else f"a number {bounds}"
-        raise ValueError(f"{_called(layer)}: {name} must be {what}, got {value!r}.")
+    Number(interval=f"[{low:g}, {high:g}{')' if below else ']'}").check(_called(layer), name, value)
     setattr(layer, name, float(value))
 
 

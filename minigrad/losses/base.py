@@ -8,7 +8,7 @@ import functools
 import inspect
 
 from minigrad import config
-from minigrad.checks import is_int
+from minigrad.declared import Number, constructor
 from minigrad.losses.targets import fitted, paired, reduce_weighted
 from minigrad.registry import Configurable, Registry, snake_case
 from minigrad.tensor import Tensor, as_tensor
@@ -98,60 +98,38 @@ class LossFunctionWrapper(Loss):
 # ------------------------------------------------------------------------------------- classes made of functions
 
 
+# What a number that is named so must be, in any loss or metric.
+NUMBERS = {
+    "label_smoothing": Number(interval="[0, 1]"),
+    "threshold": Number(interval="[0, 1]"),
+    "delta": Number(interval="(0, inf)"),
+    "gamma": Number(interval="[0, inf)"),
+    "q": Number(interval="(0, 1)"),
+    "k": Number(interval="[1, inf)", kind=int),
+}
+
+
 def own_arguments(function):
     """The arguments of a function behind (y_true, y_pred), with their defaults."""
     return {key: p.default for key, p in list(inspect.signature(function).parameters.items())[2:]}
 
 
-def constructor(cls, own, base, order):
+def function_constructor(cls, own, base, order):
     """An `__init__` with the arguments `own` and those of the base class, `base`, dicts of defaults; in this order.
 
     The own ones are checked and become attributes.
     """
-    values, kind = own | base, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    signature = inspect.Signature(
-        [inspect.Parameter("self", kind)] + [inspect.Parameter(key, kind, default=values[key]) for key in order]
-    )
 
-    def __init__(self, *args, **kwargs):
-        try:
-            bound = signature.bind(self, *args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{cls.__name__}: {error}") from None
-        bound.apply_defaults()
-        values = bound.arguments
-        super(cls, self).__init__(**{key: values[key] for key in base})
+    def take(self, given):
+        super(cls, self).__init__(**{key: given[key] for key in base})
         self._own = tuple(own)
         for key in own:
-            setattr(self, key, checked(cls.__name__, key, values[key]))
+            if key in NUMBERS:
+                NUMBERS[key].check(cls.__name__, key, given[key])
+            setattr(self, key, given[key])
 
-    __init__.__signature__ = signature
-    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-    __init__.__module__ = cls.__module__
-    return __init__
-
-
-# What a number that is named so must be, in any loss or metric.
-RANGES = {
-    "label_smoothing": ("in [0, 1]", lambda v: 0 <= v <= 1),
-    "threshold": ("in [0, 1]", lambda v: 0 <= v <= 1),
-    "delta": ("positive", lambda v: v > 0),
-    "gamma": ("not negative", lambda v: v >= 0),
-    "q": ("in (0, 1)", lambda v: 0 < v < 1),
-    "k": ("a positive int", lambda v: is_int(v, 1)),
-}
-
-
-def checked(owner, name, value):
-    """`value`, if an argument of this name may have it."""
-    rule, test = RANGES.get(name, ("", None))
-    try:
-        is_right = test is None or test(value)
-    except TypeError:
-        is_right = False
-    if not is_right:
-        raise ValueError(f"{owner}: {name} must be {rule}, got {value!r}.")
-    return value
+    values = own | base
+    return constructor(cls, {key: values[key] for key in order}, take)
 
 
 _classes = {}  # function -> the class made of it
@@ -169,7 +147,7 @@ class FunctionLoss(Loss):
         cls.function = staticmethod(function)
         own = own_arguments(function) | own
         base = {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
-        cls.__init__ = constructor(cls, own, base, order or [*own, *base])
+        cls.__init__ = function_constructor(cls, own, base, order or [*own, *base])
         _classes[function] = registry.register()(cls)
         registry.register()(function)  # the function's name means the function, as in Keras
 

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad import config, initializers, losses, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
-from minigrad.losses.base import constructor, own_arguments
+from minigrad.losses.base import function_constructor, own_arguments
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
@@ -251,7 +251,7 @@ class FunctionMetric(MeanMetricWrapper):
         cls._direction, cls._elementwise = direction, elementwise
         own = own_arguments(function) | own
         base = {"name": name or snake_case(cls.__name__), "dtype": None}
-        cls.__init__ = constructor(cls, own, base, order or [*base, *own])
+        cls.__init__ = function_constructor(cls, own, base, order or [*base, *own])
         registry.register()(cls)
 
     def __init__(self, name=None, dtype=None):

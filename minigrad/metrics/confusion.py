@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.checks import is_int
-from minigrad.losses.base import checked
+from minigrad.losses.base import NUMBERS
 from minigrad.metrics.base import Metric, ratio, registry
 from minigrad.program import launch
 from minigrad.tensor import constant
@@ -22,7 +22,7 @@ class ConfusionMetric(Metric):
     def __init__(self, thresholds, state, name=None, dtype=None, top_k=None, class_id=None, is_even=None):
         super().__init__(dtype, name)
         if top_k is not None:
-            checked(type(self).__name__, "k", top_k)
+            NUMBERS["k"].check(type(self).__name__, "top_k", top_k)
         if class_id is not None and not is_int(class_id):
             raise ValueError(f"{self.name}: class_id must be an int, a column of the output; got {class_id!r}.")
         self._thresholds, self._state = [float(t) for t in thresholds], state

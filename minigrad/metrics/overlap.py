@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
-from minigrad.losses.base import checked
+from minigrad.losses.base import NUMBERS
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant
@@ -85,7 +85,8 @@ class BinaryIoU(IoU):
 
     def __init__(self, target_class_ids=(0, 1), threshold=0.5, name=None, dtype=None):
         super().__init__(2, target_class_ids, name, dtype)
-        self.threshold = checked("BinaryIoU", "threshold", threshold)
+        NUMBERS["threshold"].check("BinaryIoU", "threshold", threshold)
+        self.threshold = threshold
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Count a batch of labels 0 and 1, and scores."""

@@ -15,9 +15,9 @@ import numpy as np
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.checks import is_int
+from minigrad.declared import Number
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory, view
-from minigrad.optimizers.settings import Number
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
 from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, rejected_keywords, snake_case
 from minigrad.tensor import Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
@@ -51,7 +51,7 @@ class Optimizer(Memory):
 
     Or it defines what one of Keras does: `build`, which adds variables, and `update_step`. One step is, in this order:
     clipping; weight decay, w -= w weight_decay lr; the rule; the moving average; constraints; the step count.
-    A table of `arguments` (see `settings`) makes the constructor and the config, as the rules show.
+    A table of `arguments` (see `Declared`) makes the constructor and the config, as the rules show.
 
     Args:
         learning_rate: a float; a schedule; or a function without arguments. See the property of this name.
@@ -105,7 +105,7 @@ class Optimizer(Memory):
         self._begin(rate)
 
     common = tuple(inspect.signature(__init__).parameters)[1:-1]
-    tail = tuple(inspect.signature(__init__).parameters.values())[2:]
+    more = dict(list(inspect.signature(__init__).parameters.items())[2:])
 
     def _set_up(self, given):
         own = {name: given.pop(name) for name in self.arguments if name not in Optimizer.common}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad import config
-from minigrad.optimizers.settings import Declared
+from minigrad.declared import Declared
 from minigrad.program import aligned
 from minigrad.tensor import Variable, flat
 

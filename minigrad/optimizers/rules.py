@@ -6,9 +6,9 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad import ops
+from minigrad.declared import Number
 from minigrad.optimizers.base import Optimizer, registry
 from minigrad.optimizers.memory import Slot
-from minigrad.optimizers.settings import Number
 from minigrad.program import launch
 from minigrad.tensor import flat
 
@@ -23,7 +23,7 @@ class SGD(Optimizer):
     With `momentum` mu: m = mu m - lr g, w += m; with `nesterov` w += mu m - lr g instead (the new m; Sutskever 2013).
     """
 
-    arguments = {"learning_rate": 0.01, "momentum": Number(0.0, _FRACTION, (float,)), "nesterov": False}
+    arguments = {"learning_rate": 0.01, "momentum": Number(0.0, _FRACTION, float), "nesterov": False}
     slots = (Slot("momentum", when="momentum"),)
     kernel = K.sgd
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
-from minigrad.optimizers.settings import REQUIRED, Declared, Number
+from minigrad.declared import REQUIRED, Declared, Number
 from minigrad.program import launch
 from minigrad.registry import Configurable, Registry
 from minigrad.tensor import Tensor, as_array, as_tensor, constant, flat
