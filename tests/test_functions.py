@@ -1,4 +1,4 @@
-"""The operations of `keras.ops` that no layer needs but scripts use, one row of a table each, as in test_ops.py.
+"""The operations of `keras.ops` that no layer needs but scripts use, one row of a table each, as in operation_rows.py.
 
 Then what a table can't say: which names of Keras' there are, NaN, extreme values, integers, errors.
 """
@@ -8,10 +8,9 @@ import itertools
 import math
 
 import numpy as np
+import operation_rows
 import pytest
-import test_ops
-from test_ops import (
-    ACTIVATIONS,
+from operation_rows import (
     AXES,
     PAIRS,
     RANDOM,
@@ -25,6 +24,7 @@ from test_ops import (
     positive,
     signed,
 )
+from test_activations import ACTIVATIONS
 
 from minigrad import Program, activations, ops
 from minigrad.tensor import Tensor
@@ -99,7 +99,7 @@ CONSTANT_REDUCTIONS = {
     "any": (np.any, lambda *shape: np.maximum(halves(*shape), 0)),
     "all": (np.all, halves),
 }
-ACTIVATION_NAMES = [name for name in ACTIVATIONS if name in ops.__all__ and name not in test_ops.UNARY]
+ACTIVATION_NAMES = [name for name in ACTIVATIONS if name in ops.__all__ and name not in operation_rows.UNARY]
 
 
 def constant_rows(name, call, reference, *inputs, **kwargs):
@@ -315,7 +315,7 @@ ROWS = [*elementwise(), *reductions(), *orders(), *arrangements(), *products(), 
 
 def test_every_operation_has_a_row():
     public = {name for name, f in vars(ops).items() if inspect.isfunction(f) and not name.startswith("_")}
-    tested = {row.name for row in [*test_ops.ROWS, *ROWS]}
+    tested = {row.name for row in [*operation_rows.ROWS, *ROWS]}
     assert public - tested == set(), "write a row for these"
     assert tested - public == set(), "these are not public operations"
     assert public - set(ops.__all__) == set(ops.__all__) - public == set()
@@ -324,17 +324,17 @@ def test_every_operation_has_a_row():
 @pytest.mark.parametrize("dtype, rtol, atol", [("float32", 1e-5, 2e-6), ("float64", 1e-12, 1e-13)])
 @pytest.mark.parametrize("row", numbered(ROWS))
 def test_forward_equals_numpy(row, dtype, rtol, atol):
-    test_ops.check_forward(row, dtype, rtol, atol)
+    operation_rows.check_forward(row, dtype, rtol, atol)
 
 
 @pytest.mark.parametrize("row", numbered([row for row in ROWS if row.checked]))
 def test_gradient_by_differences(row):
-    test_ops.check_gradient(row)
+    operation_rows.check_gradient(row)
 
 
 @pytest.mark.parametrize("row", numbered([row for row in ROWS if not row.checked and row.name != "stop_gradient"]))
 def test_what_has_no_gradient_says_so(row):
-    test_ops.check_it_is_no_gradient(row)
+    operation_rows.check_it_is_no_gradient(row)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,6 +1,6 @@
 """The kernels by themselves: those that no operation uses against NumPy, and what must hold for all of them.
 
-Most kernels are checked by the rows of test_ops.py; a kernel that neither those rows nor a row here launches
+Most kernels are checked by the rows of operation_rows.py; a kernel that neither those rows nor a row here launches
 fails `test_every_kernel_is_launched`.
 """
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numba
 import numpy as np
+import operation_rows
 import pytest
 import test_functions
-import test_ops
 from optimizer_reference import RULES
 
 from minigrad import Program, kernels, launch, no_grad, ops, optimizers, program
@@ -246,7 +246,7 @@ def test_annotations_say_which_operands_are_written():
 
 
 def test_every_kernel_is_launched(replace_launch):
-    """By a row of this file, or by the forward or backward of a row of test_ops.py or test_functions.py."""
+    """By a row of this file, or by the forward or backward of a row of operation_rows.py or test_functions.py."""
     drawing = {name for name, k in KERNELS.items() if "state" in k.parameters}  # see test_random.py
     launched = {name for _, _, name, *_ in CASES} | drawing | {"batch_normalization"}
 
@@ -255,7 +255,7 @@ def test_every_kernel_is_launched(replace_launch):
         launch(kernel, *operands)
 
     replace_launch(spy)
-    for row in [*test_ops.ROWS, *test_functions.ROWS]:
+    for row in [*operation_rows.ROWS, *test_functions.ROWS]:
         y = row.call(*[Tensor(x, requires_grad=i in row.checked) for i, x in enumerate(row.inputs)])
         if y.requires_grad:
             y.backward(np.ones(y.shape))

@@ -403,7 +403,7 @@ def test_an_optimizer_that_was_never_used(path):
 
 
 def test_what_the_file_looks_like(path):
-    """As the contract says: members, their order, groups, datasets; nothing compressed."""
+    """As in the files of Keras: members, their order, groups, datasets; nothing compressed."""
     x, y = data()
     model = network(dropout=0.5)
     model.fit(x, y, **QUIET)

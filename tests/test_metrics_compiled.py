@@ -1,0 +1,190 @@
+"""Metrics in `compile`: which one a name means, what the logs show, what weights do."""
+
+import numpy as np
+import pytest
+from helpers import Quiet, assert_same, data, network
+
+import minigrad as keras
+from minigrad import metrics, ops
+
+
+@pytest.mark.parametrize("name", ["accuracy", "acc", "Acc", "ACCURACY"])
+@pytest.mark.parametrize("target, flat, kind", [
+    ("binary", False, metrics.BinaryAccuracy), ("binary", True, metrics.BinaryAccuracy),
+    ("labels", False, metrics.SparseCategoricalAccuracy), ("labels", True, metrics.SparseCategoricalAccuracy),
+    ("one-hot", False, metrics.CategoricalAccuracy),
+])
+def test_accuracy_is_resolved_by_shape(target, flat, kind, name):
+    x, y = data(20, target=target)
+    if target == "labels" and not flat:
+        y = y[:, None]
+    elif target == "binary" and flat:
+        y = y[:, 0]
+    model = network(target, metrics=[name])
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert set(logs) == {name, "loss"}
+    assert type(model.metrics[1]) is kind
+    p = model.predict(x, verbose=0)
+    right = (
+        (p[:, 0] > 0.5) == y.reshape(-1)
+        if target == "binary"
+        else p.argmax(1) == data(20, target="labels")[1]
+    )
+    assert logs[name] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_accuracy_ignores_the_loss():
+    """A multi-label head gets the accuracy of the largest, as in Keras."""
+    model = network("one-hot", loss="mse")
+    model.evaluate(*data(8, target="one-hot"), verbose=0)
+    assert type(model.metrics[1]) is metrics.CategoricalAccuracy
+
+
+def test_names_in_logs():
+    def half(y_true, y_pred):
+        return ops.mean(ops.absolute(y_true - y_pred), axis=-1) * 0.5
+
+    given = ["acc", "mse", metrics.MeanSquaredError(), metrics.MeanSquaredError(name="own"), half, "mse"]
+    model = network(metrics=given, weighted_metrics=["mae", "acc"])
+    logs = model.evaluate(*data(8), verbose=0, return_dict=True)
+    names = {"acc", "half", "loss", "mae", "mean_squared_error", "mse", "mse_1", "own", "weighted_acc"}
+    assert list(logs) == sorted(names)
+    assert logs["mse"] == logs["mse_1"] == logs["own"] == logs["mean_squared_error"]
+    assert all(type(value) is float for value in logs.values())
+    values = model.evaluate(*data(8), verbose=0)
+    order = ["loss", "acc", "mse", "mean_squared_error", "own", "half", "mse_1", "mae", "weighted_acc"]
+    assert model.metrics_names == order
+    assert values == [logs[name] for name in order]
+
+
+def test_metrics_ignore_weights_and_weighted_metrics_use_them():
+    """The numbers of Keras for a frozen identity on rows 0..9 in batches of 4."""
+    model = keras.Sequential(
+        [keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones", trainable=False)]
+    )
+    x, y, w = np.arange(10.0)[:, None], np.zeros((10, 1)), np.arange(1.0, 11)
+    model.compile("sgd", "mae", metrics=["mae"], weighted_metrics=["mae"])
+    settings = {"batch_size": 4, "shuffle": False, "verbose": 0}
+    with pytest.warns(UserWarning, match="no trainable weights"):
+        plain = model.fit(x, y, **settings).history
+        weighted = model.fit(x, y, sample_weight=w, **settings).history
+    assert plain == {"loss": [4.5], "mae": [4.5], "weighted_mae": [4.5]}
+    assert weighted == {"loss": [33.0], "mae": [4.5], "weighted_mae": [6.0]}
+
+
+def test_log_values_are_averages_over_rows():
+    """Each batch is evaluated before its update; a short last batch counts by its rows."""
+    x, y = data(18)
+    model, twin = network(weighted_metrics=["mse"]), network(weighted_metrics=["mse"])
+    w = np.linspace(0, 1, 18)
+    logs = model.fit(x, y, batch_size=8, shuffle=False, sample_weight=w, verbose=0).history
+    batches = [slice(0, 8), slice(8, 16), slice(16, 18)]
+    seen = [twin.train_on_batch(x[b], y[b], sample_weight=w[b], return_dict=True) for b in batches]
+    rows = np.array([8, 8, 2])
+    for key in ("loss", "accuracy"):
+        assert logs[key] == pytest.approx([np.dot(rows, [s[key] for s in seen]) / 18], rel=1e-5)
+    shares = np.array([w[b].sum() for b in batches])
+    assert logs["mse"] == pytest.approx([np.dot(shares, [s["mse"] for s in seen]) / shares.sum()], rel=1e-5)
+    assert_same(model.get_weights(), twin.get_weights())
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_metric_of_ones_own(run_eagerly):
+    class Share(metrics.Metric):
+        """The share of outputs above a half, from variables and ops: recorded like the others."""
+
+        def __init__(self, name="share"):
+            super().__init__(name=name)
+            self.above = self.add_variable(name="above")
+            self.rows = self.add_variable(name="rows")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.above.assign_add(ops.sum(ops.cast(ops.greater(y_pred, 0.5), "float32")))
+            self.rows.assign_add(float(y_pred.shape[0]))
+
+        def result(self):
+            return float(self.above) / float(self.rows)
+
+    x, y = data(18)
+    model = network(metrics=[Share()], run_eagerly=run_eagerly)
+    with Quiet():
+        value = model.evaluate(x, y, batch_size=4, verbose=0)[1]
+        history = model.fit(x, y, batch_size=4, epochs=2, verbose=0).history
+    assert (model.train_program is None) is run_eagerly
+    fresh = network()
+    assert value == pytest.approx((fresh.predict(x, verbose=0) > 0.5).mean(), abs=1e-6)
+    assert len(history["share"]) == 2 and all(0 <= v <= 1 for v in history["share"])
+
+
+def test_a_metric_function_that_reads_values_runs_eagerly():
+    def reads(y_true, y_pred):
+        return np.abs(y_true.numpy() - y_pred.numpy()).mean(-1)
+
+    x, y = data(18)
+    model = network(metrics=[reads])
+    with pytest.warns(UserWarning, match="eager"):
+        value = model.evaluate(x, y, batch_size=4, verbose=0)[1]
+    assert value == pytest.approx(np.abs(model.predict(x, verbose=0) - y).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_metric_written_in_numpy_runs_eagerly_and_says_so(run_eagerly):
+    """Asked to be recorded, it can't; asked to run eagerly, there is nothing to say."""
+
+    class Largest(metrics.Metric):
+        def __init__(self, name="largest"):
+            super().__init__(name=name)
+            self.most = self.add_variable()
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.most.assign(np.maximum(self.most.numpy(), np.abs(y_true.numpy() - y_pred.numpy()).max()))
+
+        def result(self):
+            return self.most.numpy()
+
+    x, y = data(18)
+    model = network(metrics=[Largest()], run_eagerly=run_eagerly)
+    with Quiet() if run_eagerly else pytest.warns(UserWarning, match="eager.*most.numpy"):
+        value = model.evaluate(x, y, batch_size=4, verbose=0)[1]
+    assert value == pytest.approx(np.abs(model.predict(x, verbose=0) - y).max())
+
+
+def test_compiling_takes_no_more_automatic_names_than_metrics_are_made():
+    model = network(metrics=["AUC", metrics.AUC])
+    model.evaluate(*data(8), verbose=0)
+    assert [m.name for m in model.metrics] == ["loss", "AUC", "auc_1"] and metrics.AUC().name == "auc_2"
+
+
+def test_recompiling_without_metrics_keeps_them():
+    """As in Keras."""
+    model = network(metrics=["mae"])
+    model.compile("sgd", "mse")
+    assert set(model.evaluate(*data(8), verbose=0, return_dict=True)) == {"loss", "mae"}
+    model.compile("sgd", metrics=[])
+    assert isinstance(model.evaluate(*data(8), verbose=0), float)
+
+
+@pytest.mark.parametrize("given, words", [
+    ("accuracy", ["metrics", "list", "accuracy"]), (metrics.Mean(), ["metrics", "list"]),
+    (["acurracy"], ["acurracy", "accuracy"]), ([None], ["None"]), ([3], ["3"]),
+    (["precision_at_recall"], ["PrecisionAtRecall", "recall"]), ([metrics.MeanIoU], ["MeanIoU", "num_classes"]),
+])
+@pytest.mark.parametrize("argument", ["metrics", "weighted_metrics"])
+def test_bad_metrics_at_compile(argument, given, words):
+    with pytest.raises(ValueError) as error:
+        network(**{argument: given})
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_metric_objects_start_anew_each_epoch_and_call():
+    x, y = data(16)
+    metric = metrics.BinaryAccuracy()
+    model = network(metrics=[metric])
+    first = model.evaluate(x, y, verbose=0)
+    assert model.evaluate(x, y, verbose=0) == first
+    assert float(metric.count) == 16
+    model.fit(x, y, epochs=3, batch_size=4, verbose=0)
+    assert float(metric.count) == 16
+    model.reset_metrics()
+    assert float(metric.count) == 0
