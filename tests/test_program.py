@@ -750,3 +750,26 @@ def test_a_listing_tells_parts_of_a_flat_buffer_apart():
         "[2] -> bias 1x4",
         "all 1x6 -> all 1x6",
     ]
+
+
+def test_bind_refuses_fewer_rows_than_the_step_reads():
+    x, y = np.ones((4, 3), "f4"), np.zeros((4, 3), "f4")
+    p = Program(lambda: launch(K.copy, x, y), inputs={"x": x})
+    with pytest.raises(ValueError, match="reads 4 rows of input 'x', got 1"):
+        p.bind(x=np.ones((1, 3), "f4"))
+    p.release()
+    p.bind(x=np.full((4, 3), 2.0, "f4"))
+    p.replay()
+    assert (y == 2).all()
+
+
+def test_what_was_let_go_must_all_be_bound_again():
+    x, z, y = np.ones((2, 3), "f4"), np.ones((2, 3), "f4"), np.zeros((2, 3), "f4")
+    p = Program(lambda: launch(K.add, x, z, y), inputs={"x": x, "z": z})
+    p.release()
+    p.bind(x=x)
+    with pytest.raises(RuntimeError, match="bind arrays for z before"):
+        p.replay()
+    p.bind(z=z)
+    p.replay()
+    assert (y == 2).all()

@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -16,6 +17,7 @@ from helpers import assert_same, data, network, state
 
 import minigrad as keras
 from minigrad import layers
+from minigrad.program import threads
 
 THREADS = 8
 QUIET = {"verbose": 0}
@@ -384,3 +386,56 @@ def test_ctrl_c(verbose, model, eager):
     assert words[-1] == "usable", (out, err)
     stopped = float(words[words.index("stopped") + 1])
     assert stopped - sent < 1.0  # 0.2 s are promised; a busy machine may take longer
+
+
+# ------------------------------------------------------------------------------------- who computes when
+
+
+def test_a_fork_lets_the_other_threads_leave():
+    """It waits until nobody computes, and those who do must be able to say that they have done."""
+    inside, go = threading.Event(), threading.Event()
+
+    def compute():
+        threads.enter(has_products=True)
+        inside.set()
+        go.wait(10)
+        time.sleep(0.05)
+        threads.leave()
+
+    other = threading.Thread(target=compute)
+    other.start()
+    inside.wait(10)
+    go.set()
+    threads._before_fork()
+    try:
+        assert not threads._busy, "it gave up waiting"
+    finally:
+        threads._after_fork()
+        other.join()
+
+
+def test_computing_in_the_middle_of_computing():
+    assert threads.enter(has_products=True)
+    assert not threads.enter(has_products=True)
+    threads.leave()
+    assert threads._needs_one()
+    threads.leave()
+    assert not threads._busy and not threads._needs_one()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that signal")
+def test_a_signal_handler_may_predict():
+    x, y = data(20_000)  # so that most of the time goes into long replays
+    model, other = network(), network()
+    expected = model.predict(x[:8], **QUIET)
+    found = []
+    before = signal.signal(signal.SIGALRM, lambda *_: found.append(model.predict(x[:8], **QUIET)))
+    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+    try:
+        while len(found) < 20:
+            other.fit(x, y, batch_size=8, **QUIET)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    for one in found:
+        assert_same(one, expected)

@@ -63,7 +63,7 @@ def cast_float64(x: "float64", y: "out"):
 
 
 @kernel
-def gather_rows(x, order: "int64", cursor: "int64", y: "out"):
+def gather_rows(x: "picked", order: "picked int64", cursor: "int64", y: "out"):
     """y_i = row order[cursor + i] of x: the next batch"""
     n, columns, line = order.shape[0], y.shape[1], 64 // x.itemsize
     for i in range(y.shape[0]):

@@ -7,6 +7,7 @@ of steps inside one call of compiled code. This package knows no kernel, no tens
 from minigrad.program.compiling import Kernel, helper, kernel
 from minigrad.program.launching import (
     RecordingError,
+    address,
     aligned,
     empty,
     empty_like,
@@ -23,6 +24,7 @@ __all__ = [
     "Kernel",
     "Program",
     "RecordingError",
+    "address",
     "aligned",
     "compare",
     "empty",

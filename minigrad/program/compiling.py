@@ -50,7 +50,8 @@ class Kernel:
     """Compiled loops over 2-D C-contiguous arrays: inputs first, what they write last, nothing allocated.
 
     A parameter's annotation says what it is: `"out"` for an operand that is written, a dtype (`"int64"`) for one
-    that does not follow the dtype of the others. Compiled lazily, once per dtype and machine, cached on disk.
+    that does not follow the dtype of the others, `"picked"` for one of which rows are picked, so that there may be any
+    number of them. Compiled lazily, once per dtype and machine, cached on disk.
 
     With a `cost`, a function of the operands that tells it in multiplications or about as long, a large launch is
     divided into parts, which several threads of a Program share. `"columns"` marks the operands of which a part
@@ -72,7 +73,8 @@ class Kernel:
         notes = [function.__annotations__.get(p, "").split() for p in self.parameters]
         self.is_out = [("out" in note) for note in notes]
         self.is_own = [[(word in note) for note in notes] for word in ("rows", "columns")]
-        words = {"out", "rows", "columns"}
+        self.is_picked = ["picked" in note for note in notes]
+        words = {"out", "rows", "columns", "picked"}
         self.dtypes = [next((np.dtype(word) for word in note if word not in words), None) for note in notes]
         # Which operand tells the dtype. (Not dtypes.index(None): NumPy says that float64 == None.)
         self.generic = next((i for i, fixed in enumerate(self.dtypes) if fixed is None), 0)

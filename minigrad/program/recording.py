@@ -45,7 +45,8 @@ class Program:
                 if address(operand) in places:
                     places[address(operand)][1].append((i, k))
         self._places = dict(places.values())
-        self._is_released = False
+        self._least = {name: self._rows_needed(name) for name in self.inputs}
+        self._missing = set()  # inputs that were let go
         self._run = replay_entry()
         self._lay_out()
 
@@ -84,8 +85,18 @@ class Program:
             row += address(operand), *operand.shape, operand.itemsize
         self._table[i, : len(row)] = row
 
+    def _rows_needed(self, name):
+        """How many rows an input must have: as many as when it was recorded, but one where a kernel picks some."""
+        picked = [self.instructions[i][0].is_picked[k] for i, k in self._places[name]]
+        return min(1, len(self.inputs[name])) if all(picked) else len(self.inputs[name])
+
     def bind(self, **arrays):
-        """Let the named inputs stand for other arrays of the same dtype and number of columns from now on."""
+        """Let the named inputs stand for other arrays of the same dtype and number of columns from now on.
+
+        Raises:
+            ValueError: an array that does not fit, or with fewer rows than the step reads. (A step of `fit` picks rows
+                of x, y and w by their numbers in `order`, from the one on that `cursor` says: bind all of them.)
+        """
         for name, array in arrays.items():
             if name not in self.inputs:
                 raise ValueError(f"This Program has no input {name!r}; it has {', '.join(self.inputs)}.")
@@ -95,6 +106,12 @@ class Program:
                     f"Input {name!r} of this Program is a C-contiguous array of {old.dtype} with {old.shape[1]} "
                     f"columns; got {array.dtype} {array.shape}. Record a new Program for it."
                 )
+            if len(array) < self._least[name]:
+                raise ValueError(f"The step reads {self._least[name]} rows of input {name!r}, got {len(array)}.")
+        self._exchange(arrays)
+        self._missing -= set(arrays)
+
+    def _exchange(self, arrays):
         for name, array in arrays.items():
             for i, k in self._places[name]:
                 kernel, operands, flag = self.instructions[i]
@@ -108,18 +125,19 @@ class Program:
                 (row,) = self._rows[i]
                 self._parts[row] = self.instructions[i]
                 self._write(row)
-        self._is_released = False
 
     def release(self):
-        """Let go of the inputs: the Program keeps their dtype and columns, and a single row of zeros each."""
-        self.bind(**{name: np.zeros((1, array.shape[1]), array.dtype) for name, array in self.inputs.items()})
-        self._is_released = True
+        """Let go of the inputs: the Program keeps their dtype and columns, and some rows of zeros each."""
+        least = self._least
+        self._exchange({name: np.zeros((least[name], a.shape[1]), a.dtype) for name, a in self.inputs.items()})
+        self._missing = set(self.inputs)
 
     def _require_inputs(self):
-        if self._is_released:
+        if self._missing:
+            names = [name for name in self.inputs if name in self._missing]
             raise RuntimeError(
                 f"This Program ({self.title}) has let go of its data, as `fit` does at its end: bind arrays for "
-                f"{', '.join(self.inputs)} before it is replayed."
+                f"{', '.join(names)} before it is replayed."
             )
 
     def replay(self, steps=1):
@@ -150,7 +168,8 @@ class Program:
         self._require_inputs()
         seconds = []
         for (kernel, operands, _), rows in zip(self.instructions, self._rows):
-            counters = [(o, o.copy()) for o in operands if o.dtype.kind in "iu" and o.size == 1]
+            written = [o for o, is_out in zip(operands, kernel.is_out) if is_out]
+            counters = [(o, o.copy()) for o in written if o.dtype.kind in "iu" and o.size == 1]
             began = time.perf_counter()
             self._run(self._table, rows, repeats)
             seconds.append((kernel.name, (time.perf_counter() - began) / repeats))

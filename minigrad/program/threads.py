@@ -9,8 +9,10 @@ import time
 
 MOST = 16  # tried out on two cores only: with many more, waiting for the last one may cost more than it gains
 
-compiling, _entering = threading.RLock(), threading.Lock()
-_busy = {}  # the threads that compute -> whether BLAS must take one thread for their products
+compiling, _entering = threading.RLock(), threading.RLock()
+# The threads that compute -> whether BLAS must take one thread for their products, a flag for each time they entered:
+# what a signal handler computes, it computes in the middle of something else.
+_busy = {}
 _default = 0  # how many it takes otherwise
 
 
@@ -37,29 +39,35 @@ def threads():
 
 
 def enter(has_products=False):
-    """This thread begins to compute, with BLAS kept to one thread if asked. Returns whether no other one does."""
+    """This thread begins to compute, with BLAS kept to one thread if asked. Returns whether nothing else computes."""
     global _default
     with _entering:
-        if has_products and threads() > 1 and not any(_busy.values()):
+        if has_products and threads() > 1 and not _needs_one():
             set_threads, get_threads = _blas()
             _default = get_threads()
             set_threads(1)
-        _busy[threading.get_ident()] = has_products
-        return len(_busy) == 1
+        flags = _busy.setdefault(threading.get_ident(), [])
+        flags.append(has_products)
+        return len(_busy) == 1 and len(flags) == 1
 
 
 def leave():
     """This thread has computed."""
-    if not _busy[threading.get_ident()]:
-        del _busy[threading.get_ident()]
-        return
     with _entering:
-        del _busy[threading.get_ident()]
-        _restore()
+        flags = _busy[threading.get_ident()]
+        had_products = flags.pop()
+        if not flags:
+            del _busy[threading.get_ident()]
+        if had_products:
+            _restore()
+
+
+def _needs_one():
+    return any(any(flags) for flags in _busy.values())
 
 
 def _restore():
-    if _default and not any(_busy.values()):
+    if _default and not _needs_one():
         _blas()[0](_default)
 
 
@@ -69,10 +77,12 @@ def _restore():
 
 def _before_fork():
     compiling.acquire()
-    _entering.acquire()
     deadline = time.monotonic() + 2
-    while _busy and time.monotonic() < deadline:
+    _entering.acquire()
+    while _busy.keys() - {threading.get_ident()} and time.monotonic() < deadline:
+        _entering.release()  # or none of them could leave
         time.sleep(1e-4)
+        _entering.acquire()
 
 
 def _after_fork():
@@ -81,7 +91,8 @@ def _after_fork():
 
 
 def _in_child():
-    _busy.clear()
+    for other in _busy.keys() - {threading.get_ident()}:
+        del _busy[other]
     _restore()
     _after_fork()
 
