@@ -114,3 +114,10 @@ def test_a_row_of_zeros_has_no_largest_class():
     score = metrics.F1Score()
     values = score(np.eye(2), [[0.0, 0.0], [0.0, 0.9]]).numpy()
     assert values == pytest.approx([0, 1], abs=1e-6) and score.false_positives.numpy().tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("target, output", [(0.1, 0.2), (1.0, 1.0), (1e5 + 0.1, 0.0)])
+def test_r2_of_targets_that_do_not_vary_is_zero(target, output):
+    metric = metrics.R2Score()
+    assert metric(np.full((10, 1), target), np.full((10, 1), output)).numpy() == 0
+    assert np.isnan(metrics.R2Score()(np.full((10, 1), target), np.full((10, 1), np.nan)).numpy())

@@ -175,3 +175,54 @@ def test_targets_have_no_gradient_and_say_so(leaf):
 def test_softmax_over_one_element_warns():
     with pytest.warns(UserWarning, match="Did you mean sigmoid"):
         activations.softmax(Tensor(np.ones((3, 1))))
+
+
+# ------------------------------------------------------------------------------ integers, infinities, stretches
+
+
+def test_logaddexp_shares_the_gradient_where_both_are_equal(leaf):
+    assert gradcheck(lambda a: ops.logaddexp(a, a * 1.0), leaf(3, 2))
+    values = np.array([1.0, -np.inf, np.inf, np.inf, -np.inf, np.nan, np.inf, np.nan])
+    others = np.array([1.0, -np.inf, np.inf, -np.inf, 2.0, np.inf, np.nan, 0.0])
+    with np.errstate(invalid="ignore"):
+        expected = np.logaddexp(values, others)
+    np.testing.assert_allclose(ops.logaddexp(Tensor(values), others).numpy(), expected)
+
+
+def test_integers_stay_whole():
+    big = 2**24 + 1
+    for x in (np.array([big]), [big], big):
+        assert ops.cast(x, "int64").numpy() == ops.convert_to_tensor(x, "int32").numpy() == big
+    a, b = (ops.cast([n], "int64") for n in (big, big - 1))
+    assert not ops.equal(a, b).numpy() and (a > b).numpy() and (b < a).numpy() and ops.not_equal(a, b).numpy()
+    assert ops.cast([2**40 + 1], "int64").numpy() == 2**40 + 1
+    assert ops.cast([1.7, -1.7], "int64").numpy().tolist() == [1, -1]
+
+
+def test_a_bool_beside_a_float_does_not_widen_it():
+    config.set_floatx("float64")
+    try:
+        assert (Tensor(np.ones(2, "f4")) * Tensor(np.array([True, False]))).dtype == "float32"
+    finally:
+        config.set_floatx("float32")
+
+
+def test_integer_operands_are_refused_in_words():
+    with pytest.raises(TypeError, match="dense got operands of int64 and float64: cast one"):
+        ops.dense(ops.cast(np.ones((2, 3)), "int64"), np.ones((3, 2)), np.ones(2))
+
+
+@pytest.mark.parametrize("key", [
+    0, -1, slice(1, 3), (1, 2), (1, 2, 1), (0, slice(1, 3)), (slice(2, 3), slice(None)), (None, 1), slice(None),
+    slice(3, 1), slice(0, 4, 2), slice(None, None, -1), (slice(None), 1), ..., (..., 0), [0, 2], [[1], [1]],
+], ids=str)
+def test_an_index_means_what_it_means_in_numpy(key, leaf):
+    x = leaf(4, 5, 3)
+    np.testing.assert_array_equal(x[key].numpy(), x.numpy()[key])
+    assert x[key].numpy().size == 0 or gradcheck(lambda x: x[key] * x[key], x)
+    assert not np.shares_memory(x[key].numpy(), x.numpy())
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0,)])
+def test_sorting_nothing(shape):
+    assert ops.sort(np.zeros(shape)).shape == ops.argsort(np.zeros(shape)).shape == shape

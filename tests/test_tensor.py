@@ -721,3 +721,50 @@ def test_a_variable_moved_into_a_flat_buffer_keeps_its_values():
         assert gradients.tolist() == [9, 9, 2, 4, 9, 9]
     v.assign([[5.0, 6.0]])
     assert weights.tolist() == [0, 0, 5, 6, 0, 0]
+
+
+def test_one_no_grad_may_stand_inside_itself():
+    off, w = no_grad(), Tensor([1.0], requires_grad=True)
+    with off:
+        with off:
+            pass
+        assert not (w * w).requires_grad
+    assert (w * w).requires_grad
+
+
+def test_an_error_in_a_vjp_leaves_no_half_gradient():
+    @op("(...) -> (...)")
+    def broken(y, x):
+        """y = x, with no derivative."""
+        launch(K.copy, x, y)
+
+        def vjp(gy, gx):
+            raise ArithmeticError("no")
+
+        return vjp
+
+    a, b = (Tensor([3.0], requires_grad=True) for _ in range(2))
+    with pytest.raises(ArithmeticError):
+        (a + broken(b) * a).backward()
+    assert a.grad is None and b.grad is None
+    (a * b).backward()
+    assert (a.grad, b.grad) == ([3.0], [3.0])
+
+
+def test_a_vjp_that_writes_to_what_is_shared_is_stopped():
+    @op("(...) -> (...)")
+    def careless(y, x):
+        """y = x, but its vjp does not leave gy alone."""
+        launch(K.copy, x, y)
+
+        def vjp(gy, gx):
+            gy *= 2
+            launch(K.copy, gy, gx)
+
+        return vjp
+
+    a = Tensor([3.0], requires_grad=True)
+    with pytest.raises(ValueError, match="read-only"):
+        careless(a).backward()
+    (a * a).backward()
+    assert a.grad == [6.0]

@@ -150,8 +150,9 @@ class R2Score(_Columns):
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             variation = squared - total * total / count
-            score = 1 - residual / variation
-            score = np.where(np.isinf(score), 0.0, score)
+            is_constant = variation <= 1e-12 * squared  # what is left is rounding
+            variation[is_constant] = 0.0
+            score = np.where(is_constant, 0.0 * residual, 1 - residual / variation)
             if self.class_aggregation == "uniform_average":
                 score = score.mean()
             elif self.class_aggregation == "variance_weighted_average":

@@ -208,7 +208,15 @@ def _comparison(name, formula, kernel):
         launch(kernel, a, b, y)
 
     function.__name__, function.__doc__ = name, formula
-    return _broadcasting(op("(...), (...) -> (...)", dtype="bool")(function))
+    compared = _broadcasting(op("(...), (...) -> (...)", dtype="bool")(function))
+
+    @functools.wraps(compared)
+    def apply(x1, x2):
+        if all(isinstance(x, Tensor) and x.dtype.kind == "i" for x in (x1, x2)):
+            x1, x2 = cast(x1, "float64"), cast(x2, "float64")  # which tells integers up to 2^53 apart
+        return compared(x1, x2)
+
+    return apply
 
 
 greater = _comparison("greater", "y = (a > b), as bool.", K.greater)

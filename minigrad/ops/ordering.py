@@ -1,5 +1,7 @@
 """What depends on the order of elements along an axis: running sums, products, sorting, elements by their place."""
 
+import math
+
 import numpy as np
 
 from minigrad import config
@@ -62,24 +64,23 @@ def prod(x, axis=None, keepdims=False, dtype=None):
 
 
 def _order(x):
-    """Where the elements along the last axis of x stand, the smallest first."""
-    order = empty(x.shape, np.int64)
-    n = x.shape[-1]
-    launch(K.sort_columns, x._data.reshape(-1, n), empty((1, n), np.int64), order.reshape(-1, n))
+    """Where the elements along the last axis of x stand, the smallest first: an array of rows."""
+    rows = math.prod(x.shape[:-1]), x.shape[-1]
+    order = empty(rows, np.int64)
+    launch(K.sort_columns, x._data.reshape(rows), empty((1, rows[1]), np.int64), order)
     return order
 
 
 def argsort(x, axis=-1):
     """Where along `axis` the elements stand, the smallest first and NaN last, as int64. Not differentiable."""
     moved, back = _last(x, axis)
-    return back(constant_tensor(_order(moved)))
+    return back(constant_tensor(_order(moved).reshape(moved.shape)))
 
 
 def sort(x, axis=-1):
     """The elements along `axis`, the smallest first and NaN last."""
     moved, back = _last(x, axis)
-    order = _order(moved)
-    return back(_take_along(moved, index=order.reshape(-1, order.shape[-1]), k=order.shape[-1]))
+    return back(_take_along(moved, index=_order(moved), k=moved.shape[-1]))
 
 
 def top_k(x, k, sorted=True):
@@ -87,7 +88,7 @@ def top_k(x, k, sorted=True):
     x, _ = _last(x, -1)
     if not 1 <= k <= x.shape[-1]:
         raise ValueError(f"top_k can't find {k} elements along the last axis of {x.shape}.")
-    order = constant_tensor(_order(negative(x.detach())))[..., :k]
+    order = constant_tensor(_order(negative(x.detach())).reshape(x.shape))[..., :k]
     return take_along_axis(x, order, -1), order
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.program import empty, launch
+from minigrad.program import address, empty, launch
 from minigrad.tensor import Tensor, as_tensor, constant, emit, from_kernels, op, view
 
 
@@ -17,9 +17,12 @@ def cast(x, dtype):
     Gradients pass between the floating-point ones. Integers are for counting and indexing; arithmetic on them is done
     in floating point.
     """
-    x, dtype = as_tensor(x), np.dtype(dtype)
+    dtype = np.dtype(dtype)
     if dtype.kind in "iu":
         dtype = np.dtype(np.int64)
+        if not isinstance(x, Tensor) and np.asarray(x).dtype.kind in "iu":  # a tensor of them would be one of floats
+            return constant_tensor(np.array(x, dtype, order="C"))
+    x = as_tensor(x)
     if x.dtype == dtype:
         return x
     conversion = _casts.get((x.dtype.name, dtype.name))
@@ -66,8 +69,8 @@ _casts = {
 
 
 def _common_dtype(tensors):
-    """The widest floating-point dtype among them; one that has none counts as floatx."""
-    return np.result_type(*[t.dtype if t.dtype.kind == "f" else config.floatx() for t in tensors])
+    """The widest floating-point dtype among them; floatx if there is none."""
+    return np.result_type(*([t.dtype for t in tensors if t.dtype.kind == "f"] or [config.floatx()]))
 
 
 def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
@@ -157,6 +160,19 @@ def _take(y, x, index, n):
     return vjp
 
 
+@op("(k) -> (n)")
+def _stretch(y, x, first, n):
+    """y_i = x_(first + i); its vjp puts gy there in gx, which is 0 elsewhere."""
+    first = constant(np.int64, first)
+    launch(K.get_columns, x, first, y)
+
+    def vjp(gy, gx):
+        launch(K.fill, constant(gx.dtype, 0.0), gx)
+        launch(K.put_columns, gy, first, gx)
+
+    return vjp
+
+
 def _rearrange(x, places):
     """The elements of x that stand at `places`, an array of flat positions, in the shape of `places`."""
     index = np.ascontiguousarray(places, dtype=np.int64).reshape(1, -1)
@@ -180,6 +196,12 @@ def get_item(x, key):
         key = key.numpy()
     elif isinstance(key, tuple):
         key = tuple(k.numpy() if isinstance(k, Tensor) else k for k in key)
+    x = as_tensor(x)
+    part = x._data[key]
+    if isinstance(part, np.ndarray) and part.size and part.flags.c_contiguous and part.base is not None:
+        first = (address(part) - address(x._data)) // x._data.itemsize
+        if 0 <= first <= x.size - part.size:  # a stretch of it, as NumPy's view shows
+            return view(_stretch(view(x, (x.size,)), first=first, n=part.size), part.shape)
     return _rearrange(x, _places(x)[key])
 
 

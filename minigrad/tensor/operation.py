@@ -73,13 +73,16 @@ class Signature:
         return ValueError(f"{name} expects {self.text}; got {', '.join(map(str, shapes))}: {reason}.")
 
 
+MOST_LAYOUTS = 10_000  # of one operation, which are remembered
+
+
 def op(signature, dtype=None):
     """Make a function of arrays an operation on tensors.
 
     The function is called as `f(y, *operands, **attributes)` with 2-D C-contiguous views (see `Signature`): it
     launches kernels that fill y and returns `vjp(gy, *buffers)`, which launches those that fill the buffers with
-    the gradients (None where nobody wants one), or returns None if it can't be differentiated. `dtype` is that of
-    the result, by default the operands'.
+    the gradients (None where nobody wants one) and leave gy alone, or returns None if it can't be differentiated.
+    `dtype` is that of the result, by default the operands'.
     """
     rule = Signature(signature)
 
@@ -99,13 +102,15 @@ def op(signature, dtype=None):
                 key += tuple([attributes[axis] for axis in rule.free])
             layout = layouts.get(key)
             if layout is None:
+                if len(layouts) > MOST_LAYOUTS:
+                    layouts.clear()
                 layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
             shape, views = layout
             kind = arrays[-1].dtype
             if kind.kind != "f" and not rule.free:  # repeating and indexing, which have free axes, compute nothing
                 raise TypeError(f"{name} computes with floating-point tensors; got {kind}: use ops.cast(x, dtype).")
             for a in arrays:
-                if a.dtype is not kind and a.dtype != kind and a.dtype.kind == "f":
+                if a.dtype is not kind and a.dtype != kind and a.dtype.kind != "b" and not rule.free:
                     raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
             result = empty(shape, dtype or kind)
             if views is None:

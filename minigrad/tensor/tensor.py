@@ -15,6 +15,9 @@ from minigrad.program import RecordingError, empty, empty_like, is_recording, la
 class _Mode(threading.local):
     recording = True  # whether operations are written on the tape, in this thread
 
+    def __init__(self):
+        self.outside = []  # the same for each block around the one we are in
+
 
 _mode = _Mode()
 _ranks = itertools.count(0, -1)
@@ -26,10 +29,11 @@ class no_grad:
     _records = False
 
     def __enter__(self):
-        self._before, _mode.recording = _mode.recording, self._records
+        _mode.outside.append(_mode.recording)
+        _mode.recording = self._records
 
     def __exit__(self, *exception):
-        _mode.recording = self._before
+        _mode.recording = _mode.outside.pop()
 
 
 class enable_grad(no_grad):
@@ -186,6 +190,10 @@ class Tensor:
 
         Args:
             gradient: dL/d(self), an array of self's shape; may be left out where self has one element (then 1).
+
+        Raises:
+            RuntimeError: self was not computed from a tensor with requires_grad.
+            ValueError: a gradient of another shape, or none where self has several elements.
         """
         if not self.requires_grad:
             raise RuntimeError(
@@ -200,25 +208,14 @@ class Tensor:
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
         gradients = _Gradients()
-        gradients.hand(self._node or self, gradient)
-        while gradients.waiting:
-            node, gradient = gradients.newest()
-            if node.vjp is None:
-                gradients.hand(node.parents[0], gradient)
-                continue
-            views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
-            for parent, view in zip(node.parents, views[1:]):
-                buffer = None
-                if parent is not None:
-                    buffer, total = gradients.room(parent)
-                    if total is not None:
-                        later.append((buffer, total))
-                    if view is not None:
-                        buffer = buffer.reshape(view)
-                buffers.append(buffer)
-            node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
-            for buffer, total in later:
-                _add(buffer, total)
+        try:
+            gradients.hand(self._node or self, gradient)
+            while gradients.waiting:
+                gradients.pass_on()
+        except BaseException:
+            for leaf in gradients.begun:  # what is in there may be half a gradient
+                leaf._grad = None
+            raise
 
 
 def flat(array):
@@ -266,13 +263,18 @@ def as_tensor(value, dtype=None):
 
 @functools.lru_cache(maxsize=4096)
 def constant(dtype, *values):
-    """The numbers as a (1, n) operand for a kernel. Shared: never written to."""
-    return np.array([values], dtype=dtype)
+    """The numbers as a (1, n) operand for a kernel. Shared, so it can't be written to."""
+    return _fixed(np.array([values], dtype=dtype))
 
 
 @functools.lru_cache(maxsize=64)
 def _ones(shape, dtype):
-    return np.ones(shape, dtype)
+    return _fixed(np.ones(shape, dtype))
+
+
+def _fixed(array):
+    array.flags.writeable = False
+    return array
 
 
 # -------------------------------------------------------------------------------------------------- the tape
@@ -307,12 +309,29 @@ class _Gradients:
 
     def __init__(self):
         self.waiting = []  # a heap of (rank, node), the newest node first
+        self.begun = []  # leaves that had no gradient before
         self._of = {}
 
-    def newest(self):
-        """The newest of the nodes that wait, and its gradient."""
+    def pass_on(self):
+        """Pass the gradient of the newest of the nodes that wait on to its parents."""
         node = heapq.heappop(self.waiting)[1]
-        return node, self._of.pop(node)
+        gradient = self._of.pop(node)
+        if node.vjp is None:
+            self.hand(node.parents[0], gradient)
+            return
+        views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
+        for parent, view in zip(node.parents, views[1:]):
+            buffer = None
+            if parent is not None:
+                buffer, total = self.room(parent)
+                if total is not None:
+                    later.append((buffer, total))
+                if view is not None:
+                    buffer = buffer.reshape(view)
+            buffers.append(buffer)
+        node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
+        for buffer, total in later:
+            _add(buffer, total)
 
     def room(self, parent):
         """Memory for a gradient of `parent`, and what to add it to: None for the first one, which stays."""
@@ -328,6 +347,7 @@ class _Gradients:
         if buffer is None:
             buffer = empty_like(parent._data)
         parent._grad = buffer
+        self.begun.append(parent)
         return buffer, None
 
     def hand(self, parent, gradient):
