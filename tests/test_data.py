@@ -223,3 +223,12 @@ def test_a_training_that_would_not_fit_into_memory(tmp_path):
     code = LIMITED.format(path=[p for p in sys.path if p], file=str(tmp_path / "x"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["limited", "trained", "1002"], done.stderr[-2000:]
+
+
+def test_one_batch_that_is_too_large_to_be_converted_at_once(monkeypatch):
+    x, y = data(50)
+    model = network()
+    expected = model.predict_on_batch(x), model.test_on_batch(x, y)
+    monkeypatch.setattr(feeding, "WHOLE", 100)
+    assert_same(model.predict_on_batch(x.astype("float64")), expected[0])
+    assert model.test_on_batch(x.astype("float64"), y.astype("float64")) == expected[1]

@@ -7,6 +7,7 @@ from helpers import assert_same, data, network, state
 import minigrad as keras
 from minigrad import layers as L
 from minigrad import ops
+from minigrad.models import inference
 from minigrad.utils import fold_batchnorm, recompute_batch_statistics
 
 
@@ -276,3 +277,23 @@ def test_a_subclassed_model_is_refused():
     model(rows())
     with pytest.raises(ValueError, match="expects a Sequential.*'mine'"):
         fold_batchnorm(model)
+
+
+def test_the_model_may_be_used_while_statistics_are_computed(monkeypatch):
+    """By other threads, for instance: they find it as it was, also where a step must be recorded for them."""
+    x, y = data(64)
+    model = network()
+    model.fit(x, y, epochs=2, verbose=0)
+    expected, found = model.predict(x[:7], batch_size=7, verbose=0), []
+    moments = inference.moments_of_both
+
+    def meanwhile(*both):
+        found.append(model.predict(x[:7], batch_size=6 - len(found), verbose=0))
+        return moments(*both)
+
+    monkeypatch.setattr(inference, "moments_of_both", meanwhile)
+    recompute_batch_statistics(model, x)
+    assert found
+    for one in found:
+        np.testing.assert_allclose(one, expected, rtol=1e-6)
+    assert not np.allclose(model.predict(x[:7], verbose=0), expected, rtol=1e-6)

@@ -188,3 +188,12 @@ def test_metric_objects_start_anew_each_epoch_and_call():
     assert float(metric.count) == 16
     model.reset_metrics()
     assert float(metric.count) == 0
+
+
+@pytest.mark.parametrize("metric", [keras.losses.mean_squared_error, keras.losses.binary_crossentropy])
+def test_a_loss_function_as_a_metric_is_better_when_it_is_less(metric):
+    model, (x, y) = network(), data(20)
+    model.compile("sgd", "mse", metrics=[metric])
+    stop = keras.callbacks.EarlyStopping(metric.__name__, patience=3)
+    model.fit(x, y, epochs=2, callbacks=[stop], verbose=0)
+    assert [m.direction for m in model.metrics] == ["min", "min"]

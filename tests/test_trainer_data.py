@@ -158,7 +158,18 @@ def test_validation_data_of_any_kind(kind):
     )
 
 
-def test_an_endless_validation_generator_goes_on_where_it_stopped():
+@pytest.mark.parametrize("validation_batch_size, expected", [(None, 32), (6, 6)])
+def test_the_batch_size_of_a_validation_is_not_that_of_steps_per_epoch(validation_batch_size, expected):
+    x, y = data(70)
+    settings = {"validation_steps": 1, "validation_data": (x, y), "steps_per_epoch": 7, "shuffle": False, **QUIET}
+    model = network()
+    model.fit(x, y, validation_batch_size=validation_batch_size, **settings)
+    alone = model.evaluate(x[:expected], y[:expected], batch_size=expected, return_dict=True, **QUIET)
+    assert model.history.history["val_loss"] == [alone["loss"]]
+
+
+def test_a_validation_generator_gives_the_same_batches_after_every_epoch():
+    """As in Keras: as many as validation_steps says, and no more are taken from it."""
     x, y = data(42)
     taken = []
 
@@ -167,8 +178,12 @@ def test_an_endless_validation_generator_goes_on_where_it_stopped():
             taken.append(i)
             yield x[i : i + 4], y[i : i + 4]
 
-    network().fit(x, y, epochs=3, validation_data=endless(), validation_steps=2, **QUIET)
-    assert taken == [0, 1, 2, 3, 4, 5]
+    model = network()
+    model.optimizer.learning_rate = 0.0
+    losses = model.fit(x, y, epochs=3, validation_data=endless(), validation_steps=2, **QUIET).history["loss"]
+    assert taken == [0, 1] and len(losses) == 3
+    few = itertools.islice(endless(), 2)
+    assert len(model.fit(x, y, epochs=3, validation_data=few, validation_steps=9, **QUIET).history["val_loss"]) == 3
 
 
 # ------------------------------------------------------------------------------------------- kinds of data

@@ -406,3 +406,29 @@ def test_hooks_between_slices_see_the_state_of_the_moment():
     network().fit(*data(92), batch_size=4, callbacks=[Fifth()], **QUIET)
     assert {4, 9, 14, 19, 22} <= {batch for batch, _ in seen}
     assert all(steps == batch + 1 for batch, steps in seen)
+
+
+def test_compiling_in_a_batch_hook_does_not_bring_the_old_step_back():
+    x, y = data(40)
+
+    class Compile(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                self.model.compile(self.model.optimizer, "mae")
+
+    model = network()
+    model.fit(x, y, batch_size=8, callbacks=[Compile()], **IN_ORDER)
+    model.optimizer.learning_rate = 0.0
+    loss = model.fit(x, y, batch_size=8, **IN_ORDER).history["loss"][0]
+    np.testing.assert_allclose(loss, np.abs(model.predict(x, verbose=0) - y).mean(), rtol=0.1)
+
+
+def test_other_numbers_of_verbose_tell_the_epochs_only(capsys):
+    network().fit(*data(16), epochs=2, verbose=3)
+    assert capsys.readouterr().out == "Epoch 1/2\nEpoch 2/2\n"
+    for silent in (None, False):
+        network().fit(*data(16), epochs=2, verbose=silent)
+    model = network()
+    model.evaluate(*data(16), verbose=3)
+    model.predict(data(16)[0], verbose=3)
+    assert capsys.readouterr().out == ""

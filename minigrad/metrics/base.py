@@ -216,6 +216,8 @@ class MeanMetricWrapper(Mean):
     def __init__(self, fn, name=None, dtype=None, **arguments):
         super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
         self.fn, self.arguments = fn, arguments
+        if fn in losses.base.registry.members.values():
+            self._direction = "down"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""

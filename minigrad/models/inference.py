@@ -1,6 +1,7 @@
 """After training: the exact statistics of Batch Normalization, and networks without it for inference."""
 
 import contextlib
+import copy
 
 import numpy as np
 
@@ -49,23 +50,22 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     _require_built(model, "recompute_batch_statistics")
     rows = as_rows(x, "x", model.dtype)
     model._check_input(rows.shape)
-    waiting = [n for n in model._all_layers() if isinstance(n, BatchNormalization) and n.trainable and n.built]
-    before = [[v.numpy() for v in layer.weights] for layer in waiting]
-    layers = list(waiting)
-    try:
-        while waiting:
-            sums = {}
-            for start in range(0, len(rows), batch_size):
-                _collect(model, rows[start : start + batch_size], waiting, sums)
-            if not sums:
-                break  # no call comes by any of those that are left
-            ((layer, (count, mean, squares)),) = sums.items()
-            _set_statistics(layer, mean, squares / count)
-            waiting = [other for other in waiting if other is not layer]
-    except BaseException:
-        for layer, weights in zip(layers, before, strict=True):
-            layer.set_weights(weights)
-        raise
+    copied = copy.deepcopy(model)  # others may use the model meanwhile
+    pairs = dict(zip(copied._all_layers(), model._all_layers(), strict=True))
+    waiting = [n for n in pairs if isinstance(n, BatchNormalization) and n.trainable and n.built]
+    found = []
+    while waiting:
+        sums = {}
+        for start in range(0, len(rows), batch_size):
+            _collect(copied, rows[start : start + batch_size], waiting, sums)
+        if not sums:
+            break  # no call comes by any of those that are left
+        ((layer, (count, mean, squares)),) = sums.items()
+        _set_statistics(layer, mean, squares / count)
+        waiting.remove(layer)
+        found.append((pairs[layer], mean, squares / count))
+    for layer, mean, variance in found:
+        _set_statistics(layer, mean, variance)
 
 
 def _collect(model, batch, layers, sums):
@@ -81,19 +81,15 @@ def _collect(model, batch, layers, sums):
 
         return normalize
 
-    models = {n: n.run_eagerly for n in model._all_layers() if isinstance(n, Model)}  # a spy can't be recorded
+    for one in model._all_layers():
+        if isinstance(one, Model):
+            one.run_eagerly = True  # a spy can't be recorded
     for layer in layers:
         layer.normalize = spy(layer)
-    try:
-        for one in models:
-            one.run_eagerly = True
-        with no_grad(), contextlib.suppress(_Reached):
-            model(batch, training=False)
-    finally:
-        for layer in layers:
-            del layer.normalize
-        for one, run_eagerly in models.items():
-            one.run_eagerly = run_eagerly
+    with no_grad(), contextlib.suppress(_Reached):
+        model(batch, training=False)
+    for layer in layers:
+        del layer.normalize
 
 
 def _set_statistics(layer, mean, variance):

@@ -23,8 +23,10 @@ def whole_number(name, value, least, optional=False):
 def verbosity(verbose):
     if verbose == "auto":
         return int(config.is_interactive_logging_enabled())
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}.")
+    if verbose is None:
+        return 0
+    if not isinstance(verbose, bool) and not is_int(verbose, 0):
+        raise ValueError(f"verbose must be 'auto', 0, 1 or 2 (more: only the numbers of epochs), got {verbose!r}.")
     return int(verbose)
 
 

@@ -1,5 +1,6 @@
 """fit."""
 
+import itertools
 import math
 
 from minigrad import saving
@@ -77,8 +78,8 @@ class Fitting:
                 x, y, w, validation_data = self._fit_arrays(
                     x, y, sample_weight, class_weight, validation_split, validation_data
                 )
-                batch_size = batch_size or self._default_batch_size(len(x), steps_per_epoch)
-                source = ArraySource(self, x, y, w, batch_size, shuffle, steps_per_epoch)
+                rows = batch_size or self._default_batch_size(len(x), steps_per_epoch)
+                source = ArraySource(self, x, y, w, rows, shuffle, steps_per_epoch)
             else:
                 source = StreamSource(self, x, shuffle, steps_per_epoch, class_weight)
                 if epochs > initial_epoch:
@@ -133,8 +134,8 @@ class Fitting:
             if is_array_like(data):
                 raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
             stream = Stream(data)
-            if stream.is_once and steps is None:
-                stream = Stream(list(data))  # what can be read only once must last for all epochs
+            if stream.is_once:
+                stream = Stream(list(itertools.islice(data, steps)))  # the same batches after every epoch
             first = stream.peek()
             if first is None:
                 raise ValueError("validation_data is empty: the iterable yielded no batch.")

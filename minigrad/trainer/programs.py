@@ -195,11 +195,9 @@ class Programs:
         step = self._staged_step(kind, x, y, w)
         if reset:
             self._restart_metrics()
-        step.stage["x"][...] = x
-        if y is not None:
-            step.stage["y"][...] = y
-        if w is not None:
-            step.stage["w"][...] = w
+        for name, rows in (("x", x), ("y", y), ("w", w)):
+            if rows is not None:
+                step.stage[name][...] = rows[:]  # of lazy rows this makes an array
         step.replay()
         results = None
         if kind == "predict":

@@ -8,11 +8,9 @@ import warnings
 import numpy as np
 
 from minigrad import config
-from minigrad import kernels as K
 from minigrad.data import Rows, split_batch
-from minigrad.program import launch
-from minigrad.tensor import as_tensor, constant
-from minigrad.trainer.steps import SLICE, Step
+from minigrad.tensor import as_tensor
+from minigrad.trainer.steps import SLICE
 from minigrad.utils import PyDataset
 
 
@@ -87,8 +85,6 @@ class ArraySource:
             self.programs.append(step.program)
             if rows == min(self.batch_size, self.rows.size):
                 model._pool.shown["fit"] = step.program
-        else:
-            step = Step(lambda: _eager_fit_step(model, self.rows, rows), None, None)
         end, size = run.batch + count, 1
         while run.batch < end and not model.stop_training:
             stride = callbacks.batch_stride("train", run.batch)
@@ -108,11 +104,6 @@ class ArraySource:
             size = max(1, min(8 * size, int(size * SLICE / max(took, 1e-9))))
         if step.program is not None:
             model._pool.give_back(step)
-
-
-def _eager_fit_step(model, rows, count):
-    model._train(*rows.next_batch(count))
-    launch(K.increment, constant(np.int64, count), rows.cursor)
 
 
 class Stream:

@@ -23,6 +23,7 @@ class Pool:
         self._free, self._size = {}, 0  # key -> free steps, and how many there are
         self._lock = threading.Lock()
         self.training = threading.RLock()
+        self._generation = 0  # how often all steps were forgotten
         self.shown = {}  # the Program of the last step of each kind, for printing
         self.optimizer_built = -1, None  # the version of the structure and the memory for which it was last found built
         _pools.add(self)
@@ -35,21 +36,25 @@ class Pool:
         """Forget all Programs."""
         with self._lock:
             self._free, self._size, self.shown = {}, 0, {}
+            self._generation += 1
 
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
+            generation = self._generation
             free = self._free.get(key)
             step = free.pop() if free else None
             self._size -= step is not None
         if step is None or not is_valid(step):
             step = build()
-            step.key = key
+            step.key, step.generation = key, generation
         return step
 
     def give_back(self, step):
         """Let others have the step. Of too many free ones, the longest unused goes: batches may come in any size."""
         with self._lock:
+            if step.generation != self._generation:
+                return  # it was taken before all were forgotten
             free = self._free.pop(step.key, [])
             free.append(step)
             self._free[step.key] = free
