@@ -42,7 +42,7 @@ class Fitting:
                 generator, a data loader or a `utils.PyDataset`.
             batch_size: rows a step, by default 32; the last batch may be smaller.
             epochs: the number of the last epoch; training begins at `initial_epoch`.
-            verbose: 0 silent, 1 (or "auto") a progress bar, 2 one line an epoch.
+            verbose: 0 silent, 1 (or "auto") a progress bar, 2 one line an epoch, more: the number of each epoch.
             callbacks: a list of Callbacks.
             validation_split: the share of rows, taken from the end, that is only evaluated; or
             validation_data: (x, y) or (x, y, sample_weight) or an iterable; every `validation_freq` epochs.
