@@ -152,12 +152,13 @@ def divide_no_nan(x1, x2):
 
 
 def logaddexp(x1, x2):
-    """ln(e^x1 + e^x2), without overflow: the larger one plus ln(1 + e^(smaller - larger))"""
+    """ln(e^x1 + e^x2), without overflow: the larger one plus ln(1 + e^-|x1 - x2|).
+
+    Where both are equal all of the gradient goes to x1, as in TensorFlow.
+    """
     x1, x2 = _align(x1, x2)
-    is_less = less(x1, x2)
-    top, low = where(is_less, x2, x1), where(is_less, x1, x2)
-    is_infinite = logical_and(isinf(top), equal(low, low))  # and no NaN beside it
-    return add(top, softplus(where(is_infinite, 0.0, subtract(low, top))))
+    top, gap = maximum(x1, x2), absolute(subtract(x1, x2))
+    return add(top, softplus(negative(where(isinf(top), 0.0, gap))))  # inf - inf would be NaN
 
 
 def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
