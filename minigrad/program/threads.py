@@ -53,17 +53,18 @@ def enter(has_products=False):
 
 def leave():
     """This thread has computed."""
-    with _entering:
-        flags = _busy[threading.get_ident()]
-        had_products = flags.pop()
-        if not flags:
-            del _busy[threading.get_ident()]
-        if had_products:
+    me = threading.get_ident()
+    flags = _busy[me]
+    had_products = flags.pop()
+    if not flags:
+        del _busy[me]
+    if had_products:
+        with _entering:
             _restore()
 
 
 def _needs_one():
-    return any(any(flags) for flags in _busy.values())
+    return any(any(flags) for flags in list(_busy.values()))  # a list: other threads may leave meanwhile
 
 
 def _restore():

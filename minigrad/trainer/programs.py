@@ -195,9 +195,11 @@ class Programs:
         step = self._staged_step(kind, x, y, w)
         if reset:
             self._restart_metrics()
-        for name, rows in (("x", x), ("y", y), ("w", w)):
-            if rows is not None:
-                step.stage[name][...] = rows[:]  # of lazy rows this makes an array
+        step.stage["x"][...] = x[:]  # of lazy rows this makes an array
+        if y is not None:
+            step.stage["y"][...] = y[:]
+        if w is not None:
+            step.stage["w"][...] = w[:]
         step.replay()
         results = None
         if kind == "predict":
