@@ -407,6 +407,57 @@ def test_a_build_that_fails_leaves_no_weights():
     assert [v.shape for v in layer.weights] == [(4,)]
 
 
+def test_a_build_that_fails_late_leaves_everything_unbuilt():
+    """Also where `built` was set, and sub-layers were built or made, before the error."""
+
+    class Late(keras.Layer):
+        fails = True
+
+        def build(self, input_shape):
+            super().build(input_shape)
+            self.inner = layers.Dense(3)
+            self.inner.build(input_shape)
+            if self.fails:
+                raise ArithmeticError
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    class Whole(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.norm = layers.Dense(3), layers.BatchNormalization(axis=2)
+
+        def call(self, inputs):
+            return self.norm(self.first(inputs))
+
+    layer = Late()
+    with pytest.raises(ArithmeticError):
+        layer.build_from_config({"input_shape": (None, 3)})
+    assert not layer.built and layer.weights == []
+    layer.fails = False
+    assert layer(np.ones((2, 4))).shape == (2, 3)
+    model = Whole()
+    with pytest.raises(ValueError, match="axis 2 is out of range"):
+        model.build((None, 4))
+    assert not model.built and model.weights == []
+    model.norm = layers.BatchNormalization()
+    model.build((None, 5))
+    assert model.first.kernel.shape == (5, 3)
+
+
+def test_own_variables_are_loaded_all_or_none():
+    layer = layers.Dense(2)
+    layer.build((None, 3))
+    before, ones = layer.get_weights(), {"0": np.ones((3, 2)), "1": np.ones(2)}
+    for bad, words in ((ones | {"1": np.ones(3)}, r"shape \(2,\); got \(3,\)"), ({"0": ones["0"]}, "2 weights; got 1")):
+        with pytest.raises(ValueError, match=words):
+            layer.load_own_variables(bad)
+        assert_same(layer.get_weights(), before)
+    layer.load_own_variables(ones)
+    assert layer.bias.numpy().tolist() == [1.0, 1.0]
+
+
 # ------------------------------------------------------------------------------------------------ configs
 
 

@@ -253,6 +253,36 @@ def test_other_variables_are_refused():
     assert (float(v), float(w)) == (0.0, 0.5)
 
 
+def test_an_optimizer_serves_one_model():
+    """Where two shared it, each would take the other's momenta away. The next model has an optimizer of its own."""
+    x, y = data(16)
+    optimizer = optimizers.Adam(0.1)
+    first, second = network(optimizer=optimizer), network(seed=2, optimizer=optimizer)
+    first.fit(x, y, verbose=0)
+    before = state(first), second.get_weights()
+    for train in (second.fit, second.train_on_batch):
+        with pytest.raises(ValueError, match="was built for other variables than those of model 'sequential'"):
+            train(x, y)
+    assert_same((state(first), second.get_weights()), before)
+    first.fit(x, y, verbose=0)
+    second.compile(optimizers.Adam(0.1), "mse")
+    second.fit(x, y, verbose=0)
+
+
+@pytest.mark.parametrize("in_a_program", [False, True])
+def test_gradients_may_be_those_of_other_variables(in_a_program):
+    """They lie in the optimizer's memory: one is not written over before it is read."""
+    a, b, optimizer = Variable(np.zeros(3)), Variable(np.zeros(3)), optimizers.SGD(1.0)
+    optimizer.build([a, b])
+    (a.sum() + 2.0 * b.sum()).backward()
+    gradients = [b.grad, a.grad]
+    if in_a_program:
+        Program(lambda: optimizer.apply(gradients, [a, b])).replay()
+    else:
+        optimizer.apply(gradients, [a, b])
+    np.testing.assert_array_equal([a.numpy(), b.numpy()], [[-2.0] * 3, [-1.0] * 3])
+
+
 def test_gradients_of_another_dtype_inside_a_program():
     v, optimizer = Variable(np.zeros(3), dtype="float32"), optimizers.SGD(1.0)
     optimizer.build([v])

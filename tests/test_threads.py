@@ -171,6 +171,24 @@ def test_predicting_while_others_train(in_threads):
                 assert_same(p, expected)
 
 
+def test_penalties_belong_to_the_thread_that_called(in_threads, nervous):
+    """A prediction in another thread does not take the penalty of a step that goes on away."""
+
+    class Penalised(layers.Layer):
+        def call(self, inputs):
+            self.add_loss((inputs * 0.0).sum() + 1.0)
+            return inputs
+
+    model = keras.Sequential([keras.Input((5,)), Penalised(), layers.Dense(1)])
+    model.compile("sgd", lambda y, p: 0.0 * (p - y), run_eagerly=True)
+    x, y = data(16)
+
+    def work(i):
+        return [model.train_on_batch(x, y) if i == 0 else len(model.predict_on_batch(x)) for _ in range(100)]
+
+    assert in_threads(work, 2)[0] == [1.0] * 100
+
+
 def test_names_in_many_threads_are_all_different(in_threads):
     keras.utils.clear_session()
     names = sum(in_threads(lambda i: [layers.Dense(1).name for _ in range(50)], THREADS), [])

@@ -16,6 +16,7 @@ from helpers import HEADS, Log, Quiet, assert_same, data, network, one_by_one, r
 
 import minigrad as keras
 from minigrad import layers
+from minigrad.trainer import steps
 
 QUIET = {"verbose": 0}
 IN_ORDER = {"verbose": 0, "shuffle": False}
@@ -430,6 +431,11 @@ CHANGES = {
     "trainable": lambda model: setattr(model.layers[0], "trainable", False),
     "compile": lambda model: model.compile("sgd", "mse"),
     "add": lambda model: model.add(layers.Dense(1, activation="sigmoid", name="added")),
+    "activation": lambda model: setattr(model.layers[2], "activation", keras.activations.tanh),
+    "momentum": lambda model: setattr(model.layers[1], "momentum", 0.5),
+    "constraint": lambda model: setattr(model.layers[0].kernel, "constraint", keras.constraints.NonNeg()),
+    "regularizer": lambda model: setattr(model.layers[0].kernel, "regularizer", keras.regularizers.L2(0.1)),
+    "eagerly": lambda model: (setattr(model, "run_eagerly", True), setattr(model, "run_eagerly", False)),
     "pop": lambda model: (model.pop(), model.add(layers.Dense(1, activation="sigmoid", name="other"))),
 }
 
@@ -455,8 +461,82 @@ def test_what_does_not_drop_programs():
         other.layers[0].trainable = False
         model.layers[0].trainable = False
         model.layers[0].trainable = True
+        model.layers[2].activation = model.layers[2].activation  # what it was before
+        model.layers[2].note = "an attribute that is no argument"
+        assert len(model.optimizer.variables) == 2 + 2 * 6
         model.fit(x, y, batch_size=8, **QUIET)
     assert recorded == []
+
+
+SETTINGS = {
+    "activation": (2, "activation", keras.activations.tanh),
+    "slope": (4, "negative_slope", 0.9),
+    "epsilon": (1, "epsilon", 1.0),
+}
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize("index, name, value", SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_changed_later_counts_at_once(index, name, value, run_eagerly):
+    """In predict, in model(x), for batches of sizes seen before and new ones, in the next fit, without compile."""
+
+    def make():
+        keras.utils.set_random_seed(1)
+        keras.utils.clear_session()
+        first = [layers.Dense(4), layers.BatchNormalization(), layers.Activation("relu")]
+        model = keras.Sequential([keras.Input((5,)), *first, layers.Dense(3), layers.LeakyReLU(), layers.Dense(1)])
+        model.compile("adam", "mse", run_eagerly=run_eagerly)
+        return model
+
+    x, y = data(40, target="regression")
+    model, twin = make(), make()
+    model.predict(x, **QUIET), model(x), model.evaluate(x, y, **QUIET), model.predict(x[:7], **QUIET)
+    before = model.predict(x, **QUIET)
+    for m in (model, twin):
+        setattr(m.layers[index], name, value)
+    assert not np.array_equal(model.predict(x, **QUIET), before)
+    for rows in (40, 7, 11):
+        assert_same(model.predict(x[:rows], **QUIET), twin.predict(x[:rows], **QUIET))
+        assert_same(model(x[:rows]).numpy(), twin(x[:rows]).numpy())
+    assert_same(model.evaluate(x, y, **QUIET), twin.evaluate(x, y, **QUIET))
+    for m in (model, twin):
+        m.seen = m.fit(x, y, batch_size=8, **IN_ORDER).history
+    assert_same(model.seen, twin.seen)
+    assert_same(state(model), state(twin))
+
+
+def test_run_eagerly_can_be_switched():
+    x, y = data(40)
+    model = network()
+    model.fit(x, y, batch_size=8, **QUIET)
+    model.run_eagerly = True
+    model.fit(x, y, batch_size=8, **QUIET)
+    assert model.run_eagerly is True and model.train_program is None
+    model.run_eagerly = False
+    model.fit(x, y, batch_size=8, **QUIET)
+    assert model.train_program is not None
+
+
+def test_steps_are_kept_up_to_a_number_and_an_amount_of_memory(monkeypatch):
+    model, (x, _) = network(), data(80)
+    for rows in range(1, 81):
+        model.predict_on_batch(x[:rows])
+    with recordings() as recorded:
+        for rows in (80, 17):
+            model.predict_on_batch(x[:rows])  # the last 64 are kept
+    assert recorded == []
+    with recordings() as recorded:
+        model.predict_on_batch(x[:16])
+    assert len(recorded) == 1
+    monkeypatch.setattr(steps, "MEMORY", 2 * model.predict_program.nbytes)
+    model.predict_on_batch(x[:16])
+    with recordings() as recorded:
+        model.predict_on_batch(x[:16])  # one is kept
+        model.predict_on_batch(x[:60])
+        model.predict_on_batch(x[:60])  # also where it alone is too large
+        model.predict_on_batch(x[:16])
+    assert [title.split()[-2] for title in recorded] == ["60", "16"]
+    assert model.predict_program.nbytes == 16 * 4 * (2 * 4 + 2) + 3 * 4, str(model.predict_program)
 
 
 def test_a_listing_names_what_it_works_on():

@@ -183,7 +183,18 @@ def test_a_validation_generator_gives_the_same_batches_after_every_epoch():
     losses = model.fit(x, y, epochs=3, validation_data=endless(), validation_steps=2, **QUIET).history["loss"]
     assert taken == [0, 1] and len(losses) == 3
     few = itertools.islice(endless(), 2)
-    assert len(model.fit(x, y, epochs=3, validation_data=few, validation_steps=9, **QUIET).history["val_loss"]) == 3
+    with pytest.warns(UserWarning, match="ran out after 2 of 9 steps"):
+        history = model.fit(x, y, epochs=3, validation_data=few, validation_steps=9, **QUIET).history
+    assert len(history["val_loss"]) == 3
+
+
+def test_data_that_ends_before_the_steps_is_told():
+    x, y = data(20)
+    model = network()
+    with pytest.warns(UserWarning, match="ran out after 3 of 4 steps"):
+        model.evaluate(x, y, steps=4, batch_size=8, **QUIET)
+    with pytest.warns(UserWarning, match="ran out after 3 of 5 steps"):
+        assert len(model.predict(x, steps=5, batch_size=8, **QUIET)) == 20
 
 
 # ------------------------------------------------------------------------------------------- kinds of data

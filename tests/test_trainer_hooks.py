@@ -89,13 +89,17 @@ def test_every_batch_hook_is_called_for_every_batch(hooks):
     assert one.calls == 11
 
 
-def test_steps_per_execution_groups_the_hooks():
-    log = Log()
-    network(steps_per_execution=3).fit(*data(36), batch_size=4, callbacks=[log], **QUIET)
+@pytest.mark.parametrize("kind", ["arrays", "generator"])
+@pytest.mark.parametrize("rows, last", [(36, 8), (34, 8), (30, 7), (26, 6)])
+def test_steps_per_execution_groups_the_hooks(rows, last, kind):
+    """A short last batch, and a last group that is not full, are no groups of their own."""
+    log, (x, y) = Log(), data(rows)
+    given = {"x": x, "y": y, "batch_size": 4} if kind == "arrays" else {"x": batches(x, y, 4)}
+    network(steps_per_execution=3).fit(**given, callbacks=[log], **QUIET)
     calls = [call[:2] for call in log.calls if "batch" in call[0]]
     assert calls == [
         ("train_batch_begin", 0), ("train_batch_end", 2), ("train_batch_begin", 3), ("train_batch_end", 5),
-        ("train_batch_begin", 6), ("train_batch_end", 8),
+        ("train_batch_begin", 6), ("train_batch_end", last),
     ]
 
 
@@ -137,6 +141,25 @@ def test_stop_training(hook):
         assert log.names.count("train_batch_end") == 3
     history = model.fit(x, y, batch_size=8, epochs=2, **QUIET)  # the next fit begins anew
     assert history.epoch == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["arrays", "generator"])
+def test_stopped_before_its_first_batch_an_epoch_takes_one(kind):
+    """As in Keras, which looks after each batch: so there is a loss to tell."""
+
+    class Stop(callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    class Again:
+        def __iter__(self):
+            return batches(x, y)
+
+    model, log, (x, y) = network(), Log(), data(40)
+    given = {"x": x, "y": y, "batch_size": 8} if kind == "arrays" else {"x": Again()}
+    history = model.fit(**given, epochs=5, callbacks=[Stop(), log], **QUIET)
+    assert history.epoch == [0, 1] and history.history["loss"][1] > 0
+    assert log.names.count("train_batch_end") == 5 + 1 and model.optimizer.iterations == 6
 
 
 def test_stop_training_of_a_generator():

@@ -17,7 +17,8 @@ DEVIATIONS = {
     ),
     "Layers and models": (
         ("a bias before BatchNormalization", "gets rounding noise as gradient, and Adam steps by it", "gradient 0"),
-        ("layer.trainable changed after compile", "no effect until the next compile", "counts from the next fit"),
+        ("layer.trainable, layer.rate, ... changed later", "no effect before compile", "from the next fit or predict"),
+        ("model.run_eagerly changed later", "no effect before compile", "from the next fit or predict"),
         ("model.inputs, model.outputs", "symbolic tensors that models can be made of", "their shape, dtype and name"),
         ("paths of variables", "sequential/dense/kernel", "dense/kernel"),
         ("AlphaDropout, GaussianDropout with rate 1", "ZeroDivisionError when called", "a ValueError when made"),

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import threading
+import weakref
 
 import numpy as np
 
@@ -21,6 +22,9 @@ serialize, deserialize = registry.serialize, registry.deserialize
 class _Context(threading.local):
     training = None  # what the layer that is calling this one was told
     inside = False  # whether a layer is calling this one
+
+    def __init__(self):
+        self.losses = weakref.WeakKeyDictionary()  # layer -> the penalties of its last call in this thread
 
 
 _context = _Context()
@@ -69,7 +73,6 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = self._is_ready = False
-        self._losses = []
         self._input_shape = None
 
     def _shape_argument(self, kwargs):
@@ -87,7 +90,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return None if width is None else (width,)
 
     def __getattr__(self, name):
-        if name in ("_found", "_variables", "_losses", "_trainable", "built"):
+        if name in ("_found", "_variables", "_trainable", "built"):
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name == "add_metric":
             raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
@@ -124,7 +127,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if self._is_ready:
             return
         with building:
-            before, count = self._input_shape, len(self._variables)
+            unbuilt = self._unbuilt()
             shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
             if self._input_shape is None:
                 self._input_shape = shape
@@ -132,9 +135,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 try:
                     self.build(shape)
                 except BaseException:
-                    self._input_shape = before
-                    del self._variables[count:]
-                    Structure.changed()
+                    self._restore(unbuilt)
                     raise
                 self.built = True
                 if not self._trainable:
@@ -244,7 +245,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         finally:
             _context.training, _context.inside = before, was_inside
         if self.activity_regularizer is not None:
-            self._losses.append(self.activity_regularizer(outputs) / float(outputs.shape[0]))
+            self.add_loss(self.activity_regularizer(outputs) / float(outputs.shape[0]))
         return outputs
 
     # ---- losses
@@ -252,20 +253,19 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def add_loss(self, loss):
         """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
         for one in loss if isinstance(loss, (list, tuple)) else (loss,):
-            self._losses.append(ops.sum(as_tensor(one)))
+            _context.losses.setdefault(self, []).append(ops.sum(as_tensor(one)))
 
     @property
     def losses(self):
         """The penalties of the last call and of the regularizers of trainable variables, all below included."""
         layers, variables = self._structure()
-        found = [loss for layer in layers for loss in layer._losses]
+        found = [loss for layer in layers for loss in _context.losses.get(layer, ())]
         found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.requires_grad]
         return found
 
     def _clear_losses(self):
-        for layer in self._structure()[0]:
-            if layer._losses:
-                layer._losses.clear()
+        for layer in self._structure()[0] if _context.losses else ():
+            _context.losses.pop(layer, None)
 
     # ---- configuration
 

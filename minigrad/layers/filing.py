@@ -67,6 +67,9 @@ class Filed:
         store.update({str(i): v.numpy() for i, v in enumerate(self._file_variables())})
 
     def load_own_variables(self, store):
-        """Take the values back from a dict of arrays; those of a file have been compared with the variables before."""
-        for i, variable in enumerate(self._file_variables()):
-            variable.assign(store[str(i)])
+        """Take the values back from a dict of arrays.
+
+        Raises:
+            ValueError: too few or too many of them, or one of another shape; then none is taken.
+        """
+        self._assign_all(self._file_variables(), [store[name] for name in sorted(store, key=int)])

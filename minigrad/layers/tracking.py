@@ -1,5 +1,7 @@
 """Who owns which variables: a layer's own, those of the layers below it, and the random streams of all of them."""
 
+import functools
+import inspect
 import os
 import threading
 
@@ -8,6 +10,7 @@ import numpy as np
 from minigrad import constraints, initializers, random, regularizers
 from minigrad.checks import is_int
 from minigrad.layers import filing
+from minigrad.program import is_recording
 from minigrad.tensor import Structure, Variable
 
 # One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
@@ -22,6 +25,13 @@ class _Found:
         self.version, self.layers, self.variables = version, layers, variables
 
 
+@functools.cache
+def _arguments(cls):
+    """The names of all arguments of a class that are plain attributes: what a Program may have taken as constants."""
+    found = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    return {name for name in found if not isinstance(getattr(cls, name, None), property)}
+
+
 class Owner:
     """What a layer knows of its variables. It finds sub-layers and variables among its attributes."""
 
@@ -29,10 +39,15 @@ class Owner:
         self._trainable = bool(trainable)
         self._variables = []  # (variable, whether it is meant to be trained)
         self._found = _Found(-1, [], [])
+        self._revision = 0  # how often an argument of `__init__` has been changed since the layer is built
 
     def __setattr__(self, name, value):
+        is_new = name in _arguments(type(self)) and vars(self).get(name) is not value
         object.__setattr__(self, name, value)
-        if isinstance(value, (Owner, Variable, list, tuple, dict)):
+        if is_new and vars(self).get("_is_ready") and not is_recording():
+            object.__setattr__(self, "_revision", self._revision + 1)
+            Structure.changed()
+        elif isinstance(value, (Owner, Variable, list, tuple, dict)):
             Structure.changed()
 
     def add_weight(
@@ -175,12 +190,13 @@ class Owner:
 
     def set_weights(self, weights):
         """Give all variables new values: arrays of the shapes and in the order of `get_weights()`."""
-        variables, weights = self.weights, list(weights)
-        if len(variables) != len(weights):
-            raise ValueError(
-                f"Layer {self.name!r} has {len(variables)} weights; set_weights got {len(weights)} arrays."
-            )
-        arrays = [np.asarray(w) for w in weights]
+        self._assign_all(self.weights, list(weights))
+
+    def _assign_all(self, variables, arrays):
+        """Give the variables new values, once it is known that all fit."""
+        if len(variables) != len(arrays):
+            raise ValueError(f"Layer {self.name!r} has {len(variables)} weights; got {len(arrays)} arrays.")
+        arrays = [np.asarray(a) for a in arrays]
         for variable, array in zip(variables, arrays, strict=True):
             if variable.shape != array.shape:
                 raise ValueError(

@@ -29,9 +29,14 @@ class Model(Trainer, Layer):
 
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
+        unbuilt = self._unbuilt()
         self.built = True
         self._input_shape = tuple(input_shape)
-        self.compute_output_shape(self._input_shape)
+        try:
+            self.compute_output_shape(self._input_shape)
+        except Exception:
+            self._restore(unbuilt)
+            raise
 
     def get_layer(self, name=None, index=None):
         """The layer of this name, or at this index."""

@@ -1,7 +1,6 @@
 """Sequential: layers one after the other."""
 
 import collections
-import functools
 import math
 
 from minigrad import activations, ops
@@ -33,7 +32,7 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._layers = []
         self._input_layer = None
-        self._plan = []
+        self._plan, self._planned_as_of = [], -1
         self._own_layers_as_of = -1
         if layers is not None and not hasattr(layers, "__iter__"):
             raise ValueError(f"Sequential expects a list of layers, got {layers!r}.")
@@ -86,7 +85,7 @@ class Sequential(Model):
             except Exception:
                 self._layers.pop()
                 self._input_layer, self._input_shape, self.dtype = before
-                self._replan()
+                Structure.changed()
                 raise
         self._changed()
 
@@ -108,7 +107,6 @@ class Sequential(Model):
         self._is_ready = self._is_ready and self.built
         if self.built:
             self._output_shape = self.compute_output_shape(self._input_shape)
-        self._replan()
         self._changed()
         return layer
 
@@ -117,11 +115,6 @@ class Sequential(Model):
         self._has_metrics = False
         self._pool.clear()
         Structure.changed()
-
-    @functools.wraps(Model.compile)
-    def compile(self, *args, **kwargs):
-        super().compile(*args, **kwargs)
-        self._replan()  # an activation may have been exchanged
 
     # ----------------------------------------------------------------------------------------- build and call
 
@@ -146,13 +139,14 @@ class Sequential(Model):
         self._output_shape = (None, *shape[1:])
         if not self._trainable:
             self.trainable = False
-        self._replan()
         self.built = True
-
-    def _replan(self):
-        """Group the layers into the steps of `call`: [Dense,] BatchNormalization [, relu] is one step, so one pass."""
-        plan, layers = [], list(self._layers)
         Structure.changed()
+
+    def _steps(self):
+        """The steps of `call`: [Dense,] BatchNormalization [, relu] is one of them, so one pass over memory."""
+        if self._planned_as_of == Structure.version:
+            return self._plan
+        version, plan, layers = Structure.version, [], list(self._layers)
         while layers:
             is_fused = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
             dense = layers.pop(0) if is_fused else None
@@ -164,11 +158,12 @@ class Sequential(Model):
             if is_relu:
                 layers.pop(0)
             plan.append(_Normalized(dense, norm, 0.0 if is_relu else -math.inf))
-        self._plan = plan
+        vars(self).update(_plan=plan, _planned_as_of=version)
+        return plan
 
     def call(self, inputs, training=False, mask=None):
         x = inputs
-        for layer in self._plan:
+        for layer in self._steps():
             x = layer(x, training=training)
         return x
 

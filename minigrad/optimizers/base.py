@@ -17,10 +17,10 @@ from minigrad import kernels as K
 from minigrad.checks import is_int
 from minigrad.declared import Number
 from minigrad.optimizers import schedules
-from minigrad.optimizers.memory import Memory, view
+from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
 from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, rejected_keywords, snake_case
-from minigrad.tensor import Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
+from minigrad.tensor import Structure, Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
 
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
@@ -158,7 +158,7 @@ class Optimizer(Memory):
         """How many updates there have been, an int64 Variable (a tensor, with gradient_accumulation_steps)."""
         if not self.gradient_accumulation_steps:
             return self._iterations
-        return view(self._count_updates().reshape(()), "iterations", f"{self.name}/iterations")
+        return Variable.over(self._count_updates().reshape(()), "iterations", f"{self.name}/iterations")
 
     @property
     def _calls(self):
@@ -249,7 +249,7 @@ class Optimizer(Memory):
                 "model, or call build(variables) with all of them."
             )
         self.build(self._trainable if self.built else variables)
-        sources = [None if g is None else as_tensor(g, v.dtype) for g, v in zip(grads, variables, strict=True)]
+        sources = [None if g is None else self._source(g, v) for g, v in zip(grads, variables, strict=True)]
         for source, v in zip(sources, variables, strict=True):
             if source is not None and source.shape != v.shape:
                 raise ValueError(f"{self.name}: the gradient of {v.path} has shape {source.shape}, not {v.shape}.")
@@ -258,8 +258,16 @@ class Optimizer(Memory):
         for source, v in zip(sources, variables, strict=True):
             if source is not None:
                 v._grad = v._gradient
-                launch_copy(source._data, v._grad)
+                launch_copy(source, v._grad)
         self.step(variables)
+
+    def _source(self, gradient, variable):
+        """The array to take a gradient from, which writing those of other variables does not change."""
+        data = as_tensor(gradient, variable.dtype)._data
+        if data is not variable._gradient and np.may_share_memory(data, self._gradients):
+            source, data = data, np.empty_like(data)
+            launch_copy(source, data)
+        return data
 
     def step(self, variables=None):
         """One step from the gradients in `grad` of the variables (by default all), parts of the flat row."""
@@ -272,9 +280,9 @@ class Optimizer(Memory):
             self._launch_step()
             return
         # The launches of a step are always the same ones: written down once, then repeated.
-        present = [v._grad is not None for v in self._trainable]
-        if self._launches is None or self._launches[0] != present:
-            self._launches = present, self._repeatable_launches()
+        made_for = Structure.version, [v._grad is not None for v in self._trainable]
+        if self._launches is None or self._launches[0] != made_for:
+            self._launches = made_for, self._repeatable_launches()
         if self._launches[1] is None:
             self._launch_step()
             return

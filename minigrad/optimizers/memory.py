@@ -64,13 +64,6 @@ class Layout:
         return runs
 
 
-def view(data, name, path):
-    """A Variable whose values are those of `data`, not a copy."""
-    variable = Variable(np.zeros(()), dtype=data.dtype, trainable=False, name=name)
-    variable._data, variable.path = data, path
-    return variable
-
-
 class Memory(Declared):
     """What an optimizer remembers."""
 
@@ -84,13 +77,17 @@ class Memory(Declared):
 
     def _begin(self, rate):
         """Make what there is before the variables are known; `rate` is a float, or what makes the learning rate."""
-        self._iterations = view(np.zeros((), np.int64), "iteration", f"{self.name}/iteration")
+        self._iterations = Variable.over(np.zeros((), np.int64), "iteration", f"{self.name}/iteration")
         self._learning_rate = rate
         if isinstance(rate, float):
             self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
             self._learning_rate.path = f"{self.name}/learning_rate"
         numbers = {name: np.full((), value, config.floatx()) for name, value in self.scalars.items()}
-        self._scalars = {name: view(number, name, f"{self.name}/{name}") for name, number in numbers.items()}
+        self._scalars = {name: Variable.over(number, name, f"{self.name}/{name}") for name, number in numbers.items()}
+        self.unbuild()
+
+    def unbuild(self):
+        """Forget the variables, as if `build` had not been called; they stay where they are."""
         self._added, self._reusable = [], []
         self._trainable, self._homes, self._rows = [], [], {}
         self.built = False
@@ -128,7 +125,7 @@ class Memory(Declared):
             for i, v in enumerate(self._trainable):
                 for slot, parts in rows:
                     name = f"{v.path.replace('/', '_')}_{slot}"
-                    yield view(parts[i], name, f"{self.name}/{name}")
+                    yield Variable.over(parts[i], name, f"{self.name}/{name}")
 
     def set_weights(self, weights):
         """Assign arrays to `variables`, in their order."""
@@ -205,6 +202,15 @@ class Memory(Declared):
             return False
         own = zip(variables, self._trainable, self._homes, strict=True)
         return all(a is b and a._data is home for a, b, home in own)
+
+    def require_some_of(self, variables, owner):
+        """Raise a ValueError if it was built for others than these, the weights of `owner`."""
+        known = set(map(id, variables))
+        if self._trainable and not any(id(v) in known for v in self._trainable):
+            raise ValueError(
+                f"{self.name} was built for other variables than those of {owner}, such as "
+                f"{self._trainable[0].path!r}: make an optimizer for each model."
+            )
 
     def _move_out(self):
         """Let the next `build`, with which `fit` begins, make new rows: no Program of before fits them."""

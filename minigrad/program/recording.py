@@ -177,6 +177,13 @@ class Program:
                 counter[...] = before
         return seconds
 
+    @property
+    def nbytes(self):
+        """Bytes of the memory that is the Program's own: of all operands but the inputs and those that have names."""
+        shared = {address(array) for array in (*self._names.values(), *self.inputs.values())}
+        every = [operand for _, operands, _ in self.instructions for operand in operands]
+        return sum({address(o): o.nbytes for o in every if address(o) not in shared}.values())
+
     def __len__(self):
         return len(self.instructions)
 

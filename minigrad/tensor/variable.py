@@ -1,5 +1,7 @@
 """Variable: a tensor that lives on between steps."""
 
+import operator
+
 import numpy as np
 
 from minigrad import config
@@ -23,6 +25,16 @@ class Structure:
         cls.version += 1
 
 
+def _option(slot, description):
+    """A property kept in `slot`; Programs take it as a constant, so a change is one of the structure."""
+
+    def change(self, value):
+        setattr(self, slot, value)
+        Structure.changed()
+
+    return property(operator.attrgetter(slot), change, doc=description)
+
+
 class Variable(Tensor):
     """A tensor with a name that lives on between steps: a weight, a moving statistic, a counter.
 
@@ -34,7 +46,9 @@ class Variable(Tensor):
         name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
     """
 
-    __slots__ = ("_gradient", "constraint", "name", "path", "regularizer")
+    __slots__ = ("_constraint", "_gradient", "_regularizer", "name", "path")
+    constraint = _option("_constraint", "What holds after each update, a function of the variable, or None.")
+    regularizer = _option("_regularizer", "The penalty that it adds to the loss, a function of the variable, or None.")
     named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
 
     def __init__(
@@ -48,9 +62,17 @@ class Variable(Tensor):
         data = np.array(as_array(initializer, dtype or config.floatx()))
         super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
         self.name = self.path = name or auto_name("variable")
-        self.regularizer = self.constraint = None
-        self._gradient = None
+        self._regularizer = self._constraint = self._gradient = None
         Structure.changed()
+
+    @classmethod
+    def over(cls, data, name, path):
+        """A Variable that no layer owns, whose values are those of the array `data`, not a copy."""
+        new = cls.__new__(cls)
+        Tensor.__init__(new, data, dtype=data.dtype)
+        new._regularizer = new._constraint = new._gradient = None
+        new.name, new.path = name, path
+        return new
 
     @property
     def trainable(self):

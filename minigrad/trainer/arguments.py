@@ -1,5 +1,7 @@
 """The checks of what `compile`, `fit`, `evaluate` and `predict` are called with."""
 
+import warnings
+
 from minigrad import config, losses
 from minigrad.checks import is_int
 from minigrad.metrics import lookup
@@ -28,6 +30,12 @@ def verbosity(verbose):
     if not isinstance(verbose, bool) and not is_int(verbose, 0):
         raise ValueError(f"verbose must be 'auto', 0, 1 or 2 (more: only the numbers of epochs), got {verbose!r}.")
     return int(verbose)
+
+
+def warn_of_missing(steps, done, stacklevel=4):
+    """Warn where fewer batches came than were asked for."""
+    if steps is not None and done < steps:
+        warnings.warn(f"The data ran out after {done} of {steps} steps.", stacklevel=stacklevel)
 
 
 def validation_epochs(freq):

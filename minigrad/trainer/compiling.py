@@ -71,13 +71,12 @@ class Compiling:
         self._metric_specs = self._metric_specs if plain is None else plain
         self._weighted_specs = self._weighted_specs if weighted is None else weighted
         self._has_metrics = False
-        self.run_eagerly = bool(run_eagerly)
         self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self.compiled = True
         self._eager_because = None
-        self._pool.clear()
+        self.run_eagerly = run_eagerly  # which makes the model forget its Programs
 
     def _require_compiled(self, method):
         if not self.compiled:

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
-from minigrad.trainer.arguments import kind_of, verbosity, whole_number
+from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.sources import Stream
 
 
@@ -47,7 +47,7 @@ class Evaluating:
             )
         with self._pool.training, self._forgetting_after_an_error():
             try:
-                logs = self._evaluate(batches, callbacks)
+                logs = self._evaluate(batches, callbacks, steps)
             except BaseException:
                 callbacks.abort()
                 raise
@@ -57,8 +57,8 @@ class Evaluating:
         values = [logs[m.name] for m in self.metrics]
         return values[0] if len(values) == 1 else values
 
-    def _evaluate(self, batches, callbacks):
-        """Evaluate checked batches; the logs."""
+    def _evaluate(self, batches, callbacks, steps=None):
+        """Evaluate checked batches, of which there should be `steps`; the logs."""
         is_watched = callbacks.batch_stride("test", 0) is not None
         callbacks.on_test_begin({})
         done = 0
@@ -71,6 +71,7 @@ class Evaluating:
             done += 1
         if done == 0:
             raise ValueError("The data is empty: there is no batch to evaluate.")
+        warn_of_missing(steps, done)
         logs = self._results()
         callbacks.on_test_end(logs)
         return logs
@@ -123,6 +124,7 @@ class Evaluating:
             raise
         if not outputs:
             raise ValueError("The data is empty: there is no batch to predict.")
+        warn_of_missing(steps, len(outputs), stacklevel=3)
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):

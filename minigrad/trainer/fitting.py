@@ -95,7 +95,7 @@ class Fitting:
         def validate(epoch):
             if not validates(epoch):
                 return {}
-            values = self._evaluate(validation(), callbacks)
+            values = self._evaluate(validation(), callbacks, validation_steps)
             return {f"val_{key}": value for key, value in values.items()}
 
         self.stop_training = False

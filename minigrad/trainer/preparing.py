@@ -12,6 +12,7 @@ class _Forgetting:
 
     def __init__(self, model):
         self.model, self.had_metrics = model, model._has_metrics
+        self.had_optimizer = model.optimizer is None or model.optimizer.built
         self.unbuilt = [] if model.built else model._unbuilt()
 
     def __enter__(self):
@@ -20,6 +21,8 @@ class _Forgetting:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception):
             self.model._restore(self.unbuilt)
+            if not self.had_optimizer:
+                self.model.optimizer.unbuild()
             if not self.had_metrics:
                 self.model._has_metrics = False
                 self.model._pool.clear()
@@ -74,5 +77,6 @@ class Preparing:
         trainable = self.trainable_variables
         if not trainable:
             warnings.warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.", stacklevel=3)
+        self.optimizer.require_some_of(self.weights, f"model {self.name!r}")
         self.optimizer.build(trainable)
         self._pool.optimizer_built = Structure.version, self.optimizer._homes

@@ -6,6 +6,7 @@ Run as it is, `_train` is the eager step; recorded, it is a Program that replays
 import contextlib
 import functools
 import inspect
+import operator
 import warnings
 
 import numpy as np
@@ -56,6 +57,8 @@ class Programs:
         compute with minigrad.ops; `compile` needs no loss then, and `fit` no y.
         """
         penalties, loss = self.losses, None
+        if self.compiled and not self._has_metrics:  # called by a loop of the user's, before any `fit`
+            self._make_metrics(None if y is None else as_tensor(y).shape)
         if self._loss is not None:
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             loss = self._loss(y, y_pred, **weights)
@@ -99,28 +102,28 @@ class Programs:
                 metric.update_state(y, y_pred, sample_weight=w)
 
     def _homes(self):
-        """Where the variables live and which are trained: a Program holds as long as neither changes."""
-        return [(v._data, v.trainable) for v in self.weights], [layer.trainable for layer in self._all_layers()]
+        """Where the variables live, what is trained, how layers are set: a Program holds as long as nothing changes."""
+        places = [v._data for v in self.weights]
+        flags = [(v.trainable, v.regularizer, v.constraint) for v in self.weights]
+        return places, [flags, [(layer.trainable, layer._revision) for layer in self._all_layers()]]
 
     def _is_valid(self, step):
         if step.version == Structure.version:
             return True
         version = Structure.version
         (places, flags), (now, now_flags) = step.homes, self._homes()
-        is_same = len(places) == len(now) and all(
-            a is b and t is s for (a, t), (b, s) in zip(places, now, strict=True)
-        )
+        is_same = len(places) == len(now) and all(map(operator.is_, places, now))
         if is_same and flags == now_flags:
             step.version = version  # the change was elsewhere
         return step.version == version
 
-    def _build_step(self, run, inputs, title, result=None, names=()):
+    def _build_step(self, run, inputs, title, result=None, stage=()):
         """Record a step, or say once why it must run eagerly."""
-        step = Step(run, inputs, self._homes(), result)
+        step = Step(run, inputs, self._homes(), result, stage)
         if self.run_eagerly or self._eager_because is not None:
             return step
         try:
-            step.record({**self._names(), **dict(names)}, title)
+            step.record({**self._names(), **step.stage}, title)
         except RecordingError as error:
             self._eager_because = f"{error}{where(error)}"
             warnings.warn(
@@ -178,7 +181,6 @@ class Programs:
             self._pool.shown[kind] = step.program
             if step.program is None and kind != "predict":
                 self._check_step(*tensors, training=kind == "train")  # recording would have done it
-            step.stage = stage
             return step
 
         return self._pool.take(key, self._is_valid, build)

@@ -66,9 +66,10 @@ class ArraySource:
             self.rows.shuffle(self.shuffle, self.batch_size, config.generator())
             self.left = self.rows.size
         limit = self.limit or self.steps
-        while self.left and run.batch < limit and not self.model.stop_training:
+        while self.left and run.batch < limit and not run.is_stopped:
             rows = min(self.left, self.batch_size)
             self._run(run, min(self.left // rows, limit - run.batch), rows)
+        run.end_batch()
         if self.limit is not None and run.batch < self.limit and not self.model.stop_training:
             warnings.warn(
                 f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early. A pass has "
@@ -86,21 +87,20 @@ class ArraySource:
             if rows == min(self.batch_size, self.rows.size):
                 model._pool.shown["fit"] = step.program
         end, size = run.batch + count, 1
-        while run.batch < end and not model.stop_training:
-            stride = callbacks.batch_stride("train", run.batch)
+        while run.batch < end and not run.is_stopped:
+            stride, group = callbacks.batch_stride("train", run.batch), 1
             if stride not in (None, math.inf):
                 group = model.steps_per_execution
                 size = max(group, min(size, stride) // group * group)
             size = min(size, end - run.batch, self.rows.ready(rows))
             if stride is not None:
-                callbacks.on_train_batch_begin(run.batch, {})
+                run.begin_batch()
             began = time.perf_counter()
             step.replay(size)
             took = time.perf_counter() - began
             self.left -= size * rows
             run.batch += size
-            if stride is not None:
-                callbacks.on_train_batch_end(run.batch - 1, model._results())
+            run.end_batch(group)
             size = max(1, min(8 * size, int(size * SLICE / max(took, 1e-9))))
         if step.program is not None:
             model._pool.give_back(step)
@@ -263,17 +263,16 @@ class StreamSource:
     def run_epoch(self, run):
         """Train on the batches of one epoch, of which `begin` has fetched the next one."""
         model, callbacks = self.model, run.callbacks
-        while self.next is not None and run.batch != self.steps and not model.stop_training:
-            is_watched = callbacks.batch_stride("train", run.batch) is not None
-            if is_watched:
-                callbacks.on_train_batch_begin(run.batch, {})
+        while self.next is not None and run.batch != self.steps and not run.is_stopped:
+            if callbacks.batch_stride("train", run.batch) is not None:
+                run.begin_batch()
             model._run_staged("train", *self.next)
             run.batch += 1
             self.next = None
-            if is_watched:
-                callbacks.on_train_batch_end(run.batch - 1, model._results())
-            if not model.stop_training and run.batch != self.limit:
+            run.end_batch(model.steps_per_execution)
+            if run.batch != self.limit and not run.is_stopped:
                 self.next = self._fetch()
+        run.end_batch()
         if self.limit is not None and run.batch < self.limit and not model.stop_training:
             warnings.warn(
                 f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.", stacklevel=4

@@ -8,7 +8,8 @@ import weakref
 from minigrad.program import Program
 from minigrad.tensor import Structure
 
-LIMIT = 64  # free steps that one model keeps
+LIMIT = 64  # free steps that one model keeps,
+MEMORY = 512 << 20  # and the bytes of their memory, unless one alone takes more
 SLICE = 0.05  # seconds of replay between two looks at the clock, the progress bar and Ctrl-C
 
 
@@ -20,7 +21,7 @@ class Pool:
     """The Programs of one model: each belongs to one thread at a time, so eight threads get eight."""
 
     def __init__(self):
-        self._free, self._size = {}, 0  # key -> free steps, and how many there are
+        self._forget()
         self._lock = threading.Lock()
         self.training = threading.RLock()
         self._generation = 0  # how often all steps were forgotten
@@ -35,36 +36,45 @@ class Pool:
     def clear(self):
         """Forget all Programs."""
         with self._lock:
-            self._free, self._size, self.shown = {}, 0, {}
+            self._forget()
+            self.shown = {}
             self._generation += 1
+
+    def _forget(self):
+        self._free = {}  # key -> free steps, those of the longest unused key first
+        self._count = self._bytes = 0  # of all of them
+
+    def _pop(self, key):
+        free = self._free[key]
+        step = free.pop()
+        if not free:
+            del self._free[key]
+        self._count -= 1
+        self._bytes -= step.nbytes
+        return step
 
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
             generation = self._generation
-            free = self._free.get(key)
-            step = free.pop() if free else None
-            self._size -= step is not None
+            step = self._pop(key) if key in self._free else None
         if step is None or not is_valid(step):
             step = build()
             step.key, step.generation = key, generation
         return step
 
     def give_back(self, step):
-        """Let others have the step. Of too many free ones, the longest unused goes: batches may come in any size."""
+        """Let others have the step. Of too many free ones, the longest unused go: batches may come in any size."""
         with self._lock:
             if step.generation != self._generation:
                 return  # it was taken before all were forgotten
             free = self._free.pop(step.key, [])
             free.append(step)
             self._free[step.key] = free
-            self._size += 1
-            if self._size > LIMIT:
-                oldest = next(key for key, steps in self._free.items() if steps)
-                self._free[oldest].pop(0)
-                self._size -= 1
-                if not self._free[oldest]:
-                    del self._free[oldest]
+            self._count += 1
+            self._bytes += step.nbytes
+            while self._count > 1 and (self._count > LIMIT or self._bytes > MEMORY):
+                self._pop(next(iter(self._free)))
 
     def __deepcopy__(self, memo):
         return Pool()
@@ -76,14 +86,15 @@ class Pool:
 class Step:
     """A step with its input buffers: replayed where it could be recorded, else run eagerly."""
 
-    def __init__(self, run, inputs, homes, result=None):
+    def __init__(self, run, inputs, homes, result=None, stage=()):
         self.run, self.inputs, self.homes, self.result = run, inputs, homes, result
-        self.program = None
+        self.program, self.stage, self.nbytes = None, dict(stage), 0
         self.version = Structure.version
 
     def record(self, names, title):
         """Turn the step into a Program."""
         self.program = Program(self.run, self.inputs, names, title)
+        self.nbytes = self.program.nbytes + sum(a.nbytes for a in self.stage.values())
         self.run = self.inputs = None  # whose data the Program lets go of, too, once `fit` is over
 
     def replay(self, steps=1):

@@ -22,11 +22,22 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self.history = None
         self.fitting = None  # the Run of the `fit` that goes on
         self._metric_specs, self._weighted_specs = [], []
+        self._loss = self._loss_weight = None
         self._has_metrics = False  # they are made when the shapes are known
         self._finite = np.zeros((1, 1), np.int64)
         self._pool = Pool()
         self._eager_because = None
-        self.run_eagerly = False
+        self._run_eagerly = False
+
+    @property
+    def run_eagerly(self):
+        """Whether every step runs in Python instead of being replayed; it can be changed at any time."""
+        return self._run_eagerly
+
+    @run_eagerly.setter
+    def run_eagerly(self, value):
+        self._run_eagerly = bool(value)
+        self._pool.clear()
 
 
 for _part in Trainer.__bases__:
