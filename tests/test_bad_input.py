@@ -586,6 +586,7 @@ EARLIEST = {
     "metric keyword": (lambda: keras.metrics.BinaryAccuracy(treshold=0.5), ["treshold"]),
     "initializer keyword": (lambda: keras.initializers.HeNormal(sed=1), ["sed"]),
     "Sequential keyword": (lambda: keras.Sequential(layer=[]), ["layer"]),
+    "Input two shapes": (lambda: keras.Input((3,), batch_shape=(2, 3)), ["shape or batch_shape, not both"]),
     "Input keyword": (lambda: keras.Input(shpe=(3,)), ["shpe"]),
 }
 

@@ -107,7 +107,6 @@ def cases(n):
     yield "clip_values", [number(0.4)], [g], [g.clip(-0.4, 0.4)]
     for step in (0, 4):
         yield "average", [x, mu, whole(step)], [m], [x if step == 0 else 0.9 * m + 0.1 * x]
-        yield "copy_every", [x, whole(step), whole(5)], [w], [x if step == 4 else w]
         factor = 0.8 * (1 - 0.5 * 0.96 ** (step + 1))
         yield "nadam_product", [row(0.8), whole(step)], [number(0.3)], [number(0.3 * factor)]
         yield "quotient", [whole(step), whole(3)], [whole(7)], [whole(step // 3)]

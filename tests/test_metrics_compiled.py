@@ -57,6 +57,18 @@ def test_names_in_logs():
     assert values == [logs[name] for name in order]
 
 
+def test_metrics_keep_their_own_names():
+    """Only the logs tell two of one name apart; one instance given twice is updated twice."""
+    mse, other = metrics.MeanSquaredError(), metrics.MeanSquaredError()
+    model = network(metrics=[mse, mse], weighted_metrics=[other])
+    logs = model.evaluate(*data(8), verbose=0, return_dict=True)
+    names = ["mean_squared_error", "mean_squared_error_1", "weighted_mean_squared_error"]
+    assert model.metrics_names == ["loss", *names] and list(logs) == ["loss", *names]
+    assert logs[names[0]] == logs[names[1]] > 0 and abs(logs[names[2]] / logs[names[0]] - 1) < 1e-6
+    assert mse.name == other.name == "mean_squared_error"
+    assert int(mse.count) == 2 * 8 and int(other.count) == 8
+
+
 def test_metrics_ignore_weights_and_weighted_metrics_use_them():
     """The numbers of Keras for a frozen identity on rows 0..9 in batches of 4."""
     model = keras.Sequential(

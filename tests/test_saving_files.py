@@ -508,7 +508,7 @@ def test_paths(tmp_path, path):
         keras.models.load_model(path)
     with pytest.raises(FileNotFoundError):
         model.load_weights(path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="no folder/a.keras'"):
         model.save(tmp_path / "no folder" / "a.keras")
     path.mkdir()
     with pytest.raises(ValueError, match="folder"):

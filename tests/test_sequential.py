@@ -792,6 +792,15 @@ def test_an_unbuilt_model_that_got_wrong_data_can_still_be_built():
     assert model.predict(np.ones((4, 2, 7)), verbose=0).shape == (4, 2, 3)
 
 
+def test_flat_rows_of_one_feature():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(2)])
+    x = np.arange(5, dtype="float32")
+    expected = model(x[:, None]).numpy()
+    assert_same(model(x).numpy(), expected)
+    assert_same(model(x, training=True).numpy(), expected)
+    assert_same(model.predict(x, verbose=0), expected)
+
+
 def test_building_again_for_another_shape():
     model = a_model()
     model.build((None, 4))

@@ -38,7 +38,8 @@ class Monitor(Callback):
         if self._direction is not None:
             return
         name = self.monitor.removeprefix("val_")
-        known = {metric.name: getattr(metric, "direction", None) for metric in self.model.metrics}
+        directions = [getattr(metric, "direction", None) for metric in self.model.metrics]
+        known = dict(zip(self.model.metrics_names, directions))
         self._direction = "min" if name == "loss" else known.get(name)
         if self._direction is None:
             raise ValueError(

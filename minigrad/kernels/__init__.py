@@ -67,11 +67,15 @@ from minigrad.kernels.elementwise import (
     tanh_vjp,
     where,
 )
-from minigrad.kernels.losses import (
+from minigrad.kernels.errors import (
+    absolute_error,
+    absolute_error_vjp,
     huber,
     huber_vjp,
     log_cosh,
     log_cosh_vjp,
+    squared_error,
+    squared_error_vjp,
 )
 from minigrad.kernels.moving import (
     cast_bool,
@@ -109,7 +113,6 @@ from minigrad.kernels.optimizing import (
     clip_global_norm,
     clip_norms,
     clip_values,
-    copy_every,
     decay,
     ftrl,
     lion,
@@ -129,8 +132,7 @@ from minigrad.kernels.ordering import (
     take_columns_vjp,
 )
 from minigrad.kernels.probability import (
-    absolute_error,
-    absolute_error_vjp,
+    argmax_columns,
     binary_crossentropy,
     binary_crossentropy_logits,
     binary_crossentropy_logits_vjp,
@@ -152,8 +154,6 @@ from minigrad.kernels.probability import (
     sparse_crossentropy_logits,
     sparse_crossentropy_logits_vjp,
     sparse_match,
-    squared_error,
-    squared_error_vjp,
 )
 from minigrad.kernels.products import (
     add_row,
@@ -165,7 +165,6 @@ from minigrad.kernels.products import (
 from minigrad.kernels.reducing import (
     accumulate,
     accumulate_weighted,
-    argmax_columns,
     fill_scaled,
     max_columns,
     max_columns_vjp,

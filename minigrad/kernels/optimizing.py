@@ -275,14 +275,6 @@ def add_scaled(x, factor, y: "out"):
 
 
 @kernel
-def copy_every(x, step: "int64", every: "int64", y: "out"):
-    """y = x if step + 1 is a multiple of `every`, else y stays"""
-    if (step[0, 0] + 1) % every[0, 0] == 0:
-        for j in range(y.shape[1]):
-            y[0, j] = x[0, j]
-
-
-@kernel
 def quotient(count: "int64", by: "int64", y: "int64 out"):
     """y = the whole part of count / by"""
     y[0, 0] = count[0, 0] // by[0, 0]

@@ -1,6 +1,6 @@
-"""Probabilities and what they are compared with: sigmoid, softmax, losses, matches.
+"""Probabilities and what they are compared with: sigmoid, softmax, cross-entropies, matches.
 
-A loss has one value a row: the mean (binary, squared error) or the sum (categorical) over the last axis.
+A cross-entropy has one value a row: the mean (binary) or the sum (categorical) over the last axis.
 """
 
 import math
@@ -106,50 +106,6 @@ def log_softmax_vjp(gy, y, gx: "out"):
             total += gy[i, j]
         for j in range(y.shape[1]):
             gx[i, j] = gy[i, j] - exp(y[i, j]) * total
-
-
-@kernel
-def squared_error(target, x, y: "out"):
-    """y_i = mean over j of (x_ij - target_ij)^2"""
-    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
-    for i in range(x.shape[0]):
-        total = x.dtype.type(0)
-        for j in range(x.shape[1]):
-            d = x[i, j] - target[i, j]
-            total += d * d
-        y[i, 0] = total * share
-
-
-@kernel
-def squared_error_vjp(gy, target, x, gx: "out"):
-    """gx_ij = 2 gy_i (x_ij - target_ij) / n"""
-    share = x.dtype.type(2) / x.dtype.type(x.shape[1])
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gx[i, j] = gy[i, 0] * (x[i, j] - target[i, j]) * share
-
-
-@kernel
-def absolute_error(target, x, y: "out"):
-    """y_i = mean over j of |x_ij - target_ij|"""
-    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
-    for i in range(x.shape[0]):
-        total = x.dtype.type(0)
-        for j in range(x.shape[1]):
-            total += abs(x[i, j] - target[i, j])
-        y[i, 0] = total * share
-
-
-@kernel
-def absolute_error_vjp(gy, target, x, gx: "out"):
-    """gx_ij = gy_i sign(x_ij - target_ij) / n, with sign(0) = 0"""
-    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
-    zero = x.dtype.type(0)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            d = x[i, j] - target[i, j]
-            slope = share if d > zero else zero
-            gx[i, j] = gy[i, 0] * (slope - share if d < zero else slope)
 
 
 @helper
@@ -338,6 +294,13 @@ def first_largest(x, i):
         if x[i, j] > x[i, best]:
             best = j
     return best
+
+
+@kernel
+def argmax_columns(x, y: "int64 out"):
+    """y_i = the first j with the largest x_ij"""
+    for i in range(x.shape[0]):
+        y[i, 0] = first_largest(x, i)
 
 
 @kernel

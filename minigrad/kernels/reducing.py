@@ -127,17 +127,6 @@ def max_columns_vjp(gy, x, y, gx: "out"):
 
 
 @kernel
-def argmax_columns(x, y: "int64 out"):
-    """y_i = the first j with the largest x_ij"""
-    for i in range(x.shape[0]):
-        best = 0
-        for j in range(x.shape[1]):
-            if x[i, j] > x[i, best]:
-                best = j
-        y[i, 0] = best
-
-
-@kernel
 def accumulate(values, settings, total: "out", count: "out"):
     """total += share times the sum of the row of values, count += rows; settings = [share, rows]"""
     total[0, 0] += row_sum(values, 0) * settings[0, 0]

@@ -324,6 +324,8 @@ class InputLayer(Layer):
             raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
+        if shape is not None and batch_shape is not None:
+            raise ValueError(f"Input: give shape or batch_shape, not both; got {shape!r} and {batch_shape!r}.")
         if batch_shape is not None:
             batch_size, *shape = batch_shape
         if shape is None or not isinstance(shape, (tuple, list)):

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad.losses.base import FunctionLoss, loss_function, registry
-from minigrad.losses.targets import reduce_weighted, tensors
+from minigrad.losses.targets import counting, labelled, reduce_weighted
 from minigrad.tensor import as_tensor
 
 
@@ -144,9 +144,8 @@ class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_cros
 @registry.register()
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
     """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0; exact from logits."""
-    y_true, y_pred = tensors(y_true, y_pred)
+    y_true, y_pred = labelled(y_true, y_pred, axis)
     logits = _logits(y_pred, from_logits)
-    y_true = _labels(y_true, y_pred, axis)
     if logits is None:
         # As TensorFlow: the log of clipped probabilities, normalised once more.
         logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))
@@ -164,13 +163,6 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     return ops.where(kept, loss, 0.0)
 
 
-def _labels(y_true, y_pred, axis):
-    """Labels without the axis of length one that may stand where y_pred has its classes."""
-    if y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1:
-        return ops.squeeze(y_true, axis)
-    return y_true
-
-
 class SparseCategoricalCrossentropy(
     FunctionLoss,
     function=sparse_categorical_crossentropy,
@@ -183,13 +175,12 @@ class SparseCategoricalCrossentropy(
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         if self.ignore_class is not None:
-            sample_weight = self._kept(*tensors(y_true, y_pred), sample_weight)
+            sample_weight = self._kept(*labelled(y_true, y_pred, self.axis), sample_weight)
         return super().__call__(y_true, y_pred, sample_weight)
 
     def _kept(self, labels, y_pred, sample_weight):
         """The sample weights without the ignored rows; where the mean divides by all rows, the others weigh more."""
-        labels = _labels(labels, y_pred, self.axis)
-        kept = ops.cast(ops.not_equal(labels, float(self.ignore_class)), y_pred.dtype)
+        kept = counting(labels, self.ignore_class, y_pred.dtype)
         if self.reduction in ("sum_over_batch_size", "mean"):
             kept = kept * (float(labels.size) / ops.maximum(ops.sum(kept), config.epsilon()))
         return kept if sample_weight is None else reduce_weighted(kept, sample_weight, "none")
@@ -212,8 +203,8 @@ class SparseCategoricalCrossentropy(
 @registry.register()
 def categorical_generalized_cross_entropy(y_true, y_pred, q):
     """(1 - p^q) / q, p the probability of class y_true (an integer)"""
-    y_true, y_pred = tensors(y_true, y_pred)
-    chosen = ops.one_hot(_labels(y_true, y_pred, -1), y_pred.shape[-1], dtype=y_pred.dtype)
+    y_true, y_pred = labelled(y_true, y_pred)
+    chosen = ops.one_hot(y_true, y_pred.shape[-1], dtype=y_pred.dtype)
     return (1.0 - ops.power(ops.sum(y_pred * chosen, axis=-1), float(q))) / q
 
 

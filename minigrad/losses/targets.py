@@ -27,6 +27,18 @@ def align(y_true, y_pred):
     return y_true, y_pred
 
 
+def labelled(y_true, y_pred, axis=-1):
+    """Both as tensors; labels without the axis of length one that may stand where y_pred has its classes."""
+    y_true, y_pred = tensors(y_true, y_pred)
+    has_axis = y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1
+    return ops.squeeze(y_true, axis) if has_axis else y_true, y_pred
+
+
+def counting(labels, ignore_class, dtype):
+    """1 for the rows that count, 0 for those whose label is `ignore_class`."""
+    return ops.cast(ops.not_equal(labels, float(ignore_class)), dtype)
+
+
 def column(y):
     """A flat tensor as a column."""
     return view(y, (y.size, 1))

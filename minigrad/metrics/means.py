@@ -12,13 +12,6 @@ def _metric_function(function):
     return function
 
 
-def _labels(y_true, y_pred):
-    """Labels without the last axis of length one they may have beside y_pred's axis of classes."""
-    y_true, y_pred = targets.tensors(y_true, y_pred)
-    is_column = y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1
-    return ops.squeeze(y_true, -1) if is_column else y_true, y_pred
-
-
 def _most_probable(y_true, y_pred):
     """The class of each one-hot target."""
     y_true, y_pred = targets.tensors(y_true, y_pred)
@@ -62,7 +55,7 @@ class CategoricalAccuracy(FunctionMetric, function=categorical_accuracy, directi
 @_metric_function
 def sparse_categorical_accuracy(y_true, y_pred):
     """1 where the largest y_pred stands in column y_true, else 0"""
-    return ops.sparse_match(*_labels(y_true, y_pred))
+    return ops.sparse_match(*targets.labelled(y_true, y_pred))
 
 
 class SparseCategoricalAccuracy(FunctionMetric, function=sparse_categorical_accuracy, direction="up"):
@@ -84,7 +77,7 @@ class TopKCategoricalAccuracy(
 @_metric_function
 def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False):
     """1 where y_true is among the k most probable classes, else 0; from_sorted_ids: y_pred lists these, best first"""
-    y_true, y_pred = _labels(y_true, y_pred)
+    y_true, y_pred = targets.labelled(y_true, y_pred)
     if not from_sorted_ids:
         return ops.top_match(y_true, y_pred, k=k)
     is_found = ops.equal(ops.expand_dims(y_true, -1), y_pred[..., :k])
@@ -179,8 +172,8 @@ class SparseCategoricalCrossentropy(
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         if self.ignore_class is not None:
-            labels, y_pred = _labels(y_true, y_pred)
-            kept = ops.cast(ops.not_equal(labels, float(self.ignore_class)), y_pred.dtype)
+            labels, y_pred = targets.labelled(y_true, y_pred)
+            kept = targets.counting(labels, self.ignore_class, y_pred.dtype)
             sample_weight = kept if sample_weight is None else targets.reduce_weighted(kept, sample_weight, "none")
         super().update_state(y_true, y_pred, sample_weight)
 
@@ -190,8 +183,7 @@ class SparseCategoricalCrossentropy(
 
 def cosine_similarity(y_true, y_pred, axis=-1):
     """The cosine of the angle between y_true and y_pred, vectors along `axis`"""
-    y_true, y_pred = targets.paired("cosine_similarity", y_true, y_pred)
-    return ops.sum(ops.normalize(y_true, axis) * ops.normalize(y_pred, axis), axis=axis)
+    return -losses.cosine_similarity(y_true, y_pred, axis)
 
 
 class CosineSimilarity(FunctionMetric, function=cosine_similarity, direction="up"):

@@ -174,6 +174,8 @@ class Sequential(Model):
         if not self.built:
             self._ensure_built(x.shape)
         elif x.shape[1:] != self._input_shape[1:]:
+            if x.ndim == 1 and self._input_shape == (None, 1):
+                x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
             self._check_input(x.shape)
         if mask is not None:
             return self._masked(x, training, mask)

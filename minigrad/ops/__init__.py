@@ -77,6 +77,7 @@ from minigrad.ops.elementwise import (
     tanh,
     where,
 )
+from minigrad.ops.errors import absolute_error, huber_error, log_cosh_error, squared_error
 from minigrad.ops.functions import (
     all,
     allclose,
@@ -152,22 +153,18 @@ from minigrad.ops.ordering import (
     top_k,
 )
 from minigrad.ops.probability import (
-    absolute_error,
     binary_crossentropy,
     binary_crossentropy_logits,
     binary_match,
     categorical_crossentropy,
     categorical_crossentropy_logits,
     categorical_match,
-    huber_error,
     keep_top,
-    log_cosh_error,
     log_softmax,
     one_hot,
     softmax,
     sparse_crossentropy_logits,
     sparse_match,
-    squared_error,
     top_match,
 )
 from minigrad.ops.reducing import (

@@ -1,10 +1,11 @@
-"""Probabilities: softmax, losses and matches, one value a row."""
+"""Probabilities: softmax, cross-entropies and matches, one value a row."""
 
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.elementwise import equal
+from minigrad.ops.errors import no_target_gradient
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import cast, expand_dims, transpose
 from minigrad.program import launch
@@ -57,61 +58,6 @@ def one_hot(x, num_classes, axis=-1, dtype=None):
     return cast(equal(expand_dims(as_tensor(x), -1), classes), dtype or config.floatx())
 
 
-def _no_target_gradient(name, gtarget):
-    if gtarget is not None:
-        raise ValueError(f"{name} has no gradient with respect to the targets: detach() them.")
-
-
-def _error(name, formula, forward, backward):
-    """An op of (target, x), one value a row: they differ in their kernels only."""
-
-    def function(y, target, x):
-        launch(forward, target, x, y)
-
-        def vjp(gy, gtarget, gx):
-            _no_target_gradient(name, gtarget)
-            launch(backward, gy, target, x, gx)
-
-        return vjp
-
-    function.__name__, function.__doc__ = name, formula
-    return op("(...,n), (...,n) -> (...)")(function)
-
-
-squared_error = _error(
-    "squared_error",
-    "y = mean over the last axis of (x - t)^2;   dx = 2 dy (x - t) / n.",
-    K.squared_error,
-    K.squared_error_vjp,
-)
-absolute_error = _error(
-    "absolute_error",
-    "y = mean over the last axis of |x - t|;   dx = dy sign(x - t) / n.",
-    K.absolute_error,
-    K.absolute_error_vjp,
-)
-log_cosh_error = _error(
-    "log_cosh_error",
-    "y = mean over the last axis of ln cosh(x - t);   dx = dy tanh(x - t) / n.",
-    K.log_cosh,
-    K.log_cosh_vjp,
-)
-
-
-@op("(...,n), (...,n) -> (...)")
-def huber_error(y, target, x, delta=1.0):
-    """y = mean over the last axis of d^2 / 2 where |d| <= delta, else delta |d| - delta^2 / 2, for d = x - t;
-    dx = dy d / n, d kept within [-delta, delta]."""
-    delta = constant(x.dtype, delta)
-    launch(K.huber, target, x, delta, y)
-
-    def vjp(gy, gtarget, gx):
-        _no_target_gradient("huber_error", gtarget)
-        launch(K.huber_vjp, gy, target, x, delta, gx)
-
-    return vjp
-
-
 def _crossentropy(name, formula, forward, backward, needs_epsilon):
     """A cross-entropy op of (target, x): they differ in their kernels only."""
 
@@ -121,7 +67,7 @@ def _crossentropy(name, formula, forward, backward, needs_epsilon):
         launch(forward, target, x, settings, y)
 
         def vjp(gy, gtarget, gx):
-            _no_target_gradient(name, gtarget)
+            no_target_gradient(name, gtarget)
             launch(backward, gy, target, x, settings, gx)
 
         return vjp
@@ -173,7 +119,7 @@ def sparse_crossentropy_logits(y, label, x):
     launch(K.sparse_crossentropy_logits, label, x, y)
 
     def vjp(gy, glabel, gx):
-        _no_target_gradient("sparse_crossentropy_logits", glabel)
+        no_target_gradient("sparse_crossentropy_logits", glabel)
         launch(K.sparse_crossentropy_logits_vjp, gy, label, x, gx)
 
     return vjp

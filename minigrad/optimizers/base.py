@@ -307,11 +307,10 @@ class Optimizer(Memory):
         self._updates = self._count_updates()
         with no_grad():
             if every:
-                due, sums = np.empty((1, 1), np.int64), self._rows["gradient_accumulator"]
-                launch(K.is_multiple, self._calls, constant(np.int64, every), due)
+                sums = self._rows["gradient_accumulator"]
                 for a, b in runs:
                     launch(K.add_scaled, self._gradients[:, a:b], scale, sums[:, a:b])
-                with when(due):
+                with self._every(every, self._calls):
                     launch(K.scale, sums, constant(dtype, 1.0 / every), self._gradients)
                     launch(K.fill, constant(dtype, 0.0), sums)
                     self._change_weights(present, runs)
@@ -377,8 +376,15 @@ class Optimizer(Memory):
         momentum, average = constant(self._rate.dtype, self.ema_momentum), self._rows["average"]
         launch(K.average, self._weights, momentum, self._updates, average)
         if self.ema_overwrite_frequency:
-            every = constant(np.int64, self.ema_overwrite_frequency)
-            launch(K.copy_every, average, self._updates, every, self._weights)
+            with self._every(self.ema_overwrite_frequency, self._updates):
+                launch(K.copy, average, self._weights)
+
+    @staticmethod
+    def _every(number, count):
+        """Launches inside happen only once in `number` steps, which the array `count` counts."""
+        due = np.empty((1, 1), np.int64)
+        launch(K.is_multiple, count, constant(np.int64, number), due)
+        return when(due)
 
     # ---- the rule, which subclasses define
 

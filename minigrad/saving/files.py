@@ -19,7 +19,11 @@ def write(path, data):
     path = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(path)
     beside = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        error.filename = path  # what was asked for
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             if os.path.exists(path):

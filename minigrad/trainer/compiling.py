@@ -98,8 +98,8 @@ class Compiling:
 
     @property
     def metrics_names(self):
-        """The names of the metrics."""
-        return [m.name for m in self.metrics]
+        """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken."""
+        return list(self._metric_keys) if self._has_metrics else []
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
@@ -117,23 +117,23 @@ class Compiling:
         self._tracker = LossTracker("loss", self.dtype)
         self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
         self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
-        taken = {"loss"}
+        self._metric_keys = ["loss"]
         for i, metric in enumerate([*self._plain, *self._weighted]):
-            if i >= len(self._plain) and metric.name in taken:
-                metric.name = f"weighted_{metric.name}"
-            name, count = metric.name, 0
-            while metric.name in taken:
+            is_double = i >= len(self._plain) and metric.name in self._metric_keys
+            name = f"weighted_{metric.name}" if is_double else metric.name
+            key, count = name, 0
+            while key in self._metric_keys:
                 count += 1
-                metric.name = f"{name}_{count}"
-            taken.add(metric.name)
+                key = f"{name}_{count}"
+            self._metric_keys.append(key)
             for variable in metric.variables:
-                variable.path = f"{metric.name}/{variable.name}"
+                variable.path = f"{key}/{variable.name}"
         self._has_metrics = True
 
     def _results(self):
         """The value of each metric as a Python number (or list), keys in alphabetical order."""
-        logs = {m.name: _plain_number(m.result()) for m in self.metrics}
-        return dict(sorted(logs.items()))
+        values = [_plain_number(m.result()) for m in self.metrics]
+        return dict(sorted(zip(self.metrics_names, values)))
 
     def _batch_results(self, as_dict):
         """The same of one batch, as a dict or as a list in the order of the metrics; one number if that is all."""

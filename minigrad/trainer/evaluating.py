@@ -54,7 +54,7 @@ class Evaluating:
         return logs if return_dict else self._listed(logs)
 
     def _listed(self, logs):
-        values = [logs[m.name] for m in self.metrics]
+        values = [logs[name] for name in self.metrics_names]
         return values[0] if len(values) == 1 else values
 
     def _evaluate(self, batches, callbacks, steps=None):

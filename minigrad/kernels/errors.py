@@ -7,6 +7,50 @@ from minigrad.program import kernel
 
 
 @kernel
+def squared_error(target, x, y: "out"):
+    """y_i = mean over j of (x_ij - target_ij)^2"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            d = x[i, j] - target[i, j]
+            total += d * d
+        y[i, 0] = total * share
+
+
+@kernel
+def squared_error_vjp(gy, target, x, gx: "out"):
+    """gx_ij = 2 gy_i (x_ij - target_ij) / n"""
+    share = x.dtype.type(2) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            gx[i, j] = gy[i, 0] * (x[i, j] - target[i, j]) * share
+
+
+@kernel
+def absolute_error(target, x, y: "out"):
+    """y_i = mean over j of |x_ij - target_ij|"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    for i in range(x.shape[0]):
+        total = x.dtype.type(0)
+        for j in range(x.shape[1]):
+            total += abs(x[i, j] - target[i, j])
+        y[i, 0] = total * share
+
+
+@kernel
+def absolute_error_vjp(gy, target, x, gx: "out"):
+    """gx_ij = gy_i sign(x_ij - target_ij) / n, with sign(0) = 0"""
+    share = x.dtype.type(1) / x.dtype.type(x.shape[1])
+    zero = x.dtype.type(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            d = x[i, j] - target[i, j]
+            slope = share if d > zero else zero
+            gx[i, j] = gy[i, 0] * (slope - share if d < zero else slope)
+
+
+@kernel
 def huber(target, x, delta, y: "out"):
     """y_i = mean over j of d^2 / 2 where |d| <= delta, else delta |d| - delta^2 / 2, d = x_ij - target_ij"""
     half = x.dtype.type(0.5)
