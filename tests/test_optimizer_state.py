@@ -269,6 +269,18 @@ def test_an_optimizer_serves_one_model():
     second.fit(x, y, verbose=0)
 
 
+def test_a_gradient_that_is_assigned_is_the_one_that_counts():
+    v, w, optimizer = Variable(np.zeros(3)), Variable(np.zeros(3)), optimizers.SGD(1.0)
+    optimizer.build([v, w])
+    (v.sum() + w.sum()).backward()
+    v.grad = v.grad * 0.5
+    w.grad = [1, 2, 3]
+    optimizer.step()
+    np.testing.assert_array_equal([v.numpy(), w.numpy()], [[-0.5] * 3, [-1, -2, -3]])
+    with pytest.raises(ValueError, match=r"shape \(3,\) can't have shape \(2,\)"):
+        v.grad = np.zeros(2)
+
+
 @pytest.mark.parametrize("in_a_program", [False, True])
 def test_gradients_may_be_those_of_other_variables(in_a_program):
     """They lie in the optimizer's memory: one is not written over before it is read."""

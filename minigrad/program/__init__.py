@@ -1,7 +1,8 @@
 """The one door: every piece of arithmetic is a kernel, and every kernel passes through `launch`.
 
 Eager mode runs what passes. A `Program` writes down what passes during one step and replays the list for thousands
-of steps inside one call of compiled code. This package knows no kernel, no tensor and no layer.
+of steps inside one call of compiled code. This package knows no tensor, no layer, and no kernel but the one with
+which threads wait for each other.
 """
 
 from minigrad.program.compiling import Kernel, helper, kernel

@@ -63,11 +63,12 @@ class Node:
 
 
 class Tensor:
-    """An n-dimensional array of float32 or float64 that can be differentiated.
+    """An n-dimensional array of float32 or float64, which can be differentiated, or of bool or int64.
 
     Args:
-        data: anything NumPy can make an array of. Floating-point arrays keep their dtype, all else becomes
-            `dtype`, by default `config.floatx()`. The data is not copied where it need not be.
+        data: anything NumPy can make an array of. Arrays of float32, float64 and bool keep theirs, all else becomes
+            `dtype`, by default `config.floatx()`. The data is not copied where it need not be: a tensor made from an
+            array sees what is written into that array later.
         requires_grad: whether `backward` shall leave the gradient in `grad` (a NumPy array of the same shape).
 
     >>> a = Tensor([1.0, 2.0], requires_grad=True)
@@ -93,8 +94,11 @@ class Tensor:
     def grad(self):
         """What `backward` has added up so far, a NumPy array of this shape; None before, and after `t.grad = None`.
 
+        It is no copy: the next `backward`, or step of the optimizer, may write into the same memory.
+
         Raises:
             RecordingError: while a Program is being recorded, since its values would be frozen into it.
+            ValueError: another shape is assigned.
         """
         if self._grad is not None:
             self._readable()
@@ -102,6 +106,13 @@ class Tensor:
 
     @grad.setter
     def grad(self, value):
+        if value is not None:
+            value = as_array(value, self.dtype)
+            if value.shape != self.shape:
+                raise ValueError(f"The gradient of a tensor of shape {self.shape} can't have shape {value.shape}.")
+            if self._gradient is not None:  # where an optimizer will look for it
+                launch_copy(value, self._gradient)
+                value = self._gradient
         self._grad = value
 
     @property

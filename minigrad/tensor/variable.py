@@ -86,7 +86,7 @@ class Variable(Tensor):
 
     @property
     def value(self):
-        """The variable as a plain tensor, detached."""
+        """The variable as a plain tensor, detached, but no copy: it shows what is assigned later."""
         return self.detach()
 
     def numpy(self):
