@@ -71,7 +71,7 @@ def chunks(rows):
 def is_array_like(value):
     """Whether `value` holds all rows at once (else it may be an iterable of batches)."""
     return (
-        isinstance(value, (np.ndarray, Tensor, list, tuple))
+        isinstance(value, (np.ndarray, Tensor, list, tuple, dict))
         or hasattr(value, "__array__")
         or _is_sparse(value)
     )
@@ -97,9 +97,8 @@ def as_rows(value, name, dtype):
         return value
     if isinstance(value, LazyRows):
         return value
-    if isinstance(value, (list, tuple)) and len(value) == 1 and getattr(value[0], "ndim", 0) >= 2:
-        warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=3)
-        value = value[0]
+    if isinstance(value, (list, tuple, dict)):
+        value = _only_one(value, name)
     try:
         array = _open(value, dtype)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -115,6 +114,24 @@ def as_rows(value, name, dtype):
             return np.ascontiguousarray(array, dtype=dtype)
         array = LazyRows(array.__getitem__, array.shape, dtype)
     return array if _is_large(array.shape, dtype) else array[:]
+
+
+def _only_one(given, name):
+    """The one array in a list or dict of arrays; a list of other things as it is."""
+    arrays = list(given.values()) if isinstance(given, dict) else given
+    ranks = [getattr(array, "ndim", 0) for array in arrays]
+    least = 1 if name == "y" or isinstance(given, dict) else 2  # a list of flat arrays may be the rows of x
+    if len(arrays) == 1 and ranks[0] >= least:
+        if not isinstance(given, dict):
+            warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=4)
+        return arrays[0]
+    if isinstance(given, dict) or (arrays and min(ranks) >= 2):
+        raise ValueError(
+            f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but a model has one input and one output "
+            "here. Put them side by side, np.concatenate(arrays, axis=1), and take them apart in a layer, x[:, :n] and "
+            "x[:, n:]. (If they are the rows: np.stack(arrays).)"
+        )
+    return given
 
 
 def _is_large(shape, dtype):
@@ -183,7 +200,7 @@ def split_batch(batch):
         if not 1 <= len(batch) <= 3:
             raise ValueError(f"A batch must be (x, y) or (x, y, sample_weight); got {len(batch)} elements.")
         return (*batch, None, None)[:3]
-    if is_array_like(batch):
+    if is_array_like(batch) and not isinstance(batch, dict):
         return batch, None, None
     raise ValueError(f"A batch must be a tuple (x, y) or (x, y, sample_weight); got {type(batch).__name__}.")
 

@@ -145,6 +145,15 @@ def test_the_best_weights_are_restored(values, settings, best):
     assert not np.array_equal(seen.seen[best][0], seen.seen[best - 1][0])
 
 
+def test_what_early_stopping_watches_can_be_told_by_a_subclass():
+    class Constant(callbacks.EarlyStopping):
+        def get_monitor_value(self, logs):
+            return 0.0 * super().get_monitor_value(logs)
+
+    history = network().fit(*data(16), epochs=10, callbacks=[Constant("loss", patience=2)], verbose=0)
+    assert history.epoch == [0, 1, 2]
+
+
 def test_early_stopping_starts_anew_with_each_fit():
     stop = callbacks.EarlyStopping("loss", patience=2)
     model = network()

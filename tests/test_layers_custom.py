@@ -190,6 +190,17 @@ def test_add_loss(run_eagerly):
     )
 
 
+def test_an_error_leaves_no_losses():
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(4, activity_regularizer="l1"), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, _ = data(16)
+    with pytest.raises(ValueError, match=r"\(16, 2\)"):
+        model.fit(x, np.ones((16, 2)), verbose=0)
+    assert model.losses == []
+    model(x)
+    assert len(model.losses) == 1 and float(model.losses[0]) > 0
+
+
 def test_losses_are_those_of_the_last_call():
     layer = layers.Dense(2, activity_regularizer="l2", kernel_regularizer="l2")
     x = random_input((3, 5), dtype="float32")
@@ -302,8 +313,20 @@ def test_a_layer_without_call_says_what_is_missing():
     class Nothing(keras.Layer):
         pass
 
-    with pytest.raises(TypeError, match="Nothing.*call"):
+    with pytest.raises(NotImplementedError, match="Nothing.*call"):
         Nothing()(np.ones((2, 2), "float32"))
+
+
+def test_a_layer_that_forgets_its_base_class_says_so():
+    class Forgets(keras.Layer):
+        def __init__(self, units):
+            self.units = units
+
+        def call(self, inputs):
+            return inputs
+
+    with pytest.raises(RuntimeError, match=r"Forgets.__init__ must call super\(\).__init__\(\)"):
+        Forgets(3)(np.ones((2, 2)))
 
 
 # ------------------------------------------------------------------------------------- variables in every form

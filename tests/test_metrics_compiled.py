@@ -57,6 +57,76 @@ def test_names_in_logs():
     assert values == [logs[name] for name in order]
 
 
+class Counting(keras.layers.Layer):
+    """Keeps a metric of what comes by."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = metrics.Mean(name="seen")
+
+    def call(self, inputs):
+        self.seen.update_state(ops.mean(inputs))
+        return inputs
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_metrics_that_layers_keep(run_eagerly):
+    """They are in the logs after those of compile, and start anew with each epoch and evaluation."""
+    model = keras.Sequential([keras.Input((5,)), Counting(), Counting(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"], run_eagerly=run_eagerly)
+    x, y = data(16)
+    history = model.fit(x, y, epochs=2, batch_size=8, validation_data=(2 * x, y), verbose=0).history
+    mean = float(x.mean())
+    for name, value in (("seen", mean), ("seen_1", mean), ("val_seen", 2 * mean), ("val_seen_1", 2 * mean)):
+        np.testing.assert_allclose(history[name], [value] * 2, rtol=1e-5)
+    assert model.metrics_names == ["loss", "mae", "seen", "seen_1"]
+    assert list(model.get_metrics_result()) == model.metrics_names
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0)[2:], [mean] * 2, rtol=1e-5)
+    assert (model.train_program is None) == run_eagerly
+
+
+def test_metrics_that_a_class_tells_itself():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense, self.mine = keras.layers.Dense(1), metrics.Mean(name="mine")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            loss = ops.mean((y - y_pred) ** 2)
+            self.mine.update_state(loss)
+            return loss
+
+        @property
+        def metrics(self):
+            return [self.mine]
+
+    model = Own()
+    model.compile("sgd")
+    assert list(model.fit(*data(8), verbose=0).history) == ["mine"] == model.metrics_names
+
+
+def test_a_metric_of_several_values():
+    class Two(metrics.Metric):
+        def __init__(self):
+            super().__init__(name="two")
+            self.total = self.add_variable(name="total")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.total.assign_add(ops.sum(y_true))
+
+        def result(self):
+            return {"once": self.total, "twice": self.total * 2.0}
+
+    model, (x, y) = network(metrics=[Two(), "mae"]), data(8)
+    history = model.fit(x, y, verbose=0).history
+    assert list(history) == ["loss", "mae", "once", "twice"]
+    assert (history["once"], history["twice"]) == ([y.sum()], [2 * y.sum()])
+    assert model.evaluate(x, y, verbose=0)[1:3] == [y.sum(), 2 * y.sum()]
+
+
 def test_metrics_keep_their_own_names():
     """Only the logs tell two of one name apart; one instance given twice is updated twice."""
     mse, other = metrics.MeanSquaredError(), metrics.MeanSquaredError()

@@ -120,12 +120,14 @@ def test_an_unbuilt_model_has_no_shapes(attribute):
     assert not hasattr(model, attribute)
 
 
-def test_symbolic_tensors_point_to_what_there_is():
+def test_inputs_and_outputs_are_described():
     model, _ = nested()
     for layer in (model, model.layers[0]):
-        for side in ("input", "output"):
-            with pytest.raises(AttributeError, match=f"no symbolic {side}.*{side}_shape.*Sequential"):
-                getattr(layer, side)
+        assert layer.input.shape == layer.input_shape and layer.output.shape == layer.output_shape
+        assert layer.output.dtype == "float32" and layer.path == layer.name
+    assert keras.Input((3,), batch_size=2).shape == (2, 3)
+    with pytest.raises(AttributeError, match="not been called yet"):
+        L.Dense(1).output  # noqa: B018
     with pytest.raises(ValueError, match=r"no functional API, Model\(inputs, outputs\).*model.layers\[:2\]"):
         keras.Model(inputs=1, outputs=2)
 

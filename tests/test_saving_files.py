@@ -489,6 +489,28 @@ def test_clone_model():
         keras.models.clone_model(model.layers[0])
 
 
+def test_a_clone_is_compiled_as_its_model():
+    model = network()
+    x, y = data(16)
+    model.fit(x, y, **QUIET)
+    clone = keras.models.clone_model(model)
+    assert clone.compiled and type(clone.optimizer) is type(model.optimizer) and clone.optimizer is not model.optimizer
+    assert float(clone.optimizer.learning_rate) == float(model.optimizer.learning_rate)
+    clone.set_weights(model.get_weights())
+    assert clone.evaluate(x, y, **QUIET) == model.evaluate(x, y, **QUIET)
+    clone.fit(x, y, **QUIET)
+    model.compile("sgd", lambda t, p: keras.ops.mean((t - p) ** 2, axis=-1))  # which no config can tell
+    assert not keras.models.clone_model(model).compiled
+
+
+def test_arguments_of_older_scripts(tmp_path):
+    model = network()
+    model.save(tmp_path / "a.keras", include_optimizer=False, save_format="keras")
+    assert keras.models.load_model(tmp_path / "a.keras").compiled  # as in Keras 3
+    with pytest.raises(ValueError, match="save_format must be 'keras'.*'h5'"):
+        model.save(tmp_path / "b.keras", save_format="h5")
+
+
 # --------------------------------------------------------------------------------------- wrong arguments
 
 

@@ -792,6 +792,54 @@ def test_an_unbuilt_model_that_got_wrong_data_can_still_be_built():
     assert model.predict(np.ones((4, 2, 7)), verbose=0).shape == (4, 2, 3)
 
 
+def test_several_inputs_and_outputs():
+    """A model may be called with them; what is trained or predicts has one of each, and says so."""
+
+    class Both(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(2)
+
+        def call(self, inputs):
+            a, b = (inputs["a"], inputs["b"]) if isinstance(inputs, dict) else inputs
+            return self.dense(a + b)
+
+    class Twice(Both):
+        def call(self, inputs):
+            return self.dense(inputs), inputs
+
+    x, y = np.ones((6, 3), "float32"), np.ones((6, 2), "float32")
+    assert [Both()(given).shape for given in ([x, x], (x, x), {"a": x, "b": x})] == [(6, 2)] * 3
+    assert [t.shape for t in Twice()(x)] == [(6, 2), (6, 3)]
+    for bad in ([x, x], (x, x), {"a": x, "b": x}):
+        model = Both()
+        model.compile("sgd", "mse")
+        with pytest.raises(ValueError, match=r"x is a \w+ of 2 arrays.*np.concatenate"):
+            model.fit(bad, y, verbose=0)
+        with pytest.raises(ValueError, match=r"x is a \w+ of 2 arrays.*np.concatenate"):
+            model.predict(bad, verbose=0)
+    model = Twice()
+    model.compile("sgd", "mse")
+    for call in (lambda: model.fit(x, y, verbose=0), lambda: model.predict(x, verbose=0)):
+        with pytest.raises(ValueError, match="returned a tuple.*one output.*ops.concatenate"):
+            call()
+    with pytest.raises(ValueError, match="y is a list of 2 arrays"):
+        model.fit(x, [y, y], verbose=0)
+    with pytest.raises(ValueError, match="loss must be one loss.*'mae'"):
+        model.compile("sgd", ["mse", "mae"])
+
+
+def test_a_dict_or_list_of_one_array_is_that_array():
+    x, y = np.arange(12, dtype="float32").reshape(6, 2), np.arange(6, dtype="float32")
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile("sgd", {"out": "mse"})
+    expected = model.evaluate(x, y, verbose=0)
+    assert model.evaluate({"in": x}, {"out": y}, verbose=0) == expected
+    assert model.test_on_batch({"in": x}, {"out": y}) == expected
+    with pytest.warns(UserWarning, match="is a list holding one array"):
+        assert model.evaluate([x], [y], verbose=0) == expected
+
+
 def test_flat_rows_of_one_feature():
     model = keras.Sequential([keras.Input((1,)), layers.Dense(2)])
     x = np.arange(5, dtype="float32")

@@ -238,7 +238,9 @@ def test_tensors_are_keys_by_identity():
 def test_repr():
     assert repr(Tensor([[1.0, 2.0]])) == "Tensor([[1., 2.]], dtype=float32)"
     assert repr(Tensor(np.ones(1), requires_grad=True)) == "Tensor([1.], dtype=float64, requires_grad=True)"
-    assert repr(Variable(np.ones((2, 3)), name="kernel")) == "<Variable kernel shape=(2, 3) dtype=float32>"
+    assert repr(Variable(np.ones((2, 3)), name="kernel")) == (
+        "<Variable path=kernel, shape=(2, 3), dtype=float32, value=[[1., 1., 1.],\n [1., 1., 1.]]>"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- backward
@@ -337,6 +339,14 @@ def test_leaves_never_share_memory_for_their_gradients():
     x.grad = None
     x.backward()
     assert x.grad == 1
+
+
+def test_only_the_leaves_asked_for_get_gradients():
+    a, b = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
+    (a * b + b).sum().backward(inputs=[a])
+    assert a.grad.tolist() == [3.0, 4.0] and b.grad is None
+    b.sum().backward(inputs=[a])
+    assert a.grad.tolist() == [3.0, 4.0] and b.grad is None
 
 
 def test_only_leaves_keep_gradients_and_only_those_that_want_one():

@@ -517,6 +517,20 @@ def test_run_eagerly_can_be_switched():
     assert model.train_program is not None
 
 
+def test_a_variable_that_only_the_loss_knows_gets_no_gradient():
+    """Class weights in a Variable, say: the step is recorded all the same, and nothing is added up in it."""
+    weights = keras.Variable([1.0, 2.0, 3.0])
+
+    def loss(y, p):
+        return -keras.ops.sum(y * keras.ops.log(p) * weights, axis=-1)
+
+    model, (x, y) = network("one-hot", loss=loss), data(24, target="one-hot")
+    with Quiet():
+        model.fit(x, y, batch_size=8, **QUIET)
+    assert model.train_program is not None and weights.grad is None
+    assert weights.numpy().tolist() == [1.0, 2.0, 3.0]
+
+
 def test_steps_are_kept_up_to_a_number_and_an_amount_of_memory(monkeypatch):
     model, (x, _) = network(), data(80)
     for rows in range(1, 81):

@@ -31,8 +31,8 @@ class CallbackList:
         self._one(callbacks, ProgbarLogger, add_progbar)
         self.callbacks = sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False))
         self._strides = None
-        self.set_params(params)
         self.set_model(model)
+        self.set_params(params)
 
     @staticmethod
     def _one(callbacks, kind, is_wanted):

@@ -94,6 +94,10 @@ class EarlyStopping(Monitor):
         self.start_from_epoch = start_from_epoch
         self._start()
 
+    def get_monitor_value(self, logs):
+        """The value that is watched, from the logs of an epoch; None, and a warning, where it is missing."""
+        return self.value(logs, "the training can't be stopped early")
+
     def _start(self):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = self.best_weights = None
@@ -103,7 +107,7 @@ class EarlyStopping(Monitor):
 
     def on_epoch_end(self, epoch, logs=None):
         self.find_direction()
-        value = self.value(logs, "the training can't be stopped early")
+        value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1

@@ -1,5 +1,6 @@
 """Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
 
+import collections
 import functools
 import inspect
 import threading
@@ -17,6 +18,10 @@ from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize
+
+
+# What `model.inputs` and `layer.output` hold: a description, no tensor that anything can be computed from.
+KerasTensor = collections.namedtuple("KerasTensor", "shape dtype name")
 
 
 class _Context(threading.local):
@@ -90,15 +95,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return None if width is None else (width,)
 
     def __getattr__(self, name):
-        if name in ("_found", "_variables", "_trainable", "built"):
+        if "_found" not in vars(self) and not name.startswith("__"):  # which a copy that is being made is asked for
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name == "add_metric":
             raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
-        if name in ("input", "output"):
-            raise AttributeError(
-                f"Layer {self.name!r} has no symbolic {name}: minigrad has no functional API. Its shape is in "
-                f"{name}_shape; what the first layers compute is Sequential(model.layers[:2])(x)."
-            )
+        if name in ("input", "output"):  # unless a layer of the user's calls something so
+            return KerasTensor(getattr(self, f"{name}_shape"), self.dtype, "keras_tensor")
+        if name == "path":
+            return self.name
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
         kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
@@ -120,7 +124,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def call(self, inputs):
         """The outputs for the inputs, both tensors."""
-        raise TypeError(f"{type(self).__name__} must define call(self, inputs).")
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
     def _ensure_built(self, shape):
         """Build the layer for inputs of this shape if it is not built; `_is_ready` says that this is over."""
@@ -156,13 +160,17 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def compute_output_shape(self, input_shape):
         """The shape of the output for inputs of this shape; None stands for the number of rows."""
-        rows = Tensor(np.zeros((2, *input_shape[1:]), self.dtype))
-        self._ensure_built(rows.shape)
+        several = isinstance(input_shape, list)
+        rows = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if several else [input_shape])]
+        rows = rows if several else rows[0]
+        self._ensure_built([r.shape for r in rows] if several else rows.shape)
         shapes = []
 
         def run():
             with no_grad():
-                shapes.append(self(rows, training=False).shape if self._takes("training") else self(rows).shape)
+                outputs = self(rows, training=False) if self._takes("training") else self(rows)
+                several = isinstance(outputs, (list, tuple))
+                shapes[:] = [_any_rows(y.shape) for y in (outputs if several else [outputs])]
 
         if is_recording():
             run()
@@ -172,7 +180,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             except RecordingError:
                 run()  # it reads values: let it have some
         self._clear_losses()
-        return (None, *shapes[0][1:])
+        return shapes[0] if len(shapes) == 1 else shapes
 
     @property
     def input_shape(self):
@@ -336,6 +344,11 @@ class InputLayer(Layer):
         self.batch_shape = (batch_size, *shape)
         self._input_shape = (None, *shape)
         self.built = True
+
+    @property
+    def shape(self):
+        """The shape of the whole input, the number of rows in front."""
+        return self.batch_shape
 
     def call(self, inputs):
         return inputs

@@ -66,7 +66,7 @@ class Loss(Configurable):
 
     def call(self, y_true, y_pred):
         """The loss of each row. Targets (n,) beside an output (n, 1) come as (n, 1)."""
-        raise TypeError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
+        raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def check_targets(self, targets, output_shape):
         """Raise a ValueError if a whole array of targets can't be right for an output of this shape."""

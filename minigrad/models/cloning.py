@@ -1,11 +1,17 @@
 """A model again, with new weights."""
 
+import contextlib
+import warnings
+
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 
 
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):
-    """A model of the same layers as `model`, uncompiled and with new weights.
+    """A model of the same layers as `model`, with new weights, and compiled as it is with a new optimizer.
+
+    It is not compiled where a config can't tell how: with a loss or a metric that is a function of one's own, not
+    registered.
 
     Args:
         clone_function: makes each layer's copy from the layer (not the Input's); only for a Sequential. By default
@@ -20,7 +26,7 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
     if input_tensors is not None or call_function is not None:
         raise ValueError("clone_model: minigrad's models know no input_tensors and no call_function.")
     if clone_function is None and not recursive:
-        return type(model).from_config(model.get_config())
+        return _compiled_like(model, type(model).from_config(model.get_config()))
     if not isinstance(model, Sequential):
         raise ValueError(f"clone_model: a clone_function is for a Sequential, got {model!r}.")
     copy = clone_function or _again
@@ -34,6 +40,16 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
     clone = type(model)([*front, *map(one, model.layers)], trainable=model.trainable, name=model.name)
     if model.built and not clone.built:
         clone.build(model.input_shape)
+    return _compiled_like(model, clone)
+
+
+def _compiled_like(model, clone):
+    if model.compiled:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what a config can't tell is left out
+            with contextlib.suppress(ValueError):
+                if config := model.get_compile_config():
+                    clone.compile_from_config(config)
     return clone
 
 

@@ -31,7 +31,7 @@ class Model(Trainer, Layer):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
         unbuilt = self._unbuilt()
         self.built = True
-        self._input_shape = tuple(input_shape)
+        self._input_shape = input_shape if isinstance(input_shape, list) else tuple(input_shape)
         try:
             self.compute_output_shape(self._input_shape)
         except Exception:
@@ -67,9 +67,9 @@ class Model(Trainer, Layer):
 
     # ---- files
 
-    def save(self, filepath, overwrite=True, zipped=None):
+    def save(self, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
         """Write the whole model to a `.keras` file, which Keras opens, too. See `saving.save_model`."""
-        saving.save_model(self, filepath, overwrite, zipped)
+        saving.save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
 
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
         """Write the weights (and the optimizer's variables) to a `.weights.h5` file."""

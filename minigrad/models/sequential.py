@@ -1,19 +1,15 @@
 """Sequential: layers one after the other."""
 
-import collections
 import math
 
 from minigrad import activations, ops
 from minigrad.layers.activation import Activation, ReLU
-from minigrad.layers.base import InputLayer, Layer, _context, registry
+from minigrad.layers.base import InputLayer, KerasTensor, Layer, _context, registry
 from minigrad.layers.core import Dense
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.models.model import Model
 from minigrad.program import is_recording
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
-
-# What `model.inputs` and `model.outputs` hold: a description, no tensor that anything can be computed from.
-KerasTensor = collections.namedtuple("KerasTensor", "shape dtype name")
 
 
 @registry.register(module="keras")

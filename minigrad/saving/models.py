@@ -20,16 +20,19 @@ _DIRECTORY = 1 << 14  # bytes that HDF5 may spend on one array beside its values
 _COPIES = 8  # a weight with all that any optimizer keeps for it
 
 
-def save_model(model, filepath, overwrite=True, zipped=None):
+def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
     """Write the model to `filepath`, which must end in .keras: architecture, weights, optimizer, random streams.
 
-    Keras opens the file, too. It appears whole or not at all; until then an older file stays.
+    Keras opens the file, too. It appears whole or not at all; until then an older file stays. `include_optimizer` and
+    `save_format="keras"` are accepted for older scripts: as in Keras 3, they change nothing.
 
     Raises:
         ValueError: another suffix, or something that a file can't describe, such as a lambda.
         FileExistsError: `overwrite=False`, and the file exists.
     """
     path = _checked_path(filepath, ".keras", "save", overwrite)
+    if save_format not in (None, "keras"):
+        raise ValueError(f"save writes .keras files, so save_format must be 'keras' or left out, got {save_format!r}.")
     if zipped is False:
         raise ValueError("minigrad writes a model into one file: zipped must be True or None.")
     config = files.as_json(registry.serialize(model))

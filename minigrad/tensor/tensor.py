@@ -192,7 +192,7 @@ class Tensor:
         """A tensor with the same data that is not on the tape: a constant for `backward`."""
         return _result(self._data, None)
 
-    def backward(self, gradient=None):
+    def backward(self, gradient=None, inputs=None):
         """Add d(self)/d(leaf) to `leaf.grad` for every leaf with `requires_grad` that self was computed from.
 
         Of the nodes that have a gradient, the newest is always the next one to be visited. All that it went into is
@@ -201,6 +201,7 @@ class Tensor:
 
         Args:
             gradient: dL/d(self), an array of self's shape; may be left out where self has one element (then 1).
+            inputs: the leaves that get their gradient, a list; by default all.
 
         Raises:
             RuntimeError: self was not computed from a tensor with requires_grad.
@@ -218,7 +219,7 @@ class Tensor:
             gradient = np.array(as_array(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
-        gradients = _Gradients()
+        gradients = _Gradients(inputs)
         try:
             gradients.hand(self._node or self, gradient)
             while gradients.waiting:
@@ -318,7 +319,8 @@ def deferred(data, again):
 class _Gradients:
     """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
 
-    def __init__(self):
+    def __init__(self, leaves):
+        self.leaves = None if leaves is None else set(map(id, leaves))  # those that get one; None: all
         self.waiting = []  # a heap of (rank, node), the newest node first
         self.begun = []  # leaves that had no gradient before
         self._of = {}
@@ -351,6 +353,8 @@ class _Gradients:
             if total is None:
                 self._wait(parent, buffer)
             return buffer, total
+        if self.leaves is not None and id(parent) not in self.leaves:
+            return empty_like(parent._data), None
         total = parent._grad
         if total is not None:
             return empty_like(total), total

@@ -131,4 +131,5 @@ class Variable(Tensor):
         Structure.changed()
 
     def __repr__(self):
-        return f"<Variable {self.path} shape={self.shape} dtype={self.dtype}>"
+        values = "" if is_recording() else f", value={np.array2string(self._data, separator=', ')}"
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}{values}>"

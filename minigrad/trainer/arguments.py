@@ -48,8 +48,12 @@ def validation_epochs(freq):
 
 
 def check_loss(loss):
+    if isinstance(loss, dict) and "class_name" not in loss and len(loss) == 1:
+        loss = list(loss.values())
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         (loss,) = loss
+    if isinstance(loss, (list, tuple)):
+        raise ValueError(f"loss must be one loss, since a model has one output here; got {loss!r}.")
     if lookup.kind_by_shape(loss) != "crossentropy":
         losses.get(loss)
     return loss

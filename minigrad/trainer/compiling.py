@@ -8,7 +8,7 @@ from minigrad import optimizers
 from minigrad.checks import is_int, is_number
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
-from minigrad.metrics.base import LossTracker
+from minigrad.metrics.base import LossTracker, Metric
 from minigrad.tensor import Tensor
 from minigrad.trainer.arguments import check_loss, metric_list
 
@@ -93,13 +93,19 @@ class Compiling:
 
     @property
     def metrics(self):
-        """All metrics, the loss first; those of `compile` appear once the shapes of the data are known."""
-        return [self._tracker, *self._plain, *self._weighted] if self._has_metrics else []
+        """All metrics, the loss first, those of `compile`, and those that layers of one's own keep as attributes.
+
+        They appear once the shapes of the data are known.
+        """
+        return [self._tracker, *self._plain, *self._weighted, *self._attached] if self._has_metrics else []
 
     @property
     def metrics_names(self):
         """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken."""
-        return list(self._metric_keys) if self._has_metrics else []
+        metrics = self.metrics
+        if metrics != Compiling.metrics.fget(self):  # a class of the user's tells others
+            return [m.name for m in metrics]
+        return list(self._metric_keys) if metrics else []
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
@@ -117,9 +123,11 @@ class Compiling:
         self._tracker = LossTracker("loss", self.dtype)
         self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
         self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
+        given = [self._tracker, *self._plain, *self._weighted]
+        self._attached = [m for m in self._attached_metrics() if m not in given]
         self._metric_keys = ["loss"]
-        for i, metric in enumerate([*self._plain, *self._weighted]):
-            is_double = i >= len(self._plain) and metric.name in self._metric_keys
+        for metric in [*given[1:], *self._attached]:
+            is_double = metric in self._weighted and metric.name in self._metric_keys
             name = f"weighted_{metric.name}" if is_double else metric.name
             key, count = name, 0
             while key in self._metric_keys:
@@ -130,17 +138,30 @@ class Compiling:
                 variable.path = f"{key}/{variable.name}"
         self._has_metrics = True
 
+    def _attached_metrics(self):
+        """The metrics among the attributes of layers (and of a model) whose class is not minigrad's."""
+        own = [layer for layer in self._all_layers() if not type(layer).__module__.startswith("minigrad.")]
+        return list(dict.fromkeys(value for layer in own for value in layer._leaves() if isinstance(value, Metric)))
+
+    def _values(self):
+        """The value of each metric as a Python number (or list), in their order; of a dict, each of its values."""
+        found = {}
+        for name, metric in zip(self.metrics_names, self.metrics):
+            value = metric.result()
+            found |= value if isinstance(value, dict) else {name: value}
+        return {name: _plain_number(value) for name, value in found.items()}
+
+    def get_metrics_result(self):
+        """The value of each metric so far, a dict."""
+        return self._values()
+
     def _results(self):
-        """The value of each metric as a Python number (or list), keys in alphabetical order."""
-        values = [_plain_number(m.result()) for m in self.metrics]
-        return dict(sorted(zip(self.metrics_names, values)))
+        """The same with keys in alphabetical order."""
+        return dict(sorted(self._values().items()))
 
     def _batch_results(self, as_dict):
         """The same of one batch, as a dict or as a list in the order of the metrics; one number if that is all."""
-        if as_dict:
-            return self._results()
-        values = [_plain_number(m.result()) for m in self.metrics]
-        return values[0] if len(values) == 1 else values
+        return self._results() if as_dict else _listed(self._values().values())
 
     def reset_metrics(self):
         """Forget all batches that the metrics have seen."""
@@ -155,6 +176,11 @@ class Compiling:
     def finite_batches(self):
         """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
         return int(self._finite[0, 0])
+
+
+def _listed(values):
+    values = list(values)
+    return values[0] if len(values) == 1 else values
 
 
 def _plain_number(value):

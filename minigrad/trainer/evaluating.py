@@ -51,11 +51,7 @@ class Evaluating:
             except BaseException:
                 callbacks.abort()
                 raise
-        return logs if return_dict else self._listed(logs)
-
-    def _listed(self, logs):
-        values = [logs[name] for name in self.metrics_names]
-        return values[0] if len(values) == 1 else values
+        return logs if return_dict else self._batch_results(as_dict=False)
 
     def _evaluate(self, batches, callbacks, steps=None):
         """Evaluate checked batches, of which there should be `steps`; the logs."""

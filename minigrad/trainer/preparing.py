@@ -21,6 +21,7 @@ class _Forgetting:
     def __exit__(self, kind, error, traceback):
         if isinstance(error, Exception):
             self.model._restore(self.unbuilt)
+            self.model._clear_losses()
             if not self.had_optimizer:
                 self.model.optimizer.unbuild()
             if not self.had_metrics:

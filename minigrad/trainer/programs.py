@@ -23,7 +23,7 @@ class Programs:
     def _train(self, x, y, w):
         """One step of training on a batch."""
         with enable_grad():
-            y_pred = self(x, training=True)
+            y_pred = self._forward(x, training=True)
             loss = self._total_loss(x, y, y_pred, w, training=True)
             trained = self.trainable_variables
             for variable in trained:
@@ -34,7 +34,7 @@ class Programs:
                     "by functions of minigrad.ops."
                 )
             if trained:
-                self.optimizer.scale_loss(loss).backward()
+                self.optimizer.scale_loss(loss).backward(inputs=trained)
         if trained:
             self.optimizer.step()
         self._track(loss, y, y_pred, w)
@@ -43,12 +43,21 @@ class Programs:
         """One step of evaluation on a batch."""
         with no_grad():
             self._clear_losses()
-            y_pred = self(x, training=False)
+            y_pred = self._forward(x, training=False)
             self._track(self._total_loss(x, y, y_pred, w, training=False), y, y_pred, w)
 
     def _infer(self, x):
         """The output in inference mode, launch by launch."""
-        return self(x, training=False)
+        return self._forward(x, training=False)
+
+    def _forward(self, x, training):
+        y_pred = self(x, training=training)
+        if not isinstance(y_pred, Tensor):
+            raise ValueError(
+                f"The call of model {self.name!r} returned a {type(y_pred).__name__}, but what is trained or predicts "
+                "has one output here, a tensor: ops.concatenate joins several, and a loss can take them apart."
+            )
+        return y_pred
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The loss of a batch, a tensor of one number: the compiled loss, weighted, plus all penalties in `losses`.
@@ -86,7 +95,7 @@ class Programs:
         """Raise what a step on such a batch would raise, while nothing is computed or changed."""
 
         def run():
-            y_pred = self(x, training=training)
+            y_pred = self._forward(x, training)
             self._track(self._total_loss(x, y, y_pred, w, training), y, y_pred, w)
 
         with contextlib.suppress(RecordingError), no_grad():
