@@ -14,6 +14,7 @@ from minigrad.kernels.vectors import (
     VECTORS,
     copy_columns,
     copy_rows,
+    locate,
     per_register,
     scratch,
     tile,
@@ -27,15 +28,16 @@ HEIGHT = PACKED // DEPTH  # rows of a that go with them
 SMALL, SMALL_TURNED = 1_000_000, 200_000  # up to so many multiplications OpenBLAS has kernels that do not pack
 
 
-@intrinsic
-def _gemm(typing_context, turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row):
-    """Y = A B, (m, k) times (k, n), by BLAS; A and B turned if asked.
+# A block is (array, place of its first element, elements from one row to the next); a size is (m, n, k).
 
-    What begins at element `first` of each array is used, in rows of `row` elements. It is what Numba calls for np.dot,
-    which takes whole arrays only. BLAS counts from column to column: to it each of them is its transpose, and
-    Y^T = B^T A^T.
+
+@intrinsic
+def _gemm(typing_context, turn_a, turn_b, size, a, b, y):
+    """Y = A B, (m, k) times (k, n), blocks, by BLAS; A and B turned if asked.
+
+    It is what Numba calls for np.dot, which takes whole arrays only. BLAS counts from column to column: to it each of
+    them is its transpose, and Y^T = B^T A^T.
     """
-    whole = types.int64
 
     def codegen(context, builder, signature, args):
         char, word, void = ir.IntType(8), ir.IntType(64), ir.IntType(8).as_pointer()
@@ -43,8 +45,9 @@ def _gemm(typing_context, turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.IntType(32), parameters), "numba_xxgemm"
         )
-        number = context.get_value_type(y.dtype)
-        turn_a, turn_b, m, n, k, *rest = args
+        dtype = y.types[0].dtype
+        number = context.get_value_type(dtype)
+        m, n, k = (builder.extract_value(args[2], i) for i in range(3))
 
         def constant(value):
             return builder.bitcast(cgutils.alloca_once_value(builder, ir.Constant(number, value)), void)
@@ -53,100 +56,115 @@ def _gemm(typing_context, turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first
             is_set = builder.icmp_signed("!=", is_turned, ir.Constant(word, 0))
             return builder.select(is_set, ir.Constant(char, ord("t")), ir.Constant(char, ord("n")))
 
-        def begin(i, kind):
-            is_array = isinstance(kind, types.Array)
-            data = context.make_array(kind)(context, builder, rest[i]).data if is_array else rest[i]
-            return builder.bitcast(builder.gep(data, [rest[i + 1]]), void), rest[i + 2]
+        def begin(kind, value):
+            data, row = locate(context, builder, kind, value)
+            return builder.bitcast(data, void), row
 
-        kind = ir.Constant(char, ord("s" if y.dtype == types.float32 else "d"))
+        kind = ir.Constant(char, ord("s" if dtype == types.float32 else "d"))
         status = builder.call(
             function,
-            [kind, letter(turn_b), letter(turn_a), n, m, k, constant(1), *begin(3, b), *begin(0, a), constant(0)]
-            + [*begin(6, y)],
+            [kind, letter(args[1]), letter(args[0]), n, m, k, constant(1), *begin(b, args[4]), *begin(a, args[3])]
+            + [constant(0), *begin(y, args[5])],
         )
         check_blas_return(context, builder, status)
         return context.get_dummy_value()
 
-    return types.void(*[whole] * 5, a, whole, whole, b, whole, whole, y, whole, whole), codegen
+    return types.void(types.int64, types.int64, size, a, b, y), codegen
 
 
 @helper
-def _by_tiles(turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row):
+def _block(array, i, j):
+    """The block of an array that begins in row i and column j."""
+    row = max(array.shape[1], 1)
+    return array, i * row + j, row
+
+
+@helper
+def _moved(block, i, j, turned=0):
+    """The block that begins i rows and j columns further on; of a turned one, j rows and i columns."""
+    array, place, row = block
+    return (array, place + j * row + i, row) if turned else (array, place + i * row + j, row)
+
+
+@helper
+def _by_tiles(turn_a, turn_b, size, a, b, y):
     """Y = A B for m and n that are multiples of a tile's, m at most HEIGHT; both of A and B turned if asked."""
-    packed_a, packed = scratch(y), scratch(y)
+    m, n, k = size
+    packed_a, packed = scratch(y[0]), scratch(y[0])
     for first in range(0, k, DEPTH):
         depth = min(DEPTH, k - first)
         if turn_a:
-            _pack_rows(m, depth, a, a_first + first * a_row, a_row, packed_a)
+            _pack_rows(m, depth, _moved(a, first, 0), packed_a)
         for left in range(0, n, WIDTH):
-            width, place = min(WIDTH, n - left), y_first + left
+            part, target = (m, min(WIDTH, n - left), depth), _moved(y, 0, left)
             if turn_b:
-                _pack_turned(width, depth, b, b_first + left * b_row + first, b_row, packed, per_register(y))
+                _pack_turned(part, _moved(b, left, first), packed, per_register(y[0]))
             else:
-                _pack(width, depth, b, b_first + first * b_row + left, b_row, packed, VECTORS * per_register(y))
+                _pack(part, _moved(b, first, left), packed, VECTORS * per_register(y[0]))
             if turn_a:
-                _tiles(m, width, depth, packed_a, 0, depth, 1, ROWS, packed, y, place, y_row, first)
+                _tiles(part, (packed_a, 0, 1), depth, ROWS, packed, target, first)
             else:
-                _tiles(m, width, depth, a, a_first + first, a_row, a_row, 1, packed, y, place, y_row, first)
+                _tiles(part, _moved(a, 0, first), a[2], 1, packed, target, first)
 
 
 @helper
-def _tiles(m, n, k, a, a_first, a_next, a_row, a_step, packed, y, y_first, y_row, adds):
-    """All tiles of Y (m, n); the rows of A for tile i begin at a_first + i a_next."""
-    wide = VECTORS * per_register(y)
+def _tiles(size, a, a_next, a_step, packed, y, adds):
+    """All tiles of Y (m, n); the rows of A for tile i begin i a_next elements further on."""
+    (m, n, k), (array, place, row) = size, a
+    wide = VECTORS * per_register(y[0])
     for j in range(0, n, wide):
         for i in range(0, m, ROWS):
-            place = y_first + i * y_row + j
-            tile(a, a_first + i * a_next, a_row, a_step, packed, j * k, k, y, place, y_row, adds)
+            tile((array, place + i * a_next, row), a_step, packed, j * k, k, _moved(y, i, j), adds)
 
 
 @helper
-def _pack(width, depth, b, b_first, b_row, packed, wide):
-    """packed = depth rows of b, the first `wide` columns of all of them, then the next."""
-    for p in range(depth):
-        for j in range(0, width, wide):
-            copy_columns(b, b_first + p * b_row + j, packed, j * depth + p * wide)
+def _pack(size, block, packed, wide):
+    """packed = k rows of B, the first `wide` columns of all of them, then the next."""
+    (_, n, k), (b, first, row) = size, block
+    for p in range(k):
+        for j in range(0, n, wide):
+            copy_columns(b, first + p * row + j, packed, j * k + p * wide)
 
 
 @helper
-def _pack_rows(height, depth, a, a_first, a_row, packed):
-    """packed = depth rows of a, the first ROWS columns of all of them, then the next."""
-    for p in range(depth):
-        for i in range(0, height, ROWS):
-            copy_rows(a, a_first + p * a_row + i, packed, i * depth + p * ROWS)
+def _pack_rows(m, k, block, packed):
+    """packed = k rows of A^T, the first ROWS columns of all of them, then the next."""
+    a, first, row = block
+    for p in range(k):
+        for i in range(0, m, ROWS):
+            copy_rows(a, first + p * row + i, packed, i * k + p * ROWS)
 
 
 @helper
-def _pack_turned(width, depth, b, b_first, b_row, packed, count):
-    """The same of b^T."""
-    wide, whole = VECTORS * count, depth - depth % count
-    for j in range(0, width, count):
-        begin, place = b_first + j * b_row, j // wide * wide * depth + j % wide
+def _pack_turned(size, block, packed, count):
+    """What `_pack` does, of B^T."""
+    (_, n, k), (b, first, row) = size, block
+    wide, whole = VECTORS * count, k - k % count
+    for j in range(0, n, count):
+        begin, place = first + j * row, j // wide * wide * k + j % wide
         for p in range(0, whole, count):
-            turn(b, begin + p, b_row, packed, place + p * wide, wide)
-        for p in range(whole, depth):
+            turn((b, begin + p, row), (packed, place + p * wide, wide))
+        for p in range(whole, k):
             for i in range(count):
-                packed[place + p * wide + i] = b[(begin + i * b_row + p) // b_row, (begin + i * b_row + p) % b_row]
+                packed[place + p * wide + i] = b[(begin + i * row + p) // row, (begin + i * row + p) % row]
 
 
 @helper
-def _product(turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row):
-    """Y = A B, (m, k) times (k, n), both of them turned if asked: by tiles, and what these can't cover by BLAS."""
+def _product(turn_a, turn_b, size, a, b, y):
+    """Y = A B, blocks, both of A and B turned if asked: by tiles, and what these can't cover by BLAS."""
+    m, n, k = size
     is_large = m * n * k > (SMALL_TURNED if turn_b else SMALL)
-    high, wide = (m - m % ROWS, n - n % (VECTORS * per_register(y))) if HAS_TILES and is_large else (0, 0)
+    high, wide = (m - m % ROWS, n - n % (VECTORS * per_register(y[0]))) if HAS_TILES and is_large else (0, 0)
     if high == 0 or wide == 0:
-        _gemm(turn_a, turn_b, m, n, k, a, a_first, a_row, b, b_first, b_row, y, y_first, y_row)
+        _gemm(turn_a, turn_b, size, a, b, y)
         return
-    row = 1 if turn_a else a_row  # from one row of A to the next
     for i in range(0, high, HEIGHT):
-        rows, begin, place = min(HEIGHT, high - i), a_first + i * row, y_first + i * y_row
-        _by_tiles(turn_a, turn_b, rows, wide, k, a, begin, a_row, b, b_first, b_row, y, place, y_row)
+        part = min(HEIGHT, high - i), wide, k
+        _by_tiles(turn_a, turn_b, part, _moved(a, i, 0, turn_a), b, _moved(y, i, 0))
     if high < m:  # the rows below
-        below = a_first + high * row
-        _gemm(turn_a, turn_b, m - high, n, k, a, below, a_row, b, b_first, b_row, y, y_first + high * y_row, y_row)
+        _gemm(turn_a, turn_b, (m - high, n, k), _moved(a, high, 0, turn_a), b, _moved(y, high, 0))
     if wide < n:  # the columns to the right
-        right = b_first + (wide * b_row if turn_b else wide)
-        _gemm(turn_a, turn_b, high, n - wide, k, a, a_first, a_row, b, right, b_row, y, y_first + wide, y_row)
+        _gemm(turn_a, turn_b, (high, n - wide, k), a, _moved(b, 0, wide, turn_b), _moved(y, 0, wide))
 
 
 @helper
@@ -161,8 +179,8 @@ def _matmul(a, b, y, part):
     """y = a b, the part of it"""
     if a.shape[0] != y.shape[0] or a.shape[1] != b.shape[0] or b.shape[1] != y.shape[1]:
         raise ValueError("y = a b has the rows of a and the columns of b, of which a has as many as b has rows")
-    (i, m, j, n), k = _rows_columns(part, y), a.shape[1]
-    _product(0, 0, m, n, k, a, i * k, max(k, 1), b, j, b.shape[1], y, i * y.shape[1] + j, y.shape[1])
+    i, m, j, n = _rows_columns(part, y)
+    _product(0, 0, (m, n, a.shape[1]), _block(a, i, 0), _block(b, 0, j), _block(y, i, j))
 
 
 @kernel(cost=lambda a, b, y: a.size * y.shape[1])
@@ -188,7 +206,7 @@ def _turn(b, first, n, memory):
     high, wide = (n - n % size, k - k % size) if HAS_TILES else (0, 0)
     for i in range(0, high, size):
         for j in range(0, wide, size):
-            turn(b, (first + i) * k + j, k, memory, j * n + i, n)
+            turn((b, (first + i) * k + j, k), (memory, j * n + i, n))
     for i in range(high):
         for j in range(wide, k):
             memory[j * n + i] = b[first + i, j]
@@ -217,9 +235,9 @@ def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
     elif m * n * k <= SMALL and n * k <= PACKED:
         turned = scratch(y)
         _turn(b, j, n, turned)
-        _gemm(0, 0, m, n, k, a, i * k, max(k, 1), turned, 0, n, y, i * y.shape[1] + j, y.shape[1])
+        _gemm(0, 0, (m, n, k), _block(a, i, 0), (turned, 0, n), _block(y, i, j))
     else:
-        _product(0, 1, m, n, k, a, i * k, max(k, 1), b, j * k, max(k, 1), y, i * y.shape[1] + j, y.shape[1])
+        _product(0, 1, (m, n, k), _block(a, i, 0), _block(b, j, 0), _block(y, i, j))
 
 
 @kernel(cost=lambda a, b, y: b.size * y.shape[0])
@@ -227,8 +245,8 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
     """y = a^T b"""
     if a.shape[1] != y.shape[0] or a.shape[0] != b.shape[0] or b.shape[1] != y.shape[1]:
         raise ValueError("y = a^T b has as many rows as a has columns, and b's columns; a and b have the same rows")
-    (i, m, j, n), k = _rows_columns(part, y), a.shape[0]
-    _product(1, 0, m, n, k, a, i, a.shape[1], b, j, b.shape[1], y, i * y.shape[1] + j, y.shape[1])
+    i, m, j, n = _rows_columns(part, y)
+    _product(1, 0, (m, n, a.shape[0]), _block(a, 0, i), _block(b, 0, j), _block(y, i, j))
 
 
 @kernel

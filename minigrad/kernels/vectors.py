@@ -21,28 +21,34 @@ PACKED = 256 * 256  # numbers of b that are packed at a time: they stay in the c
 _word, _i32, _index = ir.IntType(64), ir.IntType(32), types.int64
 
 
-def _at(context, builder, kind, base, place):
+def pointer(context, builder, kind, base, place):
     """A pointer to element `place` of an array or of what a pointer points to."""
-    pointer = context.make_array(kind)(context, builder, base).data if isinstance(kind, types.Array) else base
-    return builder.gep(pointer, [place])
+    begin = context.make_array(kind)(context, builder, base).data if isinstance(kind, types.Array) else base
+    return builder.gep(begin, [place])
+
+
+def locate(context, builder, kind, value):
+    """Of a tuple (array, place, row) of a kernel's: a pointer to that element, and how far it is to the next row."""
+    base, place, row = (builder.extract_value(value, i) for i in range(3))
+    return pointer(context, builder, kind.types[0], base, place), row
 
 
 def _register(context, kind):
     return ir.VectorType(context.get_value_type(kind.dtype), BITS // kind.dtype.bitwidth)
 
 
-def _step(builder, pointer, row, i):
-    """`pointer` moved by i times `row`."""
-    return builder.gep(pointer, [builder.mul(row, ir.Constant(_word, i))])
+def _step(builder, begin, row, i):
+    """The pointer `begin` moved by i times `row`."""
+    return builder.gep(begin, [builder.mul(row, ir.Constant(_word, i))])
 
 
-def _load(builder, register, pointer, i=0):
-    place = builder.gep(pointer, [ir.Constant(_word, i * register.count)])
+def _load(builder, register, begin, i=0):
+    place = builder.gep(begin, [ir.Constant(_word, i * register.count)])
     return builder.load(builder.bitcast(place, register.as_pointer()), align=1)
 
 
-def _store(builder, value, pointer, i=0):
-    place = builder.gep(pointer, [ir.Constant(_word, i * value.type.count)])
+def _store(builder, value, begin, i=0):
+    place = builder.gep(begin, [ir.Constant(_word, i * value.type.count)])
     builder.store(value, builder.bitcast(place, value.type.as_pointer()), align=1)
 
 
@@ -58,9 +64,9 @@ def prefetch(typing_context, array, place):
     def codegen(context, builder, signature, args):
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _i32, _i32, _i32])
-        pointer = builder.bitcast(_at(context, builder, array, *args), byte)
+        begin = builder.bitcast(pointer(context, builder, array, *args), byte)
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [pointer, *(ir.Constant(_i32, number) for number in (0, 3, 1))])  # to read, near, data
+        builder.call(function, [begin, *(ir.Constant(_i32, number) for number in (0, 3, 1))])  # to read, near, data
         return context.get_dummy_value()
 
     return types.void(array, _index), codegen
@@ -97,8 +103,8 @@ def _copy(length):
         def codegen(context, builder, signature, args):
             register = _register(context, source)
             several = ir.VectorType(register.element, length(register))
-            values = _load(builder, several, _at(context, builder, source, args[0], args[1]))
-            _store(builder, values, _at(context, builder, target, args[2], args[3]))
+            values = _load(builder, several, pointer(context, builder, source, args[0], args[1]))
+            _store(builder, values, pointer(context, builder, target, args[2], args[3]))
             return context.get_dummy_value()
 
         return types.void(source, _index, target, _index), codegen
@@ -111,15 +117,15 @@ copy_rows = _copy(lambda register: ROWS)  # of a^T, for a tile
 
 
 @intrinsic
-def turn(typing_context, source, place, row, target, target_place, target_row):
-    """target = source^T, a square as wide as a register: halves of the rows change places, then quarters, ..."""
+def turn(typing_context, source, target):
+    """target = source^T, a square block as wide as a register: halves of the rows change places, then quarters, ..."""
 
     def codegen(context, builder, signature, args):
-        register = _register(context, source)
-        here = _at(context, builder, source, args[0], args[1])
-        there = _at(context, builder, target, args[3], args[4])
+        register = _register(context, source.types[0])
+        here, row = locate(context, builder, source, args[0])
+        there, target_row = locate(context, builder, target, args[1])
         size = step = register.count
-        rows = [_load(builder, register, _step(builder, here, args[2], i)) for i in range(size)]
+        rows = [_load(builder, register, _step(builder, here, row, i)) for i in range(size)]
         while step := step // 2:
             left = [i if not i & step else size + i - step for i in range(size)]
             right = [size + i if i & step else i + step for i in range(size)]
@@ -128,28 +134,30 @@ def turn(typing_context, source, place, row, target, target_place, target_row):
                     a, b = rows[i], rows[i + step]
                     rows[i], rows[i + step] = _pick(builder, a, b, left), _pick(builder, a, b, right)
         for i, value in enumerate(rows):
-            _store(builder, value, _step(builder, there, args[5], i))
+            _store(builder, value, _step(builder, there, target_row, i))
         return context.get_dummy_value()
 
-    return types.void(source, _index, _index, target, _index, _index), codegen
+    return types.void(source, target), codegen
 
 
 @intrinsic
-def tile(typing_context, a, a_place, a_row, a_step, packed, packed_place, k, y, y_place, y_row, adds):
+def tile(typing_context, a, a_step, packed, packed_place, k, y, adds):
     """The sum over p < k of a[i, p] packed[p, j] for ROWS rows i and VECTORS registers of j, added to y or put there.
 
-    a[i, p] lies at a_place + i a_row + p a_step.
+    From a[i, p] to a[i, p + 1] it is `a_step` elements; `a` and `y` are blocks.
     """
 
     def codegen(context, builder, signature, args):
-        a_place, a_row, a_step, packed_place, k, y_place, y_row, adds = args[1:4] + args[5:7] + args[8:]
-        register, number = _register(context, y), context.get_value_type(y.dtype)
-        begin = _at(context, builder, a, args[0], a_place)
-        panel = _at(context, builder, packed, args[4], packed_place)
+        a_step, k, adds = args[1], args[4], args[6]
+        begin, a_row = locate(context, builder, a, args[0])
+        panel = pointer(context, builder, packed, args[2], args[3])
+        there, y_row = locate(context, builder, y, args[5])
+        dtype = y.types[0].dtype
+        register, number = _register(context, y.types[0]), context.get_value_type(dtype)
         places = [(i, j) for i in range(ROWS) for j in range(VECTORS)]
         numbers = [_step(builder, begin, a_row, i) for i in range(ROWS)]
-        rows = [_step(builder, _at(context, builder, y, args[7], y_place), y_row, i) for i in range(ROWS)]
-        name = f"llvm.fma.v{register.count}f{y.dtype.bitwidth}"
+        rows = [_step(builder, there, y_row, i) for i in range(ROWS)]
+        name = f"llvm.fma.v{register.count}f{dtype.bitwidth}"
         fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
         undefined = ir.Constant(register, ir.Undefined)
 
@@ -184,4 +192,4 @@ def tile(typing_context, a, a_place, a_row, a_step, packed, packed_place, k, y, 
                     _store(builder, new[i, j], rows[i], j)
         return context.get_dummy_value()
 
-    return types.void(a, *[_index] * 3, packed, *[_index] * 2, y, *[_index] * 3), codegen
+    return types.void(a, _index, packed, _index, _index, y, _index), codegen
