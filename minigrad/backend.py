@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from minigrad import activations, config, ops
+from minigrad import activations, config, losses, ops, random
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
 
 _SETTINGS = "backend epsilon floatx image_data_format set_epsilon set_floatx set_image_data_format"
 _SAME = """
-    abs all any arange cast cos dot elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal log
-    logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape sigmoid sign
-    sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
+    abs all any arange cast cos dot dtype elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal
+    log logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape sigmoid
+    sign sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
     zeros_like
 """
 globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
@@ -37,6 +37,13 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
     return _crossentropy("categorical", target, output, from_logits, lambda x: ops.moveaxis(x, axis, -1))
 
 
+def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, ignore_class=None):
+    """-ln of the probability of the class `target` (an integer); 0 where that is `ignore_class`."""
+    if from_logits:
+        output = ops.reshape(output, ops.shape(output))  # a new tensor, which has forgotten what it was computed from
+    return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
+
+
 def _crossentropy(kind, target, output, from_logits, arrange):
     logits = output if from_logits else getattr(output, "_logits", None)  # what sigmoid or softmax was given
     x = ops.convert_to_tensor(output if logits is None else logits)
@@ -60,9 +67,26 @@ def constant(value, dtype=None, shape=None, name=None):
     return x if shape is None else ops.broadcast_to(x, shape)
 
 
+def count_params(x):
+    """The number of elements."""
+    return ops.size(x)
+
+
+def cumprod(x, axis=0):
+    """Running products along an axis, of n elements computed from n^2."""
+    x = ops.moveaxis(x, axis, -1)
+    factors = ops.where(np.tri(x.shape[-1], dtype=bool), ops.expand_dims(x, -2), 1.0)
+    return ops.moveaxis(ops.prod(factors, -1), -1, axis)
+
+
 def cumsum(x, axis=0):
     """Running sums along an axis."""
     return ops.cumsum(x, axis)
+
+
+def dropout(x, level, noise_shape=None, seed=None):
+    """x / (1 - level) with probability 1 - level, else 0."""
+    return random.dropout(x, level, noise_shape, seed)
 
 
 def expand_dims(x, axis=-1):
@@ -85,9 +109,27 @@ def relu(x, alpha=0.0, max_value=None, threshold=0.0):
     return activations.relu(ops.convert_to_tensor(x), alpha, max_value, threshold)
 
 
+def repeat(x, n):
+    """Each row n times along a new axis behind the first."""
+    return ops.repeat(ops.expand_dims(x, 1), n, 1)
+
+
 def repeat_elements(x, rep, axis):
     """Each element so many times along an axis."""
     return ops.repeat(x, rep, axis)
+
+
+def reverse(x, axes):
+    """The other way round along an axis or several."""
+    return ops.flip(x, axes)
+
+
+random_normal, random_uniform, truncated_normal = random.normal, random.uniform, random.truncated_normal
+
+
+def moving_average_update(x, value, momentum):
+    """Move a variable towards a value: x - (1 - momentum) (x - value)."""
+    return x.assign_sub((x.detach() - value) * (1.0 - momentum))
 
 
 def update(x, new_x):
@@ -103,6 +145,18 @@ def update_add(x, increment):
 def update_sub(x, decrement):
     """Subtract from a variable."""
     return x.assign_sub(decrement)
+
+
+def batch_dot(x, y, axes=None):
+    """The product of each row of x with the same row of y, a column.
+
+    Raises:
+        ValueError: other than two axes.
+    """
+    shape, other = ops.shape(x), ops.shape(y)
+    if len(shape) != 2 or shape != other or not np.all(np.mod(1 if axes is None else axes, 2) == 1):
+        raise ValueError(f"batch_dot takes matrices of one shape: use ops.einsum for {shape}, {other}, axes={axes}.")
+    return ops.sum(ops.multiply(x, y), 1, keepdims=True)
 
 
 def batch_flatten(x):
@@ -159,5 +213,5 @@ def variable(value, dtype=None, name=None, constraint=None):
     return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
 
 
-_OTHERS = ("Variable", "activations", "config", "np", "ops")
+_OTHERS = ("Variable", "activations", "config", "losses", "np", "ops", "random")
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS)

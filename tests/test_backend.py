@@ -25,6 +25,18 @@ T, P = np.array([[1.0, 0.0], [0.0, 1.0]], "float32"), np.array([[0.9, 0.1], [0.3
     (K.categorical_crossentropy(T, P), -np.log([0.9, 0.6 / 0.9])),
     (K.categorical_crossentropy(T, P, axis=0), -np.log([0.9 / 1.2, 0.6 / 0.7])),
     (K.categorical_crossentropy(T, P, from_logits=True), np.log(np.exp(P).sum(-1)) - (T * P).sum(-1)),
+    (K.sparse_categorical_crossentropy([1, 0], P), -np.log([0.1, 0.3 / 0.9])),
+    (K.sparse_categorical_crossentropy([[1], [0]], P, from_logits=True), np.log(np.exp(P).sum(-1)) - [0.1, 0.3]),
+    (K.sparse_categorical_crossentropy([1, 0], ops.softmax(P)), np.log(np.exp(P).sum(-1)) - [0.1, 0.3]),
+    (K.sparse_categorical_crossentropy([1, 0], ops.softmax(np.log(T + 1)), True), np.logaddexp(1 / 3, 2 / 3) - np.full(2, 1 / 3)),
+    (K.sparse_categorical_crossentropy([1, 0], P, ignore_class=0), [-np.log(0.1), 0]),
+    (K.sparse_categorical_crossentropy([1, 0], P.T.copy(), axis=0), -np.log([0.1, 0.3 / 0.9])),
+    (K.count_params(K.variable(X)), 6), (K.repeat(X, 2), np.stack([X, X], 1)), (K.reverse(X, 1), X[:, ::-1]),
+    (K.reverse(X, [0, 1]), X[::-1, ::-1]), (K.cumprod(X), X.cumprod(0)), (K.cumprod(X, axis=-1), X.cumprod(-1)),
+    (K.batch_dot(X, X), (X * X).sum(1, keepdims=True)), (K.batch_dot(X, 2 * X, axes=1), 2 * (X * X).sum(1, keepdims=True)),
+    (K.batch_dot(X, X, axes=[1, -1]), (X * X).sum(1, keepdims=True)), (K.dropout(X, 0.0), X), (K.dropout(X, 1.0), 0 * X),
+    (K.moving_average_update(K.variable(X), 2 * X, 0.75), 1.25 * X), (K.random_normal((2,), 3.0, 0.0), [3, 3]),
+    (K.random_uniform([2], minval=4.0, maxval=4.0), [4, 4]), (K.truncated_normal((2,), mean=5.0, stddev=0.0), [5, 5]),
 ])  # fmt: skip
 def test_functions(y, expected):
     np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-5, atol=1e-6)
@@ -50,9 +62,31 @@ def test_variables():
     assert K.get_value(v).tolist() == [3, 4]
 
 
+def test_dtypes_and_shapes():
+    assert K.dtype(K.variable(X)) == "float32" and K.dtype(Tensor(X, dtype="float64")) == "float64"
+    assert K.random_normal((2, 3), seed=1, dtype="float64").dtype == "float64" and K.random_uniform((2, 3)).shape == (2, 3)
+    for x, axes in ((np.ones((2, 3, 4)), None), (X, 0), (X[:, :1], None)):
+        with pytest.raises(ValueError, match="ops.einsum"):
+            K.batch_dot(x, X if x.ndim == 2 else x, axes)
+
+
+def test_a_running_product_has_a_gradient(leaf):
+    assert keras.utils.gradcheck(lambda x: K.cumprod(x, axis=1), leaf(2, 4))
+
+
+@pytest.mark.parametrize("module", [keras.losses, keras.metrics])
+def test_short_names_of_losses(module):
+    for names, function in (
+        ("MSE mse", keras.losses.mean_squared_error), ("MAE mae", keras.losses.mean_absolute_error),
+        ("MAPE mape", keras.losses.mean_absolute_percentage_error), ("MSLE msle", keras.losses.mean_squared_logarithmic_error),
+        ("KLD kld kullback_leibler_divergence", keras.losses.kl_divergence), ("logcosh", keras.losses.log_cosh),
+    ):  # fmt: skip
+        assert all(getattr(module, name) is function and name in module.__all__ for name in names.split())
+
+
 def test_everything_public_exists_once():
     assert len(K.__all__) == len(set(K.__all__)) and all(callable(getattr(K, name)) for name in K.__all__)
-    assert {"np", "ops", "config", "Variable"} & set(K.__all__) == set()
+    assert {"np", "ops", "config", "losses", "random", "Variable"} & set(K.__all__) == set()
 
 
 def test_an_old_metric_stays_in_the_program():

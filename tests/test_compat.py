@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import data, network
 
 import minigrad
 from minigrad import compat
@@ -92,6 +93,11 @@ from tensorflow.keras import layers, backend as K
 from tensorflow.keras.utils import to_categorical
 from keras.config import floatx
 assert L.Dense is layers.Dense is tf.keras.layers.Dense and K.floatx() == floatx() == tf.keras.config.floatx()
+from tensorflow.compat.v1.logging import ERROR
+from tensorflow.errors import InvalidArgumentError
+from tensorflow.losses import mse
+from tensorflow.initializers import HeNormal
+assert ERROR == 40 and InvalidArgumentError is tf.errors.InvalidArgumentError and mse is tf.keras.losses.MSE
 assert to_categorical([1]).tolist() == [[0, 1]] and K.mean(tf.constant([1.0, 3.0])).numpy() == 2
 print(tf.keras.Sequential.__name__, tf.keras.Input.__name__, tf.keras.backend.epsilon())
 """
@@ -106,7 +112,8 @@ MISSING = [
     ("import keras\nkeras.Sequentail", ["did you mean", "Sequential"]),
     ("import keras\nkeras.layers.Concatenate()", ["no functional API", "ops.concatenate"]),
     ("import keras\nkeras.Model(inputs=keras.Input((3,)), outputs=None)", ["no functional API", "Sequential"]),
-    ("import keras\nm = keras.Sequential([keras.layers.Dense(1)])\nm.layers[0].output", ["no symbolic output", "Sequential(model.layers[:2])"]),
+    ("import keras\nm = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])\nkeras.Model(m.inputs, m.layers[0].output)",
+     ["no functional API", "Sequential(model.layers[:2])"]),
     ("from keras import mixed_precision", ["mixed_precision", "float32 or float64"]),
     ("from tensorflow.keras.mixed_precision import set_global_policy", ["mixed_precision", "leave the line out"]),
     ("from tensorflow.keras.optimizers.legacy import Adam", ["optimizers.legacy", "under `optimizers` are the same"]),
@@ -120,6 +127,10 @@ MISSING = [
     ("import tensorflow as tf\ntf.reduce_sums", ["did you mean 'reduce_sum'", "among others"]),
     ("import tensorflow as tf\ntf.math.lgamma", ["tensorflow.math.lgamma"]),
     ("import tensorflow as tf\ntf.reduce_sum([1.0], axes=0)", ["tf.reduce_sum, under minigrad, takes input_tensor, axis, keepdims; got 'axes'"]),
+    ("from tensorflow.compat.v1 import Session", ["tensorflow.compat.v1.Session", "TensorFlow 1"]),
+    ("import tensorflow as tf\ntf.placeholder", ["tensorflow.placeholder", "TensorFlow 1"]),
+    ("import tensorflow as tf\ntf.logging", ["tensorflow.logging", "tf.get_logger()"]),
+    ("import tensorflow as tf\ntf.debugging.assert_shapes", ["assert_shapes", "x.shape"]),
     ("import keras.applications", ["keras.applications", "no convolutions"]),
     ("import keras.nothing", ["keras.nothing", "layers"]),
 ]  # fmt: skip
@@ -208,6 +219,40 @@ TENSORFLOW = [
     ("len(tf.config.list_physical_devices('GPU'))", 0), ("len(tf.config.list_physical_devices())", 1),
     ("tf.config.experimental.enable_op_determinism() is None", True), ("tf.get_logger().setLevel('ERROR') is None", True),
     ("tf.dtypes.float32 == tf.float32", True),
+    ("tf.cond(tf.reduce_sum(A) > 0, lambda: A, lambda: -A)", A), ("tf.cond(False, true_fn=lambda: 1, false_fn=lambda: 2)", 2),
+    ("tf.boolean_mask(A, A > 0)", A[A > 0]), ("tf.boolean_mask(A, [True, False])", A[:1]), ("tf.boolean_mask(A[None], A > 0, axis=1)", A[None][:, A > 0]),
+    ("tf.boolean_mask(A, tf.constant([True, False, True]), axis=1)", A[:, [0, 2]]),
+    ("tf.gather_nd(A, [[0, 2], [1, 0]])", A[[0, 1], [2, 0]]), ("tf.gather_nd(A, [[[1]], [[0]]])", A[[[1], [0]]]),
+    ("tf.gather_nd(A, [[2], [1]], batch_dims=1)", A[[0, 1], [2, 1]]),
+    ("tf.add_n([A, A, A])", 3 * A), ("A[:, tf.newaxis]", A[:, None]), ("tf.constant(A)[..., tf.newaxis]", A[..., None]),
+    ("tf.math.squared_difference(A, B)", (A - B) ** 2), ("tf.math.count_nonzero(A > 0)", 4),
+    ("tf.math.count_nonzero([[0, 2.0], [1, 3]], axis=0, keepdims=True)", [[1, 2]]),
+    ("tf.math.confusion_matrix([0, 2, 2, 1], [0, 1, 2, 1])", [[1, 0, 0], [0, 1, 0], [0, 1, 1]]),
+    ("tf.math.confusion_matrix([1, 0], [1, 1], num_classes=3, weights=[0.5, 2.0], dtype=tf.float32)", [[0, 2, 0], [0, 0.5, 0], [0, 0, 0]]),
+    ("tf.nn.l2_loss(A)", (A * A).sum() / 2), ("tf.nn.dropout(A, rate=0.0)", A),
+    ("tf.nn.weighted_cross_entropy_with_logits(labels=[[1, 0, 0.5]], logits=B, pos_weight=3.0)",
+     [[3 * np.log1p(np.exp(-1.0)), np.logaddexp(2.0, 0), 1.5 * np.logaddexp(2.0, 0) + 0.5 * np.logaddexp(-2.0, 0)]]),
+    ("tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[2, 0], logits=A)", np.log(np.exp(A).sum(1)) - [2, 1]),
+    ("tf.sort(A, direction='DESCENDING')", -np.sort(-A)), ("tf.sort(A, axis=0, direction='DESCENDING')", -np.sort(-A, 0)),
+    ("tf.argsort(A, direction='DESCENDING')", np.argsort(-A)), ("tf.argsort([1.0, 1.0, 2.0], direction='DESCENDING')", [2, 0, 1]),
+    ("tf.argsort(A)", np.argsort(A)), ("tf.where(A > 0)", np.argwhere(A > 0)), ("tf.where([True, False, True])", [[0], [2]]),
+    ("tf.where(A > 9)", np.zeros((0, 2))), ("tf.where(A > 0, x=A, y=-A)", np.abs(A)),
+    ("tf.zeros_initializer()((2,))", [0, 0]), ("tf.ones_initializer()((2,))", [1, 1]), ("tf.constant_initializer(2.0)((2,))", [2, 2]),
+    ("tf.random_normal_initializer(mean=1.0, stddev=0.0)((2,))", [1, 1]), ("tf.random_uniform_initializer(3.0, 3.0)((2,))", [3, 3]),
+    ("tf.random.shuffle([7.0, 7.0])", [7, 7]), ("tf.sort(tf.random.shuffle(tf.range(9)))", np.arange(9)),
+    ("tf.random.shuffle(A).shape", (2, 3)), ("tf.random.normal([2, 1], name='n').shape", (2, 1)),
+    ("tf.reduce_max(tf.abs(tf.random.truncated_normal([99], stddev=0.5))) <= 1", True), ("tf.random.uniform([2], 3, 3.0)", [3, 3]),
+    ("tf.random.uniform([4], maxval=1, dtype=tf.int32)", [0, 0, 0, 0]), ("tf.random.uniform([], 2, 3, tf.int64)", 2),
+    ("tf.losses.MeanSquaredError()(A, A)", 0), ("tf.metrics.Mean()(A)", A.mean()), ("tf.initializers.Zeros()((1,))", [0]),
+    ("tf.optimizers.SGD(0.5).learning_rate", 0.5), ("tf.keras.losses.MSE(A, A)", [0, 0]), ("tf.metrics.mae(A, -A)", 2 * np.abs(A).mean(1)),
+    ("tf.compat.v1.set_random_seed(1) is None", True),
+    ("[f(tf.compat.v1.logging.ERROR) for f in [tf.compat.v1.logging.set_verbosity]] + [tf.compat.v1.logging.get_verbosity()] == [None, 40]", True), ("tf.compat.v1.logging.INFO < tf.compat.v1.logging.WARN", True),
+    ("tf.autograph.set_verbosity(0) is None", True), ("tf.autograph.experimental.do_not_convert(abs)(-1)", 1),
+    ("tf.test.is_gpu_available()", False), ("tf.test.is_built_with_cuda()", False), ("len(tf.test.gpu_device_name())", 0),
+    ("len(tf.config.list_logical_devices('GPU'))", 0), ("tf.config.list_logical_devices('CPU')[0].name == '/device:CPU:0'", True),
+    ("tf.config.set_visible_devices([], 'GPU') is None", True), ("len(tf.config.get_visible_devices('GPU'))", 0),
+    ("tf.debugging.set_log_device_placement(False) is None", True), ("tf.debugging.check_numerics(A, 'A')", A),
+    ("tf.debugging.assert_all_finite(A, 'A')", A),
 ]  # fmt: skip
 
 
@@ -215,6 +260,117 @@ TENSORFLOW = [
 def test_what_scripts_use_of_tensorflow(code, expected):
     y = eval(code, {"tf": tensorflow.tensorflow(), "A": A, "B": B, "np": np})
     np.testing.assert_allclose(np.asarray(y), expected, rtol=1e-5, atol=1e-6)
+
+
+HOLDS = [
+    "equal(A, A)", "equal(A.shape, (2, 3))", "none_equal(A, -A)", "greater(A + 9, A)", "greater_equal(A, A)", "less(A, 9.0)",
+    "less_equal(A, A)", "positive(B * B)", "negative(-B * B)", "non_negative(0 * A)", "non_positive(0 * A)", "near(A, A + 1e-7)",
+    "near(A, A + 0.1, atol=0.2)", "rank(A, 2)", "scalar(1.0)", "type(tf.constant(A), tf.float32)", "type(tf.cast([1], tf.int64), tf.int64)",
+]  # fmt: skip
+BREAKS = [
+    ("equal(A, -A)", ValueError), ("equal(A[0, 0], 1.0, message='half')", ValueError), ("none_equal(A, A)", ValueError),
+    ("greater(A, A)", ValueError), ("greater_equal(A, 1.0)", ValueError), ("less(A, 1.0)", ValueError), ("less_equal(A, 0.0)", ValueError),
+    ("positive(A)", ValueError), ("negative(A)", ValueError), ("non_negative(A)", ValueError), ("non_positive(A)", ValueError),
+    ("near(A, A + 0.1)", ValueError), ("near(A, A + 1e-3, rtol=1e-5)", ValueError), ("rank(A, 1)", ValueError), ("scalar(A)", ValueError),
+    ("type(tf.constant(A), tf.int32)", TypeError), ("all_finite(A / 0.0, 'A')", ValueError),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", HOLDS)
+def test_assertions_that_hold(code):
+    assert eval(f"tf.debugging.assert_{code}", {"tf": tensorflow.tensorflow(), "A": A, "B": B}) is None
+
+
+@pytest.mark.parametrize("code, error", BREAKS, ids=[code for code, _ in BREAKS])
+def test_assertions_that_do_not(code, error):
+    with np.errstate(divide="ignore"), pytest.raises(error, match="half" if "half" in code else None):
+        eval(f"tf.debugging.assert_{code}", {"tf": tensorflow.tensorflow(), "A": A, "B": B})
+
+
+def test_other_bad_arguments_of_tensorflow():
+    tf = tensorflow.tensorflow()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be integers from 0 to 1"):
+        tf.math.confusion_matrix([0, 2], [0, 1], num_classes=2)
+    with pytest.raises(ValueError, match="maxval"):
+        tf.random.uniform([2], dtype=tf.int32)
+    with pytest.raises(ValueError, match="DESCENDING"):
+        tf.sort([1.0], direction="down")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="seven"):
+        tf.Assert(tf.constant(False), ["seven"])
+    tf.Assert(tf.constant([True, True]), ["seven"])
+    for name in ("equal", "greater", "less", "rank"):
+        assert getattr(tf, f"assert_{name}") is getattr(tf.debugging, f"assert_{name}")
+
+
+def test_except_finds_what_minigrad_raises():
+    tf = tensorflow.tensorflow()
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        tf.reshape([1.0, 2.0], (3,))
+    assert tf.errors.NotFoundError is FileNotFoundError and tf.errors.ResourceExhaustedError is MemoryError
+    assert issubclass(tf.errors.OutOfRangeError, tf.errors.OpError) and issubclass(tf.errors.OpError, Exception)
+    assert all(issubclass(getattr(tf.errors, name), Exception) for name in tf.errors.__all__)
+
+
+def test_printing(capsys):
+    tf = tensorflow.tensorflow()
+    tf.print("loss:", tf.constant([1.0, 2.0]), 3)
+    tf.print("a", "b", sep="-", end="!", output_stream=sys.stdout)
+    out, err = capsys.readouterr()
+    assert err == "loss: Tensor([1., 2.], dtype=float32) 3\n" and out == "a-b!"
+
+
+def test_shuffled_rows_stay_rows():
+    tf = tensorflow.tensorflow()
+    y = tf.random.shuffle(np.arange(20).reshape(10, 2))
+    assert y.dtype == "int64" and sorted(y.numpy().tolist()) == np.arange(20).reshape(10, 2).tolist()
+    assert tf.random.shuffle([True, True]).dtype == bool and tf.random.shuffle([1.0]).dtype == "float32"
+    order = tf.random.shuffle(tf.range(100))
+    assert order.dtype == "int64" and (np.diff(order) < 0).any() and (tf.gather(tf.range(100), order) == order).numpy().all()
+
+
+def test_gradients_pass_through_what_is_composed(leaf):
+    tf = tensorflow.tensorflow()
+    x = leaf(3, 4)
+    for function in (
+        lambda x: tf.boolean_mask(x, [True, False, True]), lambda x: tf.gather_nd(x, [[0, 1], [2, 2]]), lambda x: tf.add_n([x, x]),
+        tf.nn.l2_loss, lambda x: tf.math.squared_difference(x, 0.5), lambda x: tf.sort(x, direction="DESCENDING"),
+        lambda x: tf.nn.weighted_cross_entropy_with_logits(np.eye(3, 4), x, 2.0),
+        lambda x: tf.nn.sparse_softmax_cross_entropy_with_logits([0, 3, 1], x),
+    ):  # fmt: skip
+        assert minigrad.utils.gradcheck(function, x)
+
+
+def test_what_computes_stays_in_the_program(capsys):
+    """A loss that prints, and a metric of the confusion matrix: `fit` warns of nothing, so it does not run eagerly."""
+    tf = tensorflow.tensorflow()
+
+    def loss(y_true, y_pred):
+        tf.print(y_pred)
+        return tf.nn.weighted_cross_entropy_with_logits(y_true, y_pred, 2.0) + tf.nn.l2_loss(y_pred) / 100.0
+
+    def errors(y_true, y_pred):
+        matrix = tf.math.confusion_matrix(y_true, y_pred > 0, num_classes=2, dtype=tf.float32)
+        return tf.reduce_sum(matrix) - tf.linalg.trace(matrix)
+
+    x, y = data(40)
+    model = network(loss=loss, metrics=[errors])
+    assert model.fit(x, y, batch_size=20, epochs=2, verbose=0).history["errors"][-1] <= 20
+    assert "Tensor(shape=(20, 1), dtype=float32" in capsys.readouterr().err
+
+
+def test_an_assertion_reads_values():
+    tf = tensorflow.tensorflow()
+
+    def loss(y_true, y_pred):
+        tf.debugging.assert_non_negative(y_true)
+        return tf.reduce_mean(tf.square(y_true - y_pred), -1)
+
+    x, y = data(40)
+    model = network(loss=loss, metrics=[])
+    with pytest.warns(UserWarning, match="assert"):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="assert_non_negative does not hold"):
+        model.fit(x, y - 1, verbose=0)
 
 
 def test_every_line_of_the_table_can_be_called():

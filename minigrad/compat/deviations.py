@@ -12,6 +12,8 @@ DEVIATIONS = {
         ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
         ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
         ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
+        ("tf.errors", "classes of its own", "what is raised here: InvalidArgumentError is ValueError"),
+        ("tf.print in a step of fit", "prints values in every step", "prints shapes, while the step is recorded"),
         ("tf.function, run_functions_eagerly", "compile or do not", "accepted; fit records every step anyway"),
         ("SGD(-0.1), Adam(beta_1=2.0), clipnorm=-1.0 and their like", "are taken", "a ValueError"),
     ),

@@ -24,6 +24,7 @@ _DATA = (
 )
 _FILES = "load the data with scikit-learn, pandas or NumPy: minigrad downloads nothing"
 _CATEGORIES = "encode columns with pandas or scikit-learn before `fit`"
+_GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
 _LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
 _SCIKIT = "wrap the model in a class with fit and predict, or use `scikeras` with Keras itself"
@@ -91,7 +92,10 @@ REMEDIES = {
     "utils.timeseries_dataset_from_array": "make the windows with `numpy.lib.stride_tricks.sliding_window_view`",
     "wrappers": _SCIKIT,
     "tf.GradientTape": _GRADIENT,
+    "tf.Session": _GRAPH,
+    "tf.compat.v1.*": _GRAPH,
     "tf.data": _DATA,
+    "tf.debugging.assert_shapes": "compare `x.shape`, a tuple, in an `assert`",
     "tf.device": _DISTRIBUTE,
     "tf.distribute": _DISTRIBUTE,
     "tf.estimator": "it is gone from TensorFlow, too: use Sequential",
@@ -99,6 +103,8 @@ REMEDIES = {
     "tf.gradients": _GRADIENT,
     "tf.image": _CONVOLUTION,
     "tf.io": _FILES,
+    "tf.logging": "it is gone from TensorFlow, too: use `tf.get_logger()` or Python's `logging`",
+    "tf.placeholder": _GRAPH,
     "tf.py_function": "a layer, loss or metric that reads values (`.numpy()`) is run eagerly as it is",
     "tf.saved_model": "save `.keras` files with `model.save`",
     "tf.summary": "the TensorBoard callback writes summaries",

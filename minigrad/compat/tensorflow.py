@@ -1,14 +1,20 @@
 """What Keras scripts use of `tensorflow` itself, mapped onto minigrad in one table."""
 
 import ast
+import functools
 import inspect
 import logging
+import sys
 import types
 
 import numpy as np
 
 import minigrad
 from minigrad import ops
+from minigrad.compat import debugging
+from minigrad.compat.debugging import nothing
+from minigrad.program import is_recording
+from minigrad.registry import snake_case
 
 # A line: the name below tf, the operation of minigrad, TensorFlow's names of its arguments (in the operation's order)
 # and defaults that differ. Functions of one or two tensors have the same names in both.
@@ -24,11 +30,11 @@ _BINARY = """
 _OTHERS = """
     argmax              argmax(input, axis=0)
     argmin              argmin(input, axis=0)
-    argsort             argsort(values, axis=-1)
     broadcast_to        broadcast_to(input, shape)
     cast                cast(x, dtype)
     clip_by_value       clip(t, clip_value_min, clip_value_max)
     concat              concatenate(values, axis)
+    cond                cond(pred, true_fn, false_fn)
     convert_to_tensor   convert_to_tensor(value, dtype)
     cumsum              cumsum(x, axis=0)
     expand_dims         expand_dims(input, axis)
@@ -59,7 +65,6 @@ _OTHERS = """
     roll                roll(input, shift, axis)
     shape               shape(input)
     size                size(input)
-    sort                sort(values, axis)
     squeeze             squeeze(input, axis)
     stack               stack(values, axis)
     stop_gradient       stop_gradient(input)
@@ -67,7 +72,6 @@ _OTHERS = """
     tile                tile(input, multiples)
     transpose           transpose(a, perm)
     unstack             unstack(value, num, axis)
-    where               where(condition, x, y)
     zeros               zeros(shape, dtype)
     math.in_top_k       in_top_k(targets, predictions, k)
     math.l2_normalize   normalize(x, axis)
@@ -91,6 +95,8 @@ _OTHERS = """
     nn.tanh             tanh(x)
     nn.top_k            top_k(input, k=1)
 """
+_ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
+_INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16"
 
 
@@ -138,6 +144,83 @@ def constant(value, dtype=None, shape=None, name="Const"):
     return minigrad.backend.constant(value, dtype, shape)
 
 
+def add_n(inputs, name=None):
+    """The sum of several tensors."""
+    return functools.reduce(ops.add, [ops.convert_to_tensor(x) for x in inputs])
+
+
+def argsort(values, axis=-1, direction="ASCENDING", stable=False, name=None):
+    """Where along an axis the elements stand, the smallest (or the largest) first; of equals the first."""
+    return ops.argsort(ops.multiply(values, -1.0) if _descends(direction) else values, axis)
+
+
+def sort(values, axis=-1, direction="ASCENDING", name=None):
+    """The elements along an axis, the smallest (or the largest) first."""
+    if _descends(direction):
+        return ops.negative(ops.sort(ops.multiply(values, -1.0), axis))
+    return ops.sort(values, axis)
+
+
+def _descends(direction):
+    if direction not in ("ASCENDING", "DESCENDING"):
+        raise ValueError(f"direction must be 'ASCENDING' or 'DESCENDING', got {direction!r}.")
+    return direction == "DESCENDING"
+
+
+def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
+    """What stands where the mask, whose values are read, is true: its axes begin at `axis` and become one."""
+    before = (axis or 0) % ops.ndim(tensor)
+    return ops.get_item(tensor, (*[slice(None)] * before, np.asarray(mask, bool)))
+
+
+def gather_nd(params, indices, batch_dims=0, name=None):
+    """The elements (or slices) at the places that stand along the last axis of `indices`, whose values are read."""
+    indices = np.asarray(indices).astype(np.int64)
+    own = np.indices(indices.shape[:-1])[:batch_dims]
+    return ops.get_item(params, (*own, *np.moveaxis(indices, -1, 0)))
+
+
+def where(condition, x=None, y=None, name=None):
+    """x where the condition holds, else y; without both the places where it holds, a row for each: values are read."""
+    if x is None and y is None:
+        return ops.cast(np.argwhere(np.asarray(condition)), "int64")
+    return ops.where(condition, x, y)
+
+
+def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
+    """How many elements (along an axis) are not zero."""
+    return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
+
+
+def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype="int32", name=None):
+    """How often label i (the row) met prediction j (the column), or the sum of the weights of these."""
+    labels, predictions = (ops.cast(ops.reshape(y, -1), "int64") for y in (labels, predictions))
+    if num_classes is None or not is_recording():
+        classes = np.concatenate([labels.numpy(), predictions.numpy()])
+        num_classes = int(classes.max(initial=-1)) + 1 if num_classes is None else num_classes
+        if ((classes < 0) | (classes >= num_classes)).any():
+            raise ValueError(f"confusion_matrix: labels and predictions must be integers from 0 to {num_classes - 1}.")
+    rows, columns = (ops.one_hot(y, num_classes, dtype="float64") for y in (labels, predictions))
+    if weights is not None:
+        rows = rows * ops.reshape(ops.cast(ops.cast(weights, dtype), "float64"), (-1, 1))
+    return ops.cast(ops.matmul(ops.transpose(rows), columns), dtype)
+
+
+def squared_difference(x, y, name=None):
+    """(x - y)^2"""
+    return ops.square(ops.subtract(x, y))
+
+
+def l2_loss(t, name=None):
+    """Half the sum of all squares."""
+    return 0.5 * ops.sum(ops.square(t))
+
+
+def dropout(x, rate, noise_shape=None, seed=None, name=None):
+    """x / (1 - rate) with probability 1 - rate, else 0."""
+    return minigrad.random.dropout(x, rate, noise_shape, seed)
+
+
 def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     """Parts along an axis: so many of equal length, or of the given lengths."""
     if isinstance(num_or_size_splits, int):
@@ -160,24 +243,61 @@ def softmax_cross_entropy_with_logits(labels, logits, axis=-1, name=None):
     return minigrad.backend.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
 
 
+def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
+    """-ln softmax(x) of each row's class."""
+    return minigrad.backend.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+
+def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
+    """-q t ln p - (1 - t) ln(1 - p) of each element, p = sigmoid(x) and q the weight of what is positive."""
+    x = ops.convert_to_tensor(logits)
+    t = ops.cast(labels, x.dtype)
+    return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
+
+
 def function(func=None, **options):
     """The function itself: `fit` records every step into a Program anyway."""
     return func if func is not None else lambda func: func
 
 
-def _nothing(*args, **kwargs):
-    """Accepted for TensorFlow; it changes nothing here."""
-
-
-def _only_cpu(device_type=None):
+def _only_cpu(device_type=None, kind="physical_"):
     """No GPU, and one CPU."""
-    cpu = types.SimpleNamespace(name="/physical_device:CPU:0", device_type="CPU")
+    cpu = types.SimpleNamespace(name=f"/{kind}device:CPU:0", device_type="CPU")
     return [] if device_type not in (None, "CPU") else [cpu]
+
+
+def _print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=None):
+    """Print to the standard error: values, or what is known of a tensor (its shape) while a step is recorded."""
+    print(*inputs, sep=sep, end=end, file=output_stream or sys.stderr)
+
+
+# -------------------------------------------------------------------------------------------------------- random
 
 
 def _random(name):
     """A function of `keras.random` with the arguments of TensorFlow's."""
-    return lambda shape, *args, **kwargs: getattr(minigrad.random, name)(tuple(shape), *args, **kwargs)
+
+    def draw(shape, *args, **kwargs):
+        kwargs.pop("name", None)
+        return getattr(minigrad.random, name)(tuple(shape), *args, **kwargs)
+
+    return draw
+
+
+def uniform(shape, minval=0, maxval=None, dtype=None, seed=None, name=None):
+    """Numbers equally likely anywhere in [minval, maxval): of integers each of them."""
+    if dtype is None or np.dtype(dtype).kind == "f":
+        return minigrad.random.uniform(tuple(shape), minval, 1.0 if maxval is None else maxval, dtype, seed)
+    if maxval is None:
+        raise ValueError("tf.random.uniform needs a maxval for integers.")
+    return minigrad.random.randint(tuple(shape), minval, maxval, dtype, seed)
+
+
+def shuffle(value, seed=None, name=None):
+    """The rows in random order; integers stay integers."""
+    kind = (value if ops.is_tensor(value) else np.asarray(value)).dtype.kind
+    x = ops.cast(value, "int64") if kind in "iu" else ops.convert_to_tensor(value)
+    return ops.cast(minigrad.random.shuffle(x if kind == "f" else ops.cast(x, "float64"), 0, seed), x.dtype)
 
 
 def tensorflow():
@@ -189,38 +309,78 @@ def tensorflow():
         for where in ("math", "linalg", "nn")
     }
     below["math"] = {**top, **below["math"]}
+    below["math"] |= {
+        "add_n": add_n,
+        "confusion_matrix": confusion_matrix,
+        "count_nonzero": count_nonzero,
+        "squared_difference": squared_difference,
+    }
     below["linalg"] |= {"matmul": top["matmul"], "norm": top["norm"], "einsum": einsum}
     below["nn"] |= {
+        "dropout": dropout,
+        "l2_loss": l2_loss,
         "sigmoid_cross_entropy_with_logits": sigmoid_cross_entropy_with_logits,
         "softmax_cross_entropy_with_logits": softmax_cross_entropy_with_logits,
+        "sparse_softmax_cross_entropy_with_logits": sparse_softmax_cross_entropy_with_logits,
+        "weighted_cross_entropy_with_logits": weighted_cross_entropy_with_logits,
     }
-    below["random"] = {"set_seed": minigrad.utils.set_random_seed}
-    below["random"] |= {name: _random(name) for name in ("normal", "uniform")}
+    below["random"] = {"set_seed": minigrad.utils.set_random_seed, "shuffle": shuffle, "uniform": uniform}
+    below["random"] |= {name: _random(name) for name in ("normal", "truncated_normal")}
     below["config"] = {
+        "get_visible_devices": _only_cpu,
+        "list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
         "list_physical_devices": _only_cpu,
-        "run_functions_eagerly": _nothing,
-        "experimental": _module("experimental", enable_op_determinism=_nothing, set_memory_growth=_nothing),
+        "set_visible_devices": nothing,
+        "run_functions_eagerly": nothing,
+        "experimental": _module("experimental", enable_op_determinism=nothing, set_memory_growth=nothing),
         "threading": _module(
-            "threading", set_inter_op_parallelism_threads=_nothing, set_intra_op_parallelism_threads=_nothing
+            "threading", set_inter_op_parallelism_threads=nothing, set_intra_op_parallelism_threads=nothing
         ),
     }
     below["config"]["experimental"].list_physical_devices = _only_cpu
     below["dtypes"] = {name: name for name in DTYPES.split()}
+    below["debugging"] = debugging.functions()
+    below["errors"] = debugging.errors()
+    below["autograph"] = {
+        "experimental": _module("experimental", do_not_convert=function),
+        "set_verbosity": nothing,
+    }
+    below["test"] = {
+        "gpu_device_name": lambda: "",
+        "is_built_with_cuda": lambda: False,
+        "is_gpu_available": lambda cuda_only=False, min_cuda_compute_capability=None: False,
+    }
+    v1 = {"logging": _module("logging", **debugging.logger()), "set_random_seed": minigrad.utils.set_random_seed}
+    below["compat"] = {"v1": _module("v1", **v1)}
+    initializers = {
+        f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()
+    }
     return _module(
         "tensorflow",
         keras=minigrad,
+        **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
+        **initializers,
+        **{name: below["debugging"][name] for name in _ASSERTIONS_AT_THE_TOP.split()},
         **{name: _module(name, **members) for name, members in below.items()},
         **top,
         **below["dtypes"],
         Tensor=minigrad.Tensor,
         Variable=minigrad.backend.variable,
+        add_n=add_n,
+        argsort=argsort,
+        boolean_mask=boolean_mask,
         constant=constant,
         einsum=einsum,
         executing_eagerly=lambda: True,
         function=function,
+        gather_nd=gather_nd,
         get_logger=lambda: logging.getLogger("tensorflow"),
         is_tensor=ops.is_tensor,
+        newaxis=None,
+        print=_print,
+        sort=sort,
         split=split,
+        where=where,
     )
 
 

@@ -57,6 +57,14 @@ from minigrad.losses.regression import (
     poisson,
 )
 
+# Other names of the same.
+KLD = kld = kullback_leibler_divergence = kl_divergence
+MAE = mae = mean_absolute_error
+MAPE = mape = mean_absolute_percentage_error
+MSE = mse = mean_squared_error
+MSLE = msle = mean_squared_logarithmic_error
+logcosh = log_cosh
+
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
@@ -68,10 +76,15 @@ __all__ = [
     "Dice",
     "Hinge",
     "Huber",
+    "KLD",
     "KLDivergence",
     "LogCosh",
     "Loss",
     "LossFunctionWrapper",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
@@ -93,11 +106,18 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "poisson",
     "registry",
     "serialize",

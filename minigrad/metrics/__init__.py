@@ -93,6 +93,14 @@ from minigrad.metrics.scores import (
     R2Score,
 )
 
+# Other names of the same.
+KLD = kld = kullback_leibler_divergence = kl_divergence
+MAE = mae = mean_absolute_error
+MAPE = mape = mean_absolute_percentage_error
+MSE = mse = mean_squared_error
+MSLE = msle = mean_squared_logarithmic_error
+logcosh = log_cosh
+
 __all__ = [
     "AUC",
     "Accuracy",
@@ -110,8 +118,13 @@ __all__ = [
     "FalsePositives",
     "Hinge",
     "IoU",
+    "KLD",
     "KLDivergence",
     "LogCoshError",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "Mean",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
@@ -153,11 +166,18 @@ __all__ = [
     "hinge",
     "huber",
     "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
     "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
     "pearson_correlation",
     "poisson",
     "registry",
