@@ -3,6 +3,8 @@
     import minigrad as keras
 """
 
+import sys
+
 from minigrad import (
     activations,
     backend,
@@ -13,6 +15,7 @@ from minigrad import (
     layers,
     losses,
     metrics,
+    missing,
     models,
     ops,
     optimizers,
@@ -40,6 +43,14 @@ for _function in (
 ):
     setattr(utils, _function.__name__, _function)
     utils.__all__.append(_function.__name__)
+
+# What they lack, they explain: minigrad.layers.Conv2D says what to do instead.
+for _module in (
+    activations, callbacks, constraints, initializers, layers, losses, metrics, models, ops, optimizers, random,
+    regularizers, saving, utils,
+):
+    _module.__getattr__ = missing.explaining(_module)
+__getattr__ = missing.explaining(sys.modules[__name__])
 
 __version__ = "0.1.0"
 

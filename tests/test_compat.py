@@ -11,8 +11,8 @@ import pytest
 from helpers import data, network
 
 import minigrad
-from minigrad import compat
-from minigrad.compat import deviations, missing, modules, tensorflow
+from minigrad import compat, missing
+from minigrad.compat import deviations, modules, tensorflow
 
 ROOT = Path(__file__).parents[1]
 
@@ -169,6 +169,21 @@ def test_no_remedy_is_given_for_what_is_there():
         for part in parts:
             found = getattr(found, part, None)
         assert found is None, f"{name} is there"
+
+
+@pytest.mark.parametrize("name, words", [
+    ("layers.Conv2D", ["has no layers.Conv2D", "no convolutions"]), ("applications", ["has no applications", "no convolutions"]),
+    ("layers.Dens", ["Did you mean 'Dense'"]), ("optimizers.Nadm", ["Did you mean 'Nadam'", "minigrad.optimizers has"]),
+    ("ops.median", ["ops.sort"]), ("Sequental", ["Did you mean 'Sequential'"]), ("layers._x", ["There is no minigrad.layers._x"]),
+])  # fmt: skip
+def test_minigrad_itself_explains_what_it_lacks(name, words):
+    """Also after `import minigrad as keras`."""
+    *parents, last = name.split(".")
+    module = getattr(minigrad, parents[0]) if parents else minigrad
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, last)
+    assert all(word in str(caught.value) for word in words)
+    assert not hasattr(module, last)
 
 
 def test_remedies_hold_for_all_below_a_name():

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from minigrad.compat.missing import REMEDIES
+from minigrad.missing import REMEDIES
 
 # By topic: what it is about, what Keras 3 does, what minigrad does.
 DEVIATIONS = {

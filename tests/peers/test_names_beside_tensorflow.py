@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad
+from minigrad import missing
 from minigrad.compat import tensorflow
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -79,3 +80,18 @@ def test_all_functions_are_there(keras, kind):
     assert {"mse", "KLD", "logcosh"} <= set(found)
     for name in found.keys() - {"ctc", "circle"}:
         assert getattr(ours, name).__name__ == found[name].__name__, name
+
+
+PLACES = """
+    activations callbacks config constraints initializers layers losses metrics models ops optimizers random regularizers
+    saving utils
+"""
+
+
+@pytest.mark.parametrize("place", ["", *PLACES.split()])
+def test_every_public_name_is_there_or_explained(keras, place):
+    """Of Keras' modules: a script that uses what is missing is told what to do instead."""
+    theirs, ours = (getattr(module, place) if place else module for module in (keras, minigrad))
+    prefix = f"{place}." if place else ""
+    missed = [n for n in dir(theirs) if not n.startswith("_") and n != "src" and not hasattr(ours, n)]
+    assert [n for n in missed if missing.remedy(prefix + n) is None] == []

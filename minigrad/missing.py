@@ -1,0 +1,229 @@
+"""What Keras and TensorFlow have and minigrad has not, with what to do instead: the text of errors.
+
+The one list of its kind: the README's section "What it does not do" says the same in prose.
+"""
+
+import difflib
+import fnmatch
+import types
+
+_LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
+_MANY = 60  # more names than that are not listed
+
+_KERAS = "use Keras itself for that"
+_CONVOLUTION = f"minigrad has no convolutions, pooling or images: flatten small images and use Dense, or {_KERAS}"
+_SEQUENCE = f"minigrad has no recurrence, attention or text: for tables of numbers use Dense, for sequences {_KERAS}"
+_FUNCTIONAL = (
+    "minigrad has no functional API: use Sequential, or subclass Model and write a `call` that uses layers kept as "
+    "attributes"
+)
+_MERGE = f"it merges several inputs, and {_FUNCTIONAL}, where `ops.concatenate` or `+` do the same"
+_MIXED = "minigrad computes in float32 or float64: leave the line out"
+_GRADIENT = (
+    "there is no tape to open: set `requires_grad=True` on a Tensor, compute, and call `loss.backward()`; `fit` needs "
+    "neither"
+)
+_DATA = (
+    "`fit` takes arrays, data frames, generators and iterables of batches: pass (x, y) with batch_size and shuffle "
+    "instead"
+)
+_FILES = "load the data with scikit-learn, pandas or NumPy: minigrad downloads nothing"
+_CATEGORIES = "encode columns with pandas or scikit-learn before `fit`"
+_GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
+_LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
+_DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
+_SCIKIT = "wrap the model in a class with fit and predict, or use `scikeras` with Keras itself"
+
+_NUMPY = "compute it with NumPy or SciPy, outside of the step that is trained"
+_LINALG = "`numpy.linalg` and `scipy.linalg` have it, outside of the step that is trained"
+_NAN = "replace what is missing first: `ops.where(ops.isnan(x), 0.0, x)`"
+_LOOP = "write the loop in Python: a step is recorded as it runs, and replayed without Python"
+_SORTED = "`ops.sort` and an index give it"
+_JOINED = "`ops.stack`, `ops.concatenate`, `ops.split`, `ops.flip` and `ops.transpose` do the same"
+_PLACES = "multiply by `ops.one_hot(indices, n)`, or choose with `ops.where`"
+_RULE = "write its rule: subclass `optimizers.Optimizer` and define update_step(gradient, variable, learning_rate)"
+
+# Dotted names below keras (or, after "tf.", below tensorflow) -> what to do. A name stands for all below it as well;
+# "*" in it for any letters, "?" for one.
+REMEDIES = {
+    name: remedy
+    for names, remedy in (
+        (
+            "*Conv?D* *Convolution?D* *Pool* ZeroPadding* Cropping* UpSampling* SpatialDropout* Rand* *Crop Resizing "
+            "AugMix AutoContrast CutMix MixUp Equalization Solarization MaxNumBoundingBoxes Pipeline "
+            "*HistogramEqualization GroupNormalization SpectralNormalization",
+            _CONVOLUTION,
+        ),
+        (
+            "*LSTM* GRU* *RNN* Bidirectional TimeDistributed Masking *Embedding *Attention TextVectorization "
+            "*Spectrogram EinsumDense",
+            _SEQUENCE,
+        ),
+        ("Concatenate Add Subtract Multiply Average Maximum Minimum Dot", _MERGE),
+        ("concatenate add subtract multiply average maximum minimum dot", _MERGE),
+        ("TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer", _KERAS),
+        ("Lambda", _LAMBDA),
+        ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),
+        ("experimental", _CATEGORIES),
+    )
+    for name in (f"layers.{n}" for n in names.split())
+} | {
+    f"ops.{name}": remedy
+    for names, remedy in (
+        (
+            "*conv *conv_transpose *_pool depth_to_space space_to_depth image psnr extract_sequences fold unfold",
+            _CONVOLUTION,
+        ),
+        ("*fft *fft2 *stft ctc_* dot_product_attention rearrange", _SEQUENCE),
+        ("cholesky* det eig* inv linalg logdet lstsq lu_factor matrix_rank pinv qr slogdet solve* svd", _LINALG),
+        ("cdist corrcoef cross kron", _LINALG),
+        ("nanargm* nancum* nanm* nanp* nanq* nans* nanvar", _NAN),
+        ("associative_scan fori_loop map scan switch vectorize vectorized_map while_loop", _LOOP),
+        ("custom_gradient jvp", "write an operation with `minigrad.op`: a function that returns its vjp"),
+        ("median percentile quantile ptp argpartition unique", _SORTED),
+        ("scatter* slice slice_update segment_* multi_hot nonzero searchsorted digitize unravel_index", _PLACES),
+        ("bitwise_* *_shift gcd lcm ldexp nextafter signbit view* saturate_cast", _NUMPY),
+        ("angle conj* imag isreal polar real", "minigrad computes with real numbers"),
+        ("bartlett blackman hamming hanning kaiser geomspace logspace meshgrid tri vander", _NUMPY),
+        ("bincount histogram correlate trapezoid i0 sinc heaviside erfc erfinv", _NUMPY),
+        ("arctan2 cbrt cumprod deg2rad rad2deg fmax fmin fmod logaddexp2 isin isneginf isposinf", _NUMPY),
+        ("append array_split dsplit hsplit vsplit dstack diagflat fliplr flipud rot90", _JOINED),
+        ("array copy empty empty_like", "`ops.convert_to_tensor`, `ops.zeros` and `ops.zeros_like` make tensors"),
+        ("nn numpy", "all operations are in `ops` itself"),
+        ("rms_normalization", "`layers.RMSNormalization` computes it"),
+        ("sparse_categorical_crossentropy", "`losses.sparse_categorical_crossentropy` computes it"),
+    )
+    for name in names.split()
+} | {
+    "DTypePolicy": _MIXED,
+    "FloatDTypePolicy": _MIXED,
+    "Function": _FUNCTIONAL,
+    "KerasTensor": _FUNCTIONAL,
+    "Operation": "write a Layer with a `call`, or a plain function of minigrad.ops",
+    "Quantizer": f"minigrad does not quantize: {_KERAS}",
+    "StatelessScope": "there is no compiler to be stateless for: call layers as they are",
+    "SymbolicScope": _FUNCTIONAL,
+    "applications": _CONVOLUTION,
+    "datasets": _FILES,
+    "device": _DISTRIBUTE,
+    "distribution": _DISTRIBUTE,
+    "dtype_policies": _MIXED,
+    "export": "save weights, or write your own format with `model.get_weights()`",
+    "RematScope": "minigrad keeps what `backward` needs: leave the line out",
+    "callbacks.OrbaxCheckpoint": "use ModelCheckpoint, or BackupAndRestore",
+    "callbacks.RemoteMonitor": "write a Callback that sends the logs",
+    "config.*flash_attention*": _SEQUENCE,
+    "config.*max_*": "pass epochs and steps_per_epoch to `fit`",
+    "config.enable_unsafe_deserialization": "no code is ever read from a file: register what you define",
+    "config.is_nnx_enabled": f"it is a setting of JAX: {_KERAS}",
+    "distillation": f"minigrad has no ready-made distillation: override compute_loss, or {_KERAS}",
+    "initializers.STFT*": _SEQUENCE,
+    "initializers.stft": _SEQUENCE,
+    "layers.Wrapper": "subclass Layer and keep the wrapped one as an attribute",
+    "losses.CTC": _SEQUENCE,
+    "losses.Circle": f"it compares embeddings: {_KERAS}",
+    "losses.circle": f"it compares embeddings: {_KERAS}",
+    "losses.ctc": _SEQUENCE,
+    "mixed_precision": _MIXED,
+    "name_scope": "names of layers are enough: leave the line out",
+    "legacy": "it is what Keras 2 had: use the names without it",
+    "optimizers.Lamb": _RULE,
+    "optimizers.LossScaleOptimizer": _MIXED,
+    "optimizers.Mu*": _RULE,
+    "optimizers.OptimizerMap": _RULE,
+    "optimizers.ScheduleFreeAdamW": _RULE,
+    "optimizers.legacy": "the optimizers under `optimizers` are the same",
+    "preprocessing": f"{_SEQUENCE}; for images, {_CONVOLUTION}",
+    "random.*a": f"draw with NumPy: {_NUMPY}",
+    "random.binomial": f"draw with NumPy: {_NUMPY}",
+    "remat": "minigrad keeps what `backward` needs: leave the line out",
+    "saving.KerasFileEditor": f"minigrad reads and writes files, and edits none: {_KERAS}",
+    "tree": "lists and dicts are Python's own: use comprehensions",
+    "utils.Config": "use a dict or a dataclass",
+    "utils.*pack_x_y_sample_weight": "batches are tuples (x, y, sample_weight)",
+    "utils.bounding_boxes": _CONVOLUTION,
+    "utils.get_source_inputs": _FUNCTIONAL,
+    "utils.is_keras_tensor": _FUNCTIONAL,
+    "utils.legacy": "it is what Keras 2 had",
+    "utils.save_img": _CONVOLUTION,
+    "utils.standardize_dtype": "dtypes are NumPy's: `str(x.dtype)`",
+    "visualization": f"it draws boxes on images: {_KERAS}",
+    "quantizers": f"minigrad does not quantize: {_KERAS}",
+    "utils.FeatureSpace": _CATEGORIES,
+    "utils.array_to_img": _CONVOLUTION,
+    "utils.audio_dataset_from_directory": _SEQUENCE,
+    "utils.get_file": _FILES,
+    "utils.image_dataset_from_directory": _CONVOLUTION,
+    "utils.img_to_array": _CONVOLUTION,
+    "utils.load_img": _CONVOLUTION,
+    "utils.model_to_dot": "`utils.plot_model` draws the picture without graphviz",
+    "utils.np_utils": "Keras 3 calls it `utils.to_categorical`",
+    "utils.pad_sequences": _SEQUENCE,
+    "utils.text_dataset_from_directory": _SEQUENCE,
+    "utils.timeseries_dataset_from_array": "make the windows with `numpy.lib.stride_tricks.sliding_window_view`",
+    "wrappers": _SCIKIT,
+    "tf.GradientTape": _GRADIENT,
+    "tf.Session": _GRAPH,
+    "tf.compat.v1.*": _GRAPH,
+    "tf.data": _DATA,
+    "tf.debugging.assert_shapes": "compare `x.shape`, a tuple, in an `assert`",
+    "tf.device": _DISTRIBUTE,
+    "tf.distribute": _DISTRIBUTE,
+    "tf.estimator": "it is gone from TensorFlow, too: use Sequential",
+    "tf.feature_column": _CATEGORIES,
+    "tf.gradients": _GRADIENT,
+    "tf.image": _CONVOLUTION,
+    "tf.io": _FILES,
+    "tf.logging": "it is gone from TensorFlow, too: use `tf.get_logger()` or Python's `logging`",
+    "tf.placeholder": _GRAPH,
+    "tf.py_function": "a layer, loss or metric that reads values (`.numpy()`) is run eagerly as it is",
+    "tf.saved_model": "save `.keras` files with `model.save`",
+    "tf.summary": "the TensorBoard callback writes summaries",
+    "tf.train": "optimizers are under `keras.optimizers`, checkpoints are the ModelCheckpoint callback's",
+}
+
+
+def remedy(name):
+    """What to do instead of the missing `name`, such as "layers.Conv2D" or "tf.data"; None if it is not listed."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        here = ".".join(parts[:length])
+        for known, what in REMEDIES.items():
+            if fnmatch.fnmatchcase(here, known):
+                return what
+    return None
+
+
+def public(module):
+    """What a module offers: its `__all__`, or else all that it does not merely import."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    return [n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)]
+
+
+def explanation(full, module):
+    """Why `full`, such as "keras.layers.Conv2D", is not in the module: what to do instead, or which name is near."""
+    place, _, name = full.rpartition(".")
+    parts = full.split(".")
+    hint = remedy(".".join(part for part in parts if part not in ("tensorflow", "keras", "minigrad")))
+    if hint is None and parts[0] == "tensorflow":
+        hint = remedy(full.replace("tensorflow.", "tf.", 1))
+    if hint is not None:
+        return f"minigrad has no {full.removeprefix('minigrad.')}: {hint}. {_LISTS}"
+    known = sorted(public(module))
+    near = difflib.get_close_matches(name, known, 1)
+    what = f" Did you mean {near[0]!r}?" if near else ""
+    has = "has"
+    if len(known) > _MANY:
+        has, known = "has among others", sorted(difflib.get_close_matches(name, known, 12, cutoff=0.0))
+    return f"minigrad has no {full.removeprefix('minigrad.')}.{what} {place} {has}: {', '.join(known)}. {_LISTS}"
+
+
+def explaining(module):
+    """A `__getattr__` for a module of minigrad's that explains what it lacks."""
+
+    def __getattr__(name):
+        full = f"{module.__name__}.{name}"
+        raise AttributeError(f"There is no {full}." if name.startswith("_") else explanation(full, module))
+
+    return __getattr__
