@@ -121,15 +121,15 @@ def _only_one(given, name):
     arrays = list(given.values()) if isinstance(given, dict) else given
     ranks = [getattr(array, "ndim", 0) for array in arrays]
     least = 1 if name == "y" or isinstance(given, dict) else 2  # a list of flat arrays may be the rows of x
-    if len(arrays) == 1 and ranks[0] >= least:
+    if len(arrays) == 1 and (ranks[0] >= least or isinstance(given, dict)):
         if not isinstance(given, dict):
             warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=4)
         return arrays[0]
     if isinstance(given, dict) or (arrays and min(ranks) >= 2):
         raise ValueError(
             f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but a model has one input and one output "
-            "here. Put them side by side, np.concatenate(arrays, axis=1), and take them apart in a layer, x[:, :n] and "
-            "x[:, n:]. (If they are the rows: np.stack(arrays).)"
+            "here. Put them side by side, np.concatenate(arrays, axis=1), and take them apart where they are needed, "
+            f"{name}[:, :n] and {name}[:, n:]. (If they are the rows: np.stack(arrays).)"
         )
     return given
 

@@ -2,15 +2,19 @@
 
 
 import copy
+import gc
 import inspect
 import json
+import threading
+import weakref
 
 import numpy as np
 import pytest
 from helpers import Quiet, assert_same, data, random_input, state, streams
 
 import minigrad as keras
-from minigrad import layers, ops, random
+from minigrad import kernels as K
+from minigrad import launch, layers, op, ops, random
 
 
 class Scale(keras.Layer):
@@ -73,6 +77,22 @@ def test_sublayers_are_found_wherever_they_are():
     assert block.trainable_weights == [] and not block.heads["b"][0].trainable
     block.trainable = True
     assert len(block.trainable_weights) == 8
+
+
+def test_a_layer_below_may_refer_back():
+    class Owner(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(2)
+            self.inner.owner = self
+
+        def call(self, inputs):
+            return self.inner(inputs)
+
+    layer = Owner()
+    layer(np.ones((2, 3)))
+    assert layer.inner._all_layers() and layer._all_layers() == [layer, layer.inner]
+    assert [v.name for v in layer.weights] == ["kernel", "bias"]
 
 
 def test_a_layer_put_in_later_is_found():
@@ -201,6 +221,67 @@ def test_an_error_leaves_no_losses():
     assert len(model.losses) == 1 and float(model.losses[0]) > 0
 
 
+def test_looking_at_shapes_leaves_the_losses():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = layers.Dense(1, activity_regularizer="l2")
+
+        def call(self, inputs):
+            return self.dense(inputs)
+
+    model, (x, y) = Own(), data(16)
+    model.compile("sgd", "mse")
+    output = model(x, training=True)
+    values = [float(model.compute_loss(x, y, output)) for _ in range(2)]
+    assert values[0] == values[1] and model.output_shape == (None, 1)
+    assert len(model.losses) == 1 and float(model.losses[0]) > 0
+    assert values[0] == float(keras.ops.mean((y - output.numpy()) ** 2) + model.losses[0])
+
+
+def test_losses_of_another_thread_can_be_read():
+    layer = layers.Dense(2, activity_regularizer="l2")
+    thread = threading.Thread(target=lambda: layer(np.ones((2, 3))))
+    thread.start()
+    thread.join()
+    assert len(layer.losses) == 1
+    layer(np.ones((2, 3)))
+    assert len(layer.losses) == 1
+
+
+def test_losses_do_not_keep_a_layer_alive():
+    class Uses(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner = layers.Dense(2)
+
+        def call(self, inputs):
+            @op("(...) -> (...)")
+            def same(y, x):
+                launch(K.copy, x, y)
+
+                def vjp(gy, gx):
+                    launch(K.copy, gy, gx)
+                    self.has_gone_back = True
+
+                return vjp
+
+            self.add_loss(same(self.inner(inputs)).sum())
+            return inputs
+
+        def __eq__(self, other):  # and so without a hash
+            return True
+
+    layer = Uses()
+    layer(np.ones((2, 3)))
+    layer(np.ones((2, 3)))
+    assert len(layer.losses) == 1
+    gone = weakref.ref(layer.inner)
+    del layer
+    gc.collect()
+    assert gone() is None
+
+
 def test_losses_are_those_of_the_last_call():
     layer = layers.Dense(2, activity_regularizer="l2", kernel_regularizer="l2")
     x = random_input((3, 5), dtype="float32")
@@ -327,6 +408,16 @@ def test_a_layer_that_forgets_its_base_class_says_so():
 
     with pytest.raises(RuntimeError, match=r"Forgets.__init__ must call super\(\).__init__\(\)"):
         Forgets(3)(np.ones((2, 2)))
+
+    class Looks(keras.Layer):
+        def __init__(self):
+            self.early = hasattr(self, "anything")
+            super().__init__()
+
+        def call(self, inputs):
+            return inputs
+
+    assert Looks()(np.ones((2, 2))).shape == (2, 2)
 
 
 # ------------------------------------------------------------------------------------- variables in every form
@@ -465,7 +556,7 @@ def test_a_build_that_fails_late_leaves_everything_unbuilt():
         model.build((None, 4))
     assert not model.built and model.weights == []
     model.norm = layers.BatchNormalization()
-    model.build((None, 5))
+    model.build([None, 5])
     assert model.first.kernel.shape == (5, 3)
 
 
@@ -477,6 +568,8 @@ def test_own_variables_are_loaded_all_or_none():
         with pytest.raises(ValueError, match=words):
             layer.load_own_variables(bad)
         assert_same(layer.get_weights(), before)
+    with pytest.raises(ValueError, match="'0', '1'.*got .'bias', 'kernel'"):
+        layer.load_own_variables({"kernel": ones["0"], "bias": ones["1"]})
     layer.load_own_variables(ones)
     assert layer.bias.numpy().tolist() == [1.0, 1.0]
 

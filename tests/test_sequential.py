@@ -823,6 +823,14 @@ def test_several_inputs_and_outputs():
     for call in (lambda: model.fit(x, y, verbose=0), lambda: model.predict(x, verbose=0)):
         with pytest.raises(ValueError, match="returned a tuple.*one output.*ops.concatenate"):
             call()
+    class Named(Both):
+        def call(self, inputs):
+            return {"out": self.dense(inputs)}
+
+    model = Named()
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="returned a dict.*one output"):
+        model.fit(x, y, verbose=0)
     with pytest.raises(ValueError, match="y is a list of 2 arrays"):
         model.fit(x, [y, y], verbose=0)
     with pytest.raises(ValueError, match="loss must be one loss.*'mae'"):
@@ -836,6 +844,7 @@ def test_a_dict_or_list_of_one_array_is_that_array():
     expected = model.evaluate(x, y, verbose=0)
     assert model.evaluate({"in": x}, {"out": y}, verbose=0) == expected
     assert model.test_on_batch({"in": x}, {"out": y}) == expected
+    assert model.evaluate({"in": x.tolist()}, {"out": y.tolist()}, verbose=0) == expected
     with pytest.warns(UserWarning, match="is a list holding one array"):
         assert model.evaluate([x], [y], verbose=0) == expected
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import minigrad
 from minigrad import config, launch, no_grad, op, ops
 from minigrad import kernels as K
 from minigrad.tensor import Signature, Structure, Tensor, Variable, as_tensor, constant
@@ -347,6 +348,27 @@ def test_only_the_leaves_asked_for_get_gradients():
     assert a.grad.tolist() == [3.0, 4.0] and b.grad is None
     b.sum().backward(inputs=[a])
     assert a.grad.tolist() == [3.0, 4.0] and b.grad is None
+    for bad in (a, [a * b], [1], ["a"], 3):
+        with pytest.raises(ValueError, match="inputs must be a list of tensors"):
+            (a * b).sum().backward(inputs=bad)
+
+
+def test_only_the_leaves_asked_for_get_gradients_through_a_replayed_model():
+    model = minigrad.Sequential([minigrad.Input((3,)), minigrad.layers.Dense(2), minigrad.layers.Dense(1)])
+    first, *others = model.trainable_variables
+    model(np.ones((4, 3))).sum().backward(inputs=[first])
+    assert first.grad is not None and all(v.grad is None for v in others)
+    model(np.ones((4, 3))).sum().backward()
+    assert all(v.grad is not None for v in others)
+
+
+def test_a_gradient_that_is_assigned_is_copied():
+    zeros = np.zeros(2, "float32")
+    zeros.flags.writeable = False
+    a, b = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
+    a.grad = b.grad = zeros
+    (a * 2.0 + b * 3.0).sum().backward()
+    assert (a.grad.tolist(), b.grad.tolist(), zeros.tolist()) == ([2.0, 2.0], [3.0, 3.0], [0.0, 0.0])
 
 
 def test_only_leaves_keep_gradients_and_only_those_that_want_one():

@@ -171,6 +171,24 @@ def test_predicting_while_others_train(in_threads):
                 assert_same(p, expected)
 
 
+def test_predicting_beside_a_fit_stays_replayed(in_threads):
+    """What training writes meanwhile is no reason to think that the step of a prediction changes it."""
+    model, (x, y) = network(), data(200)
+    done = threading.Event()
+
+    def work(i):
+        if i == 0:
+            model.fit(x, y, batch_size=4, epochs=150, **QUIET)
+            done.set()
+        rows = 0
+        while not done.is_set():
+            rows = rows % 150 + 1
+            model.predict(x[:rows], batch_size=1 + rows % 40, **QUIET)
+
+    in_threads(work, 3)  # warnings are errors
+    assert model._eager_because is None
+
+
 def test_penalties_belong_to_the_thread_that_called(in_threads, nervous):
     """A prediction in another thread does not take the penalty of a step that goes on away."""
 

@@ -505,6 +505,35 @@ def test_a_setting_changed_later_counts_at_once(index, name, value, run_eagerly)
     assert_same(state(model), state(twin))
 
 
+def test_another_layer_without_weights_counts_at_once():
+    """In a nested Sequential, and in place of an attribute of one's own model."""
+
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.act, self.dense = layers.Activation("relu"), layers.Dense(1)
+
+        def call(self, inputs):
+            return self.dense(self.act(inputs))
+
+    x, y = data(40)
+    inner = keras.Sequential([layers.Dense(3), layers.Activation("relu")])
+    outer = keras.Sequential([keras.Input((5,)), inner])
+    before = outer.predict(x, **QUIET), outer(x).numpy()
+    inner.pop()
+    inner.add(layers.Activation("sigmoid"))
+    after = outer.predict(x, **QUIET), outer(x).numpy()
+    assert_same(after[0], after[1])
+    assert not np.array_equal(before[0], after[0]) and after[0].min() > 0
+    model = Own()
+    model.compile("sgd", "mse")
+    model.fit(x, y, batch_size=8, **QUIET)
+    before = model.train_program
+    model.act = layers.Identity()
+    model.fit(x, y, batch_size=8, **QUIET)
+    assert len(model.train_program) < len(before)
+
+
 def test_run_eagerly_can_be_switched():
     x, y = data(40)
     model = network()

@@ -143,6 +143,18 @@ def test_stop_training(hook):
     assert history.epoch == [0, 1]
 
 
+def test_groups_count_from_where_a_training_goes_on():
+    """Stopped after batch 4 with hooks for each, and gone on with for three at a time."""
+
+    class GoesOn(callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.fitting.set_state({"batch": 4})
+
+    log = Log()
+    network(steps_per_execution=3).fit(*data(56), batch_size=4, callbacks=[GoesOn(), log], **QUIET)
+    assert [call[1] for call in log.calls if "train_batch_end" in call[0]] == [6, 9, 12, 13]
+
+
 @pytest.mark.parametrize("kind", ["arrays", "generator"])
 def test_stopped_before_its_first_batch_an_epoch_takes_one(kind):
     """As in Keras, which looks after each batch: so there is a loss to tell."""

@@ -72,6 +72,7 @@ DEVIATIONS = {
         ("several inputs or outputs of a model", "can be trained", "only called: fit and predict take one of each"),
         ("model.metrics_names", "loss, compile_metrics", "the names in the logs"),
         ("evaluate with metrics of one name", "repeats the first one's value", "each has its own"),
+        ("stop_training set in on_train_begin", "one batch is trained", "none"),
         ("the last batch of steps_per_execution=k", "the hook is told a batch that was not there", "the last one"),
     ),
     "Callbacks": (

@@ -11,6 +11,8 @@ from minigrad.layers.base import SameShape, registry
 class Activation(SameShape):
     """y = activation(x); `activation` is a string such as "relu", or a function."""
 
+    _has_no_state = True
+
     def __init__(self, activation, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())
@@ -22,6 +24,8 @@ class Activation(SameShape):
 @registry.register()
 class ReLU(SameShape):
     """y = x (at most max_value) where x > threshold, else negative_slope (x - threshold)."""
+
+    _has_no_state = True
 
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -38,6 +42,8 @@ class ReLU(SameShape):
 class LeakyReLU(SameShape):
     """y = x where x > 0, else negative_slope x."""
 
+    _has_no_state = True
+
     def __init__(self, negative_slope=0.3, **kwargs):
         negative_slope = kwargs.pop("alpha", negative_slope)  # its name before Keras 3
         super().__init__(**kwargs)
@@ -51,6 +57,8 @@ class LeakyReLU(SameShape):
 @registry.register()
 class ELU(SameShape):
     """y = x where x > 0, else alpha (e^x - 1) (Clevert et al. 2016)."""
+
+    _has_no_state = True
 
     def __init__(self, alpha=1.0, **kwargs):
         super().__init__(**kwargs)
@@ -109,6 +117,8 @@ class PReLU(SameShape):
 @registry.register()
 class Softmax(SameShape):
     """y = e^x / sum of e^x along `axis` (an int, or several taken as one); where `mask` is false, y = 0."""
+
+    _has_no_state = True
 
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)

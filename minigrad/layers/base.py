@@ -1,10 +1,10 @@
 """Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
 
 import collections
+import contextlib
 import functools
 import inspect
 import threading
-import weakref
 
 import numpy as np
 
@@ -28,11 +28,12 @@ class _Context(threading.local):
     training = None  # what the layer that is calling this one was told
     inside = False  # whether a layer is calling this one
 
-    def __init__(self):
-        self.losses = weakref.WeakKeyDictionary()  # layer -> the penalties of its last call in this thread
-
 
 _context = _Context()
+_SET_FIRST = {  # what `Layer.__init__` makes
+    "_found", "_variables", "_trainable", "_revision", "_is_ready", "_losses", "_input_shape", "built", "dtype", "name",
+    "activity_regularizer",
+}
 
 
 class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
@@ -56,6 +57,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     input_spec = None  # an InputSpec, or several that all must hold
     supports_masking = False
+    _has_no_state = False  # whether a layer of this class is built as soon as it is made
 
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
@@ -77,8 +79,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.built = self._is_ready = False
+        self._is_ready = False
+        self.built = self._has_no_state and type(self).build is Layer.build
         self._input_shape = None
+        self._losses = {}  # thread -> the penalties of the last call there, once there were some
 
     def _shape_argument(self, kwargs):
         """The shape of one row that the old arguments input_shape or input_dim tell, or None."""
@@ -95,7 +99,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return None if width is None else (width,)
 
     def __getattr__(self, name):
-        if "_found" not in vars(self) and not name.startswith("__"):  # which a copy that is being made is asked for
+        if name in _SET_FIRST:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name == "add_metric":
             raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
@@ -131,24 +135,31 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if self._is_ready:
             return
         with building:
-            unbuilt = self._unbuilt()
             shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
-            if self._input_shape is None:
-                self._input_shape = shape
             if not self.built:
-                try:
+                with self._unbuilt_after_an_error():
+                    self._input_shape = self._input_shape or shape
                     self.build(shape)
-                except BaseException:
-                    self._restore(unbuilt)
-                    raise
                 self.built = True
                 if not self._trainable:
                     self.trainable = False
+            self._input_shape = self._input_shape or shape
             self._is_ready = True
 
+    @contextlib.contextmanager
+    def _unbuilt_after_an_error(self):
+        """An error inside leaves everything below as unbuilt as it was."""
+        unbuilt = self._unbuilt()
+        try:
+            yield
+        except BaseException:
+            self._restore(unbuilt)
+            raise
+
     def _unbuilt(self):
-        """What the layers that are not built yet, of this one and those below, look like: see `_restore`."""
-        return [(layer, dict(vars(layer)), list(layer._variables)) for layer in self._all_layers() if not layer.built]
+        """What the layers that do not know their shapes yet, of this one and those below, look like: see `_restore`."""
+        waiting = [layer for layer in self._all_layers() if not (layer.built and layer._is_ready)]
+        return [(layer, dict(vars(layer)), list(layer._variables)) for layer in waiting]
 
     @staticmethod
     def _restore(unbuilt):
@@ -159,18 +170,21 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         Structure.changed()
 
     def compute_output_shape(self, input_shape):
-        """The shape of the output for inputs of this shape; None stands for the number of rows."""
-        several = isinstance(input_shape, list)
-        rows = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if several else [input_shape])]
-        rows = rows if several else rows[0]
-        self._ensure_built([r.shape for r in rows] if several else rows.shape)
-        shapes = []
+        """The shape of the output for inputs of this shape; None stands for the number of rows.
+
+        A list of shapes, where there are several inputs, or outputs.
+        """
+        is_list = is_list_of_shapes(input_shape)
+        inputs = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if is_list else [input_shape])]
+        inputs = inputs if is_list else inputs[0]
+        self._ensure_built([x.shape for x in inputs] if is_list else inputs.shape)
+        shapes, before = [], [(layer, layer._losses.copy()) for layer in self._all_layers()]
 
         def run():
             with no_grad():
-                outputs = self(rows, training=False) if self._takes("training") else self(rows)
-                several = isinstance(outputs, (list, tuple))
-                shapes[:] = [_any_rows(y.shape) for y in (outputs if several else [outputs])]
+                outputs = self(inputs, training=False) if self._takes("training") else self(inputs)
+                outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
+                shapes[:] = [_any_rows(y.shape) for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
         if is_recording():
             run()
@@ -180,6 +194,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             except RecordingError:
                 run()  # it reads values: let it have some
         self._clear_losses()
+        for layer, losses in before:
+            layer._losses = losses
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
@@ -261,19 +277,25 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def add_loss(self, loss):
         """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
         for one in loss if isinstance(loss, (list, tuple)) else (loss,):
-            _context.losses.setdefault(self, []).append(ops.sum(as_tensor(one)))
+            self._losses.setdefault(threading.get_ident(), []).append(ops.sum(as_tensor(one)))
 
     @property
     def losses(self):
-        """The penalties of the last call and of the regularizers of trainable variables, all below included."""
-        layers, variables = self._structure()
-        found = [loss for layer in layers for loss in _context.losses.get(layer, ())]
+        """The penalties of the last call and of the regularizers of trainable variables, all below included.
+
+        Of the last call in this thread; or in any, where this one has called none.
+        """
+        (layers, variables), here, found = self._structure(), threading.get_ident(), []
+        for layer in layers:
+            if layer._losses:
+                found += layer._losses[here] if here in layer._losses else list(layer._losses.values())[-1]
         found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.requires_grad]
         return found
 
     def _clear_losses(self):
-        for layer in self._structure()[0] if _context.losses else ():
-            _context.losses.pop(layer, None)
+        for layer in self._structure()[0]:
+            if layer._losses:
+                layer._losses[threading.get_ident()] = []
 
     # ---- configuration
 
@@ -292,6 +314,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
+
+
+def is_list_of_shapes(shape):
+    """Whether it is a list of shapes, not a shape that is a list."""
+    return isinstance(shape, list) and all(isinstance(s, (list, tuple)) for s in shape)
 
 
 def _any_rows(shape):

@@ -72,4 +72,7 @@ class Filed:
         Raises:
             ValueError: too few or too many of them, or one of another shape; then none is taken.
         """
-        self._assign_all(self._file_variables(), [store[name] for name in sorted(store, key=int)])
+        names = [str(i) for i in range(len(store))]
+        if any(name not in store for name in names):
+            raise ValueError(f"Layer {self.name!r}: its variables are named '0', '1', ... here; got {sorted(store)}.")
+        self._assign_all(self._file_variables(), [store[name] for name in names])

@@ -15,6 +15,8 @@ class _Noise(SameShape):
     there are no weights to freeze.
     """
 
+    _has_no_state = True
+
     strength = "rate"  # the argument that says how much; at 0 nothing happens
 
     def _start(self, below=False):
@@ -129,6 +131,8 @@ class GaussianNoise(_Noise):
 @registry.register()
 class ActivityRegularization(SameShape):
     """y = x; adds (l1 sum |x| + l2 sum x^2) / rows to the loss."""
+
+    _has_no_state = True
 
     def __init__(self, l1=0.0, l2=0.0, **kwargs):
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)

@@ -38,6 +38,8 @@ class Reshape(Layer):
         ValueError: a row that has another number of elements.
     """
 
+    _has_no_state = True
+
     def __init__(self, target_shape, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())

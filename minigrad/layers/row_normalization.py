@@ -124,6 +124,8 @@ class RMSNormalization(_ByRow):
 class UnitNormalization(_ByRow):
     """y = x / its length over `axis` (an int or several), so that the sum of squares is 1; zeros stay zeros."""
 
+    _has_no_state = True
+
     def __init__(self, axis=-1, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())

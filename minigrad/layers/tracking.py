@@ -18,6 +18,9 @@ building = threading.RLock()
 os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
+_OUR_OWN = {"_found", "_given", "_kept", "_losses", "_variables"}  # attributes that hold no layer, or are known
+
+
 class _Found:
     """The layers and variables below a layer, as of a version of the structure."""
 
@@ -42,12 +45,13 @@ class Owner:
         self._revision = 0  # how often an argument of `__init__` has been changed since the layer is built
 
     def __setattr__(self, name, value):
-        is_new = name in _arguments(type(self)) and vars(self).get(name) is not value
-        object.__setattr__(self, name, value)
-        if is_new and vars(self).get("_is_ready") and not is_recording():
-            object.__setattr__(self, "_revision", self._revision + 1)
+        own = self.__dict__
+        is_new = own.get("_is_ready") and own.get(name) is not value
+        if is_new and name in _arguments(type(self)) and not is_recording():
+            own["_revision"] += 1
             Structure.changed()
-        elif isinstance(value, (Owner, Variable, list, tuple, dict)):
+        object.__setattr__(self, name, value)
+        if isinstance(value, (Owner, Variable, list, tuple, dict)):
             Structure.changed()
 
     def add_weight(
@@ -103,7 +107,7 @@ class Owner:
 
     def _leaves(self):
         """All values among the attributes, those in lists and dicts one by one."""
-        stack = list(reversed(list(vars(self).values())))
+        stack = [value for name, value in reversed(self.__dict__.items()) if name not in _OUR_OWN]
         while stack:
             value = stack.pop()
             if isinstance(value, (list, tuple)):
@@ -132,17 +136,24 @@ class Owner:
         owners = [self, *(value for value in self._leaves() if isinstance(value, random.SeedGenerator))]
         return [vars(owner)["_state"] for owner in owners if "_state" in vars(owner)]
 
-    def _structure(self):
-        """(this layer and all below it, all their variables), found out anew when anything has changed."""
+    def _structure(self, above=()):
+        """(this layer and all below it, all their variables), found out anew when anything has changed.
+
+        `above` are the layers that ask: one that a layer below refers to back does not stand below it.
+        """
         found = self._found
-        if found.version != Structure.version:
+        if above or found.version != Structure.version:
             version = Structure.version
             layers, variables = [self], [v for v, _ in self._own()]
             for child in self._children():
-                below, theirs = child._structure()
+                if child is self or child in above:
+                    continue
+                below, theirs = child._structure((*above, self))
                 layers += below
                 variables += [v for v in theirs if all(v is not known for known in variables)]
-            found = self._found = _Found(version, layers, variables)
+            found = _Found(version, layers, variables)
+            if not above:
+                self._found = found
         return found.layers, found.variables
 
     def _all_layers(self):

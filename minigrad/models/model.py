@@ -1,7 +1,7 @@
 """Model: a layer that can be trained, evaluated and asked for predictions."""
 
 from minigrad import saving, utils
-from minigrad.layers.base import Layer, serialize
+from minigrad.layers.base import Layer, is_list_of_shapes, serialize
 from minigrad.saving import compiling
 from minigrad.trainer import Trainer
 
@@ -29,14 +29,10 @@ class Model(Trainer, Layer):
 
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
-        unbuilt = self._unbuilt()
-        self.built = True
-        self._input_shape = input_shape if isinstance(input_shape, list) else tuple(input_shape)
-        try:
+        with self._unbuilt_after_an_error():
+            self.built = True
+            self._input_shape = input_shape if is_list_of_shapes(input_shape) else tuple(input_shape)
             self.compute_output_shape(self._input_shape)
-        except Exception:
-            self._restore(unbuilt)
-            raise
 
     def get_layer(self, name=None, index=None):
         """The layer of this name, or at this index."""

@@ -123,15 +123,11 @@ class Sequential(Model):
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
         if self.built and self._input_shape is not None:
             self._check_input((1, *shape[1:]))
-        unbuilt = self._unbuilt()
-        try:
+        with self._unbuilt_after_an_error():  # layers in front of the one that can't be built may fit other data
             self._input_shape = (None, *shape[1:])
             for layer in self._layers:
                 layer._ensure_built(shape)
                 shape = layer.compute_output_shape(shape)
-        except Exception:
-            self._restore(unbuilt)  # layers in front of the one that can't be built may fit other data
-            raise
         self._output_shape = (None, *shape[1:])
         if not self._trainable:
             self.trainable = False

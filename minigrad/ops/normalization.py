@@ -19,6 +19,8 @@ def batch_normalization(
 ):
     """y = max(floor, gamma h + beta),   h = (x - mean) / sqrt(variance + epsilon),   over the rows of the batch.
 
+    Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1 and the gradients below it.
+
     The moving statistics (1, n) are averaged with the batch's in the same pass. `bias`, that of the layer before,
     may be given instead of being added to x: it shifts the mean by as much, so y does not depend on it and its
     gradient is exactly zero. With g = dy where y is above the floor, else 0, and m rows:

@@ -232,6 +232,10 @@ class Optimizer(Memory):
         """One step from gradients (arrays or tensors; None for a variable that gets none) of the variables.
 
         The first step, or `build`, tells which variables there are; later ones may name some of them, in any order.
+
+        Raises:
+            ValueError: before anything is changed, for a gradient of another shape than its variable, variables that
+                the optimizer was not built for, gradients and variables of different number, or no gradient at all.
         """
         grads = list(grads)
         if trainable_variables is None and not self.built:

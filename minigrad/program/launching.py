@@ -48,8 +48,8 @@ LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread a
 def launch(kernel, *operands):
     """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
 
-    The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made; here
-    it would take longer than many a kernel does.
+    The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made, and
+    raises a ValueError; here it would take longer than many a kernel does.
     """
     if _guests:
         if _state.trace is not None:

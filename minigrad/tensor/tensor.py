@@ -14,6 +14,7 @@ from minigrad.program import RecordingError, empty, empty_like, is_recording, la
 
 class _Mode(threading.local):
     recording = True  # whether operations are written on the tape, in this thread
+    leaves = None  # the ids of those that the `backward` that goes on is about; None: of all
 
     def __init__(self):
         self.outside = []  # the same for each block around the one we are in
@@ -107,7 +108,7 @@ class Tensor:
     @grad.setter
     def grad(self, value):
         if value is not None:
-            value = as_array(value, self.dtype)
+            value = np.array(as_array(value, self.dtype))  # `backward` will add to it
             if value.shape != self.shape:
                 raise ValueError(f"The gradient of a tensor of shape {self.shape} can't have shape {value.shape}.")
             if self._gradient is not None:  # where an optimizer will look for it
@@ -201,7 +202,7 @@ class Tensor:
 
         Args:
             gradient: dL/d(self), an array of self's shape; may be left out where self has one element (then 1).
-            inputs: the leaves that get their gradient, a list; by default all.
+            inputs: the leaves that get their gradient, a list of tensors with requires_grad; by default all.
 
         Raises:
             RuntimeError: self was not computed from a tensor with requires_grad.
@@ -219,8 +220,9 @@ class Tensor:
             gradient = np.array(as_array(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
-        gradients = _Gradients(inputs)
+        gradients, outside = _Gradients(inputs), _mode.leaves
         try:
+            _mode.leaves = gradients.leaves  # for what is computed again, see `deferred`
             gradients.hand(self._node or self, gradient)
             while gradients.waiting:
                 gradients.pass_on()
@@ -228,6 +230,8 @@ class Tensor:
             for leaf in gradients.begun:  # what is in there may be half a gradient
                 leaf._grad = None
             raise
+        finally:
+            _mode.leaves = outside
 
 
 def flat(array):
@@ -316,11 +320,23 @@ def deferred(data, again):
     return _result(data, Node(data, vjp, (), None))
 
 
+def _leaves(inputs):
+    """The ids of the leaves in a list."""
+    try:
+        found = {id(t) for t in inputs if t.requires_grad and t._node is None}
+        is_right = len(found) == len(inputs) and not isinstance(inputs, Tensor)
+    except (AttributeError, TypeError):
+        is_right = False
+    if not is_right:
+        raise ValueError(f"backward: inputs must be a list of tensors made with requires_grad=True, got {inputs!r}.")
+    return found
+
+
 class _Gradients:
     """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
 
-    def __init__(self, leaves):
-        self.leaves = None if leaves is None else set(map(id, leaves))  # those that get one; None: all
+    def __init__(self, inputs):
+        self.leaves = _mode.leaves if inputs is None else _leaves(inputs)  # those that get one; None: all
         self.waiting = []  # a heap of (rank, node), the newest node first
         self.begun = []  # leaves that had no gradient before
         self._of = {}

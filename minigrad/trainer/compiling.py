@@ -102,10 +102,9 @@ class Compiling:
     @property
     def metrics_names(self):
         """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken."""
-        metrics = self.metrics
-        if metrics != Compiling.metrics.fget(self):  # a class of the user's tells others
-            return [m.name for m in metrics]
-        return list(self._metric_keys) if metrics else []
+        if type(self).metrics is not Compiling.metrics:  # a class of the user's tells others
+            return [m.name for m in self.metrics]
+        return self._metric_keys[:] if self._has_metrics else []
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
@@ -148,8 +147,11 @@ class Compiling:
         found = {}
         for name, metric in zip(self.metrics_names, self.metrics):
             value = metric.result()
-            found |= value if isinstance(value, dict) else {name: value}
-        return {name: _plain_number(value) for name, value in found.items()}
+            if isinstance(value, dict):
+                found.update((name, _plain_number(part)) for name, part in value.items())
+            else:
+                found[name] = _plain_number(value)
+        return found
 
     def get_metrics_result(self):
         """The value of each metric so far, a dict."""
@@ -161,7 +163,7 @@ class Compiling:
 
     def _batch_results(self, as_dict):
         """The same of one batch, as a dict or as a list in the order of the metrics; one number if that is all."""
-        return self._results() if as_dict else _listed(self._values().values())
+        return self._results() if as_dict else listed(self._values().values())
 
     def reset_metrics(self):
         """Forget all batches that the metrics have seen."""
@@ -178,7 +180,8 @@ class Compiling:
         return int(self._finite[0, 0])
 
 
-def _listed(values):
+def listed(values):
+    """A list of the values; the only one, if there is one."""
     values = list(values)
     return values[0] if len(values) == 1 else values
 

@@ -8,6 +8,7 @@ import numpy as np
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
+from minigrad.trainer.compiling import listed
 from minigrad.trainer.sources import Stream
 
 
@@ -21,7 +22,7 @@ class Evaluating:
         """The loss and the metrics on the data, in inference mode.
 
         Returns a float if there is only the loss, else a list [loss, metrics...]; with return_dict=True a dict.
-        See `fit` for the arguments.
+        See `fit` for the arguments, and for what it raises.
         """
         self._require_compiled("evaluate")
         verbose = verbosity(verbose)
@@ -51,7 +52,10 @@ class Evaluating:
             except BaseException:
                 callbacks.abort()
                 raise
-        return logs if return_dict else self._batch_results(as_dict=False)
+        if return_dict:
+            return logs
+        names = self.metrics_names
+        return listed(logs[name] for name in (names if logs.keys() >= set(names) else self._values()))
 
     def _evaluate(self, batches, callbacks, steps=None):
         """Evaluate checked batches, of which there should be `steps`; the logs."""
@@ -87,7 +91,11 @@ class Evaluating:
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """The outputs for the rows of x as a NumPy array, in inference mode. Any number of threads may call it.
 
-        A NaN or infinity in a row shows in that row only. See `fit` for the arguments.
+        x of shape (n, features) gives (n, units of the last layer). A NaN or infinity in a row shows in that row only.
+        See `fit` for the arguments.
+
+        Raises:
+            ValueError: rows that do not fit the model, or none.
         """
         verbose = verbosity(verbose)
         steps = whole_number("steps", steps, 1, optional=True)
@@ -124,7 +132,10 @@ class Evaluating:
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
-        """One step of training on a batch; the loss and metrics of the batch before the step."""
+        """One step of training on a batch, all rows of x; the loss and metrics of the batch before the step.
+
+        Returns and raises what `evaluate` does. Data that does not fit changes nothing.
+        """
         self._require_compiled("train_on_batch")
         with self._pool.training, self._forgetting_after_an_error():
             batch = self._prepare(x, y, sample_weight, class_weight)
@@ -133,7 +144,7 @@ class Evaluating:
             return self._batch_results(return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        """The loss and metrics of a batch, in inference mode."""
+        """The loss and metrics of a batch, in inference mode. Returns and raises what `evaluate` does."""
         self._require_compiled("test_on_batch")
         with self._pool.training, self._forgetting_after_an_error():
             batch = self._prepare(x, y, sample_weight)
@@ -141,5 +152,5 @@ class Evaluating:
             return self._batch_results(return_dict)
 
     def predict_on_batch(self, x):
-        """The outputs for one batch as a NumPy array, in inference mode."""
+        """The outputs for one batch, all rows of x, as a NumPy array, in inference mode. See `predict`."""
         return self._run_staged("predict", self._prepare_x(x))[0]

@@ -49,6 +49,7 @@ class Fitting:
             shuffle: True, False, or "batch" (within each batch); of streams, only the order of a PyDataset.
             class_weight: a dict from class to weight; sample_weight: a weight a row.
             steps_per_epoch, validation_steps: batches an epoch, where it shall not be a whole pass.
+            validation_batch_size: rows a step of the validation, by default `batch_size`.
 
         Raises:
             ValueError, TypeError: data or settings that make no sense, before anything is changed.
@@ -132,7 +133,8 @@ class Fitting:
             return None
         if not isinstance(data, (tuple, list)):
             if is_array_like(data):
-                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight); got one array.")
+                kind = type(data).__name__
+                raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got a {kind}.")
             stream = Stream(data)
             if stream.is_once:
                 stream = Stream(list(itertools.islice(data, steps)))  # the same batches after every epoch

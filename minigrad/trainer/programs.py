@@ -111,8 +111,8 @@ class Programs:
                 metric.update_state(y, y_pred, sample_weight=w)
 
     def _homes(self):
-        """Where the variables live, what is trained, how layers are set: a Program holds as long as nothing changes."""
-        places = [v._data for v in self.weights]
+        """The layers, where variables live, what is trained, the settings: while all that stays, Programs hold."""
+        places = [*self._all_layers(), *(v._data for v in self.weights)]
         flags = [(v.trainable, v.regularizer, v.constraint) for v in self.weights]
         return places, [flags, [(layer.trainable, layer._revision) for layer in self._all_layers()]]
 

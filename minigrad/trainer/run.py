@@ -21,7 +21,7 @@ class Run:
         self.validation, self.epochs = validation, epochs
         self.epoch, self.batch = initial_epoch, 0
         self._given = {}
-        self._is_within_batch = False  # whether on_train_batch_begin was called, and on_train_batch_end was not yet
+        self._began = None  # the batch at which on_train_batch_begin was called, while on_train_batch_end was not yet
 
     def get_state(self):
         """Where the training stands, without what the model and the optimizer hold: numbers, strings, lists, arrays.
@@ -81,19 +81,19 @@ class Run:
 
     @property
     def is_stopped(self):
-        """Whether the epoch ends here because of `stop_training`, which is looked at after each batch, as in Keras."""
-        return self.model.stop_training and self.batch > 0
+        """Whether the epoch ends here because of `stop_training`, which is looked at after each batch (or group)."""
+        return self.model.stop_training and self.batch > 0 and self._began is None
 
     def begin_batch(self):
         """Call on_train_batch_begin, unless that was done: `steps_per_execution` batches share their hooks."""
-        if not self._is_within_batch:
+        if self._began is None:
+            self._began = self.batch
             self.callbacks.on_train_batch_begin(self.batch, {})
-            self._is_within_batch = True
 
     def end_batch(self, group=1):
-        """Call on_train_batch_end, if a number of batches is done that `group` divides."""
-        if self._is_within_batch and self.batch % group == 0:
-            self._is_within_batch = False
+        """Call on_train_batch_end, if `group` batches (or a multiple) are done since on_train_batch_begin."""
+        if self._began is not None and (self.batch - self._began) % group == 0:
+            self._began = None
             self.callbacks.on_train_batch_end(self.batch - 1, self.model._results())
 
     def _take_given(self):

@@ -32,7 +32,7 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
 
     @property
     def run_eagerly(self):
-        """Whether every step runs in Python instead of being replayed; it can be changed at any time."""
+        """Whether every step runs in Python instead of being replayed; a change counts from the next call or epoch."""
         return self._run_eagerly
 
     @run_eagerly.setter
