@@ -166,8 +166,8 @@ def _from_pandas(value, dtype):
 
 def check_lengths(**arrays):
     """Raise a ValueError unless all arrays that are not None have the same number of rows."""
-    lengths = {name: array.shape[0] for name, array in arrays.items() if array is not None}
-    if len({*lengths.values()}) > 1:
+    if len({array.shape[0] for array in arrays.values() if array is not None}) > 1:
+        lengths = {name: array.shape[0] for name, array in arrays.items() if array is not None}
         sizes = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ValueError(f"Data cardinality is ambiguous: all must have the same number of rows, but {sizes}.")
 

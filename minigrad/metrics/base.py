@@ -186,7 +186,7 @@ class Mean(Metric):
         )
 
     def result(self):
-        total, count = self.total.item(), self.count.item()
+        total, count = self.total._data.item(), self.count._data.item()
         return self._value(total / count if count else 0.0)
 
 

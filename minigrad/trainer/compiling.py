@@ -97,14 +97,18 @@ class Compiling:
 
         They appear once the shapes of the data are known.
         """
-        return [self._tracker, *self._plain, *self._weighted, *self._attached] if self._has_metrics else []
+        return self._every_metric[:] if self._has_metrics else []
 
     @property
     def metrics_names(self):
         """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken."""
+        return [name for name, _ in self._named_metrics()]
+
+    def _named_metrics(self):
+        """The pairs of names and metrics."""
         if type(self).metrics is not Compiling.metrics:  # a class of the user's tells others
-            return [m.name for m in self.metrics]
-        return self._metric_keys[:] if self._has_metrics else []
+            return [(m.name, m) for m in self.metrics]
+        return zip(self._metric_keys, self._every_metric) if self._has_metrics else []
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
@@ -123,9 +127,9 @@ class Compiling:
         self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
         self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
         given = [self._tracker, *self._plain, *self._weighted]
-        self._attached = [m for m in self._attached_metrics() if m not in given]
+        self._every_metric = [*given, *(m for m in self._attached_metrics() if m not in given)]
         self._metric_keys = ["loss"]
-        for metric in [*given[1:], *self._attached]:
+        for metric in self._every_metric[1:]:
             is_double = metric in self._weighted and metric.name in self._metric_keys
             name = f"weighted_{metric.name}" if is_double else metric.name
             key, count = name, 0
@@ -145,7 +149,7 @@ class Compiling:
     def _values(self):
         """The value of each metric as a Python number (or list), in their order; of a dict, each of its values."""
         found = {}
-        for name, metric in zip(self.metrics_names, self.metrics):
+        for name, metric in self._named_metrics():
             value = metric.result()
             if isinstance(value, dict):
                 found.update((name, _plain_number(part)) for name, part in value.items())

@@ -169,10 +169,10 @@ class Programs:
 
     def _staged_step(self, kind, x, y=None, w=None):
         """A step whose batch is copied into buffers of its own first."""
-        given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
-        key = (kind, tuple((name, a.shape) for name, a in given.items()))
+        key = kind, x.shape, None if y is None else y.shape, None if w is None else w.shape
 
         def build():
+            given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
             stage = {name: aligned(a.shape, self.dtype) for name, a in given.items()}
             tensors = [as_tensor(stage[name]) if name in stage else None for name in ("x", "y", "w")]
             result = []

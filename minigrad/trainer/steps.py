@@ -44,20 +44,15 @@ class Pool:
         self._free = {}  # key -> free steps, those of the longest unused key first
         self._count = self._bytes = 0  # of all of them
 
-    def _pop(self, key):
-        free = self._free[key]
-        step = free.pop()
-        if not free:
-            del self._free[key]
-        self._count -= 1
-        self._bytes -= step.nbytes
-        return step
-
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
             generation = self._generation
-            step = self._pop(key) if key in self._free else None
+            free = self._free.get(key)
+            step = free.pop() if free else None
+            if step is not None:
+                self._count -= 1
+                self._bytes -= step.nbytes
         if step is None or not is_valid(step):
             step = build()
             step.key, step.generation = key, generation
@@ -74,7 +69,15 @@ class Pool:
             self._count += 1
             self._bytes += step.nbytes
             while self._count > 1 and (self._count > LIMIT or self._bytes > MEMORY):
-                self._pop(next(iter(self._free)))
+                self._drop_oldest()
+
+    def _drop_oldest(self):
+        key = next(key for key, steps in self._free.items() if steps)
+        dropped = self._free[key].pop(0)
+        if not self._free[key]:
+            del self._free[key]
+        self._count -= 1
+        self._bytes -= dropped.nbytes
 
     def __deepcopy__(self, memo):
         return Pool()

@@ -23,7 +23,7 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self.fitting = None  # the Run of the `fit` that goes on
         self._metric_specs, self._weighted_specs = [], []
         self._loss = self._loss_weight = None
-        self._metric_keys, self._attached = [], []
+        self._metric_keys, self._every_metric = [], []
         self._has_metrics = False  # they are made when the shapes are known
         self._finite = np.zeros((1, 1), np.int64)
         self._pool = Pool()
