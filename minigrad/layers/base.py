@@ -178,7 +178,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         inputs = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if is_list else [input_shape])]
         inputs = inputs if is_list else inputs[0]
         self._ensure_built([x.shape for x in inputs] if is_list else inputs.shape)
-        shapes, before = [], [(layer, layer._losses.copy()) for layer in self._all_layers()]
+        shapes, here = [], threading.get_ident()
+        before = [(layer, layer._losses.get(here)) for layer in self._all_layers()]
 
         def run():
             with no_grad():
@@ -195,7 +196,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 run()  # it reads values: let it have some
         self._clear_losses()
         for layer, losses in before:
-            layer._losses = losses
+            if losses is not None:
+                layer._losses[here] = losses
+            else:
+                layer._losses.pop(here, None)
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property

@@ -107,7 +107,8 @@ class Owner:
 
     def _leaves(self):
         """All values among the attributes, those in lists and dicts one by one."""
-        stack = [value for name, value in reversed(self.__dict__.items()) if name not in _OUR_OWN]
+        attributes = list(self.__dict__.items())  # at once: other threads may add some meanwhile
+        stack = [value for name, value in reversed(attributes) if name not in _OUR_OWN]
         while stack:
             value = stack.pop()
             if isinstance(value, (list, tuple)):
