@@ -234,7 +234,7 @@ class Optimizer(Memory):
         The first step, or `build`, tells which variables there are; later ones may name some of them, in any order.
 
         Raises:
-            ValueError: before anything is changed, for a gradient of another shape than its variable, variables that
+            ValueError: before a variable is changed, for a gradient of another shape than its variable, variables that
                 the optimizer was not built for, gradients and variables of different number, or no gradient at all.
         """
         grads = list(grads)
