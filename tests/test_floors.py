@@ -16,6 +16,7 @@ ROOT = Path(minigrad.__file__).parent
 FLOORS = [  # lowest first; a package counts as one, unless its files are named; "" is minigrad itself
     {"checks", "config", "missing", "registry", "utils.progbar", "utils.summary"},
     {"declared", "program"},
+    {"parallel"},
     {"kernels"},
     {"tensor"},
     {"ops"},
@@ -51,6 +52,7 @@ PACKAGES = {
     "models",
     "ops",
     "optimizers",
+    "parallel",
     "program",
     "saving",
     "tensor",
@@ -59,7 +61,7 @@ PACKAGES = {
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
     ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
-    ("program.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
+    ("parallel.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",
     ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",
@@ -128,8 +130,8 @@ def violations(root, floors=FLOORS, packages=PACKAGES, late=LATE):
             if not is_own:
                 if target.startswith("."):
                     found.append(f"{name} imports {target} relatively")
-                if target.split(".")[0] in COMPILERS and here not in ("program", "kernels"):
-                    found.append(f"{name} imports {target}: only program and kernels compile")
+                if target.split(".")[0] in COMPILERS and here not in ("program", "parallel", "kernels"):
+                    found.append(f"{name} imports {target}: only program, parallel and kernels compile")
                 continue
             there, other = unit(target, floors)
             if there is None:
@@ -180,8 +182,8 @@ def test_the_files_of_a_package_do_not_import_in_circles():
     ("ops", "def f():\n    import math", "ops imports math inside a function"),
     ("ops", "class A:\n    def f(self):\n        from minigrad import tensor",
      "ops imports tensor inside a function"),
-    ("ops", "import numba", "ops imports numba: only program and kernels compile"),
-    ("ops", "from llvmlite import ir", "ops imports llvmlite: only program and kernels compile"),
+    ("ops", "import numba", "ops imports numba: only program, parallel and kernels compile"),
+    ("ops", "from llvmlite import ir", "ops imports llvmlite: only program, parallel and kernels compile"),
     ("new", "import math", "new stands on no floor"),
     ("", "if True:\n    from minigrad import compat", " imports compat sideways, on floor 5"),
 ])  # fmt: skip

@@ -14,8 +14,9 @@ import minigrad
 from minigrad import Program, kernel, kernels, launch
 from minigrad import kernels as K
 from minigrad.layers import Activation, BatchNormalization, Dense, Dropout
-from minigrad.program import Kernel, compiling, lanes, threads
-from minigrad.program.compiling import PART, STEP
+from minigrad.parallel import dividing, lanes, threads
+from minigrad.parallel.dividing import PART, STEP, divide
+from minigrad.program import Kernel
 
 DIVISIBLE = {n: k for n, k in vars(kernels).items() if isinstance(k, Kernel) and k.cost is not None}
 RANDOM = np.random.default_rng(5)
@@ -26,7 +27,7 @@ def on(monkeypatch):
     """`on(3)`: as on a machine where BLAS takes three threads; with lanes wherever something is divided."""
 
     def change(count, tries=True):
-        monkeypatch.setattr(compiling, "threads", lambda: count)
+        monkeypatch.setattr(dividing, "threads", lambda: count)
         monkeypatch.setattr(lanes, "crew", functools.cache(lambda: lanes._Crew(count - 1)))
         if tries:
             monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, count > 1)])
@@ -69,7 +70,7 @@ def operands_of(name):
 
 
 def parts_of(kernel, operands, count):
-    axis, parts = kernel.divide(operands, 10 * count * PART)
+    axis, parts = divide(kernel, operands, 10 * count * PART)
     assert len(parts) == count and axis in (0, 1)
     return axis, parts
 
@@ -101,7 +102,7 @@ def test_a_part_touches_only_what_its_annotations_say(name, on):
     after = [o.copy() for o in before]
     axis, parts = parts_of(kernel, after, 3)
     call(kernel, parts[1])
-    length = kernel._length(before, axis)
+    length = dividing.length(kernel, before, axis)
     own = np.arange(length) // STEP * STEP
     first, last = length // 3 // STEP * STEP, length * 2 // 3 // STEP * STEP
     others = (own < first) | (own >= last)
@@ -110,7 +111,7 @@ def test_a_part_touches_only_what_its_annotations_say(name, on):
         if is_own:
             np.moveaxis(operand, axis, 0)[others] = np.nan
     poisoned = [o.copy() for o in spoilt]
-    call(kernel, kernel.divide(spoilt, 30 * PART)[1][1])
+    call(kernel, divide(kernel, spoilt, 30 * PART)[1][1])
     for name, a, b, c, out, is_own in zip(
         kernel.parameters, spoilt, poisoned, after, kernel.is_out, kernel.is_own[axis]
     ):
@@ -124,15 +125,15 @@ def test_a_part_touches_only_what_its_annotations_say(name, on):
 def test_what_is_small_or_narrow_is_not_divided(on):
     on(4)
     a, b, y = big(64, 64), big(64, 64), big(64, 64)
-    assert K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))[0] is None
+    assert divide(K.matmul, (a, b, y), K.matmul.cost(a, b, y))[0] is None
     a, b, y = big(8, 9000), big(9000, 10), big(8, 10)
-    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    axis, parts = divide(K.matmul, (a, b, y), K.matmul.cost(a, b, y))
     assert axis is None and len(parts) == 1
     a, b, y = big(128, 9000), big(9000, 10), big(128, 10)
-    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    axis, parts = divide(K.matmul, (a, b, y), K.matmul.cost(a, b, y))
     assert axis == 0 and [p[-1][0, :2].tolist() for p in parts] == [[0, 32], [32, 64], [64, 96], [96, 128]]
     a, b, y = big(128, 900), big(900, 70), big(128, 70)
-    axis, parts = K.matmul.divide((a, b, y), K.matmul.cost(a, b, y))
+    axis, parts = divide(K.matmul, (a, b, y), K.matmul.cost(a, b, y))
     assert axis == 0, "four lanes of rows rather than two of columns"
 
 
@@ -151,14 +152,14 @@ def test_a_kernel_of_ones_own_is_divided(shape, on):
     launch(doubled, x, y)
     program = Program(lambda: launch(doubled, x, z))
     program.replay()
-    assert len(program._lanes) == 3 and (y == 2 * x).all() and (z == y).all()
+    assert len(program.plan.lanes) == 3 and (y == 2 * x).all() and (z == y).all()
 
 
 def test_columns_of_several_rows_are_no_stretch(on):
     on(3)
     x = big(97, 150)
     with pytest.raises(ValueError, match=r"rows \(1, n\) only"):
-        doubled.divide((x, x.copy()), 9 * PART)
+        divide(doubled, (x, x.copy()), 9 * PART)
 
 
 # ------------------------------------------------------------------------------------------- the same bits
@@ -195,14 +196,14 @@ def test_lanes_one_thread_and_eager_agree_to_the_bit(count, dtype, on, monkeypat
     on(count)
     model, x, y = training(dtype=dtype)
     shared = fitted(model, x, y)
-    assert len(model.train_program._lanes) == count and np.all(model.train_program._counters[1:, 0] > 0)
+    assert len(model.train_program.plan.lanes) == count and np.all(model.train_program.plan.counters[1:, 0] > 0)
     eager, x, y = training(dtype=dtype)
     eager.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
     assert_same(shared, fitted(eager, x, y))
     monkeypatch.setattr(lanes.Pace, "plan", lambda self, steps: [(steps, False)])
     alone = training(dtype=dtype)
     assert_same(shared, fitted(*alone))
-    assert not alone[0].train_program._counters.any()
+    assert not alone[0].train_program.plan.counters.any()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "nadam", "rmsprop", "lion", "ftrl"])
@@ -236,8 +237,8 @@ def test_several_trainings_at_once(on, in_threads):
 def walks(step):
     """For each lane the names of what it launches, "|" where it waits."""
     program = Program(step)
-    names = [kernel.name if kernel is not lanes.meet else "|" for kernel, *_ in program._parts]
-    return [[names[row] for row in walk] for walk in program._lanes]
+    names = [kernel.name if kernel is not lanes.meet else "|" for kernel, *_ in program.plan.rows]
+    return [[names[row] for row in walk] for walk in program.plan.lanes]
 
 
 def test_lanes_wait_only_where_they_must(on):

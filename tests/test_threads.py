@@ -17,7 +17,7 @@ from helpers import assert_same, data, network, state
 
 import minigrad as keras
 from minigrad import layers
-from minigrad.program import threads
+from minigrad.parallel import threads
 
 THREADS = 8
 QUIET = {"verbose": 0}

@@ -6,200 +6,22 @@ the kernel's file, because Numba's cache does not see a change in another one; `
 files share, say what to do then.
 """
 
-from minigrad.kernels.confusion import (
-    accumulate_regression,
-    bucket_confusion,
-    count_classes,
-    count_confusion,
-    count_pairs,
-    keep_top,
-    top_match,
-)
-from minigrad.kernels.drawing import (
-    categories,
-    dropout_mask,
-    normal,
-    permutation,
-    shuffle,
-    truncated_normal,
-    uniform,
-    whole_numbers,
-)
-from minigrad.kernels.elementwise import (
-    absolute,
-    absolute_vjp,
-    add,
-    add_to,
-    clip,
-    clip_vjp,
-    divide,
-    divide_vjp_b,
-    equal,
-    erf,
-    erf_vjp,
-    exp,
-    greater,
-    greater_equal,
-    leaky_relu,
-    leaky_relu_vjp,
-    log,
-    maximum,
-    minimum,
-    multiply,
-    negative,
-    not_equal,
-    pick_where,
-    pick_where_not,
-    power,
-    power_vjp_a,
-    power_vjp_b,
-    prelu,
-    prelu_vjp,
-    relu,
-    relu_vjp,
-    scale,
-    sqrt,
-    sqrt_vjp,
-    square,
-    square_vjp,
-    subtract,
-    tanh,
-    tanh_vjp,
-    where,
-)
-from minigrad.kernels.errors import (
-    absolute_error,
-    absolute_error_vjp,
-    huber,
-    huber_vjp,
-    log_cosh,
-    log_cosh_vjp,
-    squared_error,
-    squared_error_vjp,
-)
-from minigrad.kernels.moving import (
-    cast_bool,
-    cast_float32,
-    cast_float64,
-    cast_int64,
-    copy,
-    fill,
-    gather_rows,
-    get_columns,
-    increment,
-    is_multiple,
-    is_nonzero,
-    put_add,
-    put_columns,
-    repeat_column,
-    repeat_row,
-    take,
-)
-from minigrad.kernels.normalization import (
-    batch_normalization,
-    batch_normalization_vjp,
-    frozen_normalization,
-    frozen_normalization_vjp,
-    layer_normalization,
-    layer_normalization_vjp,
-)
-from minigrad.kernels.optimizing import (
-    adadelta,
-    adagrad,
-    adam,
-    adamax,
-    add_scaled,
-    average,
-    clip_global_norm,
-    clip_norms,
-    clip_values,
-    decay,
-    ftrl,
-    lion,
-    nadam,
-    nadam_product,
-    quotient,
-    rmsprop,
-    sgd,
-)
-from minigrad.kernels.ordering import (
-    cumulate,
-    cumulate_back,
-    product_columns,
-    product_columns_vjp,
-    sort_columns,
-    take_columns,
-    take_columns_vjp,
-)
-from minigrad.kernels.probability import (
-    argmax_columns,
-    binary_crossentropy,
-    binary_crossentropy_logits,
-    binary_crossentropy_logits_vjp,
-    binary_crossentropy_vjp,
-    binary_match,
-    categorical_crossentropy,
-    categorical_crossentropy_logits,
-    categorical_crossentropy_logits_vjp,
-    categorical_crossentropy_vjp,
-    categorical_match,
-    log_softmax,
-    log_softmax_vjp,
-    sigmoid,
-    sigmoid_vjp,
-    softmax,
-    softmax_vjp,
-    softplus,
-    softplus_vjp,
-    sparse_crossentropy_logits,
-    sparse_crossentropy_logits_vjp,
-    sparse_match,
-)
-from minigrad.kernels.products import (
-    add_row,
-    affine,
-    matmul,
-    matmul_nt,
-    matmul_tn,
-)
-from minigrad.kernels.reducing import (
-    accumulate,
-    accumulate_weighted,
-    fill_scaled,
-    max_columns,
-    max_columns_vjp,
-    max_rows,
-    max_rows_vjp,
-    mean_all,
-    penalty,
-    penalty_vjp,
-    sum_columns,
-    sum_rows,
-    track_loss,
-)
-from minigrad.kernels.scheduling import (
-    cosine_decay,
-    cosine_restarts,
-    exponential_decay,
-    inverse_time_decay,
-    piecewise_constant,
-    polynomial_decay,
-)
-from minigrad.kernels.unary import (
-    arctan,
-    arctan_vjp,
-    cos,
-    cos_vjp,
-    expm1,
-    expm1_vjp,
-    floor,
-    is_finite,
-    is_nan,
-    log1p,
-    log1p_vjp,
-    round_half_even,
-    sign,
-    sin,
-    sin_vjp,
-    truncate,
-)
+import importlib
+
+from minigrad.program import Kernel
+
+FILES = (
+    "confusion", "copying", "drawing", "elementwise", "errors", "moving", "normalization", "optimizing", "ordering",
+    "probability", "products", "reducing", "scheduling", "unary",
+)  # fmt: skip
+
+
+def __getattr__(name):
+    """The kernel of this name. All files are loaded when the first is asked for; `tensor` imports just `copying`."""
+    if not name.startswith("__"):
+        for file in FILES:
+            found = vars(importlib.import_module(f"{__name__}.{file}"))
+            globals().update({n: value for n, value in found.items() if isinstance(value, Kernel)})
+    if name not in globals():
+        raise AttributeError(f"There is no kernel {name!r}.")
+    return globals()[name]

@@ -15,14 +15,6 @@ def add(a, b, y: "out"):
 
 
 @kernel
-def add_to(x, y: "out"):
-    """y += x (`add` with y as an input, too, would not be vectorised)"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] += x[i, j]
-
-
-@kernel
 def subtract(a, b, y: "out"):
     """y = a - b"""
     for i in range(y.shape[0]):

@@ -1,4 +1,4 @@
-"""Copying, filling, casting, gathering: what moves numbers and computes nothing; and counting."""
+"""Gathering, repeating, putting in place: what moves numbers and computes nothing; and counting."""
 
 from minigrad.kernels.vectors import prefetch
 from minigrad.program import kernel
@@ -7,59 +7,11 @@ AHEAD, FIRST = 16, 4  # rows, in no order, that are asked of the memory before t
 
 
 @kernel
-def fill(value, y: "out"):
-    """y_ij = value"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = value[0, 0]
-
-
-@kernel
-def copy(x, y: "out"):
-    """y = x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j]
-
-
-@kernel
 def is_nonzero(x, y: "bool out"):
     """y = (x is not 0)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = x[i, j] != 0
-
-
-@kernel
-def cast_bool(x: "bool", y: "out"):
-    """y = 1 where x is true, else 0"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
-
-
-@kernel
-def cast_int64(x: "int64", y: "out"):
-    """y = x as a floating-point number"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
-
-
-@kernel
-def cast_float32(x: "float32", y: "out"):
-    """y = x in the precision of y"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
-
-
-@kernel
-def cast_float64(x: "float64", y: "out"):
-    """y = x in the precision of y"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
 
 
 @kernel

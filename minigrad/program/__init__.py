@@ -1,8 +1,8 @@
 """The one door: every piece of arithmetic is a kernel, and every kernel passes through `launch`.
 
 Eager mode runs what passes. A `Program` writes down what passes during one step and replays the list for thousands
-of steps inside one call of compiled code. This package knows no tensor, no layer, and no kernel but the one with
-which threads wait for each other.
+of steps inside one call of compiled code. This package knows no kernel, no tensor, no layer and no thread: `parallel`
+plugs in how several threads share a Program.
 """
 
 from minigrad.program.compiling import Kernel, helper, kernel
@@ -17,12 +17,14 @@ from minigrad.program.launching import (
     trace,
     when,
 )
+from minigrad.program.planning import Plan
 from minigrad.program.recording import Program, compare
 from minigrad.program.replaying import MAX_OPERANDS
 
 __all__ = [
     "MAX_OPERANDS",
     "Kernel",
+    "Plan",
     "Program",
     "RecordingError",
     "address",

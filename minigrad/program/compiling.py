@@ -2,8 +2,10 @@
 
 import functools
 import inspect
+import os
 import pickle
 import sys
+import threading
 
 import numba
 import numpy as np
@@ -12,8 +14,6 @@ from numba.core import event
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
 from numba.extending import register_jitable
-
-from minigrad.program.threads import compiling, threads
 
 # Never nnan or ninf (so never fastmath=True): they turn max(nan, 0) into 0 and hide a training that diverged.
 OPTIONS = {
@@ -24,9 +24,11 @@ OPTIONS = {
 # One more option than Numba offers: the promise that no two operands overlap, so that LLVM need not check it.
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 
-PART = 300_000  # the least cost of a part of a launch: some microseconds
-STEP = 32  # rows or columns: a part begins where a line of the cache does, and a tile of a matrix product
-WHOLE = np.array([[0, 2**62, 0, 2**62]])
+WHOLE = np.array([[0, 2**62, 0, 2**62]])  # the `part` of a launch that is not divided
+
+# One thread compiles at a time. A fork waits for it: the child could never release a lock that another thread holds.
+compiling = threading.RLock()
+os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 
 
 class _Notice(event.Listener):
@@ -53,11 +55,11 @@ class Kernel:
     that does not follow the dtype of the others, `"picked"` for one of which rows are picked, so that there may be any
     number of them. Compiled lazily, once per dtype and machine, cached on disk.
 
-    With a `cost`, a function of the operands that tells it in multiplications or about as long, a large launch is
-    divided into parts, which several threads of a Program share. `"columns"` marks the operands of which a part
-    touches no columns but its own, `"rows"` those of which it touches its own rows. If the last parameter is
-    `part`, an int64 row [first row, last row, first column, last column], the kernel gets it with all the operands
-    whole; else those marked are rows (1, n), and it gets its stretch of them.
+    A kernel with a `cost` may be divided among threads. The cost is a function of the operands; its unit is the time of
+    one multiplication. `"columns"` marks an operand of which a part touches its own columns only, `"rows"` one of which
+    it touches its own rows only. If the last parameter is `part`, an int64 row [first row, last row, first column, last
+    column], the kernel gets it with all the operands whole. Otherwise each marked operand is one row, (1, n), and the
+    kernel gets a stretch of it.
     """
 
     def __init__(self, function, options=OPTIONS, cost=None):
@@ -95,33 +97,9 @@ class Kernel:
                 self.entry[dtype] = result.entry_point
         return self.entry[dtype]
 
-    def divide(self, operands, cost):
-        """The axis along which a launch is divided (None: it is not), and the operands of each of its parts."""
-        axis, ends = self._ends(operands, cost) if cost >= 2 * PART else (None, [])
-        if len(ends) < 3:
-            return None, [(*operands, WHOLE) if self.takes_part else operands]
-        parts = list(zip(ends, ends[1:]))
-        if self.takes_part:
-            rows = [WHOLE.copy() for _ in parts]
-            for row, part in zip(rows, parts):
-                row[0, 2 * axis : 2 * axis + 2] = part
-            return axis, [(*operands, row) for row in rows]
-        own = self.is_own[axis]
-        if axis == 1 and any(o.shape[0] > 1 for o, is_own in zip(operands, own) if is_own):
-            raise ValueError(f"{self} has no parameter `part`: its columns can be divided in rows (1, n) only.")
-        cut = (lambda o, a, b: o[:, a:b]) if axis == 1 else (lambda o, a, b: o[a:b])
-        return axis, [tuple(cut(o, *part) if is_own else o for o, is_own in zip(operands, own)) for part in parts]
-
-    def _ends(self, operands, cost):
-        """Along which axis to divide, and where the parts begin and end."""
-        lengths = [self._length(operands, axis) for axis in (0, 1)]
-        count = min(int(cost // PART), threads(), max(lengths) // STEP)
-        # Columns if they are enough: what follows in a step mostly goes on with the same ones.
-        axis = 1 if lengths[1] // STEP >= count else 0
-        return axis, [lengths[axis] * k // count // STEP * STEP for k in range(count)] + [lengths[axis]]
-
-    def _length(self, operands, axis):
-        return max((o.shape[axis] for o, is_own in zip(operands, self.is_own[axis]) if is_own), default=0)
+    def whole(self, operands):
+        """The operands of a launch that is not divided."""
+        return (*operands, WHOLE) if self.takes_part else operands
 
     def __repr__(self):
         return f"<kernel {self.name}({', '.join(self.parameters)})>"

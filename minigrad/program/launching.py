@@ -6,8 +6,7 @@ import threading
 
 import numpy as np
 
-from minigrad.program.compiling import WHOLE
-from minigrad.program.threads import enter, leave
+from minigrad.program.planning import Plan
 
 
 class RecordingError(RuntimeError):
@@ -42,9 +41,6 @@ def trace(step):
         _guests.pop()
 
 
-LARGE = 64**3  # up to so many multiplications OpenBLAS takes no second thread anyhow, and nothing is divided
-
-
 def launch(kernel, *operands):
     """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
 
@@ -61,18 +57,8 @@ def launch(kernel, *operands):
     entry = kernel.entry.get(dtype) or kernel.compile(dtype)
     if kernel.cost is None:
         entry(*operands)
-        return
-    cost = kernel.cost(*operands)
-    if cost <= LARGE:
-        entry(*operands, WHOLE) if kernel.takes_part else entry(*operands)
-        return
-    parts = kernel.divide(operands, cost)[1]
-    enter(has_products=True)
-    try:
-        for part in parts:
-            entry(*part)
-    finally:
-        leave()
+    else:
+        Plan.chosen.launch(kernel, entry, operands)
 
 
 @contextlib.contextmanager

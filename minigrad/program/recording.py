@@ -5,10 +5,9 @@ import time
 
 import numpy as np
 
-from minigrad.program import lanes
-from minigrad.program.launching import LARGE, RecordingError, address, trace
+from minigrad.program.launching import RecordingError, address, trace
+from minigrad.program.planning import Plan
 from minigrad.program.replaying import HEAD, MAX_OPERANDS, PER_OPERAND, replay_entry
-from minigrad.program.threads import enter, leave
 
 
 class Program:
@@ -52,32 +51,15 @@ class Program:
         self._lay_out()
 
     def _lay_out(self):
-        """Write the table: a row for each part of each instruction, and at its end those in which lanes meet."""
-        self._has_products, self._rows, rows, launches = False, [], [], []
-        for kernel, operands, flag in self.instructions:
-            axis, parts = None, [operands]
-            if kernel.cost is not None:
-                cost = kernel.cost(*operands)
-                axis, parts = kernel.divide(operands, cost)
-                self._has_products |= cost > LARGE
-            self._rows.append(np.arange(len(rows), len(rows) + len(parts)))
-            rows += [(kernel, part, flag) for part in parts]
-            launches.append((kernel, operands, flag, axis, self._rows[-1].tolist()))
-        self._walk, self._lanes, self._pace = np.arange(len(rows)), None, lanes.Pace()
-        walks = lanes.walks(launches)
-        if walks is not None:
-            self._counters = np.zeros((1 + len(walks), 64), np.int64)  # each on lines of the cache of its own
-            meeting = range(len(rows), len(rows) + len(walks))
-            rows += [(lanes.meet, operands, None) for operands in lanes.meetings(self._counters)]
-            self._lanes = [np.array([m if row is None else row for row in walk]) for m, walk in zip(meeting, walks)]
-        self._parts = rows  # keeps their operands alive
-        width = HEAD + PER_OPERAND * max((len(operands) for _, operands, _ in rows), default=0)
-        self._table = np.zeros((len(rows), width), np.int64)
-        for i in range(len(rows)):
+        """Write the table: the rows of each instruction, as the plan has them."""
+        self.plan = Plan.chosen(self.instructions)
+        width = HEAD + PER_OPERAND * max((len(operands) for _, operands, _ in self.plan.rows), default=0)
+        self._table = np.zeros((len(self.plan.rows), width), np.int64)
+        for i in range(len(self._table)):
             self._write(i)
 
     def _write(self, i):
-        kernel, operands, flag = self._parts[i]
+        kernel, operands, flag = self.plan.rows[i]
         dtype = operands[kernel.generic].dtype
         if dtype not in kernel.address:
             kernel.compile(dtype)
@@ -123,8 +105,8 @@ class Program:
             self._lay_out()
         else:
             for i in changed:
-                (row,) = self._rows[i]
-                self._parts[row] = self.instructions[i]
+                (row,) = self.plan.rows_of[i]
+                self.plan.rows[row] = self.instructions[i]
                 self._write(row)
 
     def release(self):
@@ -144,22 +126,7 @@ class Program:
     def replay(self, steps=1):
         """Run the recorded step `steps` times in one call of compiled code, with the GIL released."""
         self._require_inputs()
-        is_alone = enter(self._has_products)
-        try:
-            if self._lanes is None or not is_alone or lanes.crew() is None:
-                self._run(self._table, self._walk, steps)
-                return
-            for part, in_lanes in self._pace.plan(steps):
-                with self._pace.timed(part, in_lanes):
-                    self._take(part, in_lanes)
-        finally:
-            leave()
-
-    def _take(self, steps, in_lanes):
-        if in_lanes:
-            lanes.crew().run(lambda walk: self._run(self._table, walk, steps), self._lanes, self._counters)
-        else:
-            self._run(self._table, self._walk, steps)
+        self.plan.replay(self._run, self._table, steps)
 
     def profile(self, repeats=1000):
         """Seconds that each instruction takes when it is repeated alone, a list of (kernel name, seconds).
@@ -168,7 +135,7 @@ class Program:
         """
         self._require_inputs()
         seconds = []
-        for (kernel, operands, _), rows in zip(self.instructions, self._rows):
+        for (kernel, operands, _), rows in zip(self.instructions, self.plan.rows_of):
             written = [o for o, is_out in zip(operands, kernel.is_out) if is_out]
             counters = [(o, o.copy()) for o in written if o.dtype.kind in "iu" and o.size == 1]
             began = time.perf_counter()
@@ -203,7 +170,7 @@ class Program:
             return f"{names[key]} {rows}x{operand.shape[1]}"
 
         lines = [f"{self.title}: {len(self)} instructions"]
-        for i, ((kernel, operands, condition), rows) in enumerate(zip(self.instructions, self._rows), 1):
+        for i, ((kernel, operands, condition), rows) in enumerate(zip(self.instructions, self.plan.rows_of), 1):
             ins = [show(o) for o, out in zip(operands, kernel.is_out, strict=True) if not out]
             outs = [o for o, out in zip(operands, kernel.is_out, strict=True) if out]
             written.update(map(address, outs))

@@ -5,8 +5,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from minigrad.program.compiling import compiled
-from minigrad.program.threads import compiling
+from minigrad.program.compiling import compiled, compiling
 
 MAX_OPERANDS = 13
 

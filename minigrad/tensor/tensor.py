@@ -8,7 +8,7 @@ import threading
 import numpy as np
 
 from minigrad import config
-from minigrad import kernels as K
+from minigrad.kernels import copying as K
 from minigrad.program import RecordingError, empty, empty_like, is_recording, launch
 
 

@@ -5,7 +5,7 @@ import operator
 import numpy as np
 
 from minigrad import config
-from minigrad import kernels as K
+from minigrad.kernels import copying as K
 from minigrad.program import is_recording, launch
 from minigrad.registry import auto_name
 from minigrad.tensor.tensor import Tensor, as_array, constant, flat, launch_copy

@@ -9,7 +9,7 @@ import time
 
 MOST = 16  # tried out on two cores only: with many more, waiting for the last one may cost more than it gains
 
-compiling, _entering = threading.RLock(), threading.RLock()
+_entering = threading.RLock()
 # The threads that compute -> whether BLAS must take one thread for their products, a flag for each time they entered:
 # what a signal handler computes, it computes in the middle of something else.
 _busy = {}
@@ -77,7 +77,6 @@ def _restore():
 
 
 def _before_fork():
-    compiling.acquire()
     deadline = time.monotonic() + 2
     _entering.acquire()
     while _busy.keys() - {threading.get_ident()} and time.monotonic() < deadline:
@@ -88,7 +87,6 @@ def _before_fork():
 
 def _after_fork():
     _entering.release()
-    compiling.release()
 
 
 def _in_child():

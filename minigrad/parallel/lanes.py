@@ -20,9 +20,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from minigrad.program.compiling import kernel
-from minigrad.program.launching import address
-from minigrad.program.threads import threads
+from minigrad.parallel.threads import threads
+from minigrad.program import address, kernel
 
 # ---------------------------------------------------------------------------------------------------- waiting
 

@@ -1,0 +1,59 @@
+"""Filling, copying, casting, adding to: the kernels that `tensor` needs, which knows no other."""
+
+from minigrad.program import kernel
+
+
+@kernel
+def fill(value, y: "out"):
+    """y_ij = value"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = value[0, 0]
+
+
+@kernel
+def copy(x, y: "out"):
+    """y = x"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j]
+
+
+@kernel
+def cast_bool(x: "bool", y: "out"):
+    """y = 1 where x is true, else 0"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_int64(x: "int64", y: "out"):
+    """y = x as a floating-point number"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_float32(x: "float32", y: "out"):
+    """y = x in the precision of y"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def cast_float64(x: "float64", y: "out"):
+    """y = x in the precision of y"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = y.dtype.type(x[i, j])
+
+
+@kernel
+def add_to(x, y: "out"):
+    """y += x (`add` with y as an input, too, would not be vectorised)"""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] += x[i, j]

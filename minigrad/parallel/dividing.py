@@ -1,0 +1,95 @@
+"""Large launches are divided into parts by rows or columns, so that several threads can share them."""
+
+import numpy as np
+
+from minigrad.parallel import lanes
+from minigrad.parallel.threads import enter, leave, threads
+from minigrad.program import Plan
+
+LARGE = 64**3  # multiplications; up to here OpenBLAS takes no second thread, and nothing is divided
+PART = 300_000  # the least cost of a part of a launch: some microseconds
+STEP = 32  # rows or columns: a part begins where a line of the cache does, and a tile of a matrix product
+
+
+def divide(kernel, operands, cost):
+    """The axis along which a launch is divided (None: it is not), and the operands of each of its parts."""
+    axis, ends = _ends(kernel, operands, cost) if cost >= 2 * PART else (None, [])
+    if len(ends) < 3:
+        return None, [kernel.whole(operands)]
+    parts = list(zip(ends, ends[1:]))
+    if kernel.takes_part:
+        rows = [kernel.whole(operands)[-1].copy() for _ in parts]
+        for row, part in zip(rows, parts):
+            row[0, 2 * axis : 2 * axis + 2] = part
+        return axis, [(*operands, row) for row in rows]
+    own = kernel.is_own[axis]
+    if axis == 1 and any(o.shape[0] > 1 for o, is_own in zip(operands, own) if is_own):
+        raise ValueError(f"{kernel} has no parameter `part`: its columns can be divided in rows (1, n) only.")
+    cut = (lambda o, a, b: o[:, a:b]) if axis == 1 else (lambda o, a, b: o[a:b])
+    return axis, [tuple(cut(o, *part) if is_own else o for o, is_own in zip(operands, own)) for part in parts]
+
+
+def _ends(kernel, operands, cost):
+    """Along which axis to divide, and where the parts begin and end."""
+    lengths = [length(kernel, operands, axis) for axis in (0, 1)]
+    count = min(int(cost // PART), threads(), max(lengths) // STEP)
+    # Columns if they are enough: what follows in a step mostly goes on with the same ones.
+    axis = 1 if lengths[1] // STEP >= count else 0
+    return axis, [lengths[axis] * k // count // STEP * STEP for k in range(count)] + [lengths[axis]]
+
+
+def length(kernel, operands, axis):
+    """How many rows or columns there are to divide."""
+    return max((o.shape[axis] for o, is_own in zip(operands, kernel.is_own[axis]) if is_own), default=0)
+
+
+class DividedPlan(Plan):
+    """Each part of a launch is a row of the table. Threads walk side by side, each its own parts, where that pays."""
+
+    def __init__(self, instructions):
+        self.has_products, self.rows_of, self.rows, launches = False, [], [], []
+        for kernel, operands, flag in instructions:
+            axis, parts = None, [operands]
+            if kernel.cost is not None:
+                cost = kernel.cost(*operands)
+                axis, parts = divide(kernel, operands, cost)
+                self.has_products |= cost > LARGE
+            self.rows_of.append(np.arange(len(self.rows), len(self.rows) + len(parts)))
+            self.rows += [(kernel, part, flag) for part in parts]
+            launches.append((kernel, operands, flag, axis, self.rows_of[-1].tolist()))
+        self.walk, self.lanes, self.pace = np.arange(len(self.rows)), None, lanes.Pace()
+        walks = lanes.walks(launches)
+        if walks is not None:
+            self.counters = np.zeros((1 + len(walks), 64), np.int64)  # each on lines of the cache of its own
+            meeting = range(len(self.rows), len(self.rows) + len(walks))
+            self.rows += [(lanes.meet, operands, None) for operands in lanes.meetings(self.counters)]
+            self.lanes = [np.array([m if row is None else row for row in walk]) for m, walk in zip(meeting, walks)]
+
+    def replay(self, run, table, steps):
+        is_alone = enter(self.has_products)
+        try:
+            if self.lanes is None or not is_alone or lanes.crew() is None:
+                run(table, self.walk, steps)
+                return
+            for part, in_lanes in self.pace.plan(steps):
+                with self.pace.timed(part, in_lanes):
+                    if in_lanes:
+                        lanes.crew().run(lambda walk, steps=part: run(table, walk, steps), self.lanes, self.counters)
+                    else:
+                        run(table, self.walk, part)
+        finally:
+            leave()
+
+    @staticmethod
+    def launch(kernel, entry, operands):
+        cost = kernel.cost(*operands)
+        if cost <= LARGE:
+            entry(*kernel.whole(operands))
+            return
+        parts = divide(kernel, operands, cost)[1]
+        enter(has_products=True)
+        try:
+            for part in parts:
+                entry(*part)
+        finally:
+            leave()
