@@ -487,16 +487,39 @@ def test_silent_one_thread_records_while_another_runs():
 # --------------------------------------------------------------------------------- mistakes that raise
 
 
-def test_raises_a_recording_inside_a_recording():
+def test_silent_a_recording_belongs_to_the_step_that_made_it():
+    y, z, flag = buffer(0), buffer(0), np.zeros((1, 1), np.int64)
+    found = []
+
+    def fill(array, number):
+        launch(K.fill, constant("float32", number), array)
+
+    def step():
+        fill(y, 1.0)
+        with when(flag):
+            found.append(Program(lambda: fill(z, 2.0)))
+            if len(found) == 1:  # a signal, say
+                with program.apart("It was asked."):
+                    assert not program.is_recording()
+                    fill(z, 3.0)
+            fill(z, 4.0)
+
+    recorded = Program(step)
+    assert (y, z) == (0, 3), "what is computed apart is computed, and under no condition"
+    assert [len(inner) for inner in found] == [1, 1] and not program.is_recording()
+    recorded.replay()
+    assert len(recorded) == 2 and (y, z) == (1, 3)
+
+
+def test_raises_where_a_step_computes_something_apart():
     y = buffer(0)
 
-    def inner():
-        launch(K.fill, constant("float32", 1.0), y)
+    def step():
+        with program.apart("It would be frozen."):
+            launch(K.fill, constant("float32", 1.0), y)
 
-    with pytest.raises(RecordingError, match="while another one is being recorded"):
-        Program(lambda: Program(inner))
-    assert not program.is_recording()
-    Program(inner).replay()
+    with pytest.raises(RecordingError, match="It would be frozen"):
+        Program(step)
     assert y == 1
 
 

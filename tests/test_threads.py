@@ -465,8 +465,13 @@ def test_a_signal_handler_may_predict():
     model, other = network(), network()
     expected = model.predict(x[:8], **QUIET)
     found = []
-    before = signal.signal(signal.SIGALRM, lambda *_: found.append(model.predict(x[:8], **QUIET)))
-    signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+
+    def handler(*_):
+        found.append(model.predict(x[:8], **QUIET))
+        signal.setitimer(signal.ITIMER_REAL, 0.002)  # the next one comes when this one is done
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.002)
     try:
         while len(found) < 20:
             other.fit(x, y, batch_size=8, **QUIET)

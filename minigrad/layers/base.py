@@ -11,8 +11,9 @@ import numpy as np
 from minigrad import config, ops, regularizers
 from minigrad.checks import is_int
 from minigrad.layers import arguments, filing
+from minigrad.layers.context import context as _context
 from minigrad.layers.tracking import Owner, building
-from minigrad.program import RecordingError, is_recording, trace
+from minigrad.program import RecordingError, trace
 from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
 from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
 
@@ -24,12 +25,6 @@ serialize, deserialize = registry.serialize, registry.deserialize
 KerasTensor = collections.namedtuple("KerasTensor", "shape dtype name")
 
 
-class _Context(threading.local):
-    training = None  # what the layer that is calling this one was told
-    inside = False  # whether a layer is calling this one
-
-
-_context = _Context()
 _SET_FIRST = {  # what `Layer.__init__` makes
     "_found", "_variables", "_trainable", "_revision", "_is_ready", "_losses", "_input_shape", "built", "dtype", "name",
     "activity_regularizer",
@@ -178,8 +173,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         inputs = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if is_list else [input_shape])]
         inputs = inputs if is_list else inputs[0]
         self._ensure_built([x.shape for x in inputs] if is_list else inputs.shape)
-        shapes, here = [], threading.get_ident()
-        before = [(layer, layer._losses.get(here)) for layer in self._all_layers()]
+        shapes = []
 
         def run():
             with no_grad():
@@ -187,19 +181,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
                 shapes[:] = [_any_rows(y.shape) for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
-        if is_recording():
-            run()
-        else:
+        with self._keeping_losses():
             try:
                 trace(run)  # nothing is computed
             except RecordingError:
                 run()  # it reads values: let it have some
-        self._clear_losses()
-        for layer, losses in before:
-            if losses is not None:
-                layer._losses[here] = losses
-            else:
-                layer._losses.pop(here, None)
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
@@ -295,6 +281,21 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 found += layer._losses[here] if here in layer._losses else list(layer._losses.values())[-1]
         found += [as_tensor(v.regularizer(v)) for v in variables if v.regularizer is not None and v.requires_grad]
         return found
+
+    @contextlib.contextmanager
+    def _keeping_losses(self):
+        """The penalties of the last call in this thread are afterwards what they were, whatever is called inside."""
+        here = threading.get_ident()
+        before = [(layer, layer._losses.get(here)) for layer in self._all_layers()]
+        try:
+            yield
+        finally:
+            self._clear_losses()
+            for layer, losses in before:
+                if losses is not None:
+                    layer._losses[here] = losses
+                else:
+                    layer._losses.pop(here, None)
 
     def _clear_losses(self):
         for layer in self._structure()[0]:

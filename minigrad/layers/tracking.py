@@ -10,6 +10,7 @@ import numpy as np
 from minigrad import constraints, initializers, random, regularizers
 from minigrad.checks import is_int
 from minigrad.layers import filing
+from minigrad.layers.context import entry
 from minigrad.program import is_recording
 from minigrad.tensor import Structure, Variable
 
@@ -196,6 +197,7 @@ class Owner:
             child.trainable = value
         Structure.changed()
 
+    @entry
     def get_weights(self):
         """The values of all variables, copied into NumPy arrays."""
         return [v.numpy() for v in self.weights]

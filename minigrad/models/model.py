@@ -2,6 +2,7 @@
 
 from minigrad import saving, utils
 from minigrad.layers.base import Layer, is_list_of_shapes, serialize
+from minigrad.layers.context import entry
 from minigrad.saving import compiling
 from minigrad.trainer import Trainer
 
@@ -63,10 +64,12 @@ class Model(Trainer, Layer):
 
     # ---- files
 
+    @entry
     def save(self, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
         """Write the whole model to a `.keras` file, which Keras opens, too. See `saving.save_model`."""
         saving.save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
 
+    @entry
     def save_weights(self, filepath, overwrite=True, max_shard_size=None):
         """Write the weights (and the optimizer's variables) to a `.weights.h5` file."""
         saving.save_weights(self, filepath, overwrite, max_shard_size)

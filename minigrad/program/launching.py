@@ -27,18 +27,49 @@ def is_recording():
     return bool(_guests) and _state.trace is not None
 
 
-def trace(step):
-    """Run `step` with every launch written down and none carried out."""
-    if _state.trace is not None:
-        raise RecordingError("A Program can't be recorded while another one is being recorded in the same thread.")
-    _guests.append(step)
-    _state.trace = []
+class Launches(list):
+    """What a step launches, as (kernel, operands, flag)."""
+
+    def __init__(self):
+        super().__init__()
+        self.asides = []  # what else was computed meanwhile: see `apart`
+
+
+@contextlib.contextmanager
+def _instead(trace):
+    """Inside, launches go to `trace` (None: they are carried out), whatever is recorded around, and under no flag."""
+    outer = _state.trace, _state.condition
+    _guests.append(trace)
     try:
-        step()
-        return _state.trace
+        _state.trace, _state.condition = trace, None
+        yield
     finally:
-        _state.trace = None
+        _state.trace, _state.condition = outer
         _guests.pop()
+
+
+def trace(step):
+    """Run `step` with every launch written down and none carried out; what is recorded around it goes on afterwards."""
+    launches = Launches()
+    with _instead(launches):
+        step()
+    return launches
+
+
+def apart(note):
+    """Inside `with apart(note):` everything is computed now and belongs to no recording that goes on around it.
+
+    A step whose recordings all hold such a note can't become a Program: what it was told would be frozen. `note` says
+    so, for the RecordingError.
+    """
+    if is_recording():
+        _state.trace.asides.append(note)
+    return _instead(None)
+
+
+def is_interrupted():
+    """Whether launches of this thread are not simply carried out: a recording goes on, or a block of `when`."""
+    return bool(_guests) and (_state.trace is not None or _state.condition is not None)
 
 
 def launch(kernel, *operands):

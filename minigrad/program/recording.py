@@ -152,6 +152,11 @@ class Program:
         every = [operand for _, operands, _ in self.instructions for operand in operands]
         return sum({address(o): o.nbytes for o in every if address(o) not in shared}.values())
 
+    def reads(self, addresses):
+        """Whether an operand begins at one of the addresses."""
+        every = (operand for _, operands, _ in self.instructions for operand in operands)
+        return bool(addresses) and any(address(operand) in addresses for operand in every)
+
     def __len__(self):
         return len(self.instructions)
 
@@ -198,6 +203,10 @@ def _check(kernel, operands):
 
 def compare(first, second):
     """Raise a RecordingError where two recordings of one step differ in more than the place of their temporaries."""
+    # What is computed apart in one of them only is no part of the step: a signal came just then.
+    for note in first.asides:
+        if note in second.asides:
+            raise RecordingError(note)
     if len(first) != len(second):
         raise RecordingError(
             f"Two recordings of the same step differ: one has {len(first)} launches, the other {len(second)}. If it "

@@ -26,7 +26,7 @@ def compile_config(model):
             "jit_compile": model.jit_compile or "auto",
         }
     except ValueError as error:
-        warnings.warn(f"How {model.name!r} was compiled can't be saved; the rest can: {error}", stacklevel=6)
+        warnings.warn(f"How {model.name!r} was compiled can't be saved; the rest can: {error}", stacklevel=7)
         return None
 
 

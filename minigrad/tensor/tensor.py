@@ -220,9 +220,12 @@ class Tensor:
             gradient = np.array(as_array(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
-        gradients, outside = _Gradients(inputs), _mode.leaves
+        self._pass_back(gradient, None if inputs is None else _leaves(inputs))
+
+    def _pass_back(self, gradient, leaves):
+        gradients, outside = _Gradients(leaves), _mode.leaves
         try:
-            _mode.leaves = gradients.leaves  # for what is computed again, see `deferred`
+            _mode.leaves = leaves  # for what is computed again, see `deferred`
             gradients.hand(self._node or self, gradient)
             while gradients.waiting:
                 gradients.pass_on()
@@ -313,7 +316,7 @@ def deferred(data, again):
     def vjp(gy):
         before, _mode.recording = _mode.recording, True
         try:
-            again().backward(gy)
+            again()._pass_back(gy, _mode.leaves)
         finally:
             _mode.recording = before
 
@@ -335,8 +338,8 @@ def _leaves(inputs):
 class _Gradients:
     """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
 
-    def __init__(self, inputs):
-        self.leaves = _mode.leaves if inputs is None else _leaves(inputs)  # those that get one; None: all
+    def __init__(self, leaves):
+        self.leaves = leaves  # the ids of those that get one; None: all
         self.waiting = []  # a heap of (rank, node), the newest node first
         self.begun = []  # leaves that had no gradient before
         self._of = {}

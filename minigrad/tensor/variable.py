@@ -1,12 +1,13 @@
 """Variable: a tensor that lives on between steps."""
 
 import operator
+import weakref
 
 import numpy as np
 
 from minigrad import config
 from minigrad.kernels import copying as K
-from minigrad.program import is_recording, launch
+from minigrad.program import address, is_recording, launch
 from minigrad.registry import auto_name
 from minigrad.tensor.tensor import Tensor, as_array, constant, flat, launch_copy
 
@@ -18,6 +19,9 @@ class Structure:
     """
 
     version = 0
+    # Where variables lived that have moved: address -> the memory, as long as somebody keeps it. A Program that reads
+    # there reads an old value.
+    left = weakref.WeakValueDictionary()
 
     @classmethod
     def changed(cls):
@@ -127,6 +131,8 @@ class Variable(Tensor):
     def move_to(self, data, gradient=None):
         """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
         data[...] = self._data
+        Structure.left[address(self._data)] = self._data if self._data.base is None else self._data.base
+        Structure.left.pop(address(data), None)
         self._data, self._gradient, self._grad = data, gradient, None
         Structure.changed()
 

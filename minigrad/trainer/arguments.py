@@ -32,7 +32,7 @@ def verbosity(verbose):
     return int(verbose)
 
 
-def warn_of_missing(steps, done, stacklevel=4):
+def warn_of_missing(steps, done, stacklevel=5):
     """Warn where fewer batches came than were asked for."""
     if steps is not None and done < steps:
         warnings.warn(f"The data ran out after {done} of {steps} steps.", stacklevel=stacklevel)

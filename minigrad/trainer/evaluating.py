@@ -7,6 +7,7 @@ import numpy as np
 
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
+from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.compiling import listed
 from minigrad.trainer.sources import Stream
@@ -15,6 +16,7 @@ from minigrad.trainer.sources import Stream
 class Evaluating:
     """The part of a Model that evaluates and predicts."""
 
+    @entry
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, steps=None, callbacks=None,
         return_dict=False,
@@ -88,6 +90,7 @@ class Evaluating:
         for batch in stream.epoch(steps):
             yield self._prepare(*batch)
 
+    @entry
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """The outputs for the rows of x as a NumPy array, in inference mode. Any number of threads may call it.
 
@@ -128,9 +131,10 @@ class Evaluating:
             raise
         if not outputs:
             raise ValueError("The data is empty: there is no batch to predict.")
-        warn_of_missing(steps, len(outputs), stacklevel=3)
+        warn_of_missing(steps, len(outputs), stacklevel=4)
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
+    @entry
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step of training on a batch, all rows of x; the loss and metrics of the batch before the step.
 
@@ -143,6 +147,7 @@ class Evaluating:
             self._run_staged("train", *batch, reset=True)
             return self._batch_results(return_dict)
 
+    @entry
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """The loss and metrics of a batch, in inference mode. Returns and raises what `evaluate` does."""
         self._require_compiled("test_on_batch")
@@ -151,6 +156,7 @@ class Evaluating:
             self._run_staged("test", *batch, reset=True)
             return self._batch_results(return_dict)
 
+    @entry
     def predict_on_batch(self, x):
         """The outputs for one batch, all rows of x, as a NumPy array, in inference mode. See `predict`."""
         return self._run_staged("predict", self._prepare_x(x))[0]

@@ -7,6 +7,7 @@ from minigrad import saving
 from minigrad.callbacks import CallbackList
 from minigrad.checks import is_number
 from minigrad.data import is_array_like, part
+from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.run import Run
 from minigrad.trainer.sources import ArraySource, Stream, StreamSource
@@ -15,6 +16,7 @@ from minigrad.trainer.sources import ArraySource, Stream, StreamSource
 class Fitting:
     """The part of a Model that trains."""
 
+    @entry
     def fit(
         self,
         x=None,

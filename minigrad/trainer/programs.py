@@ -7,14 +7,16 @@ import contextlib
 import functools
 import inspect
 import operator
+import traceback
 import warnings
 
 import numpy as np
 
 from minigrad import kernels as K
+from minigrad.layers.context import users_line
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
-from minigrad.trainer.steps import Step, where
+from minigrad.trainer.steps import Step
 
 
 class Programs:
@@ -122,7 +124,9 @@ class Programs:
         version = Structure.version
         (places, flags), (now, now_flags) = step.homes, self._homes()
         is_same = len(places) == len(now) and all(map(operator.is_, places, now))
-        if is_same and flags == now_flags:
+        # A step may also read variables of others, such as those of a teacher that its loss calls.
+        is_up_to_date = step.program is None or not step.program.reads(Structure.left)
+        if is_same and flags == now_flags and is_up_to_date:
             step.version = version  # the change was elsewhere
         return step.version == version
 
@@ -134,7 +138,7 @@ class Programs:
         try:
             step.record({**self._names(), **step.stage}, title)
         except RecordingError as error:
-            self._eager_because = f"{error}{where(error)}"
+            self._eager_because = f"{error}{users_line(traceback.extract_tb(error.__traceback__))}"
             warnings.warn(
                 f"Model {self.name!r} runs eagerly, step by step in Python: {self._eager_because}", stacklevel=2
             )

@@ -275,6 +275,6 @@ class StreamSource:
         run.end_batch()
         if self.limit is not None and run.batch < self.limit and not model.stop_training:
             warnings.warn(
-                f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.", stacklevel=4
+                f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.", stacklevel=5
             )
         self.stream.end_epoch()

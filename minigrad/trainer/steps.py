@@ -2,7 +2,6 @@
 
 import os
 import threading
-import traceback
 import weakref
 
 from minigrad.program import Program
@@ -22,7 +21,7 @@ class Pool:
 
     def __init__(self):
         self._forget()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may predict in the middle of what this thread does
         self.training = threading.RLock()
         self._generation = 0  # how often all steps were forgotten
         self.shown = {}  # the Program of the last step of each kind, for printing
@@ -31,7 +30,7 @@ class Pool:
 
     def unlock(self):
         """In a forked child: what other threads of the parent were doing goes on there, not here."""
-        self._lock, self.training = threading.Lock(), threading.RLock()
+        self._lock, self.training = threading.RLock(), threading.RLock()
 
     def clear(self):
         """Forget all Programs."""
@@ -107,12 +106,3 @@ class Step:
             return
         for _ in range(steps):
             self.run()
-
-
-def where(error):
-    """Which line of the user's code stopped a recording."""
-    home = os.path.dirname(os.path.dirname(__file__))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not os.path.abspath(frame.filename).startswith(home) and "site-packages" not in frame.filename:
-            return f" It was stopped by {frame.filename}, line {frame.lineno}: {frame.line}"
-    return ""
