@@ -11,6 +11,7 @@ from minigrad import (
     callbacks,
     config,
     constraints,
+    datasets,
     initializers,
     layers,
     losses,
@@ -46,8 +47,8 @@ for _function in (
 
 # What they lack, they explain: minigrad.layers.Conv2D says what to do instead.
 for _module in (
-    activations, callbacks, constraints, initializers, layers, losses, metrics, models, ops, optimizers, random,
-    regularizers, saving, utils,
+    activations, callbacks, constraints, datasets, initializers, layers, losses, metrics, models, ops, optimizers,
+    random, regularizers, saving, utils,
 ):
     _module.__getattr__ = missing.explaining(_module)
 __getattr__ = missing.explaining(sys.modules[__name__])
@@ -81,6 +82,7 @@ __all__ = [
     "callbacks",
     "config",
     "constraints",
+    "datasets",
     "initializers",
     "kernel",
     "launch",

@@ -104,7 +104,6 @@ REMEDIES = {
     "StatelessScope": "there is no compiler to be stateless for: call layers as they are",
     "SymbolicScope": _FUNCTIONAL,
     "applications": _CONVOLUTION,
-    "datasets": _FILES,
     "device": _DISTRIBUTE,
     "distribution": _DISTRIBUTE,
     "dtype_policies": _MIXED,

@@ -117,7 +117,8 @@ MISSING = [
     ("from keras import mixed_precision", ["mixed_precision", "float32 or float64"]),
     ("from tensorflow.keras.mixed_precision import set_global_policy", ["mixed_precision", "leave the line out"]),
     ("from tensorflow.keras.optimizers.legacy import Adam", ["optimizers.legacy", "under `optimizers` are the same"]),
-    ("from keras.datasets import mnist", ["keras.datasets", "scikit-learn"]),
+    ("from keras.datasets import mnist\nmnist.load_data('/no/such/file')", ["downloads no data", "/no/such/file"]),
+    ("from tensorflow.keras.datasets import cifar", ["keras.datasets.cifar", "cifar10"]),
     ("from keras.preprocessing.sequence import pad_sequences", ["keras.preprocessing", "sequences"]),
     ("from keras.utils import pad_sequences", ["keras.utils.pad_sequences", "sequences"]),
     ("import tensorflow as tf\ntf.GradientTape()", ["tensorflow.GradientTape", "loss.backward()"]),
@@ -139,7 +140,7 @@ MISSING = [
 @pytest.mark.parametrize("code, words", MISSING)
 def test_what_is_not_there_says_what_to_do(code, words, tmp_path, installed):
     """In this process: the same modules that a script sees."""
-    with pytest.raises((ImportError, AttributeError, ValueError, TypeError)) as error:
+    with pytest.raises((ImportError, AttributeError, ValueError, TypeError, FileNotFoundError)) as error:
         exec(code, {})
     for word in words:
         assert word.lower() in str(error.value).lower()
@@ -187,7 +188,7 @@ def test_minigrad_itself_explains_what_it_lacks(name, words):
 
 
 def test_remedies_hold_for_all_below_a_name():
-    assert missing.remedy("datasets.mnist.load_data") == missing.REMEDIES["datasets"]
+    assert missing.remedy("applications.vgg16.VGG16") == missing.REMEDIES["applications"]
     assert missing.remedy("layers.Nothing") is None and missing.remedy("nothing") is None
 
 

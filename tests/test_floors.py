@@ -35,7 +35,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
     },
     {"layers", "metrics", "utils"},  # a metric may be a loss that is averaged
     {"saving"},
-    {"callbacks"},
+    {"callbacks", "datasets"},
     {"backend", "trainer"},
     {"models"},
     {""},
@@ -45,6 +45,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
 PACKAGES = {
     "callbacks",
     "compat",
+    "datasets",
     "kernels",
     "layers",
     "losses",

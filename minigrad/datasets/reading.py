@@ -1,0 +1,104 @@
+"""The files that Keras keeps: where they are, and what may be read from them. Nothing is downloaded, no code is run."""
+
+import gzip
+import io
+import math
+import os
+
+import numpy as np
+
+from minigrad.datasets import pickles
+from minigrad.saving import files
+
+MOST = 1 << 28  # bytes of a file or a part of it, unpacked; the largest of the real ones has 154 million
+_MOST_PICKLED = 1 << 26  # bytes of a pickle in an .npz: as Python objects they are ten times as long
+_IDX = {1: 0x801, 3: 0x803}  # how an array of bytes begins that has so many axes
+
+
+def find(name, path, *others):
+    """The file or folder `path`, or `name` where Keras keeps it; `others` are older places of it.
+
+    A relative `path` is looked for in Keras' folder, then in the working directory.
+
+    Raises:
+        FileNotFoundError: it is nowhere.
+    """
+    folder = os.path.join(os.environ.get("KERAS_HOME") or os.path.expanduser(os.path.join("~", ".keras")), "datasets")
+    wanted = os.path.expanduser(os.fspath(path)) if path else name
+    for place in (os.path.join(folder, wanted), *((wanted,) if path else (os.path.join(folder, n) for n in others))):
+        if os.path.exists(place):
+            return place
+    missing = os.path.join(folder, wanted)
+    raise FileNotFoundError(
+        f"There is no {missing!r}: minigrad downloads no data, so put {os.path.basename(wanted)} there, as Keras does "
+        f"when it loads this data set once, or give load_data its path."
+    )
+
+
+def contents(path, limit=MOST):
+    """All bytes of a file, which must be no longer than `limit`."""
+    if not os.path.isfile(path):
+        raise ValueError("it is no file")
+    if os.path.getsize(path) > limit:
+        raise ValueError(f"it has more than {limit:,} bytes")
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def npz(path, *names):
+    """The arrays of these names in an .npz file."""
+    with files.naming(path):
+        archive = files.Archive(io.BytesIO(contents(path)))
+        return [_npy(archive.read(f"{name}.npy", MOST)) for name in names]
+
+
+def _npy(data):
+    """The array in the bytes of an .npy file; one of objects is a pickle, read as plain values."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read_header(file)
+    size = len(data) - file.tell()
+    if dtype.hasobject:
+        if size > _MOST_PICKLED:
+            raise ValueError(f"objects in it take more than {_MOST_PICKLED:,} bytes")
+        array = pickles.loads(file.read())
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds no array")
+        return array
+    if size != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} and dtype {dtype} in it has {size:,} bytes")
+    return np.frombuffer(data, dtype, offset=file.tell()).reshape(shape, order="F" if is_fortran else "C").copy()
+
+
+def idx(path, axes):
+    """The uint8 array of so many axes in a gzipped IDX file: a magic number, the lengths, the bytes."""
+    with files.naming(path):
+        with gzip.GzipFile(fileobj=io.BytesIO(contents(path))) as file:
+            header = np.frombuffer(file.read(4 * (1 + axes)), ">u4").tolist()
+            shape = header[1:]
+            if header[:1] != [_IDX[axes]] or math.prod(shape) > MOST:
+                raise ValueError(f"it is no IDX file of bytes with {axes} axes, or a very long one")
+            data = file.read(math.prod(shape) + 1)
+        if len(data) != math.prod(shape):
+            raise ValueError(f"it tells the shape {tuple(shape)} and holds other than {math.prod(shape):,} bytes")
+        return np.frombuffer(data, np.uint8).reshape(shape).copy()
+
+
+def word_index(path):
+    """The dict from words to their ranks in a JSON file."""
+    with files.naming(path):
+        found = files.parse(contents(path).decode())
+        if not all(type(rank) is int for rank in found.values()):
+            raise ValueError("words have ranks, which are whole numbers")
+        return found
+
+
+def cifar(path, labels):
+    """(n, 32, 32, 3) images and the list of their labels, which has the name `labels` in a batch of CIFAR's."""
+    with files.naming(path):
+        batch = pickles.loads(contents(path))
+        images, numbers = batch["data"], batch[labels]
+        if images.dtype != np.uint8 or images.shape != (len(numbers), 3 * 32 * 32):
+            raise ValueError(f"it holds {images.dtype} of shape {images.shape} beside {len(numbers)} labels")
+        return images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), numbers
