@@ -1,8 +1,8 @@
 """Every activation that Keras 3 names. A formula with a kernel of its own is in `ops`; the others are composed."""
 
-import warnings
 
 from minigrad import ops
+from minigrad.checks import warn
 from minigrad.ops import (
     celu,
     elu,
@@ -65,10 +65,9 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
 def softmax(x, axis=-1):
     """e^x / sum of e^x along `axis`"""
     if x.ndim > 1 and isinstance(axis, int) and x.shape[axis] == 1:
-        warnings.warn(
+        warn(
             f"softmax over axis {axis} of a tensor of shape {x.shape} gives 1 everywhere: that axis has one element. "
             "Did you mean sigmoid?",
-            stacklevel=2,
         )
     return ops.softmax(x, axis)
 

@@ -1,4 +1,7 @@
-"""What an argument is, wherever it is checked."""
+"""What an argument is, wherever it is checked; and warnings."""
+
+import sys
+import warnings
 
 import numpy as np
 
@@ -12,3 +15,11 @@ def is_int(value, least=None):
 def is_number(value):
     """Whether it is an integer or a floating-point number (a bool is none)."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def warn(message):
+    """Warn of something; the warning points to the line outside of minigrad from which it came."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("minigrad."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

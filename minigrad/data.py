@@ -5,11 +5,11 @@ into memory, a sparse matrix, a wide data frame) stays what it is: its rows beco
 """
 
 import math
-import warnings
 
 import numpy as np
 
 from minigrad import kernels as K
+from minigrad.checks import warn
 from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, as_tensor, constant
 
@@ -123,7 +123,7 @@ def _only_one(given, name):
     least = 1 if name == "y" or isinstance(given, dict) else 2  # a list of flat arrays may be the rows of x
     if len(arrays) == 1 and (ranks[0] >= least or isinstance(given, dict)):
         if not isinstance(given, dict):
-            warnings.warn(f"{name} is a list holding one array; the array is used.", stacklevel=4)
+            warn(f"{name} is a list holding one array; the array is used.")
         return arrays[0]
     if isinstance(given, dict) or (arrays and min(ranks) >= 2):
         raise ValueError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigrad.registry import Configurable
+from minigrad.spelling import misfit
 
 REQUIRED = inspect.Parameter.empty
 _WORDS = {int: "an int", float: "a float"}
@@ -49,7 +50,7 @@ def constructor(cls, parameters, take):
         try:
             bound = signature.bind(self, *args, **kwargs)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}(): {error}. Its arguments: {', '.join(own)}.") from None
+            raise misfit(type(self).__name__, error, kwargs, own) from None
         bound.apply_defaults()
         take(self, {name: value for name, value in bound.arguments.items() if name != "self"})
 

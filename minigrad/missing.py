@@ -7,6 +7,8 @@ import difflib
 import fnmatch
 import types
 
+from minigrad.spelling import did_you_mean
+
 _LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
 _MANY = 60  # more names than that are not listed
 
@@ -210,8 +212,7 @@ def explanation(full, module):
     if hint is not None:
         return f"minigrad has no {full.removeprefix('minigrad.')}: {hint}. {_LISTS}"
     known = sorted(public(module))
-    near = difflib.get_close_matches(name, known, 1)
-    what = f" Did you mean {near[0]!r}?" if near else ""
+    what = did_you_mean(name, known)
     has = "has"
     if len(known) > _MANY:
         has, known = "has among others", sorted(difflib.get_close_matches(name, known, 12, cutoff=0.0))

@@ -5,10 +5,11 @@ A `Registry` holds the classes (or functions) of one kind under all the strings 
 
 import collections
 import contextlib
-import difflib
 import os
 import re
 import threading
+
+from minigrad.spelling import Explaining, did_you_mean
 
 
 def snake_case(name):
@@ -93,15 +94,6 @@ def custom_object(name):
     return _custom.get(name) or _custom.get(f"Custom>{name}")
 
 
-def rejected_keywords(owner, keywords, known):
-    """The ValueError for keyword arguments that `owner` does not have, with the nearest that it has."""
-    hints = []
-    for word in keywords:
-        near = difflib.get_close_matches(word, known, 1)
-        hints.append(f"{word!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
-    return ValueError(f"{owner} got unrecognized keyword arguments: {', '.join(hints)}. It knows {', '.join(known)}.")
-
-
 _MEND = "pass custom_objects={{{0!r}: ...}}, or decorate the class or function with register_keras_serializable()."
 
 
@@ -158,10 +150,12 @@ class Registry:
         if found is None and self.ignore_case:
             found = next((m for n, m in self.members.items() if n.lower() == name.lower()), None)
         if found is None:
-            near = difflib.get_close_matches(name, self.members, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(sorted({n for n in self.members if n == snake_case(n)}))
-            raise ValueError(f"Unknown {self.kind}: {name!r}.{hint} Known: {known}.")
+            if self.ignore_case:
+                known = {member.__name__.lower() for member in self.members.values()}
+            else:
+                known = {n for n in self.members if n == snake_case(n)}
+            hint = did_you_mean(name, known if name.islower() or self.ignore_case else self.members)
+            raise ValueError(f"Unknown {self.kind}: {name!r}.{hint} Known: {', '.join(sorted(known))}.")
         return found
 
     def serialize(self, member):
@@ -238,7 +232,7 @@ class Registry:
         return self._find(name)
 
 
-class Configurable:
+class Configurable(Explaining):
     """What is made again from its config: `get_config` returns the arguments of `__init__`."""
 
     def get_config(self):

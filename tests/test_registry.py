@@ -12,10 +12,10 @@ from minigrad.registry import (
     auto_name,
     custom_object_scope,
     register_keras_serializable,
-    rejected_keywords,
     reset_names,
     snake_case,
 )
+from minigrad.spelling import rejected_keywords
 
 
 @pytest.mark.parametrize("name, snake", [

@@ -1,5 +1,7 @@
 """Callback: what all callbacks have. It says when hooks are called, with what, and how rarely they may be."""
 
+from minigrad.spelling import Explaining
+
 _KINDS = ("train", "test", "predict")
 BATCH_HOOKS = {kind: [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"] for kind in _KINDS}
 BATCH_HOOKS["train"] += ["on_batch_begin", "on_batch_end"]
@@ -8,7 +10,7 @@ HOOKS += [f"on_{kind}_{moment}" for kind in _KINDS for moment in ("begin", "end"
 HOOKS += [hook for hooks in BATCH_HOOKS.values() for hook in hooks]
 
 
-class Callback:
+class Callback(Explaining):
     """Base class: override the hooks you need. `self.model` and `self.params` (verbose, epochs, steps) are set.
 
     Hooks: on_epoch_begin(epoch, logs), on_epoch_end(epoch, logs), on_train_batch_begin(batch, logs),

@@ -1,12 +1,11 @@
 """Callbacks that watch one value of the logs: EarlyStopping, ModelCheckpoint, ReduceLROnPlateau."""
 
 import os
-import warnings
 
 import numpy as np
 
 from minigrad.callbacks.base import Callback
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 
 
 class Monitor(Callback):
@@ -25,7 +24,7 @@ class Monitor(Callback):
     def __init__(self, monitor="val_loss", mode="auto", best=None, min_delta=0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            warnings.warn(f"{type(self).__name__}: mode {mode!r} is unknown; 'auto' is used.", stacklevel=3)
+            warn(f"{type(self).__name__}: mode {mode!r} is unknown; 'auto' is used.")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode
@@ -59,10 +58,9 @@ class Monitor(Callback):
         """The value of the logs; None, and a warning that tells the consequence, where it is missing."""
         value = (logs or {}).get(self.monitor)
         if value is None:
-            warnings.warn(
+            warn(
                 f"{type(self).__name__}: {self.monitor!r} is not in the logs, so {consequence}. The logs have "
                 f"{', '.join(logs or {})}.",
-                stacklevel=3,
             )
         return value
 
@@ -234,10 +232,9 @@ class ModelCheckpoint(Monitor):
         if value is None:
             return True, ""
         if np.ndim(value):
-            warnings.warn(
+            warn(
                 f"ModelCheckpoint: {self.monitor!r} has several values ({value}), so the model is saved whether or "
                 "not it is the best.",
-                stacklevel=4,
             )
             return True, ""
         before = "None" if self.best is None else f"{self.best:.5f}"

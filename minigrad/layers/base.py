@@ -14,7 +14,8 @@ from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.tracking import Owner, building
 from minigrad.program import RecordingError, trace
-from minigrad.registry import Configurable, Registry, auto_name, rejected_keywords, snake_case
+from minigrad.registry import Configurable, Registry, auto_name, snake_case
+from minigrad.spelling import explaining, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
 
 registry = Registry("layer", "keras.layers", instantiate=False)
@@ -402,6 +403,7 @@ class InputLayer(Layer):
         return None
 
 
+@explaining
 def Input(
     shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
     optional=False,

@@ -1,12 +1,11 @@
 """Batch Normalization."""
 
 import math
-import warnings
 
 import numpy as np
 
 from minigrad import config, ops
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
 from minigrad.tensor import Tensor, flat
@@ -138,10 +137,9 @@ class BatchNormalization(SameShape):
         mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
         is_frozen = not training or not self.trainable
         if not is_frozen and x.size == x.shape[-1]:
-            warnings.warn(
+            warn(
                 f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, "
                 "so the output is beta whatever the input, and no gradient passes. Use larger batches.",
-                stacklevel=2,
             )
         if is_frozen or self.renorm or mask is not None:
             if kernel is not None:

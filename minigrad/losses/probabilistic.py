@@ -4,11 +4,11 @@ Where y_pred is the result of a final sigmoid or softmax, the cross-entropies co
 exact where the probability itself would be rounded to 0 or 1 (as Keras does on TensorFlow).
 """
 
-import warnings
 
 import numpy as np
 
 from minigrad import config, ops
+from minigrad.checks import warn
 from minigrad.losses.base import FunctionLoss, loss_function, registry
 from minigrad.losses.targets import counting, labelled, reduce_weighted
 from minigrad.tensor import as_tensor
@@ -18,10 +18,9 @@ def _logits(y_pred, from_logits):
     """What went into the final sigmoid or softmax, if y_pred is its result; y_pred itself if it is logits; or None."""
     if y_pred._logits is not None:
         if from_logits:
-            warnings.warn(
+            warn(
                 "The loss has from_logits=True, but the output comes from a sigmoid or softmax; what went into that "
                 "is used. Drop the activation or from_logits=True.",
-                stacklevel=2,
             )
         return y_pred._logits
     return y_pred if from_logits else None
@@ -37,20 +36,18 @@ def _last(y_true, y_pred, axis):
 
 def _warn_of_one_class(name, y_pred, axis):
     if y_pred.shape[axis] == 1:
-        warnings.warn(
+        warn(
             f"{name} over an axis of length 1 (output {y_pred.shape}) is always 0. Did you mean "
             "binary_crossentropy?",
-            stacklevel=5,
         )
 
 
 def _warn_of_targets(loss, targets):
     low, high = np.minimum.reduce(targets, None), np.maximum.reduce(targets, None)
     if low < 0 or high > 1:
-        warnings.warn(
+        warn(
             f"{loss.name}: the targets lie in [{low:g}, {high:g}], outside of "
             "[0, 1]: the loss can become negative without bound.",
-            stacklevel=5,
         )
 
 

@@ -1,12 +1,11 @@
 """Scores that are no mean over rows: F of precision and recall for each class, and R^2."""
 
-import warnings
 
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.checks import is_int, is_number
+from minigrad.checks import is_int, is_number, warn
 from minigrad.losses import targets
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
@@ -161,9 +160,8 @@ class R2Score(_Columns):
         if p and n - p - 1 > 0:
             score = 1 - (1 - score) * (n - 1) / (n - p - 1)
         elif p:
-            warnings.warn(
+            warn(
                 f"{self.name}: the adjusted score needs more than {p + 1} rows, not {n:g}; this is the plain one.",
-                stacklevel=3,
             )
         return self._value(score)
 

@@ -8,18 +8,18 @@ memory, so they can change under a recorded Program.
 import inspect
 import itertools
 import re
-import warnings
 
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 from minigrad.declared import Number
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
-from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, rejected_keywords, snake_case
+from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, snake_case
+from minigrad.spelling import rejected_keywords
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
 
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
@@ -83,7 +83,7 @@ class Optimizer(Memory):
     ):
         owner, given = type(self).__name__, {k: v for k, v in locals().items() if k in Optimizer.common}
         if kwargs.pop("decay", None) is not None:
-            warnings.warn(f"{owner}: `decay` is ignored; use a learning-rate schedule.", stacklevel=3)
+            warn(f"{owner}: `decay` is ignored; use a learning-rate schedule.")
         if kwargs:
             known = [name for name in inspect.signature(type(self)).parameters if name != "kwargs"]
             raise rejected_keywords(owner, kwargs, known)
@@ -279,7 +279,7 @@ class Optimizer(Memory):
         if len(missing) == len(variables or self._trainable):
             raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
         if missing:
-            warnings.warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}", stacklevel=2)
+            warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}")
         if is_recording():
             self._launch_step()
             return

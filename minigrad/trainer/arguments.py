@@ -1,9 +1,8 @@
 """The checks of what `compile`, `fit`, `evaluate` and `predict` are called with."""
 
-import warnings
 
 from minigrad import config, losses
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 from minigrad.metrics import lookup
 
 
@@ -32,10 +31,10 @@ def verbosity(verbose):
     return int(verbose)
 
 
-def warn_of_missing(steps, done, stacklevel=5):
+def warn_of_missing(steps, done):
     """Warn where fewer batches came than were asked for."""
     if steps is not None and done < steps:
-        warnings.warn(f"The data ran out after {done} of {steps} steps.", stacklevel=stacklevel)
+        warn(f"The data ran out after {done} of {steps} steps.")
 
 
 def validation_epochs(freq):

@@ -1,11 +1,10 @@
 """compile: the optimizer, the loss and the metrics of a model."""
 
-import warnings
 
 import numpy as np
 
 from minigrad import optimizers
-from minigrad.checks import is_int, is_number
+from minigrad.checks import is_int, is_number, warn
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
 from minigrad.metrics.base import LossTracker, Metric
@@ -59,7 +58,7 @@ class Compiling:
         if not is_int(steps_per_execution, 1):
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
-            warnings.warn("run_eagerly=True switches jit_compile off.", stacklevel=2)
+            warn("run_eagerly=True switches jit_compile off.")
         weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
         if len(weight) != 1 or not (weight[0] is None or is_number(weight[0])):
             raise ValueError(

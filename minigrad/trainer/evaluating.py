@@ -131,7 +131,7 @@ class Evaluating:
             raise
         if not outputs:
             raise ValueError("The data is empty: there is no batch to predict.")
-        warn_of_missing(steps, len(outputs), stacklevel=4)
+        warn_of_missing(steps, len(outputs))
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
     @entry

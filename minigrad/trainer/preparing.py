@@ -1,8 +1,8 @@
 """What a model is given, checked and brought into the shape it wants before anything is changed."""
 
 import math
-import warnings
 
+from minigrad.checks import warn
 from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weights
 from minigrad.tensor import Structure
 
@@ -77,7 +77,7 @@ class Preparing:
             return
         trainable = self.trainable_variables
         if not trainable:
-            warnings.warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.", stacklevel=3)
+            warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.")
         self.optimizer.require_some_of(self.weights, f"model {self.name!r}")
         self.optimizer.build(trainable)
         self._pool.optimizer_built = Structure.version, self.optimizer._homes

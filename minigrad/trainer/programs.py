@@ -8,11 +8,11 @@ import functools
 import inspect
 import operator
 import traceback
-import warnings
 
 import numpy as np
 
 from minigrad import kernels as K
+from minigrad.checks import warn
 from minigrad.layers.context import users_line
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
@@ -139,9 +139,7 @@ class Programs:
             step.record({**self._names(), **step.stage}, title)
         except RecordingError as error:
             self._eager_because = f"{error}{users_line(traceback.extract_tb(error.__traceback__))}"
-            warnings.warn(
-                f"Model {self.name!r} runs eagerly, step by step in Python: {self._eager_because}", stacklevel=2
-            )
+            warn(f"Model {self.name!r} runs eagerly, step by step in Python: {self._eager_because}")
         return step
 
     def _names(self):

@@ -1,8 +1,8 @@
 """Run: one `fit` while it goes on, where it stands, and how to go on from there another time."""
 
-import warnings
 
 from minigrad import config
+from minigrad.checks import warn
 
 
 class Run:
@@ -59,10 +59,9 @@ class Run:
         metrics = self._take_given()
         while self.epoch < self.epochs and not (model.stop_training and self.batch == 0):
             if not self.source.begin(self):
-                warnings.warn(
+                warn(
                     f"The data ran out after {self.epoch - first} epochs: a generator can't be started again, so the "
                     "training ends here.",
-                    stacklevel=3,
                 )
                 break
             model._restart_metrics(self.batch)

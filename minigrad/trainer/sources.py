@@ -3,11 +3,11 @@
 import itertools
 import math
 import time
-import warnings
 
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import warn
 from minigrad.data import Rows, split_batch
 from minigrad.tensor import as_tensor
 from minigrad.trainer.steps import SLICE
@@ -71,10 +71,9 @@ class ArraySource:
             self._run(run, min(self.left // rows, limit - run.batch), rows)
         run.end_batch()
         if self.limit is not None and run.batch < self.limit and not self.model.stop_training:
-            warnings.warn(
+            warn(
                 f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early. A pass has "
                 f"{math.ceil(self.rows.size / self.batch_size)} batches.",
-                stacklevel=4,
             )
 
     def _run(self, run, count, rows):
@@ -274,7 +273,5 @@ class StreamSource:
                 self.next = self._fetch()
         run.end_batch()
         if self.limit is not None and run.batch < self.limit and not model.stop_training:
-            warnings.warn(
-                f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.", stacklevel=5
-            )
+            warn(f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early.")
         self.stream.end_epoch()

@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 
+from minigrad.spelling import explaining
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.evaluating import Evaluating
 from minigrad.trainer.fitting import Fitting
@@ -44,3 +45,5 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
 for _part in Trainer.__bases__:
     for _name, _method in inspect.getmembers(_part, inspect.isfunction):
         _method.__qualname__ = f"Model.{_name}"  # what a TypeError calls it
+        if _name in ("compile", "fit", "evaluate"):
+            setattr(_part, _name, explaining(_method))

@@ -6,7 +6,7 @@ It asks a model for names, shapes and layers, and needs no class of the engine. 
 import inspect
 import os
 
-from minigrad.registry import rejected_keywords
+from minigrad.spelling import rejected_keywords
 
 SIZE, PADDING, GAP, MARGIN = 9.0, 6.0, 22.0, 10.0  # of the font; around a text; between boxes; around the picture
 DARK, BODY, LINE, FRAME = "#1f3a5f", "#f6f8fb", "#8a99ad", "#eef2f7"

@@ -1,0 +1,79 @@
+"""Names as people write them: which one a misspelt name means, and errors for arguments that do not fit."""
+
+import difflib
+import functools
+import inspect
+import traceback
+
+_LIKE = (  # when a name is the one that was meant, the surest first; both without capitals
+    lambda word, name: sorted(word.replace("_", "")) == sorted(name.replace("_", "")),  # adma: adam
+    lambda word, name: word == "".join(part[:1] for part in name.split("_")),  # lr: learning_rate
+    lambda word, name: name.startswith(word),  # eps: epsilon
+    lambda word, name: set(word.split("_")) < set(name.split("_")),  # logits: from_logits
+)
+
+
+def nearest(word, names):
+    """The one of `names` that `word` abbreviates or misspells, or None."""
+    lower = {name.lower(): name for name in sorted(names, key=lambda name: (-len(name), name))}
+    word = word.lower()
+    for like in _LIKE if len(word) > 1 else ():
+        for name in reversed(lower):
+            if like(word, name):
+                return lower[name]
+    near = difflib.get_close_matches(word, lower, 1)
+    return lower[near[0]] if near else None
+
+
+def did_you_mean(word, names):
+    """The question that asks for the nearest of `names`, with a space in front; "" where none is near."""
+    near = nearest(word, names)
+    return "" if near is None else f" Did you mean {near!r}?"
+
+
+def rejected_keywords(owner, keywords, known):
+    """The ValueError for keyword arguments that `owner` does not have, with the nearest that it has."""
+    hints = []
+    for word in keywords:
+        near = nearest(word, known)
+        hints.append(f"{word!r}" + (f" (did you mean {near!r}?)" if near else ""))
+    return ValueError(f"{owner} got unrecognized keyword arguments: {', '.join(hints)}. It knows {', '.join(known)}.")
+
+
+def misfit(owner, error, given, known):
+    """The TypeError for keyword arguments `given` that a call could not take, as Python's `error` says.
+
+    It says so, too, and which argument in `known` is the nearest to each that is not.
+    """
+    near = {word: nearest(word, known) for word in given if word not in known}
+    hints = [f" Did you mean {name!r} instead of {word!r}?" for word, name in near.items() if name is not None]
+    said = str(error).partition("() ")[2] or str(error)
+    return TypeError(f"{owner}(): {said}.{''.join(hints)} Its arguments: {', '.join(known)}.")
+
+
+def explaining(function):
+    """`function`, whose TypeError for missing or unknown arguments names the nearest and all that there are."""
+    code = inspect.unwrap(function).__code__
+    known = [n for n in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if n != "self"]
+
+    @functools.wraps(function)
+    def explained(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__)):  # it comes from inside
+                raise
+            is_made = function.__name__ == "__init__"
+            owner = type(args[0]).__name__ if is_made else function.__qualname__
+            raise misfit(owner, error, kwargs, known) from None
+
+    return explained
+
+
+class Explaining:
+    """Base class: minigrad's own classes below it explain which arguments they have."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and cls.__module__.startswith("minigrad."):
+            cls.__init__ = explaining(cls.__init__)
