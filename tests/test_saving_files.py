@@ -436,7 +436,7 @@ def test_what_the_file_looks_like(path):
 
 def test_state_of_any_kind_survives():
     kept = {"a": np.arange(3), "b": (1, [2.5, None, {"c": np.float32(1.5)}], float("nan")), "d": {"e": 2**100, "f": "x"}}
-    tree = hdf5.Tree(hdf5.build({extra_state.GROUP: ({}, extra_state.pack(kept))}))
+    tree = hdf5.Tree(io.BytesIO(hdf5.build({extra_state.GROUP: ({}, extra_state.pack(kept))})))
     again = extra_state.unpack(tree)
     assert again["b"][:1] == (1,) and again["d"] == kept["d"] and np.isnan(again["b"][2])
     assert_same(again["a"], kept["a"])

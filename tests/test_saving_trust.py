@@ -12,6 +12,7 @@ import resource
 import struct
 import time
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -20,7 +21,7 @@ from helpers import network
 
 import minigrad as keras
 from minigrad import saving
-from minigrad.saving import files
+from minigrad.saving import files, hdf5
 
 MEMORY = 128 << 20  # bytes that reading one small file may take
 
@@ -300,7 +301,25 @@ def huge_piece(file):
     file.create_dataset(KERNEL, (5, 4), "f4", chunks=(2**15, 2**15 - 1), maxshape=(None, None), compression="gzip")
 
 
+def bomb(times, size=40 << 20):
+    """The right shape in a piece that DEFLATE, once or twice, makes `size` bytes of."""
+
+    def change(file):
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((5, 4))
+        data = bytes(size)
+        for _ in range(times):
+            plan.set_deflate(9)
+            data = zlib.compress(data, 9)
+        space = h5py.h5s.create_simple((5, 4))
+        h5py.h5d.create(file.id, KERNEL.encode(), h5py.h5t.IEEE_F32LE, space, plan).write_direct_chunk((0, 0), data)
+
+    return change
+
+
 H5 = {
+    "a DEFLATE bomb": (bomb(1), "not in this file"),
+    "DEFLATE twice": (bomb(2), "filters"),
     "an external link (CVE-2026-1669)": (lambda f: f.__setitem__(KERNEL, h5py.ExternalLink("/etc/passwd", "x")), "link"),
     "a soft link": (lambda f: f.__setitem__(KERNEL, h5py.SoftLink("/layers/dense_1/vars/0")), "link"),
     "external storage (CVE-2026-1669)": (external_storage, "other files"),
@@ -359,6 +378,54 @@ def test_ordinary_variations_load(make, members):
     for options in ({"compression": "gzip", "shuffle": True}, {"dtype": "f8"}, {"dtype": ">f4"}, {"dtype": "i2"}):
         path = make(h5=replaced(lambda f: f.create_dataset(KERNEL, data=values, **{"dtype": "f4", **options})))
         np.testing.assert_array_equal(keras.models.load_model(path).get_weights()[0], values)
+
+
+def at(data, signature, number=2):
+    """Where the structure of that signature begins that is the `number`-th in the file."""
+    places = [i for i in range(len(data)) if data[i : i + 4] == signature]
+    return places[number]
+
+
+def names_of(data, number=2):
+    return struct.unpack_from("<Q", data, at(data, b"HEAP", number) + 24)[0]
+
+
+@pytest.mark.parametrize("damage, reason", [
+    (lambda d: struct.pack_into("<QQQQ", d, at(d, b"HEAP") + 8, 88, 8, names_of(d), 0) or
+        struct.pack_into("<QQ", d, names_of(d) + 8, 8, 16), "list of free blocks"),  # it follows itself
+    (lambda d: struct.pack_into("<Q", d, at(d, b"HEAP") + 16, 2**40), "list of free blocks"),
+    (lambda d: struct.pack_into("<Q", d, at(d, b"HEAP") + 8, 2**40), "behind its end"),
+    (lambda d: struct.pack_into("<Q", d, at(d, b"HEAP") + 24, names_of(d, 3)), "twice|free blocks"),  # two have the same names
+    (lambda d: struct.pack_into("<Q", d, at(d, b"TREE") + 32, at(d, b"TREE")), "twice|damaged"),  # its own child
+    (lambda d: struct.pack_into("<Q", d, at(d, b"TREE") + 16, at(d, b"TREE", 3)), "damaged at"),  # a neighbour
+    (lambda d: struct.pack_into("<H", d, at(d, b"TREE") + 6, 60000), "damaged at"),
+    (lambda d: struct.pack_into("<B", d, at(d, b"TREE") + 5, 3), "damaged at|twice|behind"),
+    (lambda d: struct.pack_into("<Q", d, at(d, b"TREE") + 24, 5000), "name in a group"),
+    (lambda d: struct.pack_into("<H", d, at(d, b"SNOD") + 6, 60000), "damaged at"),
+    (lambda d: struct.pack_into("<Q", d, at(d, b"SNOD") + 8, 2**63), "name in a group"),
+    (lambda d: struct.pack_into("<Q", d, at(d, b"SNOD") + 16, 2**64 - 9), "behind its end"),
+    (lambda d: struct.pack_into("<B", d, 8, 2), "another version"),
+])  # fmt: skip
+def test_damaged_indexes(damage, reason, members, tmp_path):
+    """The HDF5 library itself crashes or loops for ever on some of these, so it must never see them."""
+    data, path, model = bytearray(members["model.weights.h5"]), tmp_path / "damaged.weights.h5", network(dropout=0.2)
+    damage(data)
+    path.write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(h5py, "File", lambda *args: pytest.fail("the HDF5 library was asked"))
+        refused(path, reason, load=model.load_weights)
+
+
+def test_large_groups_and_pieces_are_indexed(tmp_path):
+    """Indexes of several levels, whole, are read."""
+    data, path = np.arange(40_000, dtype="f4").reshape(-1, 2), tmp_path / "large.h5"
+    with h5py.File(path, "w") as file:
+        for i in range(400):
+            file[f"many/{i}"] = i
+        file.create_dataset("pieces", data=data, chunks=(100, 1), compression="gzip", fletcher32=True, shuffle=True)
+    with open(path, "rb") as opened, hdf5.Tree(opened) as tree:
+        assert tree.count("many") == 400 == len(tree.names("many"))
+        np.testing.assert_array_equal(tree.array("pieces"), data)
 
 
 @pytest.mark.parametrize("change, reason", [
@@ -488,6 +555,16 @@ def test_devices_are_not_read(tmp_path):
     refused(tmp_path / "x.keras", "a device")
     (tmp_path / "y.weights.h5").symlink_to("/dev/zero")
     refused(tmp_path / "y.weights.h5", "a device", load=network().load_weights)
+
+
+@pytest.mark.parametrize("suffix, beginning", [(".keras", b"PK\3\4"), (".weights.h5", b"\x89HDF\r\n\x1a\n")])
+def test_files_with_holes(suffix, beginning, tmp_path):
+    """Much longer than what the disk holds: it is not read as a whole."""
+    path = tmp_path / f"x{suffix}"
+    with open(path, "wb") as file:
+        file.write(beginning)
+        file.truncate(1 << 32)
+    refused(path, "can't be read", load=network().load_weights)
 
 
 def test_truncated_files(make, tmp_path):

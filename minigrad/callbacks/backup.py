@@ -65,8 +65,8 @@ class BackupAndRestore(Callback):
         path = self._path(WEIGHTS)
         if not os.path.exists(path):
             return
-        with files.naming(path):
-            kept = weights.unpack(self.model, files.read(path, hdf5.SIGNATURE, "HDF5 file"))
+        with files.naming(path), files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
+            kept = weights.unpack(self.model, file)
             self._go_on(kept.get("training") or self._of_keras())
 
     def _go_on(self, training):

@@ -52,8 +52,12 @@ def remove_unfinished(folder):
                 os.unlink(os.path.join(folder, name))
 
 
-def read(path, beginning, what):
-    """The bytes of the file `path`, which must begin with `beginning` to be `what`."""
+@contextlib.contextmanager
+def opened(path, beginning, what):
+    """The file `path`, opened as binary, which must begin with `beginning` to be `what`.
+
+    It is read where it is needed, not as a whole: a file may have holes and be far longer than what the disk holds.
+    """
     path = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"it is no {what} but a folder or a device")
@@ -61,8 +65,7 @@ def read(path, beginning, what):
         found = file.read(len(beginning))
         if found != beginning:
             raise ValueError(f"it is no {what}" if found else "it is empty")
-        file.seek(0)
-        return file.read()
+        yield file
 
 
 @contextlib.contextmanager

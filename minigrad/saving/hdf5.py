@@ -1,12 +1,18 @@
 """Arrays in an HDF5 file: written as Keras does, read with suspicion. It knows nothing of models."""
 
 import io
+import itertools
 import math
+import os
+import zlib
 
 import numpy as np
 
+from minigrad.saving import indexes
+
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_FILTERS = {1, 2, 3}  # DEFLATE, shuffle, checksum: others would load libraries
+_DEFLATE = 1
+_FILTERS = [2, _DEFLATE, 3]  # shuffle, DEFLATE, checksum, in the order of writing; others would load libraries
 _SLACK = 4  # compressed arrays may be so many times as long as the whole file
 
 
@@ -30,19 +36,27 @@ def build(groups):
 
 
 class Tree:
-    """The datasets of an HDF5 file in memory.
+    """The datasets of an HDF5 file, opened as binary; `with Tree(file) as tree` closes what h5py has opened.
 
+    The indexes are checked before the HDF5 library sees the file, which damaged ones make crash or loop (`indexes`).
     Only groups and datasets that are reached by hard links and lie in the file itself are read: no soft or external
     links, no external storage, no virtual datasets, no filters that come from a library. An array is read when its
     shape, its type and the place of its bytes have been compared with what is expected and with the file's length.
     """
 
-    def __init__(self, data):
+    def __init__(self, file):
         import h5py
 
+        indexes.check(file)
         self._h5 = h5py
-        self._length = len(data)
-        self._file = h5py.File(io.BytesIO(data), "r")
+        self._length = file.seek(0, os.SEEK_END)
+        self._file = h5py.File(file, "r")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
 
     def _find(self, path):
         here = self._file
@@ -92,11 +106,12 @@ class Tree:
         if plan.get_external_count() or layout not in (h5d.CONTIGUOUS, h5d.COMPACT, h5d.CHUNKED):
             raise ValueError(f"{path!r} is kept in other files or put together from others, which is not followed")
         if layout == h5d.CHUNKED:
-            filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
-            if not filters <= _FILTERS:
-                raise ValueError(f"{path!r} passes through unknown filters {sorted(filters - _FILTERS)}")
+            filters = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
+            if filters != [one for one in _FILTERS if one in filters]:
+                raise ValueError(f"{path!r} passes through filters {filters}, known are {_FILTERS}, each once at most")
             piece = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
             is_right = max(size, piece) <= _SLACK * self._length and (dataset.id.get_storage_size() or not size)
+            is_right = is_right and self._inflates(dataset.id, plan.get_chunk(), filters, piece)
         elif layout == h5d.CONTIGUOUS:
             start = dataset.id.get_offset()
             is_right = not size or (
@@ -108,3 +123,17 @@ class Tree:
             is_right = dataset.id.get_storage_size() == size
         if not is_right:
             raise ValueError(f"{path!r} claims {size:,} bytes, which are not in this file of {self._length:,}")
+
+    def _inflates(self, stored, chunk, filters, piece):
+        """Whether an array's pieces lie in the file and make at most `piece` bytes: DEFLATE may make any number."""
+        for place in itertools.product(*map(range, itertools.repeat(0), stored.shape, chunk)):
+            found = stored.get_chunk_info_by_coord(place)
+            if not found.size:
+                continue
+            if found.byte_offset + found.size > self._length:
+                return False
+            left_out, data = stored.read_direct_chunk(place)
+            is_deflated = _DEFLATE in filters and not left_out >> filters.index(_DEFLATE) & 1
+            if is_deflated and len(zlib.decompressobj().decompress(data, piece + 1)) > piece:
+                return False
+        return True

@@ -69,8 +69,8 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         )
     if not os.path.exists(path):
         raise ValueError(f"There is no file {path!r}.")
-    with files.naming(path):
-        archive = files.Archive(io.BytesIO(files.read(path, b"PK", ".keras file")))
+    with files.naming(path), files.opened(path, b"PK", ".keras file") as file:
+        archive = files.Archive(file)
         config = archive.json(CONFIG, _CONFIG_LIMIT)
         try:
             with custom_object_scope(custom_objects or {}), weights_of_a_file(archive.size(WEIGHTS) // 2):
@@ -99,11 +99,11 @@ def _from_config(config, compile):
 
 
 def _member(archive, model):
-    """The weights file in an archive: no longer than the model can need."""
+    """The weights file in an archive, in memory: no longer than the model can need."""
     places = weights.located(model)
     arrays = sum(1 + len(layer._file_variables()) for _, layer in places)
     needed = sum(v.size * 8 for v in model.weights)
-    return archive.read(WEIGHTS, _COPIES * (needed + (arrays + 8) * _DIRECTORY))
+    return io.BytesIO(archive.read(WEIGHTS, _COPIES * (needed + (arrays + 8) * _DIRECTORY)))
 
 
 def _written_by(archive):
@@ -151,11 +151,11 @@ def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None):
     _require_built(model, "load_weights")
     with files.naming(path):
         if path.endswith(".keras"):
-            archive = files.Archive(io.BytesIO(files.read(path, b"PK", ".keras file")))
-            data = _member(archive, model)
+            with files.opened(path, b"PK", ".keras file") as file:
+                weights.unpack(model, _member(files.Archive(file), model), skip_mismatch=skip_mismatch)
         else:
-            data = files.read(path, hdf5.SIGNATURE, "HDF5 file")
-        weights.unpack(model, data, skip_mismatch=skip_mismatch)
+            with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
+                weights.unpack(model, file, skip_mismatch=skip_mismatch)
 
 
 def _require_built(model, method):

@@ -74,8 +74,8 @@ def pack(model, with_optimizer=True, extra=None):
     return hdf5.build(groups)
 
 
-def unpack(model, data, with_optimizer=True, skip_mismatch=False):
-    """Give a model the weights, random streams and (if it is compiled) optimizer variables of a weights file.
+def unpack(model, file, with_optimizer=True, skip_mismatch=False):
+    """Give a model the weights, random streams and (if it is compiled) optimizer variables of a weights file, opened.
 
     Returns:
         What else was kept in the file.
@@ -83,19 +83,20 @@ def unpack(model, data, with_optimizer=True, skip_mismatch=False):
     Raises:
         ValueError: anything in the file that does not fit the model, before anything has changed.
     """
-    tree, places = hdf5.Tree(data), located(model)
+    places = located(model)
     stores, problems = [], []
-    for path, layer in places:
-        try:
-            stores.append((layer, _store(tree, f"{path}vars", layer)))
-        except ValueError as error:
-            problems.append(str(error))
-    if problems and not skip_mismatch:
-        more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
-        raise ValueError(problems[0] + more)
-    optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
-    values = [] if optimizer is None else _optimizer_values(tree, model)
-    kept = state.unpack(tree)
+    with hdf5.Tree(file) as tree:
+        for path, layer in places:
+            try:
+                stores.append((layer, _store(tree, f"{path}vars", layer)))
+            except ValueError as error:
+                problems.append(str(error))
+        if problems and not skip_mismatch:
+            more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
+            raise ValueError(problems[0] + more)
+        optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
+        values = [] if optimizer is None else _optimizer_values(tree, model)
+        kept = state.unpack(tree)
     streams = state.matched_streams(places, kept.pop("streams", {}))
     for layer, store in stores:
         layer.load_own_variables(store)
