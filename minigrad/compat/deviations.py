@@ -35,7 +35,7 @@ DEVIATIONS = {
         ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
         ("batch_size of an Input", "shown in summary", "not shown"),
         ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
-        ("train_step, test_step", "may be overridden", "refused by compile; compute_loss may be overridden"),
+        ("train_step, predict_step, make_train_function, ...", "may be overridden", "refused; compute_loss, ... may"),
     ),
     "Losses and metrics": (
         ("unknown losses and metrics", "an error at the first fit", "an error at compile"),

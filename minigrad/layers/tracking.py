@@ -19,7 +19,10 @@ building = threading.RLock()
 os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
-_OUR_OWN = {"_found", "_given", "_kept", "_losses", "_variables"}  # attributes that hold no layer, or are known
+_OUR_OWN = {  # attributes that hold no layer, are known, or hold the metrics that a model is compiled with
+    "_found", "_given", "_kept", "_losses", "_variables",
+    "_every_metric", "_metric_specs", "_plain", "_tracker", "_weighted", "_weighted_specs",
+}
 
 
 class _Found:

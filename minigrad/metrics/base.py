@@ -34,11 +34,15 @@ class Pending(Tensor):
         self.requires_grad = False
         self._grad = self._node = self._logits = None
 
-    @property
-    def _data(self):
+    def read(self):
+        """What `result()` returns now, a tensor or a dict of some."""
         if is_recording():
             raise RecordingError("The value of a metric can't be read while its step is recorded into a Program.")
-        return as_array(self._find())
+        return self._find()
+
+    @property
+    def _data(self):
+        return as_array(self.read())
 
     def __repr__(self):
         return "Pending(the value of a metric)" if is_recording() else super().__repr__()

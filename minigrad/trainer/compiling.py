@@ -7,12 +7,15 @@ from minigrad import optimizers
 from minigrad.checks import is_int, is_number, warn
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
-from minigrad.metrics.base import LossTracker, Metric
-from minigrad.tensor import Tensor
+from minigrad.metrics.base import LossTracker, Metric, Pending
+from minigrad.program import is_recording
+from minigrad.tensor import Tensor, as_tensor, no_grad
 from minigrad.trainer.arguments import check_loss, metric_list
 
 # What Keras lets a subclass of Model define instead of its own.
-_STEPS = ("train_step", "test_step", "predict_step", "make_train_function", "make_test_function")
+_STEPS = (
+    "train_step", "test_step", "predict_step", "make_train_function", "make_test_function", "make_predict_function"
+)
 
 
 class Compiling:
@@ -35,7 +38,7 @@ class Compiling:
         Args:
             optimizer: a name or an Optimizer. A name makes a new one; an instance keeps its state.
             loss: a name, a Loss, or a function (y_true, y_pred) -> one value a row.
-            loss_weights: a number (or a list of one) the loss is multiplied by.
+            loss_weights: a number (or a list or dict of one) the loss is multiplied by.
             metrics: a list of names ("accuracy" means binary, categorical or sparse by the shapes), Metrics or
                 functions; weighted_metrics: those that take the sample weights into account.
             run_eagerly: run every step in Python instead of replaying a Program; same numbers to the bit.
@@ -45,13 +48,7 @@ class Compiling:
         Raises:
             ValueError: an unknown name, or metrics that are not in a list.
         """
-        for name in _STEPS:
-            if hasattr(type(self), name):
-                raise ValueError(
-                    f"{type(self).__name__} defines {name}, which minigrad does not call: it records the step itself. "
-                    "Override compute_loss(x, y, y_pred, sample_weight), or write the loop: loss.backward(), then "
-                    "optimizer.apply([v.grad for v in variables], variables)."
-                )
+        self._require_own_steps()
         new_optimizer = optimizers.get(optimizer)
         new_loss = self.loss if loss is None else check_loss(loss)
         plain, weighted = metric_list("metrics", metrics), metric_list("weighted_metrics", weighted_metrics)
@@ -59,7 +56,8 @@ class Compiling:
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
             warn("run_eagerly=True switches jit_compile off.")
-        weight = list(loss_weights) if isinstance(loss_weights, (list, tuple)) else [loss_weights]
+        weight = list(loss_weights.values()) if isinstance(loss_weights, dict) else loss_weights
+        weight = list(weight) if isinstance(weight, (list, tuple)) else [weight]
         if len(weight) != 1 or not (weight[0] is None or is_number(weight[0])):
             raise ValueError(
                 f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
@@ -76,6 +74,16 @@ class Compiling:
         self.compiled = True
         self._eager_because = None
         self.run_eagerly = run_eagerly  # which makes the model forget its Programs
+
+    def _require_own_steps(self):
+        """Raise a ValueError if a subclass defines what Keras would call instead of its own step."""
+        for name in _STEPS:
+            if hasattr(type(self), name):
+                raise ValueError(
+                    f"{type(self).__name__} defines {name}, which minigrad does not call: it records the step itself. "
+                    "Override call, compute_loss(x, y, y_pred, sample_weight) or compute_metrics, or write the loop: "
+                    "loss.backward(), then optimizer.apply([v.grad for v in variables], variables)."
+                )
 
     def _require_compiled(self, method):
         if not self.compiled:
@@ -94,8 +102,12 @@ class Compiling:
     def metrics(self):
         """All metrics, the loss first, those of `compile`, and those that layers of one's own keep as attributes.
 
-        They appear once the shapes of the data are known.
+        Where their kind depends on the shape of the targets, as that of "accuracy" does, they appear with the data.
         """
+        if not self._has_metrics and self.compiled and self.built:
+            names = [self.loss, *self._metric_specs, *self._weighted_specs]
+            if all(lookup.kind_by_shape(name) is None for name in names):
+                self._make_metrics(self.output_shape)
         return self._every_metric[:] if self._has_metrics else []
 
     @property
@@ -111,13 +123,11 @@ class Compiling:
 
     def _make_metrics(self, y_shape):
         """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
+        if y_shape is None and (self._metric_specs or self._weighted_specs):
+            raise ValueError("The targets y are missing: the metrics compare the output with them.")
         if self._has_metrics:
             return
-        if y_shape is None:
-            if self._metric_specs or self._weighted_specs:
-                raise ValueError("The targets y are missing: the metrics compare the output with them.")
-            y_shape = (None,)
-        target, output = (None, *y_shape[1:]), tuple(self.output_shape)
+        target, output = (None, *(y_shape or ())[1:]), tuple(self.output_shape)
         loss = self.loss
         if lookup.kind_by_shape(loss) == "crossentropy":
             loss = lookup.by_shape(target, output, "crossentropy")
@@ -145,28 +155,48 @@ class Compiling:
         own = [layer for layer in self._all_layers() if not type(layer).__module__.startswith("minigrad.")]
         return list(dict.fromkeys(value for layer in own for value in layer._leaves() if isinstance(value, Metric)))
 
-    def _values(self):
-        """The value of each metric as a Python number (or list), in their order; of a dict, each of its values."""
-        found = {}
-        for name, metric in self._named_metrics():
-            value = metric.result()
-            if isinstance(value, dict):
-                found.update((name, _plain_number(part)) for name, part in value.items())
-            else:
-                found[name] = _plain_number(value)
-        return found
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Let the metrics see a batch; their values so far, a dict.
+
+        Override it to add to the logs: what it returns are those of the step. It becomes a part of the recorded step,
+        so it must compute with minigrad.ops; a step that computes with the value of a metric runs eagerly.
+        """
+        self._make_metrics(None if y is None else as_tensor(y).shape)
+        with no_grad():
+            self._update_metrics(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def _update_metrics(self, y, y_pred, w):
+        for metric in self._plain:
+            metric.update_state(y, y_pred)
+        for metric in self._weighted:
+            metric.update_state(y, y_pred, sample_weight=w)
 
     def get_metrics_result(self):
-        """The value of each metric so far, a dict."""
-        return self._values()
+        """The value of each metric so far, a dict. Override it to add to the logs what follows from the metrics."""
+        found = {name: metric.result() for name, metric in self._named_metrics()}
+        return found if is_recording() else _plain_logs(found)
 
-    def _results(self):
-        """The same with keys in alphabetical order."""
-        return dict(sorted(self._values().items()))
+    def _results(self, of_step=False):
+        """The logs: `get_metrics_result()`, or what an overridden compute_metrics returned in the last step.
+
+        Where both have the same keys, the metrics are right, unless the logs `of_step` are wanted, as in Keras.
+        """
+        found, step = _plain_logs(self.get_metrics_result()), self._pool.logs
+        if step is not None and (of_step or set(step) != set(found)):
+            found = _plain_logs(step)
+        return dict(sorted(found.items()))
 
     def _batch_results(self, as_dict):
-        """The same of one batch, as a dict or as a list in the order of the metrics; one number if that is all."""
-        return self._results() if as_dict else listed(self._values().values())
+        """The logs of one batch, as a dict or as a list; one number if that is all."""
+        logs = self._results(of_step=True)
+        return logs if as_dict else self._listed(logs)
+
+    def _listed(self, logs):
+        """The values of logs in the order of the metrics, then those with other names; one number if that is all."""
+        names = [name for name in self.metrics_names if name in logs]
+        values = [logs[name] for name in dict.fromkeys([*names, *logs])]
+        return values[0] if len(values) == 1 else values
 
     def reset_metrics(self):
         """Forget all batches that the metrics have seen."""
@@ -183,10 +213,13 @@ class Compiling:
         return int(self._finite[0, 0])
 
 
-def listed(values):
-    """A list of the values; the only one, if there is one."""
-    values = list(values)
-    return values[0] if len(values) == 1 else values
+def _plain_logs(values):
+    """The values as Python numbers (or lists); of a dict among them, each of its values under its own name."""
+    found = {}
+    for name, value in values.items():
+        value = value.read() if isinstance(value, Pending) else value
+        found |= _plain_logs(value) if isinstance(value, dict) else {name: _plain_number(value)}
+    return found
 
 
 def _plain_number(value):

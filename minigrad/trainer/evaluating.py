@@ -9,8 +9,9 @@ from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
-from minigrad.trainer.compiling import listed
 from minigrad.trainer.sources import Stream
+
+_STOP = {"test": "stop_evaluating", "predict": "stop_predicting"}  # what a callback sets to end it
 
 
 class Evaluating:
@@ -54,29 +55,46 @@ class Evaluating:
             except BaseException:
                 callbacks.abort()
                 raise
-        if return_dict:
-            return logs
-        names = self.metrics_names
-        return listed(logs[name] for name in (names if logs.keys() >= set(names) else self._values()))
+        return logs if return_dict else self._listed(logs)
 
     def _evaluate(self, batches, callbacks, steps=None):
         """Evaluate checked batches, of which there should be `steps`; the logs."""
-        is_watched = callbacks.batch_stride("test", 0) is not None
+        self.stop_evaluating = False
         callbacks.on_test_begin({})
-        done = 0
-        for batch in batches:
-            if is_watched:
-                callbacks.on_test_batch_begin(done, {})
+
+        def take(batch, done):
             self._run_staged("test", *batch, reset=done == 0)
-            if is_watched:
-                callbacks.on_test_batch_end(done, self._results())
-            done += 1
+
+        done = self._take_batches("test", batches, callbacks, take, lambda _: self._results(of_step=True))
         if done == 0:
             raise ValueError("The data is empty: there is no batch to evaluate.")
-        warn_of_missing(steps, done)
+        if not self.stop_evaluating:
+            warn_of_missing(steps, done)
         logs = self._results()
         callbacks.on_test_end(logs)
         return logs
+
+    def _take_batches(self, kind, batches, callbacks, take, logs):
+        """Call `take(batch, number)` for each batch until a callback sets `stop_...`; how many there were.
+
+        The batch hooks are called as often as `steps_per_execution` says, with the logs of that many batches.
+        """
+        begin, end = (getattr(callbacks, f"on_{kind}_batch_{what}") for what in ("begin", "end"))
+        is_watched = callbacks.batch_stride(kind, 0) is not None
+        done = began = 0
+        for batch in batches:
+            if is_watched and done == began:
+                begin(done, {})
+            take(batch, done)
+            done += 1
+            if is_watched and done - began == self.steps_per_execution:
+                end(done - 1, logs(done - began))
+                began = done
+            if is_watched and getattr(self, _STOP[kind]):
+                return done
+        if is_watched and done > began:
+            end(done - 1, logs(done - began))
+        return done
 
     @staticmethod
     def _batches(x, y, w, batch_size, steps):
@@ -115,24 +133,25 @@ class Evaluating:
         callbacks = CallbackList(
             callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=count
         )
-        is_watched = callbacks.batch_stride("predict", 0) is not None
         outputs = []
+
+        def take(batch, done):
+            outputs.append(self._run_staged("predict", batch)[0])
+
         try:
+            if self.stop_predicting:
+                self.stop_predicting = False
             callbacks.on_predict_begin({})
-            for i, batch in enumerate(batches):
-                if is_watched:
-                    callbacks.on_predict_batch_begin(i, {})
-                outputs.append(self._run_staged("predict", batch)[0])
-                if is_watched:
-                    callbacks.on_predict_batch_end(i, {"outputs": outputs[-1]})
+            self._take_batches("predict", batches, callbacks, take, lambda n: {"outputs": _joined(outputs[-n:])})
             callbacks.on_predict_end({})
         except BaseException:
             callbacks.abort()
             raise
         if not outputs:
             raise ValueError("The data is empty: there is no batch to predict.")
-        warn_of_missing(steps, len(outputs))
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+        if not self.stop_predicting:
+            warn_of_missing(steps, len(outputs))
+        return _joined(outputs)
 
     @entry
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
@@ -160,3 +179,7 @@ class Evaluating:
     def predict_on_batch(self, x):
         """The outputs for one batch, all rows of x, as a NumPy array, in inference mode. See `predict`."""
         return self._run_staged("predict", self._prepare_x(x))[0]
+
+
+def _joined(outputs):
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)

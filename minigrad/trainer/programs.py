@@ -16,6 +16,7 @@ from minigrad.checks import warn
 from minigrad.layers.context import users_line
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
+from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.steps import Step
 
 
@@ -23,7 +24,7 @@ class Programs:
     """The part of a Model that takes steps."""
 
     def _train(self, x, y, w):
-        """One step of training on a batch."""
+        """One step of training on a batch; see `_observe`."""
         with enable_grad():
             y_pred = self._forward(x, training=True)
             loss = self._total_loss(x, y, y_pred, w, training=True)
@@ -39,14 +40,14 @@ class Programs:
                 self.optimizer.scale_loss(loss).backward(inputs=trained)
         if trained:
             self.optimizer.step()
-        self._track(loss, y, y_pred, w)
+        return self._observe(loss, x, y, y_pred, w)
 
     def _test(self, x, y, w):
-        """One step of evaluation on a batch."""
+        """One step of evaluation on a batch; see `_observe`."""
         with no_grad():
             self._clear_losses()
             y_pred = self._forward(x, training=False)
-            self._track(self._total_loss(x, y, y_pred, w, training=False), y, y_pred, w)
+            return self._observe(self._total_loss(x, y, y_pred, w, training=False), x, y, y_pred, w)
 
     def _infer(self, x):
         """The output in inference mode, launch by launch."""
@@ -98,19 +99,20 @@ class Programs:
 
         def run():
             y_pred = self._forward(x, training)
-            self._track(self._total_loss(x, y, y_pred, w, training), y, y_pred, w)
+            self._observe(self._total_loss(x, y, y_pred, w, training), x, y, y_pred, w)
 
         with contextlib.suppress(RecordingError), no_grad():
             trace(run)
         self._clear_losses()
 
-    def _track(self, loss, y, y_pred, w):
+    def _observe(self, loss, x, y, y_pred, w):
+        """Let the metrics see a batch; the logs of the step, if compute_metrics is overridden."""
         with no_grad():
             self._tracker.update_state(loss, y_pred.shape[0], self._finite)
-            for metric in self._plain:
-                metric.update_state(y, y_pred)
-            for metric in self._weighted:
-                metric.update_state(y, y_pred, sample_weight=w)
+            if type(self).compute_metrics is not Compiling.compute_metrics:
+                return self.compute_metrics(x, y, y_pred, w)
+            self._update_metrics(y, y_pred, w)
+            return None
 
     def _homes(self):
         """The layers, where variables live, what is trained, the settings: while all that stays, Programs hold."""
@@ -130,8 +132,9 @@ class Programs:
             step.version = version  # the change was elsewhere
         return step.version == version
 
-    def _build_step(self, run, inputs, title, result=None, stage=()):
+    def _build_step(self, run, inputs, title, result, stage=()):
         """Record a step, or say once why it must run eagerly."""
+        self._require_own_steps()
         step = Step(run, inputs, self._homes(), result, stage)
         if self.run_eagerly or self._eager_because is not None:
             return step
@@ -152,7 +155,7 @@ class Programs:
         if self.optimizer is not None and self.optimizer.built:
             names.update(self.optimizer.named_buffers())
         names["finite_batches"] = self._finite
-        for metric in self.metrics:
+        for metric in self.metrics if self._has_metrics else ():
             names.update({v.path: v._data for v in metric.variables})
         return names
 
@@ -161,11 +164,13 @@ class Programs:
         key = ("fit", count, tuple((k, a.shape[1:], rows.shapes[k]) for k, a in rows.arrays.items()))
 
         def build():
+            result = []
+
             def run():
-                self._train(*rows.next_batch(count))
+                result[:] = [self._train(*rows.next_batch(count))]
                 launch(K.increment, constant(np.int64, count), rows.cursor)
 
-            return self._build_step(run, rows.inputs, f"one training step of {self.name}, {count} rows")
+            return self._build_step(run, rows.inputs, f"one training step of {self.name}, {count} rows", result)
 
         return self._pool.take(key, self._is_valid, build)
 
@@ -180,10 +185,8 @@ class Programs:
             result = []
 
             def run():
-                if kind == "train":
-                    self._train(*tensors)
-                elif kind == "test":
-                    self._test(*tensors)
+                if kind != "predict":
+                    result[:] = [self._train(*tensors) if kind == "train" else self._test(*tensors)]
                 else:
                     with no_grad():
                         result[:] = [self._infer(tensors[0])]
@@ -213,13 +216,20 @@ class Programs:
             step.stage["y"][...] = y[:]
         if w is not None:
             step.stage["w"][...] = w[:]
-        step.replay()
         results = None
-        if kind == "predict":
+        if kind != "predict":
+            self._take(step)
+        else:
+            step.replay()
             y = step.result[0]
             results = y._data.copy(), None if y._logits is None else y._logits._data.copy()
         self._pool.give_back(step)
         return results
+
+    def _take(self, step, count=1):
+        """Take a step of training or evaluation `count` times."""
+        step.replay(count)
+        self._pool.logs = step.result[0]
 
     @property
     def train_program(self):

@@ -93,7 +93,7 @@ class Run:
         """Call on_train_batch_end, if `group` batches (or a multiple) are done since on_train_batch_begin."""
         if self._began is not None and (self.batch - self._began) % group == 0:
             self._began = None
-            self.callbacks.on_train_batch_end(self.batch - 1, self.model._results())
+            self.callbacks.on_train_batch_end(self.batch - 1, self.model._results(of_step=True))
 
     def _take_given(self):
         """Let what `set_state` was given take effect; the values of the metrics, for later."""

@@ -95,7 +95,7 @@ class ArraySource:
             if stride is not None:
                 run.begin_batch()
             began = time.perf_counter()
-            step.replay(size)
+            model._take(step, size)
             took = time.perf_counter() - began
             self.left -= size * rows
             run.batch += size

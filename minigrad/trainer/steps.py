@@ -25,6 +25,7 @@ class Pool:
         self.training = threading.RLock()
         self._generation = 0  # how often all steps were forgotten
         self.shown = {}  # the Program of the last step of each kind, for printing
+        self.logs = None  # what an overridden compute_metrics returned in the last step
         self.optimizer_built = -1, None  # the version of the structure and the memory for which it was last found built
         _pools.add(self)
 
@@ -32,11 +33,17 @@ class Pool:
         """In a forked child: what other threads of the parent were doing goes on there, not here."""
         self._lock, self.training = threading.RLock(), threading.RLock()
 
+    @property
+    def is_empty(self):
+        """Whether no free step is there: none was ever taken, or all were forgotten."""
+        return not self._free
+
     def clear(self):
         """Forget all Programs."""
         with self._lock:
             self._forget()
             self.shown = {}
+            self.logs = None
             self._generation += 1
 
     def _forget(self):
@@ -88,7 +95,7 @@ class Pool:
 class Step:
     """A step with its input buffers: replayed where it could be recorded, else run eagerly."""
 
-    def __init__(self, run, inputs, homes, result=None, stage=()):
+    def __init__(self, run, inputs, homes, result, stage=()):
         self.run, self.inputs, self.homes, self.result = run, inputs, homes, result
         self.program, self.stage, self.nbytes = None, dict(stage), 0
         self.version = Structure.version

@@ -19,7 +19,8 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
     def __init__(self):
         self.optimizer = self.loss = None
         self.compiled = False
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self.steps_per_execution = 1
         self.history = None
         self.fitting = None  # the Run of the `fit` that goes on
         self._metric_specs, self._weighted_specs = [], []
