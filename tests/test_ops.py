@@ -209,9 +209,12 @@ def test_a_bool_beside_a_float_does_not_widen_it():
         config.set_floatx("float32")
 
 
-def test_integer_operands_are_refused_in_words():
-    with pytest.raises(TypeError, match="dense got operands of int64 and float64: cast one"):
-        ops.dense(ops.cast(np.ones((2, 3)), "int64"), np.ones((3, 2)), np.ones(2))
+def test_integers_are_computed_with_as_floating_point_numbers_and_index():
+    three = ops.convert_to_tensor(np.array([[0, 2, 1]]))
+    assert three.dtype == np.int64
+    assert ops.dense(three, np.ones((3, 2)), np.ones(2)).numpy().tolist() == [[4.0, 4.0]]
+    assert ops.exp(three).dtype == np.float32 and not ops.isnan(three).numpy().any()
+    assert np.arange(4)[np.asarray(three[0])].tolist() == [0, 2, 1] and ops.arange(4.0)[three[0, 1]].item() == 2.0
 
 
 @pytest.mark.parametrize("key", [

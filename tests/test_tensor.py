@@ -800,3 +800,41 @@ def test_a_vjp_that_writes_to_what_is_shared_is_stopped():
         careless(a).backward()
     (a * a).backward()
     assert a.grad == [6.0]
+
+
+KEPT = {
+    "cast": lambda v: ops.cast(v, "float32"),
+    "convert_to_tensor": ops.convert_to_tensor,
+    "expand_dims": lambda v: ops.expand_dims(v, 0),
+    "squeeze": ops.squeeze,
+    "reshape": lambda v: v.reshape(3, 1),
+    "ravel": ops.ravel,
+    "stop_gradient": ops.stop_gradient,
+    "broadcast_to": lambda v: ops.broadcast_to(v, (3,)),
+    "transpose": lambda v: v.T,
+    "swapaxes": lambda v: ops.swapaxes(v, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_silent_what_was_kept_of_a_variable_does_not_follow_it(name):
+    v, y = Variable(np.zeros(3, "float32")), Variable(np.zeros(3, "float32"))
+
+    def step():
+        kept = KEPT[name](v)
+        v.assign_add(np.ones(3, "float32"))
+        y.assign(kept.reshape(3))
+
+    minigrad.Program(step).replay(4)
+    step()
+    assert v.numpy().tolist() == [5.0] * 3 and y.numpy().tolist() == [4.0] * 3
+    if name != "stop_gradient":
+        (KEPT[name](v) * 2.0).sum().backward()
+        assert v.grad.tolist() == [2.0] * 3
+
+
+def test_silent_a_tensor_made_from_an_array_does_not_follow_it():
+    array = np.ones(3, "float32")
+    kept = ops.convert_to_tensor(array)
+    array[...] = 5.0
+    assert kept.numpy().tolist() == [1.0] * 3

@@ -3,6 +3,7 @@
 from minigrad import ops
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
+from minigrad.tensor import view
 
 
 class _ByRow(SameShape):
@@ -116,7 +117,7 @@ class RMSNormalization(_ByRow):
     def call(self, inputs):
         axes = self._axes(inputs.shape)
         size = ops.mean(ops.square(inputs), axes, keepdims=True)
-        scale = ops.reshape(self.scale, [n if a in axes else 1 for a, n in enumerate(inputs.shape)])
+        scale = view(self.scale, [n if a in axes else 1 for a, n in enumerate(inputs.shape)])
         return inputs * (1.0 / ops.sqrt(size + self.epsilon)) * scale
 
 

@@ -74,9 +74,14 @@ def _common_dtype(tensors):
 
 
 def convert_to_tensor(x, dtype=None, sparse=None, ragged=None):
-    """`x` as a Tensor, of `dtype` if given."""
+    """`x` as a Tensor, of `dtype` if given. An array is copied; integers stay integers (int64)."""
     if sparse or ragged:
         raise ValueError("convert_to_tensor makes dense tensors: minigrad has no sparse or ragged ones.")
+    if not isinstance(x, Tensor):
+        array = np.asarray(x)
+        if array.dtype.kind in "iu" and dtype is None:
+            dtype = np.int64
+        x = array.copy() if array is x else x
     return as_tensor(x) if dtype is None else cast(x, dtype)
 
 

@@ -10,7 +10,7 @@ from minigrad.declared import Number
 from minigrad.optimizers.base import Optimizer, registry
 from minigrad.optimizers.memory import Slot
 from minigrad.program import launch
-from minigrad.tensor import flat
+from minigrad.tensor import as_tensor, flat
 
 _RATE = 0.001
 _MOMENTUM, _FRACTION, _LEAST = "[0, 1)", "[0, 1]", "[0, inf)"
@@ -210,7 +210,7 @@ class Adafactor(Optimizer):
         """What depends on the step alone: 1 / sqrt(t), and b."""
         t = np.empty((), self._rate.dtype)
         launch(K.cast_int64, self._updates, flat(t))
-        t = ops.convert_to_tensor(t) + 1.0
+        t = as_tensor(t) + 1.0
         self._limit, self._memory = t**-0.5, 1.0 - t**self.beta_2_decay
 
     def update_step(self, gradient, variable, learning_rate):

@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
+from minigrad import config
 from minigrad.program import empty, launch
-from minigrad.tensor.tensor import Tensor, as_tensor, emit
+from minigrad.tensor.tensor import Tensor, as_tensor, emit, launch_copy
 
 
 class Signature:
@@ -108,9 +109,13 @@ def op(signature, dtype=None):
             shape, views = layout
             kind = arrays[-1].dtype
             if kind.kind != "f" and not rule.free:  # repeating and indexing, which have free axes, compute nothing
+                if kind.kind == "i":
+                    return apply(*[_floating(t, config.floatx()) for t in operands], **attributes)
                 raise TypeError(f"{name} computes with floating-point tensors; got {kind}: use ops.cast(x, dtype).")
             for a in arrays:
                 if a.dtype is not kind and a.dtype != kind and a.dtype.kind != "b" and not rule.free:
+                    if a.dtype.kind == "i":
+                        return apply(*[_floating(t, kind) for t in operands], **attributes)
                     raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
             result = empty(shape, dtype or kind)
             if views is None:
@@ -150,6 +155,15 @@ def from_kernels(signature, name, formula, forward, backward=None, needs="", dty
     function.__name__ = function.__qualname__ = name
     function.__module__, function.__doc__ = "minigrad.ops", formula  # where pickle finds those that layers hold
     return op(signature, dtype)(function)
+
+
+def _floating(tensor, dtype):
+    """Integers as floating-point numbers; another tensor as it is."""
+    if tensor.dtype.kind != "i":
+        return tensor
+    data = empty(tensor.shape, dtype)
+    launch_copy(tensor._data, data)
+    return as_tensor(data)
 
 
 def _constant_like(value, operands):

@@ -418,6 +418,17 @@ def emit(result, vjp, operands, views):
 
 def view(tensor, shape):
     """The tensor with another shape of the same size: nothing is computed or copied."""
-    data = tensor._data.reshape(shape)
+    return _same(tensor, tensor._data.reshape(shape))
+
+
+def copied(tensor):
+    """The same values in memory of their own."""
+    data = empty_like(tensor._data)
+    launch_copy(tensor._data, data)
+    return _same(tensor, data)
+
+
+def _same(tensor, data):
+    """A tensor of `data`, which are the elements of another one."""
     on_tape = tensor.requires_grad and _mode.recording
     return _result(data, Node(data, None, (tensor,), None) if on_tape else None)

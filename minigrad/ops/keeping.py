@@ -1,0 +1,32 @@
+"""What hands on the values of a tensor as they are; those of a Variable as a copy, which does not follow it."""
+
+import functools
+
+from minigrad.ops import reducing, shaping
+from minigrad.program import address
+from minigrad.tensor import Variable, copied
+
+
+def _keeping(operation):
+    """Let an operation that may return its first operand, or a view of it, return a copy where that is a Variable."""
+
+    @functools.wraps(operation)
+    def apply(*args, **kwargs):
+        y = operation(*args, **kwargs)
+        x = args[0] if args else next(iter(kwargs.values()))
+        return copied(y) if isinstance(x, Variable) and address(x._data) == address(y._data) else y
+
+    return apply
+
+
+broadcast_to = _keeping(reducing.broadcast_to)
+cast = _keeping(shaping.cast)
+convert_to_tensor = _keeping(shaping.convert_to_tensor)
+expand_dims = _keeping(shaping.expand_dims)
+moveaxis = _keeping(shaping.moveaxis)
+ravel = _keeping(shaping.ravel)
+reshape = _keeping(shaping.reshape)
+squeeze = _keeping(shaping.squeeze)
+stop_gradient = _keeping(shaping.stop_gradient)
+swapaxes = _keeping(shaping.swapaxes)
+transpose = _keeping(shaping.transpose)
