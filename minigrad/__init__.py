@@ -18,6 +18,7 @@ from minigrad import (
     metrics,
     missing,
     models,
+    older,
     ops,
     optimizers,
     random,
@@ -47,11 +48,13 @@ for _function in (
 
 # What they lack, they explain: minigrad.layers.Conv2D says what to do instead.
 for _module in (
-    activations, callbacks, constraints, datasets, initializers, layers, losses, metrics, models, ops, optimizers,
-    random, regularizers, saving, utils,
+    activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
+    losses, metrics, models, ops, optimizers, optimizers.schedules, random, regularizers, saving, utils,
 ):
     _module.__getattr__ = missing.explaining(_module)
 __getattr__ = missing.explaining(sys.modules[__name__])
+
+older.install()  # import minigrad.utils.np_utils
 
 __version__ = "0.1.0"
 

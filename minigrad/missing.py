@@ -4,9 +4,14 @@ The one list of its kind: the README's section "What it does not do" says the sa
 """
 
 import difflib
+import dis
 import fnmatch
+import importlib
+import os
+import sys
 import types
 
+from minigrad import older
 from minigrad.spelling import did_you_mean
 
 _LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
@@ -31,6 +36,7 @@ _DATA = (
 )
 _FILES = "load the data with scikit-learn, pandas or NumPy: minigrad downloads nothing"
 _CATEGORIES = "encode columns with pandas or scikit-learn before `fit`"
+_OWN_LAYER = "write a Layer with `build` and `call`"
 _GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
 _LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
@@ -61,12 +67,13 @@ REMEDIES = {
             "*Spectrogram EinsumDense",
             _SEQUENCE,
         ),
-        ("Concatenate Add Subtract Multiply Average Maximum Minimum Dot", _MERGE),
+        ("Merge Concatenate Add Subtract Multiply Average Maximum Minimum Dot", _MERGE),
         ("concatenate add subtract multiply average maximum minimum dot", _MERGE),
         ("TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer", _KERAS),
+        ("TimeDistributedDense", "Dense takes inputs of any number of axes, and works on the last one"),
+        ("MaxoutDense Highway DenseFeatures Locally*", f"minigrad does not have it: {_OWN_LAYER}"),
         ("Lambda", _LAMBDA),
         ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),
-        ("experimental", _CATEGORIES),
     )
     for name in (f"layers.{n}" for n in names.split())
 } | {
@@ -106,7 +113,6 @@ REMEDIES = {
     "StatelessScope": "there is no compiler to be stateless for: call layers as they are",
     "SymbolicScope": _FUNCTIONAL,
     "applications": _CONVOLUTION,
-    "device": _DISTRIBUTE,
     "distribution": _DISTRIBUTE,
     "dtype_policies": _MIXED,
     "export": "save weights, or write your own format with `model.get_weights()`",
@@ -122,18 +128,24 @@ REMEDIES = {
     "initializers.stft": _SEQUENCE,
     "layers.Wrapper": "subclass Layer and keep the wrapped one as an attribute",
     "losses.CTC": _SEQUENCE,
+    "metrics.f1score": "use metrics.F1Score()",
+    "metrics.fbeta*": "use metrics.FBetaScore(beta=...)",
+    "metrics.fmeasure": "use metrics.F1Score(), or Precision() and Recall()",
+    "metrics.matthews_correlation": "compute it with scikit-learn from the predictions",
+    "metrics.precision": "use metrics.Precision(), which counts over all batches",
+    "metrics.recall": "use metrics.Recall(), which counts over all batches",
+    "models.Graph": _FUNCTIONAL,
+    "models.model_from_yaml": "it is gone from Keras, too: use `to_json` and `model_from_json`",
+    "models.model_from_config": "use Sequential.from_config(config)",
     "losses.Circle": f"it compares embeddings: {_KERAS}",
     "losses.circle": f"it compares embeddings: {_KERAS}",
     "losses.ctc": _SEQUENCE,
     "mixed_precision": _MIXED,
-    "name_scope": "names of layers are enough: leave the line out",
-    "legacy": "it is what Keras 2 had: use the names without it",
     "optimizers.Lamb": _RULE,
     "optimizers.LossScaleOptimizer": _MIXED,
     "optimizers.Mu*": _RULE,
     "optimizers.OptimizerMap": _RULE,
     "optimizers.ScheduleFreeAdamW": _RULE,
-    "optimizers.legacy": "the optimizers under `optimizers` are the same",
     "preprocessing": f"{_SEQUENCE}; for images, {_CONVOLUTION}",
     "random.*a": f"draw with NumPy: {_NUMPY}",
     "random.binomial": f"draw with NumPy: {_NUMPY}",
@@ -142,10 +154,10 @@ REMEDIES = {
     "tree": "lists and dicts are Python's own: use comprehensions",
     "utils.Config": "use a dict or a dataclass",
     "utils.*pack_x_y_sample_weight": "batches are tuples (x, y, sample_weight)",
+    "utils.HDF5Matrix": "pass h5py's data set itself: `fit` reads it by batches",
     "utils.bounding_boxes": _CONVOLUTION,
     "utils.get_source_inputs": _FUNCTIONAL,
     "utils.is_keras_tensor": _FUNCTIONAL,
-    "utils.legacy": "it is what Keras 2 had",
     "utils.save_img": _CONVOLUTION,
     "utils.standardize_dtype": "dtypes are NumPy's: `str(x.dtype)`",
     "visualization": f"it draws boxes on images: {_KERAS}",
@@ -157,25 +169,26 @@ REMEDIES = {
     "utils.image_dataset_from_directory": _CONVOLUTION,
     "utils.img_to_array": _CONVOLUTION,
     "utils.load_img": _CONVOLUTION,
+    "utils.multi_gpu_model": _DISTRIBUTE,
     "utils.model_to_dot": "`utils.plot_model` draws the picture without graphviz",
-    "utils.np_utils": "Keras 3 calls it `utils.to_categorical`",
     "utils.pad_sequences": _SEQUENCE,
     "utils.text_dataset_from_directory": _SEQUENCE,
     "utils.timeseries_dataset_from_array": "make the windows with `numpy.lib.stride_tricks.sliding_window_view`",
-    "wrappers": _SCIKIT,
+    "wrappers.SKLearn*": _SCIKIT,
     "tf.GradientTape": _GRADIENT,
-    "tf.Session": _GRAPH,
     "tf.compat.v1.*": _GRAPH,
     "tf.data": _DATA,
     "tf.debugging.assert_shapes": "compare `x.shape`, a tuple, in an `assert`",
-    "tf.device": _DISTRIBUTE,
+    "tf.app": "use Python's argparse",
+    "tf.contrib": "it is gone from TensorFlow, too",
     "tf.distribute": _DISTRIBUTE,
+    "tf.flags": "use Python's argparse",
+    "tf.layers": "use keras.layers",
     "tf.estimator": "it is gone from TensorFlow, too: use Sequential",
     "tf.feature_column": _CATEGORIES,
     "tf.gradients": _GRADIENT,
     "tf.image": _CONVOLUTION,
     "tf.io": _FILES,
-    "tf.logging": "it is gone from TensorFlow, too: use `tf.get_logger()` or Python's `logging`",
     "tf.placeholder": _GRAPH,
     "tf.py_function": "a layer, loss or metric that reads values (`.numpy()`) is run eagerly as it is",
     "tf.saved_model": "save `.keras` files with `model.save`",
@@ -195,6 +208,13 @@ def remedy(name):
     return None
 
 
+def remedy_for(full):
+    """The same for a name as a script says it, such as "tensorflow.keras.layers.Conv2D"."""
+    parts = full.split(".")
+    found = remedy(".".join(part for part in parts if part not in ("tensorflow", "keras", "minigrad")))
+    return remedy(full.replace("tensorflow.", "tf.", 1)) if found is None and parts[0] == "tensorflow" else found
+
+
 def public(module):
     """What a module offers: its `__all__`, or else all that it does not merely import."""
     if hasattr(module, "__all__"):
@@ -205,10 +225,7 @@ def public(module):
 def explanation(full, module):
     """Why `full`, such as "keras.layers.Conv2D", is not in the module: what to do instead, or which name is near."""
     place, _, name = full.rpartition(".")
-    parts = full.split(".")
-    hint = remedy(".".join(part for part in parts if part not in ("tensorflow", "keras", "minigrad")))
-    if hint is None and parts[0] == "tensorflow":
-        hint = remedy(full.replace("tensorflow.", "tf.", 1))
+    hint = remedy_for(full)
     if hint is not None:
         return f"minigrad has no {full.removeprefix('minigrad.')}: {hint}. {_LISTS}"
     known = sorted(public(module))
@@ -224,6 +241,77 @@ def explaining(module):
 
     def __getattr__(name):
         full = f"{module.__name__}.{name}"
-        raise AttributeError(f"There is no {full}." if name.startswith("_") else explanation(full, module))
+        if name.startswith("_"):
+            raise AttributeError(f"There is no {full}.")
+        found = older.name(full)
+        return absent(full, module) if found is older.UNKNOWN else found
 
     return __getattr__
+
+
+# ------------------------------------------------------------------- names that scripts import and may never use
+
+
+class Absent(types.ModuleType):
+    """What `from keras.layers import Conv2D` gets: nothing may be done with it but to carry the name."""
+
+    __path__ = []
+
+    def __init__(self, full, module):
+        super().__init__(full, "A name of Keras that minigrad does not have.")
+        vars(self).update(_full=full, _module=module)
+
+    def _refuse(self, *args, **kwargs):
+        raise ImportError(explanation(self._full, self._module))
+
+    __call__ = __mro_entries__ = __getitem__ = __or__ = _refuse
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return absent(f"{self._full}.{name}", self._module)
+
+    def __instancecheck__(self, instance):
+        return False
+
+    def __repr__(self):
+        return f"<{self._full}, which minigrad does not have>"
+
+
+def absent(full, module):
+    """An Absent, where a statement imports a name that has a remedy and no `try` asks whether it is there.
+
+    Raises:
+        AttributeError: in all other cases, with the explanation.
+    """
+    if statement() == ("IMPORT_FROM", False) and remedy_for(full) is not None:
+        return Absent(full, module)
+    raise AttributeError(explanation(full, module))
+
+
+def statement():
+    """The instruction, such as "IMPORT_FROM", with which code outside came here, and whether it stands in a `try`."""
+    frame = outside()
+    code, at = frame.f_code, frame.f_lasti
+    if hasattr(code, "co_exceptiontable"):
+        is_guarded = any(e.start <= at < e.end and not e.lasti for e in dis.Bytecode(code).exception_entries)
+    else:
+        starts = (i for i in dis.get_instructions(code) if i.opname == "SETUP_FINALLY")
+        is_guarded = any(i.offset < at < i.argval for i in starts)
+    return dis.opname[code.co_code[at]], is_guarded
+
+
+def outside():
+    """The nearest frame of code that is not minigrad's."""
+    frame = sys._getframe()
+    while frame.f_back is not None and is_inside(frame):
+        frame = frame.f_back
+    return frame
+
+
+def is_inside(frame):
+    """Whether a frame belongs to minigrad, or to Python's import."""
+    return frame.f_code.co_filename.startswith(_INSIDE)
+
+
+_INSIDE = (os.path.dirname(os.path.abspath(__file__)) + os.sep, "<frozen importlib", importlib.__file__)

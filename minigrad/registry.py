@@ -9,6 +9,7 @@ import os
 import re
 import threading
 
+from minigrad import older
 from minigrad.spelling import Explaining, did_you_mean
 
 
@@ -149,7 +150,7 @@ class Registry:
         found = custom_object(name) or self.members.get(name)
         if found is None and self.ignore_case:
             found = next((m for n, m in self.members.items() if n.lower() == name.lower()), None)
-        if found is None:
+        if found is None and (found := older.member(self, name)) is older.UNKNOWN:
             if self.ignore_case:
                 known = {member.__name__.lower() for member in self.members.values()}
             else:

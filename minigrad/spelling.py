@@ -5,6 +5,8 @@ import functools
 import inspect
 import traceback
 
+from minigrad import older
+
 _LIKE = (  # when a name is the one that was meant, the surest first; both without capitals
     lambda word, name: sorted(word.replace("_", "")) == sorted(name.replace("_", "")),  # adma: adam
     lambda word, name: word == "".join(part[:1] for part in name.split("_")),  # lr: learning_rate
@@ -52,7 +54,10 @@ def misfit(owner, error, given, known):
 
 
 def explaining(function):
-    """`function`, whose TypeError for missing or unknown arguments names the nearest and all that there are."""
+    """`function`, which takes old words, too: see `older`.
+
+    Its TypeError for missing or unknown arguments names the nearest and all that there are.
+    """
     code = inspect.unwrap(function).__code__
     known = [n for n in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if n != "self"]
 
@@ -60,12 +65,16 @@ def explaining(function):
     def explained(*args, **kwargs):
         try:
             return function(*args, **kwargs)
-        except TypeError as error:
-            if any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__)):  # it comes from inside
+        except (TypeError, ValueError) as error:
+            today = older.arguments(function, args, kwargs)
+            is_from_inside = any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))
+            if today is None and (is_from_inside or isinstance(error, ValueError)):
                 raise
-            is_made = function.__name__ == "__init__"
-            owner = type(args[0]).__name__ if is_made else function.__qualname__
-            raise misfit(owner, error, kwargs, known) from None
+            if today is None:
+                is_made = function.__name__ == "__init__"
+                owner = type(args[0]).__name__ if is_made else function.__qualname__
+                raise misfit(owner, error, kwargs, known) from None
+        return function(*today[0], **today[1])
 
     return explained
 

@@ -14,6 +14,7 @@ import minigrad
 ROOT = Path(minigrad.__file__).parent
 
 FLOORS = [  # lowest first; a package counts as one, unless its files are named; "" is minigrad itself
+    {"older"},
     {"checks", "config", "spelling", "utils.progbar", "utils.summary"},
     {"missing", "registry"},
     {"declared", "program"},
@@ -62,6 +63,7 @@ PACKAGES = {
     "utils",
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
+    ("compat.scikit_learn", "sklearn.base"): "only scikit-learn asks for what is made of it",
     ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
     ("parallel.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",

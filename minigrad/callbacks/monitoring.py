@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.callbacks.base import Callback
 from minigrad.checks import is_int, warn
+from minigrad.older import Logs
 
 
 class Monitor(Callback):
@@ -38,7 +39,7 @@ class Monitor(Callback):
             return
         name = self.monitor.removeprefix("val_")
         directions = [getattr(metric, "direction", None) for metric in self.model.metrics]
-        known = dict(zip(self.model.metrics_names, directions))
+        known = Logs(zip(self.model.metrics_names, directions))
         self._direction = "min" if name == "loss" else known.get(name)
         if self._direction is None:
             raise ValueError(
@@ -205,7 +206,7 @@ class ModelCheckpoint(Monitor):
     def _save(self, epoch, logs, batch):
         logs = logs or {}
         try:
-            path = self.filepath.format(**{"epoch": epoch + 1, **batch, **logs})
+            path = self.filepath.format_map(Logs({"epoch": epoch + 1, **batch, **logs}))
         except KeyError as error:
             raise KeyError(
                 f"ModelCheckpoint: filepath {self.filepath!r} asks for {error}; there are epoch, "

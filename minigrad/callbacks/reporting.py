@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad.callbacks.base import HOOKS, Callback
+from minigrad.older import Logs
 from minigrad.utils.progbar import Progbar
 
 
@@ -16,7 +17,7 @@ class History(Callback):
 
     def __init__(self):
         super().__init__()
-        self.history = {}
+        self.history = Logs()
         self.epoch = []
 
     def on_train_begin(self, logs=None):
@@ -33,7 +34,7 @@ class History(Callback):
 
     def set_state(self, state):
         self.epoch = list(state["epoch"])
-        self.history = {key: list(values) for key, values in state["history"].items()}
+        self.history = Logs((key, list(values)) for key, values in state["history"].items())
 
 
 class ProgbarLogger(Callback):

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from minigrad.compat import old_names
 from minigrad.missing import REMEDIES
 
 # By topic: what it is about, what Keras 3 does, what minigrad does.
@@ -9,6 +10,9 @@ DEVIATIONS = {
     "In general": (
         ("back ends", "TensorFlow, JAX and PyTorch disagree in places", "what Keras on TensorFlow does"),
         ("keras.__version__, tf.__version__", "theirs", "minigrad's"),
+        ("names of Keras 1 and 2, their arguments and methods", "an error", "are taken, and warn once each: see below"),
+        ("from keras.layers import Conv2D, in no `try`", "the layer", "a name that raises when it is used"),
+        ("history['acc'], monitor='val_acc' beside metrics=['accuracy']", "KeyError", "the accuracy, and a warning"),
         ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
         ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
         ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
@@ -109,7 +113,7 @@ DEVIATIONS = {
 
 
 def report():
-    """Both tables, of deviations and of what is missing, as text."""
+    """The tables of deviations, of what is missing and of old names, as text."""
     lines = ["Where minigrad differs from Keras 3"]
     for topic, rows in DEVIATIONS.items():
         lines += ["", topic.upper(), ""]
@@ -121,6 +125,9 @@ def report():
         by_remedy.setdefault(remedy, []).append(name)
     for remedy, names in by_remedy.items():
         lines += [*textwrap.wrap(", ".join(names), 100), *_indented(remedy)]
+    lines += ["", "What Keras 1 and 2 called things: taken, with one warning each", ""]
+    for old, today in old_names.described():
+        lines += [*textwrap.wrap(old, 100), *_indented(today)]
     return "\n".join(lines)
 
 

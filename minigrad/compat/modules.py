@@ -1,4 +1,4 @@
-"""The modules that a script finds under the names `keras` and `tensorflow`."""
+"""The modules that a script finds under the names `keras` and `tensorflow`, and old ones below minigrad."""
 
 import importlib
 import importlib.abc
@@ -7,50 +7,119 @@ import sys
 import types
 
 import minigrad
+from minigrad.compat import old_names
 from minigrad.compat.tensorflow import tensorflow
-from minigrad.missing import explanation, public
+from minigrad.missing import Absent, absent, explanation, is_inside, public, remedy_for, statement
+from minigrad.older import UNKNOWN
+
+_ROOTS = ("keras", "tensorflow")
 
 
 class _Module(types.ModuleType):
-    """A module of minigrad under a name of Keras' that explains what it lacks."""
+    """Modules of minigrad under one name of Keras' that explains what they lack."""
 
-    def __init__(self, name, target):
-        super().__init__(name, target.__doc__)
-        self.__dict__["_target"] = target
+    def __init__(self, name, *targets):
+        super().__init__(name, targets[0].__doc__)
+        self.__dict__["_targets"] = targets
         self.__dict__["__version__"] = minigrad.__version__
         self.__dict__["__path__"] = []  # a package: submodules are found by the finder below
-        self.__dict__["__all__"] = public(target)
+        self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in public(target)))
 
     def __getattr__(self, name):
-        if name.startswith("__") or not hasattr(self._target, name):
-            raise AttributeError(explanation(f"{self.__name__}.{name}", self._target))
-        value = getattr(self._target, name)
-        return importlib.import_module(f"{self.__name__}.{name}") if isinstance(value, types.ModuleType) else value
+        full = f"{self.__name__}.{name}"
+        if name.startswith("__"):
+            raise AttributeError(f"There is no {full}.")
+        for target in self._targets:
+            if name in vars(target):
+                value = vars(target)[name]
+                return importlib.import_module(full) if isinstance(value, types.ModuleType) else value
+        for place in (full, _place_today(full, self)):
+            found = old_names.name(place)
+            if found is not UNKNOWN:
+                return found
+        return absent(place, self._targets[0])
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds keras, tensorflow, tensorflow.keras and everything below them in minigrad."""
 
-    def __init__(self):
-        self.tensorflow = tensorflow()
-
     def find_spec(self, name, path=None, target=None):
-        if name in ("keras", "tensorflow") or name.startswith(("keras.", "tensorflow.")):
-            return importlib.util.spec_from_loader(name, self, is_package=True)
-        return None
+        if name.partition(".")[0] not in _ROOTS:
+            return None
+        module = self._module(name)
+        if module is None:
+            return _refused(name)
+        return _spec(name, module)
+
+    def _module(self, name):
+        """The module of this name; None if there is none."""
+        parent, _, last = name.rpartition(".")
+        if name == "tensorflow":
+            return _Module(name, tensorflow())
+        if name in ("keras", "tensorflow.keras"):
+            return _Module(name, minigrad)
+        old = old_names.module(name)
+        if old is not UNKNOWN:
+            return _Module(name, *old)
+        around = sys.modules[parent]  # Python has imported it before; what is Absent has no targets
+        found = (vars(target).get(last) for target in vars(around).get("_targets", ()))
+        target = next((value for value in found if isinstance(value, types.ModuleType)), None)
+        return None if target is None else _Module(name, target)
 
     def create_module(self, spec):
-        parent, _, name = spec.name.rpartition(".")
-        if spec.name == "tensorflow":
-            return _Module(spec.name, self.tensorflow)
-        if spec.name in ("keras", "tensorflow.keras"):
-            return _Module(spec.name, minigrad)
-        around = sys.modules[parent]._target  # Python has imported it before
-        target = getattr(around, name, None)
-        if not isinstance(target, types.ModuleType):
-            # Also how `from keras.layers import Conv2D` ends: what is no attribute is looked for as a module.
-            raise ImportError(explanation(spec.name, around))
-        return _Module(spec.name, target)
+        return spec.loader_state
 
     def exec_module(self, module):
         pass
+
+
+def old_spec(name):
+    """Where Python finds a module that Keras 1 and 2 had and minigrad has elsewhere."""
+    old = old_names.module(name)
+    if old is UNKNOWN:
+        return _refused(name)
+    return _spec(name, _Module(name, *old))
+
+
+def _refused(name):
+    """What Python finds where there is no such module: one that explains itself when it is used, or None.
+
+    Raises:
+        ImportError: with the explanation, where a statement in a `try` asks for it, or it has no remedy.
+    """
+    instruction, is_guarded = statement()
+    if instruction != "IMPORT_NAME":
+        return None  # importlib.util.find_spec and its like get an honest answer
+    is_name = _is_asked_for_a_name()
+    around = sys.modules.get(name.rpartition(".")[0], minigrad)
+    place = _place_today(name, around)
+    if is_guarded or remedy_for(place) is None:
+        error = ImportError if is_name else ModuleNotFoundError
+        raise error(explanation(place, vars(around).get("_targets", (around,))[0]), name=name)
+    if is_name:
+        return None  # Python asks the module around for an attribute of that name: see missing.absent
+    return _spec(name, Absent(name, around))
+
+
+def _spec(name, module):
+    spec = importlib.util.spec_from_loader(name, Finder(), is_package=True)
+    spec.loader_state = module
+    return spec
+
+
+def _place_today(full, around):
+    """The dotted name, in the module where it would lie today if the one around it is an old one."""
+    target = vars(around).get("_targets", (around,))[0].__name__
+    is_old = around.__name__.partition("keras.")[2] != target.partition("minigrad.")[2]
+    is_better = is_old and target.startswith("minigrad.") and remedy_for(full) is None
+    return f"{target}.{full.rpartition('.')[2]}" if is_better else full
+
+
+def _is_asked_for_a_name():
+    """Whether Python looks for a module only because `from ... import name` did not find an attribute."""
+    frame = sys._getframe(1)
+    while frame is not None and is_inside(frame):
+        if frame.f_code.co_name == "_handle_fromlist":
+            return True
+        frame = frame.f_back
+    return False

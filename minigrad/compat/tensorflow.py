@@ -300,6 +300,7 @@ def shuffle(value, seed=None, name=None):
     return ops.cast(minigrad.random.shuffle(x if kind == "f" else ops.cast(x, "float64"), 0, seed), x.dtype)
 
 
+@functools.cache
 def tensorflow():
     """The module that stands for tensorflow; what lies below it are modules, too."""
     functions = _functions()

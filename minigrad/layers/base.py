@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 
-from minigrad import config, ops, regularizers
+from minigrad import config, older, ops, regularizers
 from minigrad.checks import is_int
 from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
@@ -105,6 +105,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             return self.name
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
+        if (found := older.attribute(self, name)) is not older.UNKNOWN:
+            return found
         kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
         hint = "" if own.get("built", True) else ": it is not built yet, and has no variables before"
         raise AttributeError(f"Layer {own.get('name', kind)!r} ({kind}) has no attribute {name!r}{hint}.")

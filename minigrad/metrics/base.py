@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 
-from minigrad import config, initializers, losses, ops
+from minigrad import config, initializers, losses, older, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
@@ -70,6 +70,11 @@ class Metric(Configurable):
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.dtype = dtype or config.floatx()
         self.variables = []
+
+    def __getattr__(self, name):
+        if (found := older.attribute(self, name)) is older.UNKNOWN:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        return found
 
     @property
     def direction(self):

@@ -82,8 +82,6 @@ class Optimizer(Memory):
         **kwargs,
     ):
         owner, given = type(self).__name__, {k: v for k, v in locals().items() if k in Optimizer.common}
-        if kwargs.pop("decay", None) is not None:
-            warn(f"{owner}: `decay` is ignored; use a learning-rate schedule.")
         if kwargs:
             known = [name for name in inspect.signature(type(self)).parameters if name != "kwargs"]
             raise rejected_keywords(owner, kwargs, known)

@@ -3,6 +3,7 @@
 
 from minigrad import config
 from minigrad.checks import warn
+from minigrad.older import Logs
 
 
 class Run:
@@ -69,10 +70,10 @@ class Run:
             self._set_metrics(metrics)
             metrics = []
             self.source.run_epoch(self)
-            logs, epoch = model._results(), self.epoch
+            logs, epoch = Logs(model._results()), self.epoch
             self.epoch, self.batch = epoch + 1, 0
             if self.validation is not None:
-                logs = dict(sorted({**logs, **self.validation(epoch)}.items()))
+                logs = Logs(sorted({**logs, **self.validation(epoch)}.items()))
             callbacks.on_epoch_end(epoch, logs)
         if self.epochs > first:
             model.optimizer.finalize_variable_values(model.trainable_variables)

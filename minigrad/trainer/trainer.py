@@ -46,5 +46,5 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
 for _part in Trainer.__bases__:
     for _name, _method in inspect.getmembers(_part, inspect.isfunction):
         _method.__qualname__ = f"Model.{_name}"  # what a TypeError calls it
-        if _name in ("compile", "fit", "evaluate"):
+        if _name in ("compile", "fit", "evaluate", "predict"):
             setattr(_part, _name, explaining(_method))

@@ -4,8 +4,10 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int, is_number
+from minigrad.spelling import explaining
 
 
+@explaining
 def to_categorical(x, num_classes=None):
     """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]].
 

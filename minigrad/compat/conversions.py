@@ -1,0 +1,170 @@
+"""Old words that need more than another name: what `:word` in the tables of `old_names` stands for.
+
+A conversion of an argument gets its value, the other arguments and the defaults of all, and returns today's arguments,
+or None where the value is one of today's. A method gets the object in front.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from minigrad import config, layers, ops
+from minigrad.checks import is_number
+from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
+from minigrad.optimizers import schedules
+
+__all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
+
+# ---------------------------------------------------------------------------------------------------- arguments
+
+
+def batch_input_shape(value, others, defaults):
+    return {"input_shape": tuple(value)[1:]}
+
+
+def input_length(value, others, defaults):
+    """Today: input_shape=(input_length, input_dim)."""
+    width = others.pop("input_dim", None)
+    return {"input_shape": (value, width)} if width is not None else {"input_shape": (value,)}
+
+
+def weights(value, others, defaults):
+    raise ValueError("weights=[...]: older Keras started a layer so. Today: layer.set_weights([...]) once it is built.")
+
+
+def mode(value, others, defaults):
+    if value == 0:
+        return {}
+    if value == 1:
+        raise ValueError("BatchNormalization(mode=1) normalized each row: today that is LayerNormalization().")
+    raise ValueError(
+        f"BatchNormalization(mode={value!r}): older Keras took the batch's statistics in inference, too, which makes "
+        "an output depend on the other rows. Leave mode out, or call the layer with training=True."
+    )
+
+
+def lr(value, others, defaults):
+    return {"learning_rate": float(value) if is_number(value) else value}
+
+
+def decay(value, others, defaults):
+    """Today: a schedule of the learning rate, InverseTimeDecay: lr / (1 + decay step)."""
+    if not value:
+        return {}
+    rate = others.pop("learning_rate", defaults["learning_rate"])
+    return {"learning_rate": schedules.InverseTimeDecay(float(rate), 1, value)}
+
+
+def epsilon(value, others, defaults):
+    return {"epsilon": config.epsilon()} if value is None else None
+
+
+def scale(value, others, defaults):
+    return {"minval": -value, "maxval": value}
+
+
+def metrics(value, others, defaults):
+    return {"metrics": [value]} if isinstance(value, str) else None
+
+
+def loss_weights(value, others, defaults):
+    """Today: metrics=[...], by name; the third argument of compile is loss_weights."""
+    is_names = isinstance(value, (list, tuple)) and any(isinstance(v, str) or callable(v) for v in value)
+    return {"metrics": list(value)} if is_names and "metrics" not in others else None
+
+
+def show_accuracy(value, others, defaults):
+    """Today: metrics=["accuracy"] in compile."""
+    return {}
+
+
+def steps_per_execution(value, others, defaults):
+    return {"steps_per_execution": 1} if value is None else None
+
+
+def verbose(value, others, defaults):
+    return {"verbose": int(value)} if isinstance(value, str) and value.isdigit() else None
+
+
+# ------------------------------------------------------------------------------------------------ names of things
+
+
+def ThresholdedReLU(theta=1.0, **kwargs):
+    """Today: ReLU(threshold=theta)."""
+    return layers.ReLU(threshold=theta, **kwargs)
+
+
+def leaky_relu():
+    """Today: the layer LeakyReLU()."""
+    return layers.LeakyReLU()
+
+
+def to_float(x, name=None):
+    """Today: tf.cast(x, tf.float32)."""
+    return ops.cast(x, "float32")
+
+
+def to_int(x, name=None):
+    """Today: tf.cast(x, tf.int64)."""
+    return ops.cast(x, "int64")
+
+
+# ------------------------------------------------------------------------------------------------------- methods
+
+
+def fit_generator(
+    model, generator, steps_per_epoch=None, epochs=1, verbose=1, callbacks=None, validation_data=None,
+    validation_steps=None, validation_freq=1, class_weight=None, max_queue_size=10, workers=1,
+    use_multiprocessing=False, shuffle=True, initial_epoch=0, samples_per_epoch=None, nb_epoch=None,
+    nb_val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
+):
+    """Today: fit(generator, ...).
+
+    Keras 1 counted samples, not batches: the first batch tells how many it holds.
+    """
+    generator, steps = _steps(generator, steps_per_epoch, samples_per_epoch)
+    validation_data, validation_steps = _steps(validation_data, validation_steps, nb_val_samples)
+    return model.fit(
+        generator, steps_per_epoch=steps, epochs=epochs if nb_epoch is None else nb_epoch, verbose=verbose,
+        callbacks=callbacks, validation_data=validation_data, validation_steps=validation_steps,
+        validation_freq=validation_freq, class_weight=class_weight, shuffle=shuffle, initial_epoch=initial_epoch,
+    )
+
+
+def evaluate_generator(
+    model, generator, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0,
+    val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
+):
+    """Today: evaluate(generator, ...)."""
+    generator, steps = _steps(generator, steps, val_samples)
+    return model.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+
+def predict_generator(
+    model, generator, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0,
+    val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
+):
+    """Today: predict(generator, ...)."""
+    generator, steps = _steps(generator, steps, val_samples)
+    return model.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+
+def _steps(generator, steps, samples):
+    """(the generator, how many batches of it hold so many samples), where samples are told and steps are not."""
+    if samples is None or steps is not None or not hasattr(generator, "__next__"):
+        return generator, steps
+    first = next(generator)
+    rows = len(first[0] if isinstance(first, (tuple, list)) else first)
+    return itertools.chain([first], generator), math.ceil(samples / rows)
+
+
+def predict_classes(model, x, batch_size=32, verbose=0):
+    """Today: predict(x).argmax(-1), and for one output (predict(x) > 0.5).astype("int32")."""
+    outputs = model.predict(x, batch_size=batch_size, verbose=verbose)
+    return outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype(np.int32)
+
+
+def predict_proba(model, x, batch_size=32, verbose=0):
+    """Today: predict(x)."""
+    return model.predict(x, batch_size=batch_size, verbose=verbose)

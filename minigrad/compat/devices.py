@@ -1,0 +1,75 @@
+"""Devices, sessions and graphs of TensorFlow 1, of which a script for Keras needs nothing but that they are there."""
+
+import contextlib
+import types
+
+from minigrad.missing import remedy
+
+
+class Nothing:
+    """What a call without effect returns: anything may be asked of it or set on it."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __setattr__(self, name, value):
+        pass
+
+    def __call__(self, *args, **kwargs):
+        return self
+
+    def __bool__(self):
+        return False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+class Settings(Nothing):
+    """It configures devices, and has no effect here: leave it out."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+
+class Graph(Nothing):
+    """There are no graphs here: leave it out."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+
+class Session(Nothing):
+    """There are no sessions here: leave it out."""
+
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def run(self, fetches, feed_dict=None, **options):
+        """Nothing, for what has no effect; other values can't be had so."""
+        if isinstance(fetches, Nothing) or (isinstance(fetches, (list, tuple)) and not fetches):
+            return None
+        raise NotImplementedError(f"minigrad has no Session.run: {remedy('tf.placeholder')}.")
+
+
+@contextlib.contextmanager
+def within(*args, **kwargs):
+    """It has no effect here: leave it out."""
+    yield
+
+
+def list_local_devices(session_config=None):
+    """One CPU."""
+    return [types.SimpleNamespace(name="/device:CPU:0", device_type="CPU", memory_limit=0, physical_device_desc="")]
+
+
+def reset_default_graph():
+    """There is no graph to reset."""
+
+
+__all__ = ["list_local_devices", "reset_default_graph"]
