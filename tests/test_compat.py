@@ -12,7 +12,7 @@ from helpers import data, network
 
 import minigrad
 from minigrad import compat, missing
-from minigrad.compat import deviations, modules, tensorflow
+from minigrad.compat import deviations, tensorflow
 
 ROOT = Path(__file__).parents[1]
 
@@ -156,9 +156,7 @@ def installed():
     before = {n: m for n, m in sys.modules.items() if n.split(".")[0] in ("keras", "tensorflow")}
     compat.install()
     yield
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, modules.Finder)]
-    for name in [n for n in sys.modules if n.split(".")[0] in ("keras", "tensorflow")]:
-        del sys.modules[name]
+    compat.uninstall()
     sys.modules.update(before)
 
 

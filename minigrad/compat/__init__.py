@@ -1,4 +1,4 @@
-"""`keras` and `tensorflow` mean minigrad, for one script: `python -m minigrad script.py`.
+"""`keras` and `tensorflow` mean minigrad, for one script and what it starts: `python -m minigrad script.py`.
 
 The real ones are never imported. What minigrad does not have raises an error that says what to do instead.
 """
@@ -10,15 +10,33 @@ import traceback
 
 from minigrad.compat.modules import Finder
 
-__all__ = ["install", "run"]
+__all__ = ["install", "run", "uninstall"]
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_CHILDREN = os.path.join(_HERE, "children")  # what processes run that are started here
+_ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 
 def install():
-    """From now on, in this process, `import keras` and `from tensorflow import keras` get minigrad."""
+    """From now on `import keras` and `from tensorflow import keras` get minigrad: here, and in what is started here."""
+    uninstall()
+    sys.meta_path.insert(0, Finder())
+    if _ROOT not in sys.path:  # it may be that of the working directory, which a script may change
+        sys.path.append(_ROOT)
+    os.environ["PYTHONPATH"] = os.pathsep.join([_CHILDREN, *_python_path()])
+
+
+def uninstall():
+    """`import keras` gets the real one again."""
     for name in [n for n in sys.modules if n.split(".")[0] in ("keras", "tensorflow")]:
         del sys.modules[name]
-    if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, Finder())
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
+    if _CHILDREN in _python_path():
+        os.environ["PYTHONPATH"] = os.pathsep.join(place for place in _python_path() if place != _CHILDREN)
+
+
+def _python_path():
+    return [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
 
 
 def run(script, arguments):

@@ -25,6 +25,9 @@ class _Module(types.ModuleType):
         self.__dict__["__path__"] = []  # a package: submodules are found by the finder below
         self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in public(target)))
 
+    def __reduce__(self):
+        return importlib.import_module, (self.__name__,)  # as a module of Python's goes to another process
+
     def __getattr__(self, name):
         full = f"{self.__name__}.{name}"
         if name.startswith("__"):
