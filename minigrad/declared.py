@@ -22,6 +22,11 @@ class Number:
     interval: str = "(-inf, inf)"
     kind: type = None
 
+    @staticmethod
+    def plain(value):
+        """An array or tensor without axes, such as a learning rate, as a number of Python; others as they are."""
+        return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
     def check(self, owner, name, value):
         """Raise a ValueError unless `value` is such a number."""
         low, high = map(float, self.interval[1:-1].split(","))
@@ -97,6 +102,7 @@ def _initializer(cls, arguments):
     def take(self, given):
         for name, argument in arguments.items():
             if isinstance(argument, Number):
+                given[name] = argument.plain(given[name])
                 argument.check(type(self).__name__, name, given[name])
         self._set_up(given)
 

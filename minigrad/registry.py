@@ -244,3 +244,9 @@ class Configurable(Explaining):
     def from_config(cls, config):
         """An object made from what `get_config` returned."""
         return cls(**config)
+
+    def __getattr__(self, name):
+        _, is_stateless, method = name.partition("stateless_")
+        hint = f": it keeps its state itself, so call {method} (Keras needs the other for JAX)" if is_stateless else ""
+        words = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+        raise AttributeError(words, name=name, obj=self)

@@ -754,3 +754,12 @@ def test_crossentropy_is_resolved_by_shape(name, target, expected):
     assert model.evaluate(x, y, verbose=0) == pytest.approx(
         network(target, loss=expected()).evaluate(x, y, verbose=0)
     )
+
+
+def test_arrays_are_computed_in_floatx():
+    """As Keras does; tensors and the functions keep their dtype."""
+    wide = np.array([[1.0, 2.0]]), np.array([[1.0, 3.0]])
+    assert losses.MeanSquaredError()(*wide).dtype == "float32"
+    assert losses.MeanSquaredError(dtype="float64")(*wide).dtype == "float64"
+    assert losses.mean_squared_error(*wide).dtype == "float64"
+    assert losses.MeanSquaredError()(wide[0], keras.Tensor(wide[1])).dtype == "float64"

@@ -279,3 +279,45 @@ def test_a_loss_function_as_a_metric_is_better_when_it_is_less(metric):
     stop = keras.callbacks.EarlyStopping(metric.__name__, patience=3)
     model.fit(x, y, epochs=2, callbacks=[stop], verbose=0)
     assert [m.direction for m in model.metrics] == ["min", "min"]
+
+
+class Rows(metrics.Metric):
+    """Made of metrics and Variables, alone and in lists and dicts, as people write one."""
+
+    def __init__(self):
+        super().__init__(name="rows")
+        self.rows, self.same = metrics.Sum(), None
+        self.more = [metrics.Sum(), {"deep": metrics.Mean()}]
+        self.steps = keras.Variable(0.0)
+        self.own = self.add_variable(name="own")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        ones = ops.ones_like(y_true)
+        for metric in (self.rows, self.more[0], self.more[1]["deep"]):
+            metric.update_state(ones)
+        self.steps.assign_add(1.0)
+        self.own.assign_add(2.0)
+
+    def result(self):
+        parts = self.rows.result(), self.more[0].result(), self.more[1]["deep"].result(), self.steps, self.own
+        return {name: part + 0.0 for name, part in zip("abcde", parts)}
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_metric_owns_the_metrics_and_variables_among_its_attributes(run_eagerly):
+    metric = Rows()
+    assert [v.name for v in metric.variables] == ["own", metric.steps.name, "total", "total", "total", "count"]
+    metric.same = metric.rows
+    assert len(metric.variables) == 6
+    model = network("binary", metrics=[metric], run_eagerly=run_eagerly)
+    history = model.fit(*data(20, target="binary"), batch_size=10, epochs=3, verbose=0).history
+    assert [history[name] for name in "abcde"] == [[20.0] * 3, [20.0] * 3, [1.0] * 3, [2.0] * 3, [4.0] * 3]
+    assert model.evaluate(*data(20, target="binary"), verbose=0, return_dict=True)["a"] == 20
+
+
+def test_merging_includes_the_metrics_below():
+    one, other = Rows(), Rows()
+    for metric in (one, other, other):
+        metric.update_state(np.ones((4, 1)), np.ones((4, 1)))
+    one.merge_state([other])
+    assert float(one.result()["a"]) == 12 and float(one.result()["d"]) == 3

@@ -142,7 +142,6 @@ def test_config_round_trip(rule, options):
         (lambda: optimizers.get("adamm"), ["optimizer", "adamm", "'adam'"]),
         (lambda: optimizers.get(optimizers.Adam), ["class", "Adam"]),
         (lambda: optimizers.get(keras.losses.MeanSquaredError()), ["optimizer"]),
-        (lambda: optimizers.get(None), ["optimizer", "None"]),
         (lambda: optimizers.get(3), ["optimizer", "3"]),
         (lambda: optimizers.Adam(learning_rte=0.1), ["Adam", "learning_rte", "learning_rate"]),
         (lambda: optimizers.SGD(beta_1=0.9), ["SGD", "beta_1"]),
@@ -294,3 +293,18 @@ def test_assigning_a_rate_records_nothing_anew(run_eagerly):
         model.optimizer.lr = 0.2
         model.fit(*data(24), batch_size=8, verbose=0)
     assert recorded == [] and float(model.optimizer.learning_rate) == pytest.approx(0.2)
+
+
+def test_no_optimizer():
+    """A model without one evaluates; None is no name, but nothing."""
+    assert optimizers.get(None) is None
+    model = network()
+    model.compile(None, "mse")
+    assert model.evaluate(*data(8), verbose=0)[0] > 0
+    with pytest.raises(ValueError, match=r"was compiled without an optimizer: compile\(optimizer='adam'"):
+        model.fit(*data(8), verbose=0)
+
+
+def test_methods_of_a_stateless_world():
+    with pytest.raises(AttributeError, match="no attribute 'stateless_apply': it keeps its state itself, so call apply "):
+        optimizers.SGD().stateless_apply([], [], [])

@@ -408,8 +408,9 @@ def test_variables_of_ones_own():
     assert [v.path for v in optimizer.variables[-2:]] == ["it/scale", "it/variable"]
     assert_same(added[0].numpy(), np.ones(2, "float32"))
     assert float(added[1]) == 7 and not added[1].trainable
-    with pytest.raises(ValueError, match="'zeros', 'ones' or a function, got 'normal'"):
-        optimizer.add_variable((2,), "normal")
+    assert (optimizer.add_variable((2,), "random_normal").numpy() != 0).all()
+    with pytest.raises(ValueError, match="Unknown initializer: 'norma'"):
+        optimizer.add_variable((2,), "norma")
 
 
 def test_slots_and_update():

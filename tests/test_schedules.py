@@ -350,3 +350,14 @@ def test_float64():
         optimizer.apply([-np.ones(3)], [v])
         total += 0.1 * (0.7 * 0.5 * (1 + math.cos(math.pi * min(t / 7, 1))) + 0.3)
     np.testing.assert_allclose(v.numpy(), total, rtol=1e-14)
+
+
+def test_a_schedule_that_begins_where_the_optimizer_is():
+    """Learning rates as Variables, tensors and arrays are numbers."""
+    optimizer = keras.optimizers.Adam(0.125)
+    optimizer.learning_rate = S.PolynomialDecay(optimizer.learning_rate, np.array(4))
+    assert float(optimizer.learning_rate) == 0.125
+    config = optimizer.get_config()["learning_rate"]["config"]
+    assert (config["initial_learning_rate"], config["decay_steps"]) == (0.125, 4)
+    with pytest.raises(ValueError, match="initial_learning_rate must be a number"):
+        S.PolynomialDecay(np.array([0.1, 0.2]), 4)

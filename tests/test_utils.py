@@ -305,3 +305,10 @@ def test_epsilon():
         assert float(loss(np.ones((1, 1)), np.zeros((1, 1)))) == pytest.approx(-np.log(1e-3), rel=1e-5)
     finally:
         keras.config.set_epsilon(1e-7)
+
+
+def test_of_a_tensor_a_tensor():
+    for function, given in ((to_categorical, [0, 2]), (keras.utils.normalize, [[3.0, 4.0]])):
+        made = function(keras.ops.convert_to_tensor(given))
+        assert type(made) is keras.Tensor
+        assert_same(made.numpy(), np.asarray(function(np.array(given, "float32"))))

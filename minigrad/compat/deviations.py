@@ -48,6 +48,9 @@ DEVIATIONS = {
         ("class labels that are no class", "a loss of 0 (JAX), an error in some step (TensorFlow)", "a ValueError"),
         ("NaN in the output: AUC, Precision, Recall, counts, F1", "counts as negative, or not at all", "NaN"),
         ("R2Score", "float32 sums; no result before the first batch", "float64 sums; 0 before it"),
+        ("R2Score(num_regressors) of several outputs", "n is rows times outputs", "n is the number of rows"),
+        ("FBetaScore(beta=2, threshold=1)", "a ValueError: ints are no floats", "taken"),
+        ("losses of float64 tensors", "are float32, with floatx", "float64"),
         ("SparseCategoricalCrossentropy(ignore_class) as a metric", "the mean divides by ignored rows", "it does not"),
         ("mean_with_sample_weight of sequences", "divides by the weights as given", "by the weights as broadcast"),
         ("F1Score, R2Score: targets (n,) beside outputs (n, 1)", "a ValueError", "the targets become a column"),
@@ -63,6 +66,7 @@ DEVIATIONS = {
         ("settings changed after the first fit", "may have no effect", "count from the next fit"),
         ("exclude_from_weight_decay after build", "accepted", "a ValueError"),
         ("moving averages (use_ema)", "are zeros before the first step", "start as the weights"),
+        ("assign overridden, so that a slot gets another value", "this step goes on from it", "the next one does"),
         ("averages below 1e-30", "become denormal numbers, which are slow", "become 0"),
     ),
     "Training": (

@@ -43,7 +43,7 @@ class Loss(Configurable):
     Args:
         reduction: "sum_over_batch_size" or "mean" (sum of weighted values / number of values),
             "mean_with_sample_weight" (/ sum of the weights), "sum", "none" or None (the values).
-        dtype: what to compute in; by default the dtype of the output.
+        dtype: what to compute in; by default the dtype of the output, and floatx for one that is no tensor.
     """
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
@@ -59,7 +59,8 @@ class Loss(Configurable):
         return self._dtype or config.floatx()
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        values = self.call(*fitted(y_true, y_pred, self._dtype))
+        dtype = self._dtype if isinstance(y_pred, Tensor) else self.dtype
+        values = self.call(*fitted(y_true, y_pred, dtype))
         if not isinstance(values, Tensor):
             values = as_tensor(values)
         return reduce_weighted(values, sample_weight, self.reduction)

@@ -57,7 +57,10 @@ def _late(result):
 
 
 class Metric(Configurable):
-    """Base class: define `update_state` and `result`, and make the state with `add_variable`."""
+    """Base class: define `update_state` and `result`, and make the state with `add_variable`.
+
+    Variables and metrics among the attributes, and in lists and dicts there, belong to the state, too.
+    """
 
     _direction = None  # "up" if more is better, "down" if less is
 
@@ -69,7 +72,21 @@ class Metric(Configurable):
     def __init__(self, dtype=None, name=None):
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.dtype = dtype or config.floatx()
-        self.variables = []
+        self._variables = []
+
+    @property
+    def variables(self):
+        """All that `reset_state` lets be 0: its own variables, then those of the metrics among its attributes."""
+        own, others, stack = list(self._variables), [], list(reversed(vars(self).values()))
+        while stack:
+            value = stack.pop()
+            if isinstance(value, (list, tuple, dict)):
+                stack.extend(reversed(value.values() if isinstance(value, dict) else value))
+            elif isinstance(value, Variable):
+                own.append(value)
+            elif isinstance(value, Metric):
+                others += value.variables
+        return list({id(v): v for v in (*own, *others)}.values())
 
     def __getattr__(self, name):
         if (found := older.attribute(self, name)) is older.UNKNOWN:
@@ -87,7 +104,7 @@ class Metric(Configurable):
             initializers.get(initializer), tuple(shape), dtype or self.dtype, trainable=False, name=name or "variable"
         )
         variable.path = f"{self.name}/{variable.name}"
-        self.variables.append(variable)
+        self._variables.append(variable)
         return variable
 
     add_weight = add_variable

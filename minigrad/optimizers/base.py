@@ -26,6 +26,7 @@ registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
 
 _CUT = "Is the loss computed from them by functions of minigrad.ops? NumPy's cut the gradient."
+_HOOKS = "apply_gradients", "apply", "update_step", "assign", "assign_add", "assign_sub"  # which may be overridden
 _RANGES = {  # of the settings that all optimizers have
     "weight_decay": "[0, inf)",
     "clipnorm": "(0, inf)",
@@ -37,7 +38,9 @@ _RANGES = {  # of the settings that all optimizers have
 
 
 def get(identifier):
-    """The Optimizer that `identifier` (a name in any case, a config, or an Optimizer) stands for."""
+    """The Optimizer that `identifier` (a name in any case, a config, or an Optimizer) stands for; None for None."""
+    if identifier is None:
+        return None
     if isinstance(identifier, type):
         raise ValueError(f"Expected an optimizer's name or instance, got the class {identifier.__name__}: call it.")
     found = registry.get(identifier)
@@ -65,6 +68,7 @@ class Optimizer(Memory):
     """
 
     kernel = None
+    writes = {}  # how Keras' rule changes a slot, if not by assign, and the "weights", if not by assign_sub
 
     def __init__(
         self,
@@ -215,8 +219,13 @@ class Optimizer(Memory):
         super().__setattr__(name, value)
         if not name.startswith("_"):
             self._launches = None  # a setting has changed: eager steps follow at once
-            if self.__dict__.get("built") and name in {*Optimizer.common, *self.arguments} - {"learning_rate", "name"}:
+            settings = {*Optimizer.common, *self.arguments, *_HOOKS} - {"learning_rate", "name"}
+            if self.__dict__.get("built") and name in settings:
                 self._move_out()
+
+    def _overrides(self, *names):
+        """Whether a method of one of these names is another than that of all optimizers."""
+        return any(getattr(getattr(self, name), "__func__", None) is not getattr(Optimizer, name) for name in names)
 
     # ---- one step
 
@@ -260,8 +269,9 @@ class Optimizer(Memory):
         for source, v in zip(sources, variables, strict=True):
             if source is not None:
                 v._grad = v._gradient
-                launch_copy(source, v._grad)
-        self.step(variables)
+                if source is not v._grad:
+                    launch_copy(source, v._grad)
+        self._step(variables)
 
     def _source(self, gradient, variable):
         """The array to take a gradient from, which writing those of other variables does not change."""
@@ -272,7 +282,18 @@ class Optimizer(Memory):
         return data
 
     def step(self, variables=None):
-        """One step from the gradients in `grad` of the variables (by default all), parts of the flat row."""
+        """One step from the gradients in `grad` of the variables (by default all), parts of the flat row.
+
+        Where `apply_gradients` or `apply` are overridden, it goes through them, as Keras' `fit` does.
+        """
+        if not self._overrides("apply_gradients", "apply"):
+            self._step(variables)
+            return
+        pairs = [(None if v._grad is None else as_tensor(v._grad), v) for v in variables or self._trainable]
+        with no_grad():
+            self.apply_gradients(pairs)
+
+    def _step(self, variables):
         missing = [v.path for v in variables or self._trainable if v._grad is None]
         if len(missing) == len(variables or self._trainable):
             raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
@@ -337,16 +358,20 @@ class Optimizer(Memory):
             for a, b in self._layout.runs(decays):
                 launch(K.decay, self._rate, constant(dtype, self.weight_decay), self._weights[:, a:b])
         self.prepare()
-        if type(self).update_step is not Optimizer.update_step:
+        if self._overrides(*_HOOKS[2:]):
             rate = as_tensor(self._rate.reshape(()))
             for v in self._trainable:
                 if v._grad is not None:
                     self.update_step(as_tensor(v._grad), v, rate)
             return
-        absent, slots = np.empty((1, 0), dtype), list(itertools.chain.from_iterable(self._own_groups()))
         for a, b in runs:
-            parts = [self._rows[s.name][:, a:b] if s.name in self._rows else absent for s in slots]
-            self.update(self._gradients[:, a:b], *parts, self._weights[:, a:b])
+            self.update(self._gradients[:, a:b], *self._stretches(a, b))
+
+    def _stretches(self, first, last):
+        """What the rule changes of these columns: those of its slots (none of one that is left out), and weights."""
+        absent, slots = np.empty((1, 0), self._rate.dtype), itertools.chain.from_iterable(self._own_groups())
+        rows = [self._rows.get(s.name, absent) for s in slots]
+        return [row[:, first:last] for row in (*rows, self._weights)]
 
     def _launch_rate(self):
         value = self._present_rate()
@@ -417,8 +442,48 @@ class Optimizer(Memory):
         return self._row_before  # the same array while nothing changes: listings call it by name
 
     def update_step(self, gradient, variable, learning_rate):
-        """Keras' way: change `variable`, by `assign` of what `minigrad.ops` compute from tensors."""
-        raise NotImplementedError(f"{type(self).__name__} has no update_step: call apply(gradients, variables).")
+        """Keras' way: change `variable`, by `assign` of what `minigrad.ops` compute from tensors.
+
+        By default the rule of `update` for this variable alone; overridden, it may call this one with a gradient or a
+        learning rate of its own. Where `assign`, `assign_add` or `assign_sub` is overridden, the changes go through it.
+        """
+        gradient = as_tensor(gradient, variable.dtype)
+        if gradient.shape != variable.shape:
+            raise ValueError(
+                f"{self.name}: the gradient of {variable.path} has shape {gradient.shape}, not {variable.shape}."
+            )
+        # With the gap behind it, as in a step over the whole row: a loop's last columns may round in another way.
+        place = self._layout.padded[self._get_variable_index(variable)]
+        parts, usual = self._stretches(*place), self._rate
+        row, rate = np.zeros_like(parts[-1]), np.empty((1, 1), variable.dtype)
+        launch_copy(flat(gradient._data), row[:, : variable.size])
+        launch_copy(as_tensor(learning_rate, variable.dtype)._data.reshape(1, 1), rate)
+        is_direct = not self._overrides(*_HOOKS[3:])
+        new = parts if is_direct else [np.empty_like(part) for part in parts]
+        self._rate = rate
+        try:
+            if not is_direct:
+                for part, copy in zip(parts, new, strict=True):
+                    launch_copy(part, copy)
+            self.update(row, *new)
+        finally:
+            self._rate = usual
+        if not is_direct:
+            self._write(variable, parts, new)
+
+    def _write(self, variable, parts, new):
+        """Change the parts of `_stretches` to the new values by the methods that Keras' rule calls for it."""
+        names = [slot.name for slot in itertools.chain.from_iterable(self._own_groups())]
+        for name, part, value in zip([*names, "weights"], parts, new, strict=True):
+            if not part.size:
+                continue
+            part, value = (row[0, : variable.size].reshape(variable.shape) for row in (part, value))
+            target = variable if name == "weights" else self._slot_variable(variable, name, part)
+            how = self.writes.get(name, "assign_sub" if name == "weights" else "assign")
+            value = as_tensor(value)
+            if how != "assign":
+                value = value - target.detach() if how == "assign_add" else target.detach() - value
+            getattr(self, how)(target, value)
 
     # ---- for training loops
 

@@ -35,10 +35,13 @@ class Layout:
 
     def __init__(self, variables, dtype):
         self.dtype, self.places, self.size = dtype, [], 0
+        self.padded = []  # with the gap behind each
         self.shapes = [v.shape for v in variables]
         for v in variables:
+            end = self.size + -(-v.size // _ALIGNMENT) * _ALIGNMENT
             self.places.append((self.size, self.size + v.size))
-            self.size += -(-v.size // _ALIGNMENT) * _ALIGNMENT
+            self.padded.append((self.size, end))
+            self.size = end
 
     def row(self, value=0.0):
         """A new row (1, size), filled with `value`, that starts on a cache line."""
@@ -52,9 +55,8 @@ class Layout:
 
     def runs(self, wanted):
         """The stretches, as few as possible, that hold the variables for which the list `wanted` is true."""
-        ends = [first for first, _ in self.places[1:]] + [self.size]
         runs = []
-        for (first, _), end, is_wanted in zip(self.places, ends, wanted, strict=True):
+        for (first, end), is_wanted in zip(self.padded, wanted, strict=True):
             if not is_wanted:
                 continue
             if runs and runs[-1][1] == first:
@@ -124,8 +126,11 @@ class Memory(Declared):
             rows = [(s.name, self._layout.parts(self._rows[s.name])) for s in group if s.name in self._rows]
             for i, v in enumerate(self._trainable):
                 for slot, parts in rows:
-                    name = f"{v.path.replace('/', '_')}_{slot}"
-                    yield Variable.over(parts[i], name, f"{self.name}/{name}")
+                    yield self._slot_variable(v, slot, parts[i])
+
+    def _slot_variable(self, variable, slot, part):
+        name = f"{variable.path.replace('/', '_')}_{slot}"
+        return Variable.over(part, name, f"{self.name}/{name}")
 
     def set_weights(self, weights):
         """Assign arrays to `variables`, in their order."""
@@ -178,6 +183,7 @@ class Memory(Declared):
             for name, row in self._rows.items()
             for v, part in zip(self._trainable, self._layout.parts(row), strict=True)
         }
+        added = list(self._added)
         self._weights, self._gradients = layout.row(), layout.row()
         for v, *parts in zip(variables, layout.parts(self._weights), layout.parts(self._gradients), strict=True):
             v.move_to(*parts)
@@ -186,12 +192,16 @@ class Memory(Declared):
             initial = getattr(self, slot.initial) if isinstance(slot.initial, str) else slot.initial
             row = self._rows.setdefault(name, layout.row(initial))
             for v, part in zip(variables, layout.parts(row), strict=True):
-                part[...] = previous.get((id(v), name), part)
+                if (id(v), name) in previous:
+                    part[...] = previous[id(v), name]
+                elif name != "average" and self._overrides("add_variable", "add_variable_from_reference"):
+                    initializer = functools.partial(_constant, initial) if slot.initial else "zeros"
+                    self.add_variable_from_reference(v, name, initializer).move_to(part)
         for own in (self._learning_rate, *self._scalars.values()):
             if isinstance(own, Variable) and own.dtype != dtype:
                 own._data = own._data.astype(dtype)
         self._rate = flat(self._learning_rate._data) if self._has_rate() else np.zeros((1, 1), dtype)
-        self._reusable, self._added = list(self._added), []
+        self._reusable, self._added = added, []
         self._layout, self._trainable, self._homes = layout, variables, [v._data for v in variables]
         self._launches = None
         self.built = True
@@ -222,18 +232,14 @@ class Memory(Declared):
 
     # ---- for those who define `update_step`
 
-    def add_variable(self, shape, initializer="zeros", dtype=None, name=None):
-        """A Variable that belongs to the optimizer's state. `initializer`: "zeros", "ones", or f(shape, dtype)."""
+    def add_variable(self, shape, initializer="zeros", dtype=None, aggregation="none", layout=None, name=None):
+        """A Variable that belongs to the optimizer's state; aggregation and layout have no effect."""
         name = name or "variable"
         path = f"{self.name}/{name}"
         for i, known in enumerate(self._reusable):  # the weights moved to other memory: the state stays
             if known.path == path and known.shape == tuple(shape):
                 self._added.append(self._reusable.pop(i))
                 return known
-        if isinstance(initializer, str):
-            if initializer not in ("zeros", "ones"):
-                raise ValueError(f"{self.name}: initial values are 'zeros', 'ones' or a function, got {initializer!r}.")
-            initializer = {"zeros": np.zeros, "ones": np.ones}[initializer]
         variable = Variable(initializer, shape, dtype or config.floatx(), trainable=False, name=name)
         variable.path = path
         self._added.append(variable)
@@ -242,7 +248,7 @@ class Memory(Declared):
     def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
         """A Variable like `reference_variable`, for `name` see `add_variable`."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
-        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name)
+        return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=name)
 
     def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
         """A list of Variables like these; of several lists, where `name` is a list of names."""
@@ -267,6 +273,10 @@ class Memory(Declared):
     def assign_sub(self, variable, value):
         """variable -= value"""
         variable.assign_sub(value)
+
+
+def _constant(value, shape, dtype=None):
+    return np.full(shape, value, dtype)
 
 
 def _once(build):

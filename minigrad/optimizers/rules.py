@@ -27,6 +27,10 @@ class SGD(Optimizer):
     slots = (Slot("momentum", when="momentum"),)
     kernel = K.sgd
 
+    @property
+    def writes(self):
+        return {"weights": "assign_add"} if self.momentum else {}
+
 
 @registry.register()
 class Adam(Optimizer):
@@ -47,6 +51,7 @@ class Adam(Optimizer):
     }
     slots = (("momentum", "velocity"), Slot("velocity_hat", when="amsgrad"))
     kernel = K.adam
+    writes = {"momentum": "assign_add", "velocity": "assign_add"}
 
 
 @registry.register()
@@ -71,6 +76,7 @@ class Nadam(Optimizer):
     slots = (("momentum", "velocity"),)
     scalars = {"product": 1.0}
     kernel = K.nadam
+    writes = Adam.writes
 
     def prepare(self):
         launch(K.nadam_product, self._settings_row(), self._updates, flat(self._scalars["product"]._data))
@@ -86,6 +92,7 @@ class Adamax(Optimizer):
     arguments = Nadam.arguments
     slots = (("momentum", "norm"),)
     kernel = K.adamax
+    writes = {"momentum": "assign_add"}
 
 
 @registry.register()
@@ -123,6 +130,7 @@ class Adagrad(Optimizer):
     }
     slots = (Slot("accumulator", initial="initial_accumulator_value"),)
     kernel = K.adagrad
+    writes = {"accumulator": "assign_add"}
 
 
 @registry.register()
@@ -138,6 +146,7 @@ class Adadelta(Optimizer):
     arguments = {"learning_rate": _RATE, "rho": Number(0.95, _FRACTION), "epsilon": Number(1e-7, _LEAST)}
     slots = (("accumulated_grad", "accumulated_delta_var"),)
     kernel = K.adadelta
+    writes = {"weights": "assign_add"}
 
 
 @registry.register()
@@ -173,6 +182,7 @@ class Ftrl(Optimizer):
     }
     slots = ((Slot("accumulator", initial="initial_accumulator_value"), "linear"),)
     kernel = K.ftrl
+    writes = {"linear": "assign_add", "weights": "assign"}
 
 
 @registry.register()
@@ -217,15 +227,15 @@ class Adafactor(Optimizer):
         rows, columns, v = self._factors[self._get_variable_index(variable)]
         b, s = self._memory, ops.square(gradient) + self.epsilon_1
         if variable.ndim < 2:
-            v.assign(b * v + (1.0 - b) * s)
+            self.assign(v, b * v + (1.0 - b) * s)
         else:
-            rows.assign(b * rows + (1.0 - b) * ops.mean(s, axis=-1))
-            columns.assign(b * columns + (1.0 - b) * ops.mean(s, axis=-2))
+            self.assign(rows, b * rows + (1.0 - b) * ops.mean(s, axis=-1))
+            self.assign(columns, b * columns + (1.0 - b) * ops.mean(s, axis=-2))
             share = rows / ops.mean(rows, axis=-1, keepdims=True)
-            v.assign(ops.expand_dims(share, -1) * ops.expand_dims(columns, -2))
+            self.assign(v, ops.expand_dims(share, -1) * ops.expand_dims(columns, -2))
         u = gradient / ops.sqrt(v)
         rate = ops.maximum(_rms(variable), self.epsilon_2) * ops.minimum(learning_rate, self._limit)
-        variable.assign_sub(rate * u / ops.maximum(_rms(u) / self.clip_threshold, 1.0))
+        self.assign_sub(variable, rate * u / ops.maximum(_rms(u) / self.clip_threshold, 1.0))
 
 
 def _rms(x):

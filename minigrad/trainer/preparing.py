@@ -72,6 +72,8 @@ class Preparing:
         return math.ceil(rows / steps) if steps else 32
 
     def _build_optimizer(self):
+        if self.optimizer is None:
+            raise ValueError(f"Model {self.name!r} was compiled without an optimizer: compile(optimizer='adam', ...).")
         version, homes = self._pool.optimizer_built
         if version == Structure.version and homes is self.optimizer._homes:
             return

@@ -1,15 +1,16 @@
-"""Labels and data as NumPy arrays, before they become tensors."""
+"""Labels and data as arrays, mostly before they become tensors."""
 
 import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int, is_number
 from minigrad.spelling import explaining
+from minigrad.tensor import Tensor, as_tensor
 
 
 @explaining
 def to_categorical(x, num_classes=None):
-    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]].
+    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]]. Of a tensor, a tensor.
 
     Args:
         x: integer classes from 0; a last axis of length one is dropped.
@@ -31,16 +32,24 @@ def to_categorical(x, num_classes=None):
         raise ValueError(
             f"to_categorical expects classes from 0 to {count - 1}, got {classes.min()} to {classes.max()}."
         )
-    return np.eye(count, dtype=config.floatx())[classes]
+    return _as_given(x, np.eye(count, dtype=config.floatx())[classes])
 
 
 def normalize(x, axis=-1, order=2):
-    """x / ||x||, the norm of `order` taken along `axis`, as a NumPy array; vectors of zeros stay as they are."""
+    """x / ||x||, the norm of `order` taken along `axis`, a NumPy array; vectors of zeros stay as they are.
+
+    Of a tensor, a tensor.
+    """
     array = np.asarray(x)
     array = array if array.dtype.kind == "f" else array.astype(config.floatx())
     length = np.atleast_1d(np.linalg.norm(array, order, axis))
     length[length == 0] = 1
-    return array / (length if array.ndim == 1 else np.expand_dims(length, axis))
+    return _as_given(x, array / (length if array.ndim == 1 else np.expand_dims(length, axis)))
+
+
+def _as_given(x, result):
+    """The result for `x`: a tensor if `x` is one."""
+    return as_tensor(result) if isinstance(x, Tensor) else result
 
 
 def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=None, preferred_backend=None):

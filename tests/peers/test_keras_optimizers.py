@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minigrad import Variable, optimizers
+from minigrad import Variable, ops, optimizers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from optimizer_reference import OPTIONS, RULES, SHAPES, gradients
+from optimizer_reference import OPTIONS, RULES, SHAPES, gradients, hooked
 
 pytestmark = pytest.mark.peers
 
@@ -72,6 +72,31 @@ def test_steps_and_state(rule, options, schedule, keras):
         assert our_names == [(re.sub(r"variable(_\d+)?$", "product", path), *rest) for path, *rest in their_names]
         for name, a, b in zip(our_names, our_values, their_values, strict=False):
             np.testing.assert_allclose(a, b, rtol=3e-5, atol=1e-6, err_msg=name[0])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_overridden_methods(rule, keras):
+    """Of what makes gradients, rates and changes smaller, on each of the ways that Keras leaves open."""
+    make, settings, _ = RULES[rule]
+    their = hooked(getattr(keras.optimizers, make.__name__), keras.ops)
+    theirs = run(
+        keras,
+        [keras.Variable(value, name=name) for name, value in start().items()],
+        their,
+        settings,
+        keras.ops.convert_to_tensor,
+    )
+    ours = run(
+        None,
+        [Variable(value, name=name) for name, value in start().items()],
+        hooked(make, ops),
+        settings,
+        ops.convert_to_tensor,
+    )
+    for (_, their_values), (our_names, our_values) in zip(theirs, ours, strict=True):
+        assert len(our_values) == len(their_values)
+        for name, a, b in zip(our_names, our_values, their_values, strict=False):
+            np.testing.assert_allclose(a, b, rtol=5e-4, atol=1e-5, err_msg=name[0])
 
 
 @pytest.mark.parametrize("name, arguments", [
