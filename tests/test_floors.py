@@ -64,7 +64,7 @@ PACKAGES = {
 }  # whose files may import each other, not in circles
 LATE = {  # imports inside a function, and what they save
     ("compat.scikit_learn", "sklearn.base"): "only scikit-learn asks for what is made of it",
-    ("callbacks.tensorboard", "tensorboardX"): "optional, and slow to import",
+    ("callbacks.tensorboard", "tensorboardX"): "slow to import, most of all where PyTorch is installed",
     ("parallel.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",

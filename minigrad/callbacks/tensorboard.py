@@ -18,13 +18,11 @@ class TensorBoard(Callback):
 
     Args:
         histogram_freq: epochs between two histograms of the weights; 0 for none.
-        write_steps_per_second: whether to write `epoch_steps_per_second`.
+        write_steps_per_second: whether to write `epoch_steps_per_second`, and `batch_steps_per_second` beside the other
+            `batch_` points: that of the steps since the last one.
         update_freq: "epoch", "batch", or the number of batches between two `batch_` points.
         write_graph: accepted for Keras; there is no graph. write_images, profile_batch, embeddings_freq: not written,
             which a warning says. (What a step does, `print(model.train_program)` lists.)
-
-    Raises:
-        ImportError: at the beginning of the training, without tensorboardX: `pip install minigrad[tensorboard]`.
     """
 
     def __init__(
@@ -63,28 +61,35 @@ class TensorBoard(Callback):
 
     def _writer(self, folder):
         if folder not in self._writers:
-            try:
-                from tensorboardX import SummaryWriter  # optional, and slow to import
-            except ImportError:
-                raise ImportError(
-                    "The callback TensorBoard writes its files with tensorboardX, which is not installed: "
-                    "pip install minigrad[tensorboard]"
-                ) from None
+            from tensorboardX import SummaryWriter  # slow to import, most of all where PyTorch is installed
+
             self._writers[folder] = SummaryWriter(os.path.join(self.log_dir, folder))
         return self._writers[folder]
 
     def on_train_begin(self, logs=None):
         self._batches, self._last_batch = 0, -1
-        self._writer("train")  # that it is not installed is known before the training
+        self._writer("train")  # what can't be written shows before the training
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._began, self._steps_before = time.perf_counter(), self.model.optimizer.iterations
+        self._since = {"epoch": self._now(), "batch": self._now()}
+
+    def _now(self):
+        return time.perf_counter(), int(self.model.optimizer.iterations)
+
+    def _steps_per_second(self, what):
+        """Those since the last epoch or `batch_` point."""
+        (began, before), (ended, after) = self._since[what], self._now()
+        self._since[what] = ended, after
+        return (after - before) / (ended - began)
 
     def on_train_batch_end(self, batch, logs=None):
         self._last_batch = batch
         step = self._batches + batch + 1
         if self.update_freq != "epoch" and step % self.update_freq == 0:
-            self._write("train", step, {f"batch_{key}": value for key, value in (logs or {}).items()})
+            scalars = {f"batch_{key}": value for key, value in (logs or {}).items()}
+            if self.write_steps_per_second:
+                scalars["batch_steps_per_second"] = self._steps_per_second("batch")
+            self._write("train", step, scalars)
 
     def on_test_end(self, logs=None):
         steps = int(self.model.optimizer.iterations)
@@ -100,8 +105,7 @@ class TensorBoard(Callback):
         validation = {f"epoch_{key[4:]}": value for key, value in logs.items() if key.startswith("val_")}
         train["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.write_steps_per_second:
-            steps = int(self.model.optimizer.iterations) - int(self._steps_before)
-            train["epoch_steps_per_second"] = steps / (time.perf_counter() - self._began)
+            train["epoch_steps_per_second"] = self._steps_per_second("epoch")
         self._write("train", epoch, train)
         if validation:
             self._write("validation", epoch, validation)
