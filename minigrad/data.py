@@ -51,6 +51,23 @@ def part(rows, start, stop):
     return rows.part(start, stop) if isinstance(rows, LazyRows) else rows[start:stop]
 
 
+def not_finite(rows, name, columns=None):
+    """Where in the rows there are values that are no finite numbers, in words; None where there are none."""
+    step = max(1, CHUNK * len(rows) // (rows.size * rows.dtype.itemsize))
+    bad, first = 0, None
+    for start in range(0, len(rows), step):
+        is_bad = ~np.isfinite(rows[start : start + step]).reshape(min(step, len(rows) - start), -1)
+        if first is None and is_bad.any():
+            first = start + int(is_bad.any(1).argmax())
+        bad = bad + is_bad.sum(0)
+    if first is None:
+        return None
+    where = [str(i) if columns is None else repr(columns[i]) for i in np.flatnonzero(bad)[:5]]
+    more = ", ..." if np.count_nonzero(bad) > 5 else ""
+    place = f" in column {', '.join(where)}{more}" if len(bad) > 1 else ""
+    return f"{name} holds {int(bad.sum())} values that are NaN or infinite{place}, the first in row {first}"
+
+
 def as_column(rows):
     """Flat rows as a column."""
     if isinstance(rows, LazyRows):
@@ -213,7 +230,8 @@ class Rows:
     to a stage, some megabytes of them at a time and in their order; a replay then takes them from there one by one.
     """
 
-    def __init__(self, x, y, w, batch_size):
+    def __init__(self, x, y, w, batch_size, columns=None):
+        self.columns = columns  # names of those of x
         given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
         self.shapes = {name: a.shape[1:] for name, a in given.items()}
         self.size = len(x)
@@ -234,6 +252,13 @@ class Rows:
             self.arrays = {name: np.empty((room, math.prod(a.shape[1:])), a.dtype) for name, a in given.items()}
             self._in_turn = np.arange(room, dtype=np.int64).reshape(-1, 1)
         self._first = self._staged = 0  # which rows of `order` are on the stage: the first, and how many
+
+    def warn_of_gaps(self):
+        """Say where in the data NaN or infinity is, if anywhere. All of it is read."""
+        for name, rows in (self._sources or self.arrays).items():
+            found = not_finite(rows, "sample_weight" if name == "w" else name, self.columns if name == "x" else None)
+            if found:
+                warn(f"{found}: so the loss is not finite. Fill or drop what is missing before `fit`.")
 
     @property
     def inputs(self):

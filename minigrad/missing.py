@@ -59,7 +59,7 @@ REMEDIES = {
         (
             "*Conv?D* *Convolution?D* *Pool* ZeroPadding* Cropping* UpSampling* SpatialDropout* Rand* *Crop Resizing "
             "AugMix AutoContrast CutMix MixUp Equalization Solarization MaxNumBoundingBoxes Pipeline "
-            "*HistogramEqualization GroupNormalization SpectralNormalization",
+            "*HistogramEqualization SpectralNormalization",
             _CONVOLUTION,
         ),
         (
@@ -73,6 +73,8 @@ REMEDIES = {
         ("TimeDistributedDense", "Dense takes inputs of any number of axes, and works on the last one"),
         ("MaxoutDense Highway DenseFeatures Locally*", f"minigrad does not have it: {_OWN_LAYER}"),
         ("Lambda", _LAMBDA),
+        ("GroupNormalization", "LayerNormalization normalizes each row, too, over all features instead of groups"),
+        ("Linear", "it is called Dense here, Dense(units)"),
         ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),
     )
     for name in (f"layers.{n}" for n in names.split())
@@ -141,6 +143,8 @@ REMEDIES = {
     "losses.circle": f"it compares embeddings: {_KERAS}",
     "losses.ctc": _SEQUENCE,
     "mixed_precision": _MIXED,
+    "nn": "layers are in `layers`, functions in `ops` and `activations`",
+    "optim": "optimizers are in `optimizers`",
     "optimizers.Lamb": _RULE,
     "optimizers.LossScaleOptimizer": _MIXED,
     "optimizers.Mu*": _RULE,
@@ -195,6 +199,50 @@ REMEDIES = {
     "tf.summary": "the TensorBoard callback writes summaries",
     "tf.train": "optimizers are under `keras.optimizers`, checkpoints are the ModelCheckpoint callback's",
 }
+
+_GRADIENTS = (
+    "`fit` does it; in a loop of your own, `loss.backward()`, then `optimizer.apply([v.grad for v in variables], "
+    "variables)`, which makes room for the next ones"
+)
+
+# Attributes that users of PyTorch or scikit-learn, or of Keras, look for in models, layers, optimizers and tensors.
+ATTRIBUTES = {
+    name: what
+    for names, what in (
+        ("to cuda cpu", "minigrad runs on the CPU: leave the line out"),
+        ("parameters named_parameters", "`trainable_variables` are what is trained, `variables` all there are"),
+        ("forward", "call the object itself, model(x); a class of your own defines `call`"),
+        ("zero_grad", _GRADIENTS),
+        ("param_groups", "settings are attributes, such as optimizer.learning_rate"),
+        ("eval train", "`fit` trains; `evaluate`, `predict` and model(x, training=False) run as in inference"),
+        ("state_dict load_state_dict", "use get_weights() and set_weights(weights), or save_weights and load_weights"),
+        ("requires_grad_", "freeze a layer by trainable=False; make a leaf by Tensor(data, requires_grad=True)"),
+        ("modules named_modules children", "a model's layers are in `layers`"),
+        ("export", "save a .keras file, and let Keras export it: keras.models.load_model(path).export(folder)"),
+        ("score", "evaluate(x, y) returns the loss and the metrics"),
+        ("partial_fit", "use train_on_batch(x, y)"),
+        ("view", "use reshape(shape)"),
+        ("unsqueeze", "use ops.expand_dims(x, axis)"),
+        ("permute swapaxes", "use transpose(axes)"),
+        ("astype long double half", "use ops.cast(x, dtype)"),
+        ("tolist", "use numpy().tolist()"),
+        ("add_metric", "give metrics to compile(metrics=[...]), as in Keras 3"),
+        ("add_update", "assign to the variable in `call`"),
+        ("get_input_at get_output_at", "there is no graph of calls: Sequential(model.layers[:2])(x) computes so far"),
+        ("get_gradients get_updates", _GRADIENTS),
+        ("stateless_call stateless_apply symbolic_call", "there is no compiler to be stateless for: call it as it is"),
+        ("quantize quantized_call", f"minigrad does not quantize: {_KERAS}"),
+        ("dtype_policy", "use `dtype`"),
+    )
+    for name in names.split()
+}
+
+
+def no_attribute(owner, name, known=()):
+    """The AttributeError for an attribute that `owner`, in words, does not have; `known` are those that it has."""
+    what = ATTRIBUTES.get(name)
+    hint = f": {what}." if what is not None else "." + did_you_mean(name, [n for n in known if not n.startswith("_")])
+    return AttributeError(f"{owner} has no attribute {name!r}{hint}")
 
 
 def remedy(name):

@@ -10,9 +10,15 @@ from minigrad import older
 _LIKE = (  # when a name is the one that was meant, the surest first; both without capitals
     lambda word, name: sorted(word.replace("_", "")) == sorted(name.replace("_", "")),  # adma: adam
     lambda word, name: word == "".join(part[:1] for part in name.split("_")),  # lr: learning_rate
+    lambda word, name: name in _shorter(word) or word in _shorter(name),  # fitt: fit
     lambda word, name: name.startswith(word),  # eps: epsilon
     lambda word, name: set(word.split("_")) < set(name.split("_")),  # logits: from_logits
 )
+
+
+def _shorter(word):
+    """The word without one of its letters."""
+    return {word[:i] + word[i + 1 :] for i in range(len(word))}
 
 
 def nearest(word, names):

@@ -383,6 +383,7 @@ def exploding(value):
     return x, y
 
 
+@pytest.mark.filterwarnings("ignore:.*NaN or infinite")
 @pytest.mark.parametrize("run_eagerly", [False, True])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_terminate_on_nan(value, run_eagerly, capsys):
@@ -396,6 +397,7 @@ def test_terminate_on_nan(value, run_eagerly, capsys):
     assert log.names[-2:] == ["epoch_end", "train_end"]
 
 
+@pytest.mark.filterwarnings("ignore:.*NaN or infinite")
 def test_terminate_on_nan_at_the_batch_where_others_watch():
     x, y = exploding(np.nan)
     model = network("regression")

@@ -13,6 +13,7 @@ from minigrad.checks import is_int
 from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.tracking import Owner, building
+from minigrad.missing import no_attribute, remedy
 from minigrad.program import RecordingError, trace
 from minigrad.registry import Configurable, Registry, auto_name, snake_case
 from minigrad.spelling import explaining, rejected_keywords
@@ -53,6 +54,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     input_spec = None  # an InputSpec, or several that all must hold
     supports_masking = False
+    _word = "Layer"  # what it is in an error
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
 
     def __init__(
@@ -97,8 +99,6 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def __getattr__(self, name):
         if name in _SET_FIRST:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
-        if name == "add_metric":
-            raise AttributeError("Keras 3 has no add_metric: give metrics to compile(metrics=[...]).")
         if name in ("input", "output"):  # unless a layer of the user's calls something so
             return KerasTensor(getattr(self, f"{name}_shape"), self.dtype, "keras_tensor")
         if name == "path":
@@ -108,8 +108,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if (found := older.attribute(self, name)) is not older.UNKNOWN:
             return found
         kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
-        hint = "" if own.get("built", True) else ": it is not built yet, and has no variables before"
-        raise AttributeError(f"Layer {own.get('name', kind)!r} ({kind}) has no attribute {name!r}{hint}.")
+        owner = f"{self._word} {own.get('name', kind)!r} ({kind})"
+        if not own.get("built", True):
+            owner += ", which is not built yet and has no variables before,"
+        known = () if name.startswith("_") else [n for n in dir(self) if not n.startswith(f"{name}_")]
+        raise no_attribute(owner, name, known)
 
     # ---- building and calling
 
@@ -218,10 +221,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def _fitting(self, inputs):
         """The inputs as tensors of the layer's dtype, once the layer is built and has found them right."""
         if isinstance(inputs, InputLayer):
-            raise ValueError(
-                f"Layer {self.name!r} was called on an Input: minigrad has no functional API. "
-                "Put the Input first in a Sequential."
-            )
+            inputs._refuse()
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
             inputs = [self._as_input(x) for x in inputs]
             self._ensure_built([x.shape for x in inputs])
@@ -384,6 +384,13 @@ class InputLayer(Layer):
     def shape(self):
         """The shape of the whole input, the number of rows in front."""
         return self.batch_shape
+
+    def _refuse(self, *args, **kwargs):
+        raise ValueError(f"{self.name!r} is an Input, which holds nothing to compute with: {remedy('KerasTensor')}.")
+
+    # What is asked for by a layer, an operation, a sum or an index.
+    __array__ = __getitem__ = __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = _refuse
+    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __rmatmul__ = _refuse
 
     def call(self, inputs):
         return inputs

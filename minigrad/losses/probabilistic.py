@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import config, ops
 from minigrad.checks import warn
 from minigrad.losses.base import FunctionLoss, loss_function, registry
-from minigrad.losses.targets import counting, labelled, reduce_weighted
+from minigrad.losses.targets import counting, labelled, reduce_weighted, unflattened
 from minigrad.tensor import as_tensor
 
 
@@ -147,6 +147,8 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
         # As TensorFlow: the log of clipped probabilities, normalised once more.
         logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))
     _, logits = _last(logits, logits, axis)
+    if y_true.ndim == 1 and logits.ndim > 2:
+        raise ValueError(unflattened("sparse_categorical_crossentropy", y_true, y_pred))
     if y_true.shape != logits.shape[:-1]:
         raise ValueError(
             f"sparse_categorical_crossentropy: the labels have shape {y_true.shape} and the output has shape "

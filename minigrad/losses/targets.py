@@ -70,6 +70,8 @@ def paired(name, y_true, y_pred):
         return y_true, y_pred
     aligned, partner = align(y_true, y_pred)
     if aligned.shape != partner.shape:
+        if y_pred.ndim > max(y_true.ndim, 2):
+            raise ValueError(unflattened(name, y_true, y_pred))
         is_label = y_true.ndim < y_pred.ndim or y_true.shape[-1] == 1
         hint = (
             "For integer class labels use 'sparse_categorical_crossentropy'."
@@ -81,6 +83,14 @@ def paired(name, y_true, y_pred):
             f"equal (nothing is broadcast here). {hint}"
         )
     return ops.reshape(aligned, y_pred.shape), y_pred
+
+
+def unflattened(name, y_true, y_pred):
+    """What to say of targets beside an output with more axes: probably Flatten was forgotten."""
+    return (
+        f"{name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}. Is a Flatten() "
+        "missing in front of the first Dense? A Dense works on the last axis only and keeps the others."
+    )
 
 
 def reduce_weighted(values, sample_weight, reduction):

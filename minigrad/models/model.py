@@ -1,8 +1,11 @@
 """Model: a layer that can be trained, evaluated and asked for predictions."""
 
+import math
+
 from minigrad import saving, utils
 from minigrad.layers.base import Layer, is_list_of_shapes, serialize
 from minigrad.layers.context import entry
+from minigrad.missing import remedy
 from minigrad.saving import compiling
 from minigrad.trainer import Trainer
 
@@ -13,12 +16,13 @@ class Model(Trainer, Layer):
     Subclass it with a `call(self, inputs, training=False)` that uses layers kept as attributes, or use Sequential.
     """
 
+    _word = "Model"
+
     def __init__(self, *args, **kwargs):
         if args or "inputs" in kwargs or "outputs" in kwargs:
             raise ValueError(
-                "minigrad has no functional API, Model(inputs, outputs): use Sequential, or subclass Model with a "
-                "`call` that uses layers kept as attributes. The first layers of a Sequential make one of their own: "
-                "Sequential(model.layers[:2])."
+                f"Model(inputs, outputs): {remedy('Function')}. The first layers of a Sequential make one of their "
+                "own: Sequential(model.layers[:2])."
             )
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
@@ -99,6 +103,8 @@ class Model(Trainer, Layer):
             e is not None and e != n for e, n in zip(expected[1:], shape[1:], strict=True)
         ):
             hint = " A single row must have shape (1, features)." if len(shape) == len(expected) - 1 else ""
+            if len(shape) > len(expected) == 2 and math.prod(shape[1:]) == expected[1]:
+                hint = " The rows hold as many numbers: flatten them, x.reshape(len(x), -1), or begin with Flatten()."
             first = self.layers[0].name if self.layers else self.name
             raise ValueError(
                 f"Model {self.name!r} (first layer {first!r}) expects input of shape {tuple(expected)}, "

@@ -15,6 +15,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.checks import is_int, warn
 from minigrad.declared import Number
+from minigrad.missing import no_attribute
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
@@ -113,6 +114,11 @@ class Optimizer(Memory):
         own = {name: given.pop(name) for name in self.arguments if name not in Optimizer.common}
         Optimizer.__init__(self, **given.pop("kwargs"), **given)
         super()._set_up(own)
+
+    def __getattr__(self, name):
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property: raises what it raised before
+        raise no_attribute(type(self).__name__, name, () if name.startswith("_") else dir(self))
 
     # ---- settings
 

@@ -78,11 +78,12 @@ class Fitting:
             )
         with self._pool.training, self._forgetting_after_an_error():
             if is_array:
+                columns = getattr(x, "columns", None)
                 x, y, w, validation_data = self._fit_arrays(
                     x, y, sample_weight, class_weight, validation_split, validation_data
                 )
                 rows = batch_size or self._default_batch_size(len(x), steps_per_epoch)
-                source = ArraySource(self, x, y, w, rows, shuffle, steps_per_epoch)
+                source = ArraySource(self, x, y, w, rows, shuffle, steps_per_epoch, columns)
             else:
                 source = StreamSource(self, x, shuffle, steps_per_epoch, class_weight)
                 if epochs > initial_epoch:

@@ -17,8 +17,9 @@ from minigrad.utils import PyDataset
 class ArraySource:
     """The epochs of a `fit` on arrays: passes over all rows, whole slices of which are one replay."""
 
-    def __init__(self, model, x, y, w, batch_size, shuffle, steps_per_epoch):
-        self.model, self.rows = model, Rows(x, y, w, batch_size)
+    def __init__(self, model, x, y, w, batch_size, shuffle, steps_per_epoch, columns=None):
+        self.model, self.rows = model, Rows(x, y, w, batch_size, columns)
+        self._is_told = False  # whether it was looked for NaN in the data
         self.batch_size, self.shuffle = batch_size, shuffle
         self.limit = steps_per_epoch
         self.steps = steps_per_epoch or math.ceil(len(x) / batch_size)
@@ -70,6 +71,9 @@ class ArraySource:
             rows = min(self.left, self.batch_size)
             self._run(run, min(self.left // rows, limit - run.batch), rows)
         run.end_batch()
+        if self.model.finite_batches < run.batch and not self._is_told:
+            self._is_told = True
+            self.rows.warn_of_gaps()
         if self.limit is not None and run.batch < self.limit and not self.model.stop_training:
             warn(
                 f"The data ran out after {run.batch} of {self.limit} steps; the epoch ends early. A pass has "
