@@ -3,6 +3,7 @@
     import minigrad as keras
 """
 
+import importlib
 import sys
 
 from minigrad import (
@@ -62,6 +63,16 @@ __version__ = "0.1.0"
 def version():
     """The version of minigrad, a string."""
     return __version__
+
+
+def load_ipython_extension(shell):
+    """`%load_ext minigrad` in a notebook: from now on, `keras` and `tensorflow` mean minigrad in it."""
+    importlib.import_module("minigrad.compat").install()
+
+
+def unload_ipython_extension(shell):
+    """`%unload_ext minigrad`: they are the real ones again, where these are installed."""
+    importlib.import_module("minigrad.compat").uninstall()
 
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Callbacks that tell what happens: History, the progress bar, a CSV file, functions of one's own."""
 
 import csv
+import html
 import math
 import os
 from collections.abc import Iterable
@@ -35,6 +36,22 @@ class History(Callback):
     def set_state(self, state):
         self.epoch = list(state["epoch"])
         self.history = Logs((key, list(values)) for key, values in state["history"].items())
+
+    def _rows(self):
+        """What is told of each key whose values are numbers; a value that is NaN shows."""
+        yield f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}", "first", "last", "lowest", "highest"
+        for key, values in self.history.items():
+            if values and all(np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu" for value in values):
+                yield key, *(f"{value:.5g}" for value in (values[0], values[-1], np.min(values), np.max(values)))
+
+    def __repr__(self):
+        rows = list(self._rows())
+        width = max(len(key) for key, *_ in rows)
+        return "\n".join(f"{key:<{width}}" + "".join(f"{cell:>12}" for cell in cells) for key, *cells in rows)
+
+    def _repr_html_(self):
+        rows = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self._rows())
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
 
 class ProgbarLogger(Callback):

@@ -1,5 +1,6 @@
 """A Program: what one step launches, recorded, checked, replayed and printed."""
 
+import html
 import itertools
 import time
 
@@ -160,7 +161,11 @@ class Program:
     def __len__(self):
         return len(self.instructions)
 
-    def __str__(self):
+    def _repr_html_(self):
+        """In a notebook, long lines are scrolled and not wrapped."""
+        return f'<pre style="white-space: pre; overflow-x: auto">{html.escape(repr(self))}</pre>'
+
+    def __repr__(self):
         # Parts of a flat buffer begin where the buffer does: the size tells them apart.
         names = {(address(a), a.size): name for name, a in (self._names | self.inputs).items()}
         written, temporaries = set(), itertools.count(1)
