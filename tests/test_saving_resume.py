@@ -7,6 +7,7 @@ import random
 import signal
 import time
 
+import h5py
 import numpy as np
 import pytest
 from helpers import assert_same, data, network
@@ -136,6 +137,38 @@ def test_however_epochs_are_cut(options, tmp_path):
     assert_same(outcome(*train(tmp_path / "b", epochs=6, rows=rows, save_freq=5, **options)), expected)
 
 
+class Batches:
+    def __init__(self, *arrays):
+        self.arrays = arrays
+
+    def __iter__(self):
+        return (tuple(a[i : i + 8] for a in self.arrays) for i in range(0, 40, 8))
+
+
+@pytest.mark.filterwarnings("ignore:The data ran out")
+@pytest.mark.parametrize("source", ["arrays", "batches"])
+@pytest.mark.parametrize("steps", [2, 3, None])
+def test_killed_where_a_pass_was_over(source, steps, tmp_path):
+    """Between the last batch of a pass and the end of its epoch: what is left of that epoch is not a new pass."""
+
+    def run(folder=None, crash=()):
+        keras.utils.set_random_seed(3)
+        model = network()
+        x, y = data(40)
+        given = (x, y) if source == "arrays" else (Batches(x, y),)
+        model.compile("adam", "mse", steps_per_execution=2)
+        backup = [Backup(folder, save_freq=1)] if folder else []
+        options = {"batch_size": 8} if source == "arrays" else {}
+        history = model.fit(*given, epochs=4, steps_per_epoch=steps, callbacks=[*crash, *backup], **options, **QUIET)
+        return model.get_weights(), history.history, int(model.optimizer.iterations.numpy())
+
+    expected = run()
+    for epoch in range(4):
+        with pytest.raises(Crash):
+            run(tmp_path / str(epoch), [Crasher("epoch", epoch)])
+        assert_same(run(tmp_path / str(epoch)), expected)
+
+
 def test_a_stop_is_not_undone(tmp_path):
     """Killed after EarlyStopping has stopped it, a training does not begin again."""
 
@@ -247,3 +280,38 @@ def test_what_does_not_fit(tmp_path):
     (tmp_path / "latest.weights.h5").write_bytes(b"")
     with pytest.raises(ValueError, match=r"latest\.weights\.h5 can't be read: it is empty"):
         train(tmp_path)
+
+
+@pytest.mark.parametrize("damage, reason", [
+    (lambda s: s.update(epoch="1"), "epoch must be an integer"),
+    (lambda s: s.update(batch=-5), "batch must be an integer"),
+    (lambda s: s.update(unsaved=None), "unsaved"),
+    (lambda s: s.update(callbacks=3), "damaged"),
+    (lambda s: s.update(random=5), "damaged"),
+    (lambda s: s.update(python=[1, 2]), "state with version 1"),
+    (lambda s: s.update(metrics=1), "damaged"),
+    (lambda s: s.update(metrics=s["metrics"][:1]), "variables of metrics"),
+    (lambda s: s["metrics"].__setitem__(0, [1.0, 2.0]), "a variable of shape"),
+    (lambda s: s["source"].pop("position"), "damaged"),
+    (lambda s: s["source"].update(position=10**6), "position among 96 rows"),
+    (lambda s: s["source"].update(order=[10**12, *range(1, 96)]), "must have each of the 96 once"),
+    (lambda s: s["source"].update(order=[0, *range(95)]), "must have each of the 96 once"),
+    (lambda s: [c["state"].clear() for c in s["callbacks"]], "damaged"),
+    (lambda s: [c["state"].update(wait="x") for c in s["callbacks"]], "the callback .* makes no sense"),
+    (lambda s: [c["state"].update(history=3) for c in s["callbacks"]], "History makes no sense"),
+])  # fmt: skip
+def test_damaged_backups(damage, reason, tmp_path):
+    """A ValueError that names the file, before anything has changed: no weight, no generator."""
+    with pytest.raises(Crash):
+        train(tmp_path, callbacks=[Crasher("batch", 3)], save_freq=2)
+    with h5py.File(tmp_path / "latest.weights.h5", "r+") as file:
+        content = json.loads(bytes(file["minigrad/state"][()]))
+        damage(content["state"]["training"])
+        del file["minigrad/state"]
+        file["minigrad/state"] = np.frombuffer(json.dumps(content).encode(), np.uint8)
+    model = network(dropout=0.3)
+    before, stream = model.get_weights(), model.layers[3]._state.copy()
+    with pytest.raises(ValueError, match=rf"latest\.weights\.h5 can't be read: .*{reason}"):
+        train(tmp_path, model=model)
+    assert_same((model.get_weights(), model.layers[3]._state), (before, stream))
+    assert random.random() == random.Random(5).random(), "as `train` has seeded it"

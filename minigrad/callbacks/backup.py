@@ -66,19 +66,32 @@ class BackupAndRestore(Callback):
         if not os.path.exists(path):
             return
         with files.naming(path), files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
-            kept = weights.unpack(self.model, file)
-            self._go_on(kept.get("training") or self._of_keras())
+            restore, kept = weights.read(self.model, file)
+            training = kept.get("training") or self._of_keras()
+            generators = self._generators(training)
+            unsaved, batch = training.pop("unsaved", 0), training.get("batch", 0)
+            if not is_int(unsaved, 0):
+                raise ValueError(f"unsaved must be a number of batches, got {unsaved!r}")
+            if training.pop("stopped", False):  # it was about to end
+                training["epoch"] = max(training["epoch"], self.params["epochs"])
 
-    def _go_on(self, training):
-        """Let the fit that begins be the one that was interrupted."""
-        self._unsaved = training.pop("unsaved", 0)
-        self._last_batch = training.get("batch", 0)
-        if "python" in training:
-            random.setstate(training.pop("python"))
-            np.random.set_state(training.pop("numpy"))
-        if training.pop("stopped", False):  # it was about to end
-            training["epoch"] = max(training["epoch"], self.params["epochs"])
-        self.model.fitting.set_state(training)
+        def go_on():
+            restore()
+            self._unsaved, self._last_batch = unsaved, batch
+            for set_state, state in generators:
+                set_state(state)
+
+        self.model.fitting.set_state(training, go_on, path)
+
+    @staticmethod
+    def _generators(training):
+        """Pairs of a function that sets one of the random generators of the process, and its state, tried out."""
+        if "python" not in training:
+            return []
+        python, numpy = training.pop("python"), training.pop("numpy")
+        random.Random().setstate(python)
+        np.random.RandomState().set_state(numpy)
+        return [(random.setstate, python), (np.random.set_state, numpy)]
 
     def _of_keras(self):
         """Where a training stands whose backup Keras has made: it begins an epoch that was interrupted anew."""

@@ -1,7 +1,10 @@
 """CallbackList: the callbacks of one `fit`, `evaluate` or `predict`, called as one."""
 
+import numpy as np
+
 from minigrad.callbacks.base import BATCH_HOOKS, HOOKS, Callback
 from minigrad.callbacks.reporting import History, ProgbarLogger
+from minigrad.checks import is_number
 
 
 class CallbackList:
@@ -100,7 +103,20 @@ class CallbackList:
             name = type(callback).__name__
             place = next((i for i, entry in enumerate(kept) if entry["class_name"] == name), None)
             if place is not None and hasattr(callback, "set_state"):
-                callback.set_state(kept.pop(place)["state"])
+                state, now = kept.pop(place)["state"], callback.get_state()
+                wrong = {key: value for key, value in state.items() if not _is_like(value, now.get(key))}
+                if wrong:
+                    raise ValueError(f"the state of the callback {name} makes no sense: {str(wrong)[:200]}")
+                callback.set_state(state)
+
+
+def _is_like(value, now):
+    """Whether a value that was kept can be one of what a callback holds `now`."""
+    if value is None or now is None:
+        return True
+    if is_number(now):
+        return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiub"
+    return not isinstance(now, (list, dict, str)) or isinstance(value, type(now))
 
 
 def _stride_of(callback):

@@ -81,6 +81,20 @@ def unpack(model, file, with_optimizer=True, skip_mismatch=False):
         What else was kept in the file.
 
     Raises:
+        ValueError: see `read`.
+    """
+    restore, kept = read(model, file, with_optimizer, skip_mismatch)
+    restore()
+    return kept
+
+
+def read(model, file, with_optimizer=True, skip_mismatch=False):
+    """What `unpack` does, but for the last step: nothing has changed yet.
+
+    Returns:
+        A function that gives the model what the file holds, and what else was kept in the file.
+
+    Raises:
         ValueError: anything in the file that does not fit the model, before anything has changed.
     """
     places = located(model)
@@ -98,15 +112,18 @@ def unpack(model, file, with_optimizer=True, skip_mismatch=False):
         values = [] if optimizer is None else _optimizer_values(tree, model)
         kept = state.unpack(tree)
     streams = state.matched_streams(places, kept.pop("streams", {}))
-    for layer, store in stores:
-        layer.load_own_variables(store)
-    for variable, value in values:
-        variable.assign(value)
-    for stream, value in streams:
-        stream[...] = value
+
+    def restore():
+        for layer, store in stores:
+            layer.load_own_variables(store)
+        for variable, value in values:
+            variable.assign(value)
+        for stream, value in streams:
+            stream[...] = value
+
     for problem in problems:
-        warnings.warn(f"{problem}; these weights are left as they are.", stacklevel=4)
-    return kept
+        warnings.warn(f"{problem}; these weights are left as they are.", stacklevel=5)
+    return restore, kept
 
 
 def _store(tree, path, layer):

@@ -1,9 +1,11 @@
 """Run: one `fit` while it goes on, where it stands, and how to go on from there another time."""
 
+import numpy as np
 
 from minigrad import config
-from minigrad.checks import warn
+from minigrad.checks import is_int, warn
 from minigrad.older import Logs
+from minigrad.saving.files import naming
 
 
 class Run:
@@ -21,7 +23,7 @@ class Run:
         self.model, self.source, self.callbacks = model, source, callbacks
         self.validation, self.epochs = validation, epochs
         self.epoch, self.batch = initial_epoch, 0
-        self._given = {}
+        self._given, self._restore, self._path = {}, None, None
         self._began = None  # the batch at which on_train_batch_begin was called, while on_train_batch_end was not yet
 
     def get_state(self):
@@ -42,15 +44,19 @@ class Run:
             "callbacks": self.callbacks.get_state(),
         }
 
-    def set_state(self, state):
+    def set_state(self, state, restore=None, path=None):
         """Go on from a state that `get_state` returned, or from a part of it, such as {"epoch": 3}.
 
-        To be called in on_train_begin. It takes effect after that hook of all callbacks.
+        To be called in on_train_begin. It takes effect after that hook of all callbacks: the state is checked, then
+        `restore()` is called, which brings the weights and whatever else belongs to it.
+
+        Args:
+            path: the file that the state comes from, for errors.
 
         Raises:
-            ValueError: later, if the state is one of other data or of another model.
+            ValueError: later, before `restore`, if the state is a damaged one or one of other data or another model.
         """
-        self._given = dict(state)
+        self._given, self._restore, self._path = dict(state), restore, path
 
     def train(self):
         """Run the epochs."""
@@ -67,7 +73,8 @@ class Run:
                 break
             model._restart_metrics(self.batch)
             callbacks.on_epoch_begin(self.epoch, {})
-            self._set_metrics(metrics)
+            for variable, value in metrics:
+                variable.assign(value)
             metrics = []
             self.source.run_epoch(self)
             logs, epoch = Logs(model._results()), self.epoch
@@ -97,27 +104,43 @@ class Run:
             self.callbacks.on_train_batch_end(self.batch - 1, self.model._results(of_step=True))
 
     def _take_given(self):
-        """Let what `set_state` was given take effect; the values of the metrics, for later."""
+        """Let what `set_state` was given take effect; the values of the metrics, for later, with their variables."""
         given = self._given
+        if not given:
+            return []
+        with naming(self._path or "The state of the training"):
+            for name in ("epoch", "batch"):
+                if not is_int(given.get(name, 0), 0):
+                    raise ValueError(f"{name} must be an integer of 0 or more, got {given[name]!r}")
+            metrics = self._matched(given.get("metrics", [])) if given.get("batch") else []
+            if "source" in given:
+                self.source.check_state(given["source"])
+            if "random" in given:
+                config.check_random_state(given["random"])
+            self.callbacks.set_state(given.get("callbacks", ()))
+        if self._restore is not None:
+            self._restore()
         self.epoch, self.batch = given.get("epoch", self.epoch), given.get("batch", 0)
-        self.model.stop_training = given.get("stop", self.model.stop_training)
+        self.model.stop_training = bool(given.get("stop", self.model.stop_training))
         if "source" in given:
             self.source.set_state(given["source"])
         if "random" in given:
             config.set_random_state(given["random"])
-        self.callbacks.set_state(given.get("callbacks", ()))
-        return given.get("metrics", []) if self.batch else []
+        self._given = self._restore = None
+        return metrics
 
-    def _set_metrics(self, values):
-        """Give the metrics the values they had within the epoch."""
-        variables = [v for metric in self.model.metrics for v in metric.variables] if values else []
+    def _matched(self, values):
+        """Pairs of a variable of the metrics and the value that it had within the epoch."""
+        variables = [v for metric in self.model.metrics for v in metric.variables] if len(values) else []
         if len(values) != len(variables):
             raise ValueError(
-                f"The training to go on with had {len(values)} variables of metrics; this model has {len(variables)}: "
-                "compile it as it was."
+                f"the training to go on with had {len(values)} variables of metrics; this model has {len(variables)}: "
+                "compile it as it was"
             )
         for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+            if np.shape(value) != variable.shape or np.asarray(value).dtype.kind not in "fiub":
+                raise ValueError(f"the metrics have a variable of shape {variable.shape}, got {np.shape(value)}")
+        return list(zip(variables, values, strict=True))
 
     def __deepcopy__(self, memo):
         return None  # a copy of the model is not being trained

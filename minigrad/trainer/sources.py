@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from minigrad import config
-from minigrad.checks import warn
+from minigrad.checks import is_int, warn
 from minigrad.data import Rows, split_batch
 from minigrad.tensor import as_tensor
 from minigrad.trainer.steps import SLICE
@@ -47,23 +47,28 @@ class ArraySource:
     def get_state(self):
         """Where the pass stands: which rows come in which order, and how many of them were taken."""
         if self.left == 0:
-            return {"rows": self.rows.size, "position": 0}
+            return {"rows": self.rows.size, "position": self.rows.size}
         return {"rows": self.rows.size, "position": self.rows.position, "order": self.rows.order[:, 0].copy()}
 
+    def check_state(self, state):
+        """Raise a ValueError unless a fit on these rows can have stood there."""
+        rows = self.rows.size
+        if state["rows"] != rows:
+            raise ValueError(f"the training to go on with was one on {state['rows']} rows; this data has {rows}")
+        if not is_int(state["position"], 0) or state["position"] > rows:
+            raise ValueError(f"the position among {rows} rows must be in [0, {rows}], got {state['position']!r}")
+        if 0 < state["position"] < rows and not np.array_equal(np.sort(state["order"]), np.arange(rows)):
+            raise ValueError(f"the order of the rows must have each of the {rows} once")
+
     def set_state(self, state):
-        """Go on where a fit on as many rows stood."""
-        if state["rows"] != self.rows.size:
-            raise ValueError(
-                f"The training to go on with was one on {state['rows']} rows; this data has {self.rows.size}."
-            )
-        self.left = 0
-        if state["position"]:
-            self.rows.go_to(state["position"], state["order"])
-            self.left = self.rows.size - state["position"]
+        """Go on there."""
+        self.rows.go_to(state["position"], state.get("order"))
+        self.left = self.rows.size - state["position"] if state["position"] else 0
 
     def run_epoch(self, run):
         """Train on the batches of one epoch, of which `run.batch` are done."""
-        if self.left == 0:
+        is_over = run.batch and self.rows.position == self.rows.size  # the fit that goes on here stood at its end
+        if self.left == 0 and not is_over:
             self.rows.shuffle(self.shuffle, self.batch_size, config.generator())
             self.left = self.rows.size
         limit = self.limit or self.steps
@@ -220,6 +225,7 @@ class StreamSource:
         if self.steps is None and self.stream.is_dataset:
             raise ValueError("An endless PyDataset needs steps_per_epoch: how many batches make an epoch.")
         self.next = None  # the batch that `begin` fetched
+        self.is_over = False  # whether the pass had no more batch, and the next one has not begun
 
     def check(self):
         """Let the model, the loss and the metrics see the first batch, before anything is changed."""
@@ -235,19 +241,27 @@ class StreamSource:
     def get_state(self):
         """Where the pass stands: how many batches were taken, and of a PyDataset in which order they come."""
         stream = self.stream
-        if stream.taken == 0 or stream.order is None:
-            return {"taken": stream.taken}
-        return {"taken": stream.taken, "order": stream.order.copy()}
+        state = {"taken": stream.taken, "is_over": self.is_over}
+        return state if stream.taken == 0 or stream.order is None else {**state, "order": stream.order.copy()}
+
+    def check_state(self, state):
+        """Raise a ValueError unless a fit on such a stream can have stood there."""
+        taken, order, length = state["taken"], state.get("order"), self.stream.length
+        if not is_int(taken, 0) or length is not None and taken > length:
+            raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
+        if order is not None and not np.array_equal(np.sort(order), np.arange(length or 0)):
+            raise ValueError(f"the order of the batches must have each of the {length} once")
 
     def set_state(self, state):
         """Go on from there. A generator, which can't be asked for its batches again, goes on from its beginning."""
+        self.is_over = bool(state.get("is_over"))
         if state["taken"] and not self.stream.is_once:
             self.stream.go_to(state["taken"], state.get("order"))
 
     def begin(self, run):
         """Fetch the first batch of an epoch, or of what is left of it; whether there is one."""
         self.stream.begin_epoch()
-        if self.next is None:
+        if self.next is None and not (run.batch and self.is_over):
             self.next = self._fetch()
         if self.next is None and not run.batch and not self.stream.is_once:  # that was the end of the last pass
             self.next = self._fetch()
@@ -256,6 +270,7 @@ class StreamSource:
     def _fetch(self):
         """The next batch, checked; None after the last one."""
         batch = self.stream.next()
+        self.is_over = batch is None
         return None if batch is None else self._prepared(batch)
 
     def _prepared(self, batch):
