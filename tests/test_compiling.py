@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.caching import FunctionCache
+from numba.core.errors import TypingError
 
 import minigrad
 from minigrad import Program, launch, program
@@ -49,7 +51,7 @@ class Terminal(io.StringIO):
         self.isatty = lambda: is_terminal
 
 
-NOTICE = "minigrad: compiling its kernels for this machine (once) ..."
+NOTICE = "minigrad: compiling its kernels for this machine ..."
 
 
 def test_the_notice_goes_away_on_a_terminal(a_kernel, monkeypatch):
@@ -133,6 +135,31 @@ def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
     assert script(PACKAGE, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=60) == (RIGHT, ""), (
         "not written anew"
     )
+
+
+@pytest.mark.parametrize("error", [AttributeError, TypeError, MemoryError, UnicodeDecodeError("utf-8", b"", 0, 1, "bad")])
+def test_whatever_a_damaged_cache_raises_the_kernel_compiles(error, a_kernel, monkeypatch):
+    """One byte of an index changed makes Numba raise anything."""
+    flushed = []
+
+    def load(cache, *args):
+        if not flushed:
+            raise error
+        return None
+
+    monkeypatch.setattr(FunctionCache, "load_overload", load)
+    monkeypatch.setattr(FunctionCache, "flush", lambda cache: flushed.append(1))
+    y = buffer(0)
+    launch(a_kernel, buffer(4), y)
+    assert y == 8 and flushed
+
+
+def test_a_kernel_that_is_wrong_is_compiled_once():
+    def wrong(x, y: "out"):
+        y[0, 0] = x.nothing_of_the_kind
+
+    with pytest.raises(TypingError, match="nothing_of_the_kind"):
+        launch(program.kernel(wrong), buffer(1), buffer(0))
 
 
 def test_compiled_or_loaded_a_kernel_computes_the_same_to_the_bit(tmp_path):

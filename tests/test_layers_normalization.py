@@ -293,6 +293,16 @@ def test_scaling_the_weights_before_it_leaves_the_loss_and_divides_the_gradient(
     np.testing.assert_allclose(scaled_gradient * 10, gradient, rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.parametrize("options", [{}, {"renorm": True}])
+def test_a_training_batch_of_no_rows_is_refused(options):
+    """There is no row to read, and no mean: the moving statistics would become NaN."""
+    layer = layers.BatchNormalization(name="it", **options)
+    assert layer(np.zeros((0, 4), "float32")).shape == (0, 4)
+    with pytest.raises(ValueError, match="'it'.*no rows"):
+        layer(np.zeros((0, 4), "float32"), training=True)
+    assert_same(layer.moving_mean.numpy(), np.zeros(4, "float32"))
+
+
 @pytest.mark.parametrize("shape, axis", [((1, 4), -1), ((1, 4, 1), 1), ((1, 1, 4), -1)])
 def test_a_training_batch_of_one_row_warns(shape, axis):
     layer = layers.BatchNormalization(axis=axis, name="it", beta_initializer=keras.initializers.Constant(0.5))

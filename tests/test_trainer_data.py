@@ -168,6 +168,23 @@ def test_the_batch_size_of_a_validation_is_not_that_of_steps_per_epoch(validatio
     assert model.history.history["val_loss"] == [alone["loss"]]
 
 
+def test_a_validation_generator_may_fill_one_buffer_again_and_again():
+    """Each batch is evaluated, not the last one several times."""
+
+    def batches(is_copied):
+        bx, by = np.empty((8, 5), "float32"), np.empty((8, 1), "float32")
+        for i in range(0, 32, 8):
+            bx[...], by[...] = x[i : i + 8], y[i : i + 8]
+            yield (bx.copy(), by.copy()) if is_copied else (bx, by)
+
+    x, y = (a.astype("float32") for a in data(32))
+    losses = [
+        network().fit(x, y, epochs=2, validation_data=batches(is_copied), verbose=0).history["val_loss"]
+        for is_copied in (True, False)
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_a_validation_generator_gives_the_same_batches_after_every_epoch():
     """As in Keras: as many as validation_steps says, and no more are taken from it."""
     x, y = data(42)

@@ -136,6 +136,11 @@ class BatchNormalization(SameShape):
         bias = self._zeros if bias is None else bias
         mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
         is_frozen = not training or not self.trainable
+        if not is_frozen and x.size == 0:
+            raise ValueError(
+                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}: they have "
+                "no mean and no variance. Leave empty batches out."
+            )
         if not is_frozen and x.size == x.shape[-1]:
             warn(
                 f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, "

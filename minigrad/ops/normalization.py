@@ -32,6 +32,8 @@ def batch_normalization(
     The last line is the chain rule through h, the mean and the variance: dh_i = gamma g_i; x_i moves h_i directly,
     every h through the mean (the term sum dh / m) and every h through the variance (the term h_i sum dh h / m).
     """
+    if len(x) == 0:
+        raise ValueError("batch_normalization: a batch of no rows has no mean and no variance.")
     settings = constant(x.dtype, momentum, epsilon, floor)
     mean, inverse = empty_like(gamma), empty_like(gamma)
     launch(

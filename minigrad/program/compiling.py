@@ -3,7 +3,6 @@
 import functools
 import inspect
 import os
-import pickle
 import sys
 import threading
 
@@ -12,6 +11,7 @@ import numpy as np
 from numba import types
 from numba.core import event
 from numba.core.cpu import CPUTargetOptions
+from numba.core.errors import NumbaError
 from numba.core.options import TargetOptions
 from numba.extending import register_jitable
 
@@ -32,7 +32,7 @@ os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release,
 
 
 class _Notice(event.Listener):
-    """One line on stderr while kernels compile for the first time on a machine; on a terminal it goes away."""
+    """One line on stderr while kernels compile that are not in the cache; on a terminal it goes away."""
 
     told = False
 
@@ -40,7 +40,7 @@ class _Notice(event.Listener):
         if sys.stderr is None or (_Notice.told and not sys.stderr.isatty()):
             return
         end = "" if sys.stderr.isatty() else "\n"
-        print("minigrad: compiling its kernels for this machine (once) ...", end=end, file=sys.stderr, flush=True)
+        print("minigrad: compiling its kernels for this machine ...", end=end, file=sys.stderr, flush=True)
         _Notice.told = True
 
     def on_end(self, compilation):
@@ -113,12 +113,16 @@ def compiled(function, signature, options=OPTIONS):
             try:
                 dispatcher.compile(signature)
                 return dispatcher.overloads[signature.args]
-            except (EOFError, ImportError, KeyError, ValueError, pickle.UnpicklingError):
-                # A file is torn, or two processes wrote it at once; or the module had another name when the kernel was
-                # compiled, which is not there to be imported: write it anew.
+            except NumbaError:  # the kernel itself is wrong
+                raise
+            except Exception:
+                # A file is torn or damaged, or two processes wrote it at once; or the module had another name when the
+                # kernel was compiled, which is not there to be imported: write it anew.
                 dispatcher._cache.flush()
                 dispatcher.compile(signature)
-        except (OSError, RuntimeError):
+        except NumbaError:
+            raise
+        except Exception:
             # The folder can't be written: a cache is a convenience, go without.
             dispatcher = numba.njit(**options)(function)
             dispatcher.compile(signature)

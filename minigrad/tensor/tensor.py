@@ -155,6 +155,8 @@ class Tensor:
         return self._data
 
     def __array__(self, dtype=None, copy=None):
+        if copy is None:  # which np.array of NumPy 1 does not take
+            return np.asarray(self.numpy(), dtype)
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_function__(self, function, types, args, kwargs):

@@ -3,10 +3,12 @@
 import itertools
 import math
 
+import numpy as np
+
 from minigrad import saving
 from minigrad.callbacks import CallbackList
 from minigrad.checks import is_number
-from minigrad.data import is_array_like, part
+from minigrad.data import is_array_like, part, split_batch
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.run import Run
@@ -139,8 +141,8 @@ class Fitting:
                 kind = type(data).__name__
                 raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got a {kind}.")
             stream = Stream(data)
-            if stream.is_once:
-                stream = Stream(list(itertools.islice(data, steps)))  # the same batches after every epoch
+            if stream.is_once:  # the same batches after every epoch, copied: it may fill one buffer again and again
+                stream = Stream([self._copied(batch) for batch in itertools.islice(data, steps)])
             first = stream.peek()
             if first is None:
                 raise ValueError("validation_data is empty: the iterable yielded no batch.")
@@ -152,6 +154,11 @@ class Fitting:
             data = self._prepare(*data)
         self._check_batch("test", *data, rows=batch_size)
         return lambda: self._batches(*data, batch_size, steps)
+
+
+    def _copied(self, batch):
+        """A batch of a stream, checked, with memory of its own."""
+        return tuple(None if a is None else np.array(a[:]) for a in self._prepare(*split_batch(batch)))
 
 
 class _Prepared(tuple):
