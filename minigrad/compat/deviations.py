@@ -22,7 +22,7 @@ DEVIATIONS = {
         ("SGD(-0.1), Adam(beta_1=2.0), clipnorm=-1.0 and their like", "are taken", "a ValueError"),
     ),
     "Layers and models": (
-        ("a bias before BatchNormalization", "gets rounding noise as gradient, and Adam steps by it", "gradient 0"),
+        ("a bias before BatchNormalization in a Sequential", "gets rounding noise as gradient; Adam steps by it", "0"),
         ("layer.trainable, layer.rate, ... changed later", "no effect before compile", "from the next fit or predict"),
         ("model.run_eagerly changed later", "no effect before compile", "from the next fit or predict"),
         ("model.inputs, layer.output", "symbolic tensors that models can be made of", "their shape, dtype and name"),
@@ -73,6 +73,7 @@ DEVIATIONS = {
         ("data that does not fit", "an error in some step; weights may have moved", "an error before anything changes"),
         ("empty data", "a warning, StopIteration or UnboundLocalError", "a ValueError"),
         ("Python lists as x or y", "a ValueError", "they are data"),
+        ("NaN in the arrays to fit on", "a loss of NaN, no word", "also a warning that names the columns"),
         ("a generator that ends before the last epoch", "its first two batches come again", "a warning, and fit ends"),
         ("streams that yield lists; class_weight beside streams", "a ValueError for some", "taken"),
         ("PyDataset", "an on_epoch_end before the first epoch; processes", "none; the workers are threads"),
