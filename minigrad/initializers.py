@@ -11,10 +11,21 @@ import numpy as np
 from minigrad import config
 from minigrad.checks import is_int
 from minigrad.registry import Configurable, Registry
-from minigrad.tensor import Variable
+from minigrad.tensor import Tensor, Variable
 
 registry = Registry("initializer", "keras.initializers")
-get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
+serialize, deserialize = registry.serialize, registry.deserialize
+
+
+def get(identifier):
+    """The initializer that a string, a config, a class or a callable stands for; an array: these values themselves."""
+    if not isinstance(identifier, (np.ndarray, np.generic, Tensor)):
+        return registry.get(identifier)
+    given = Constant(np.array(identifier))
+    given.shape = given.value.shape
+    return given
+
+
 Variable.named_initializer = staticmethod(get)
 
 
@@ -87,14 +98,18 @@ class Ones(Initializer):
 class Constant(Initializer):
     """All equal to `value`."""
 
+    shape = None  # the only one that it makes, where it stands for an array
+
     def __init__(self, value=0.0):
         self.value = value
 
     def __call__(self, shape, dtype=None):
+        if self.shape not in (None, tuple(shape)):
+            raise ValueError(f"An array of shape {self.shape} can't be the initializer of a weight of {tuple(shape)}.")
         return np.full(shape, self.value, dtype or config.floatx())
 
     def get_config(self):
-        return {"value": self.value}
+        return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}
 
 
 @registry.register("IdentityInitializer")

@@ -144,6 +144,15 @@ def test_the_best_weights_are_restored(values, settings, best):
     assert not np.array_equal(seen.seen[best][0], seen.seen[best - 1][0])
 
 
+@pytest.mark.parametrize("make", [callbacks.EarlyStopping, callbacks.ReduceLROnPlateau])
+def test_a_list_of_one_is_a_number(make):
+    watcher = make("f1", mode="max")
+    fed([[0.5], [0.75], [0.25]], watcher, key="f1")
+    assert watcher.best == 0.75
+    with pytest.raises(ValueError, match="'f1' has several values"):
+        fed([[0.5, 0.5]], make("f1", mode="max"), key="f1")
+
+
 def test_what_early_stopping_watches_can_be_told_by_a_subclass():
     class Constant(callbacks.EarlyStopping):
         def get_monitor_value(self, logs):

@@ -269,3 +269,17 @@ def test_variables_by_the_name_of_an_initializer():
     assert keras.Variable("ones", shape=(2, 3)).numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
     with pytest.raises(ValueError, match="zeroes.*zeros"):
         keras.Variable("zeroes", shape=(2,))
+
+
+def test_arrays_are_the_values_themselves():
+    eye = np.eye(2, dtype="float32")
+    for given in (eye, keras.Tensor(eye)):
+        layer = keras.layers.Dense(2, kernel_initializer=given)
+        layer.build((None, 2))
+        assert_same(layer.kernel.numpy(), eye)
+        again = keras.layers.Dense.from_config(json.loads(json.dumps(layer.get_config())))
+        again.build((None, 2))
+        assert_same(again.kernel.numpy(), eye)
+    assert_same(keras.layers.Layer().add_weight(shape=(2, 2), initializer=eye).numpy(), eye)
+    with pytest.raises(ValueError, match=r"\(2, 2\).*\(3, 2\)"):
+        keras.layers.Dense(2, kernel_initializer=eye).build((None, 3))

@@ -195,6 +195,24 @@ def test_mask():
     np.testing.assert_allclose(moved.transpose(0, 2, 1), y, rtol=1e-10, atol=1e-12)
 
 
+def test_a_mask_may_be_broadcast():
+    layer = layers.BatchNormalization(momentum=0.5)
+    layer(np.arange(24, dtype="float32").reshape(1, 2, 3, 4), training=True, mask=np.array([[[1], [0]]], bool))
+    np.testing.assert_allclose(layer.moving_mean, [2.0, 2.5, 3.0, 3.5], rtol=1e-6)  # Keras
+    np.testing.assert_allclose(layer.moving_variance, [5.8333335] * 4, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [
+    layers.LayerNormalization, layers.RMSNormalization, lambda: layers.Normalization(mean=[1.0, 2.0], variance=[4.0, 9.0])
+])
+def test_axes_counted_from_the_end_leave_the_others_free(make):
+    layer, x = make(), random_input((4, 3, 5, 2), dtype="float32")
+    layer.build((None, 5, 2))
+    np.testing.assert_allclose(layer(x)[1], layer(x[1]), rtol=1e-6)
+    with pytest.raises(ValueError, match="value 2"):
+        layer(x[..., :1])
+
+
 def test_gradient_with_mask():
     mask = np.array([[1, 1, 0], [1, 0, 1]], bool)
     gradcheck(

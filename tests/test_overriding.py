@@ -21,6 +21,18 @@ def ones(cls=keras.Sequential, **compiled):
     return model
 
 
+class Small(keras.Model):
+    """A subclassed model."""
+
+    def __init__(self, scale=None):
+        super().__init__()
+        self.dense = layers.Dense(1)
+        self.scale = scale or layers.Identity()
+
+    def call(self, inputs):
+        return self.dense(self.scale(inputs))
+
+
 # ------------------------------------------------------------------------------------------------ weights
 
 
@@ -44,18 +56,173 @@ def test_a_model_owns_a_weight(make):
     assert (model.w.numpy() > 1).all()
 
 
-# ------------------------------------------------------------------------------------------------ metrics
+# ------------------------------------------------------------------------------------------------ build
 
 
-class Small(keras.Model):
-    """A subclassed model."""
+class Scale(layers.Layer):
+    """A layer whose build does not say `self.built = True`."""
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.dense = layers.Dense(1)
+    def build(self, input_shape):
+        self.shape_seen = input_shape
+        self.w = self.add_weight(shape=(input_shape[-1],), initializer="ones")
 
     def call(self, inputs):
-        return self.dense(inputs)
+        return inputs * self.w
+
+
+@pytest.mark.parametrize("make", [Scale, layers.PReLU])
+def test_build_by_hand_is_all_of_it(make):
+    layer = make()
+    layer.build((None, 3))
+    assert layer.built and layer.input_shape == (None, 3) and layer.output_shape == (None, 3)
+    layer.set_weights([np.full(3, 5, "float32")])
+    np.testing.assert_array_equal(np.abs(layer(-X[:2])), np.full((2, 3), 5, "float32"))
+    assert len(layer.weights) == 1
+
+
+def test_build_sees_the_rows_of_a_call_and_no_made_up_ones():
+    layer = Scale()
+    layer(X[:4])
+    assert (layer.shape_seen, layer.input_shape) == ((4, 3), (None, 3))
+    layer = Scale()
+    layer.compute_output_shape((None, 3))
+    assert layer.shape_seen == (None, 3)
+
+    class Around(Small):
+        def build(self, input_shape):
+            self.shape_seen = input_shape
+            super().build(input_shape)
+
+    model = Around(scale=Scale())
+    model.compile("sgd", "mse")
+    model.fit(X, Y, **QUIET)
+    assert model.shape_seen == model.scale.shape_seen == (None, 3)
+
+
+def test_a_build_with_an_error_can_be_tried_again():
+    class Base(Scale):
+        def build(self, input_shape):
+            super().build(input_shape)
+            if input_shape[-1] != 3:
+                raise ValueError("three columns")
+
+    layer = Base()
+    with pytest.raises(ValueError, match="three columns"):
+        layer.build((None, 2))
+    assert not layer.built and not layer.weights
+    layer.build((None, 3))
+    assert len(layer.weights) == 1 and layer(X).shape == X.shape
+
+
+def test_a_weight_made_in_call_is_refused():
+    class Late(layers.Layer):
+        def call(self, inputs):
+            return inputs * self.add_weight(shape=())
+
+    with pytest.raises(ValueError, match=r"'late' \(Late\) is built already"):
+        Late(name="late")(X)
+
+
+@keras.saving.register_keras_serializable()
+class MadeInBuild(keras.Model):
+    """A model that makes its layers in build, and one that it builds there itself."""
+
+    def build(self, input_shape):
+        self.first, self.last = layers.Dense(4, activation="tanh"), layers.Dense(1)
+        self.first.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return self.last(self.first(inputs))
+
+
+def test_layers_made_in_build_are_in_the_file(tmp_path):
+    model = MadeInBuild()
+    model.compile("sgd", "mse")
+    model.fit(X, Y, **QUIET)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(loaded.predict(X, **QUIET), model.predict(X, **QUIET))
+
+
+def test_the_summary_knows_shapes_of_what_was_built_by_hand():
+    model, lines = MadeInBuild(), []
+    model.build((None, 3))
+    model.summary(print_fn=lines.append)
+    assert "(None, 4)" in lines[0]
+
+
+# ------------------------------------------------------------------------------------------------ attributes
+
+
+def test_a_list_may_hold_itself():
+    class Knotted(Small):
+        def __init__(self):
+            super().__init__()
+            self.knot = [self.dense]
+            self.knot.append(self.knot)
+
+    assert len(Knotted().layers) == 2
+
+
+def test_variables_have_the_states_of_random_streams():
+    model = keras.Sequential([keras.Input((3,)), layers.Dropout(0.5, seed=7), layers.Dense(1)])
+    assert [len(v) for v in (model.variables, model.non_trainable_variables, model.weights)] == [3, 1, 2]
+    state = model.non_trainable_variables[0]
+    start = state.numpy()
+    model(X, training=True)
+    moved = state.numpy()
+    assert (start != moved).any()
+    first = model(X, training=True).numpy()
+    model.non_trainable_variables[0].assign(moved)
+    np.testing.assert_array_equal(model(X, training=True), first)
+
+
+def test_an_activation_may_be_taken_away():
+    dense = layers.Dense(2, activation="relu", kernel_initializer="ones")
+    norm = layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((3,)), dense, norm])
+    assert (model(-X) == 0).numpy().all()
+    dense.activation = None
+    np.testing.assert_allclose(model(-X), np.full((40, 2), -3 / np.sqrt(1.001)), rtol=1e-6)
+    assert len(keras.utils.fold_batchnorm(model).layers) == 1
+
+
+def test_masks_are_refused_where_they_would_be_lost():
+    class Masking(layers.Layer):
+        def compute_mask(self, inputs, mask=None):
+            return self.of(inputs)
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Masking()
+    layer.of = lambda inputs: None
+    assert layer(X).shape == X.shape and not layer.supports_masking
+    layer.of = lambda inputs: ops.not_equal(inputs, 0.0)
+    with pytest.raises(ValueError, match="compute_mask returned a mask"):
+        layer(X)
+    dense = layers.Dense(1)
+    assert dense.supports_masking and dense.compute_mask(X, "mask") == "mask"
+
+
+def test_layers_know_their_metrics():
+    class Watched(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seen = keras.metrics.Mean(name="seen")
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Watched()
+    assert layer.metrics == [layer.seen]
+    model = ones()
+    model.add(layer)
+    assert layer.seen in model.metrics
+
+
+# ------------------------------------------------------------------------------------------------ metrics
 
 
 def test_a_model_compiled_twice_forgets_the_old_metrics():

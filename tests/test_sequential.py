@@ -125,6 +125,7 @@ def predicted(model):
     return model
 
 
+@pytest.mark.filterwarnings("ignore:Input. input_shape is the old name")
 @pytest.mark.parametrize("make", WAYS.values(), ids=WAYS)
 def test_ways_to_tell_the_shape(make):
     keras.utils.set_random_seed(0)

@@ -49,6 +49,10 @@ class Monitor(Callback):
 
     def is_improvement(self, value, reference):
         """Whether `value` is better than `reference`, which a NaN never is (but any value is better than None)."""
+        if np.ndim(value):
+            raise ValueError(
+                f"{type(self).__name__}: {self.monitor!r} has several values ({value}); watch a metric of one number."
+            )
         if reference is None:
             return True
         if self._direction == "max":
@@ -58,6 +62,8 @@ class Monitor(Callback):
     def value(self, logs, consequence):
         """The value of the logs; None, and a warning that tells the consequence, where it is missing."""
         value = (logs or {}).get(self.monitor)
+        if np.ndim(value) and np.size(value) == 1:  # such as the F1 score of a single class
+            value = np.asarray(value).item()
         if value is None:
             warn(
                 f"{type(self).__name__}: {self.monitor!r} is not in the logs, so {consequence}. The logs have "

@@ -131,6 +131,13 @@ class Softmax(SameShape):
             raise ValueError(
                 f"Layer {self.name!r} (Softmax): axis {self.axis} is out of range for inputs of shape {inputs.shape}."
             )
-        if mask is not None:
-            inputs = ops.where(mask, inputs, -1e9)
-        return activations.softmax(inputs, self.axis)
+        if mask is None:
+            return activations.softmax(inputs, self.axis)
+        mask = ops.convert_to_tensor(mask)
+        if mask.ndim > inputs.ndim:
+            raise ValueError(
+                f"Layer {self.name!r} (Softmax): the mask must have at most the {inputs.ndim} axes of the input; got "
+                f"shape {mask.shape}."
+            )
+        y = activations.softmax(ops.where(mask, inputs, -1e9), self.axis)
+        return ops.where(mask, y, 0.0)  # also where all is masked

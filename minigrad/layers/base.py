@@ -9,9 +9,10 @@ import threading
 import numpy as np
 
 from minigrad import config, older, ops, regularizers
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
+from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
 from minigrad.missing import no_attribute, remedy
 from minigrad.program import RecordingError, trace
@@ -31,6 +32,31 @@ _SET_FIRST = {  # what `Layer.__init__` makes
     "_found", "_variables", "_trainable", "_revision", "_is_ready", "_losses", "_input_shape", "built", "dtype", "name",
     "activity_regularizer",
 }
+
+
+def _completing(build):
+    """The `build` of a class, after which the layer is built and knows its input; after an error it is as it was."""
+
+    @functools.wraps(build)
+    def complete(self, *args, **kwargs):
+        own = vars(self)
+        if "_is_building" in own:  # a subclass calls super().build(...)
+            build(self, *args, **kwargs)
+            return
+        with building, self._unbuilt_after_an_error():
+            own["_is_building"] = True
+            try:
+                build(self, *args, **kwargs)
+            finally:
+                own.pop("_is_building", None)
+            shape = next(iter((*args, *kwargs.values())), None)
+            if isinstance(shape, (tuple, list, dict)) and shape:
+                self._input_shape = self._input_shape or each_shape(_any_rows, shape)
+            self.built = self._is_ready = True
+            if not self._trainable:
+                self.trainable = False
+
+    return complete
 
 
 class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
@@ -53,8 +79,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     """
 
     input_spec = None  # an InputSpec, or several that all must hold
-    supports_masking = False
     _word = "Layer"  # what it is in an error
+    _makes_masks = False  # whether the class has a compute_mask of its own
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
 
     def __init__(
@@ -73,7 +99,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         dtype = getattr(dtype, "name", dtype)
         if dtype not in (None, "float32", "float64"):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
+        if trainable not in (True, False):
+            raise ValueError(f"{owner}: trainable must be True or False, got {trainable!r}.")
         Owner.__init__(self, trainable)
+        self.supports_masking = not self._makes_masks
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -123,9 +152,20 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     variable_dtype = compute_dtype
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _completing(cls.build)
+        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+
+    @_completing
     def build(self, input_shape=None):
-        """Make the variables for inputs of this shape, a tuple whose first element is None."""
+        """Make the variables for inputs of this shape, a tuple; the number of rows, in front, may be None."""
         self.built = True
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """The mask of the outputs, by default that of the inputs. minigrad passes no masks from layer to layer."""
+        return previous_mask
 
     def call(self, inputs):
         """The outputs for the inputs, both tensors."""
@@ -136,15 +176,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if self._is_ready:
             return
         with building:
-            shape = [_any_rows(s) for s in shape] if isinstance(shape, list) else _any_rows(shape)
+            shape = each_shape(_any_rows if _context.made_up else tuple, shape)
             if not self.built:
-                with self._unbuilt_after_an_error():
-                    self._input_shape = self._input_shape or shape
-                    self.build(shape)
-                self.built = True
-                if not self._trainable:
-                    self.trainable = False
-            self._input_shape = self._input_shape or shape
+                self.build(shape)
+            self._input_shape = self._input_shape or each_shape(_any_rows, shape)
             self._is_ready = True
 
     @contextlib.contextmanager
@@ -173,12 +208,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def compute_output_shape(self, input_shape):
         """The shape of the output for inputs of this shape; None stands for the number of rows.
 
-        A list of shapes, where there are several inputs, or outputs.
+        A list (or dict) of shapes, where there are several inputs, or a list where there are several outputs.
         """
-        is_list = is_list_of_shapes(input_shape)
-        inputs = [Tensor(np.zeros((2, *s[1:]), self.dtype)) for s in (input_shape if is_list else [input_shape])]
-        inputs = inputs if is_list else inputs[0]
-        self._ensure_built([x.shape for x in inputs] if is_list else inputs.shape)
+        return self._called_on_made_up_rows(input_shape)
+
+    def _called_on_made_up_rows(self, input_shape):
+        """The shape of what `call` returns for two rows of zeros. All layers below are built then."""
+        inputs = each_shape(lambda shape: Tensor(np.zeros((2, *shape[1:]), self.dtype)), input_shape)
+        self._ensure_built(input_shape)
         shapes = []
 
         def run():
@@ -187,11 +224,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
                 shapes[:] = [_any_rows(y.shape) for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
 
+        before, _context.made_up = _context.made_up, True
         with self._keeping_losses():
             try:
                 trace(run)  # nothing is computed
             except RecordingError:
                 run()  # it reads values: let it have some
+            finally:
+                _context.made_up = before
         return shapes[0] if len(shapes) == 1 else shapes
 
     @property
@@ -227,7 +267,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             self._ensure_built([x.shape for x in inputs])
         elif isinstance(inputs, dict):
             inputs = {key: self._as_input(x) for key, x in inputs.items()}
-            self._ensure_built([x.shape for x in inputs.values()])
+            self._ensure_built({key: x.shape for key, x in inputs.items()})
         else:
             inputs = self._as_input(inputs)
             if self.input_spec is not None:
@@ -262,10 +302,26 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         finally:
             _context.training, _context.inside = before, was_inside
         if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer(outputs) / float(outputs.shape[0]))
+            self.add_loss(self.activity_regularizer(outputs) / float(max(outputs.shape[0], 1)))
+        if self._makes_masks:
+            self._refuse_a_mask(self.compute_mask(inputs, kwargs.get("mask")), kwargs.get("mask"))
         return outputs
 
-    # ---- losses
+    def _refuse_a_mask(self, mask, given):
+        if mask is not given and any(m is not None for m in (mask if isinstance(mask, (list, tuple)) else [mask])):
+            raise ValueError(
+                f"Layer {self.name!r} ({type(self).__name__}): its compute_mask returned a mask, which minigrad passes "
+                "on neither to the next layers nor to the loss. Pass masks by hand, as layer(x, mask=mask), and weigh "
+                "the loss by sample_weight."
+            )
+
+    # ---- losses and metrics
+
+    @property
+    def metrics(self):
+        """The metrics among the attributes of this layer and of those below."""
+        leaves = (leaf for layer in self._all_layers() for leaf in layer._leaves())
+        return list(dict.fromkeys(leaf for leaf in leaves if hasattr(type(leaf), "update_state")))
 
     def add_loss(self, loss):
         """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
@@ -324,11 +380,6 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
 
 
-def is_list_of_shapes(shape):
-    """Whether it is a list of shapes, not a shape that is a list."""
-    return isinstance(shape, list) and all(isinstance(s, (list, tuple)) for s in shape)
-
-
 def _any_rows(shape):
     return (None, *shape[1:])
 
@@ -365,6 +416,8 @@ class InputLayer(Layer):
     ):
         if sparse or ragged or input_tensor is not None:
             raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
+        if "input_shape" in kwargs:
+            warn("Input: input_shape is the old name of shape.")
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
         if shape is not None and batch_shape is not None:

@@ -12,6 +12,7 @@ from minigrad.tensor import Tensor
 class _Context(threading.local):
     training = None  # what the layer that is calling another one was told
     inside = False  # whether a layer is calling another one
+    made_up = False  # whether what it is called on only has the right shape, and any number of rows
 
 
 context = _Context()

@@ -58,9 +58,9 @@ class Dense(Layer):
 
     def call(self, inputs):
         self._check(inputs.shape)
-        if self.bias is None:
-            return self.activation(ops.matmul(inputs, self.kernel))
-        return self.activation(ops.dense(inputs, self.kernel, self.bias))
+        is_linear = self.activation is None  # as somebody may have set it
+        y = ops.matmul(inputs, self.kernel) if self.bias is None else ops.dense(inputs, self.kernel, self.bias)
+        return y if is_linear else self.activation(y)
 
     def _check(self, shape):
         if len(shape) < 2 or shape[-1] != self.kernel.shape[0]:

@@ -43,6 +43,15 @@ def start(layer, name, shape, initializer):
     return np.zeros
 
 
+def each_shape(function, shape):
+    """`function` of a shape, a tuple; of each of them, where there is a list or a dict of shapes."""
+    if isinstance(shape, dict):
+        return {key: function(tuple(one)) for key, one in shape.items()}
+    if isinstance(shape, list) and shape and all(isinstance(one, (list, tuple)) for one in shape):
+        return [function(tuple(one)) for one in shape]
+    return function(tuple(shape))
+
+
 class Filed:
     """The part of a Layer that files see."""
 
@@ -51,12 +60,15 @@ class Filed:
     def get_build_config(self):
         """What `build_from_config` needs to make the variables: the shape of the input. None before they are made."""
         shape = self._input_shape
-        return None if not self.built or shape is None else {"input_shape": list(shape)}
+        return None if not self.built or shape is None else {"input_shape": each_shape(list, shape)}
 
     def build_from_config(self, config):
         """Make the variables, if they are not there yet."""
-        if config and config.get("input_shape"):
-            self._ensure_built(tuple(config["input_shape"]))
+        shape = (config or {}).get("input_shape")
+        if shape:
+            self._ensure_built(shape)
+            if not all(layer.built for layer in self._all_layers()):  # `build` makes layers that `call` builds
+                self._called_on_made_up_rows(shape)
 
     def _file_variables(self):
         """The variables of this layer itself in the order of files: those meant to be trained first."""

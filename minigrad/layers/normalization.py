@@ -81,6 +81,9 @@ class BatchNormalization(SameShape):
             raise ValueError(
                 f"BatchNormalization {self.name!r}: renorm_clipping knows rmin, rmax and dmax; got {unknown}."
             )
+        low, high = ((renorm_clipping or {}).get(name) for name in ("rmin", "rmax"))
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"BatchNormalization {self.name!r}: rmin must be at most rmax, got {low} and {high}.")
 
     def build(self, input_shape):
         rank = len(input_shape)
@@ -173,13 +176,13 @@ class BatchNormalization(SameShape):
         if mask is None:
             mean, variance = ops.mean(x, axes), ops.var(x, axes)
         else:
-            mask = ops.convert_to_tensor(mask)
-            if mask.shape != x.shape[:-1]:
+            mask, rows = ops.convert_to_tensor(mask), x.shape[:-1]
+            if mask.ndim != len(rows) or any(m not in (1, n) for m, n in zip(mask.shape, rows, strict=True)):
                 raise ValueError(
-                    f"Layer {self.name!r} (BatchNormalization): the mask must have the shape {x.shape[:-1]}, one "
-                    f"value for each row; got {mask.shape}."
+                    f"Layer {self.name!r} (BatchNormalization): the mask must have the shape {rows}, one value for "
+                    f"each row (or 1 for all along an axis); got {mask.shape}."
                 )
-            kept = ops.expand_dims(ops.cast(mask, x.dtype), -1)
+            kept = ops.expand_dims(ops.broadcast_to(ops.cast(mask, x.dtype), rows), -1)
             count = ops.sum(kept) + config.epsilon()
             mean = ops.sum(x * kept, axes) / count
             variance = ops.sum(ops.square(x - mean) * kept, axes) / count

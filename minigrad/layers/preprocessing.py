@@ -73,9 +73,11 @@ class Normalization(SameShape):
                 f"Layer {self.name!r} (Normalization): axis {self.axis} must name axes of known length, which the rows "
                 f"have not; got shape {tuple(input_shape)}."
             )
-        self._kept_axes, shape = kept, tuple(input_shape[a] for a in kept)
+        shape = tuple(input_shape[a] for a in kept)
         self._broadcast = tuple(input_shape[a] if a in kept else 1 for a in range(rank)) if kept else ()
-        if kept:
+        if kept and max(self.axis) < 0:  # counted from the end: there may be more axes in front
+            self.input_spec = arguments.InputSpec(min_ndim=rank, axes={a - rank: input_shape[a] for a in kept})
+        elif kept:
             self.input_spec = arguments.InputSpec(ndim=rank, axes={a: input_shape[a] for a in kept})
         if self.input_mean is None:
             self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
@@ -122,10 +124,11 @@ class Normalization(SameShape):
             if not hasattr(batch, "shape"):
                 raise self._unusable("batches that are arrays", batch)
             batch = np.asarray(batch, np.float64)
-            self._ensure_built(batch.shape)
+            self._ensure_built((None, *batch.shape[1:]))
             if self.input_spec is not None:
                 self._check_spec(batch.shape)
-            axes = tuple(a for a in range(batch.ndim) if a not in self._kept_axes)
+            kept = {a % batch.ndim for a in self.axis}
+            axes = tuple(a for a in range(batch.ndim) if a not in kept)
             count = math.prod(batch.shape[a] for a in axes)
             if count:
                 found = moments_of_both(found, (count, batch.mean(axes), batch.var(axes) * count))

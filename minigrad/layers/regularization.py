@@ -26,9 +26,11 @@ class _Noise(SameShape):
         self._state = random.new_state(self.seed)
 
     def _start_shape(self):
-        if self.noise_shape is not None and not isinstance(self.noise_shape, (tuple, list)):
+        shape = () if self.noise_shape is None else self.noise_shape
+        if not isinstance(shape, (tuple, list)) or not all(n is None or is_int(n, 1) for n in shape):
             raise ValueError(
-                f"{type(self).__name__} {self.name!r}: noise_shape must be a tuple or None, got {self.noise_shape!r}."
+                f"{type(self).__name__} {self.name!r}: noise_shape must be None or a tuple of positive ints and None, "
+                f"got {self.noise_shape!r}."
             )
 
     def call(self, inputs, training=False):

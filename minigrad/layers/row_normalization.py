@@ -30,7 +30,7 @@ class _ByRow(SameShape):
                 f"got shape {tuple(input_shape)}."
             )
         self.axis = sorted(arguments.integers(self, "axis"))
-        self.input_spec = arguments.InputSpec(ndim=len(input_shape), axes=dict(zip(axes, lengths, strict=True)))
+        self.input_spec = arguments.InputSpec(axes={axis: input_shape[axis] for axis in self.axis})
         return lengths
 
     def compute_output_shape(self, input_shape):
@@ -90,7 +90,7 @@ class LayerNormalization(_ByRow):
         self.built = True
 
     def call(self, inputs):
-        return ops.layer_normalization(inputs, self.gamma, self.beta, self.axis, self.epsilon)
+        return ops.layer_normalization(inputs, self.gamma, self.beta, self._axes(inputs.shape), self.epsilon)
 
 
 @registry.register()

@@ -83,6 +83,11 @@ class Owner:
         """
         if args and isinstance(args[0], str) and name is None:
             name, *args = args
+        if self._is_ready and "_is_building" not in vars(self):
+            raise ValueError(
+                f"Layer {self.name!r} ({type(self).__name__}) is built already: make its weights in __init__ or in "
+                "build(input_shape). In call, each call would make new ones."
+            )
         given = [shape, initializer, dtype]
         if len(args) > 3 or any(value is not None for value in given[: len(args)]):
             raise TypeError(f"Layer {self.name!r}: add_weight takes shape, initializer and dtype once each.")
@@ -92,7 +97,9 @@ class Owner:
             raise ValueError(f"Layer {self.name!r}: the shape of a weight must consist of integers, got {shape}.")
         dtype = np.dtype(dtype or self.dtype)
         dtype = np.dtype("int64") if dtype.kind in "iu" else dtype
-        start = initializers.get(initializer or ("glorot_uniform" if dtype.kind == "f" else "zeros"))
+        if initializer is None:
+            initializer = "glorot_uniform" if dtype.kind == "f" else "zeros"
+        start = initializers.get(initializer)
         variable = Variable(filing.start(self, name, shape, start), shape, dtype.name, trainable, name=name)
         variable.path = f"{self.name}/{variable.name}"
         variable.regularizer = regularizers.get(regularizer)
@@ -113,14 +120,14 @@ class Owner:
         """All values among the attributes, those in lists and dicts one by one."""
         attributes = list(self.__dict__.items())  # at once: other threads may add some meanwhile
         stack = [value for name, value in reversed(attributes) if name not in _OUR_OWN]
+        opened = {}  # by their ids: a list may hold itself
         while stack:
             value = stack.pop()
-            if isinstance(value, (list, tuple)):
-                stack.extend(reversed(value))
-            elif isinstance(value, dict):
-                stack.extend(reversed(value.values()))
-            else:
+            if not isinstance(value, (list, tuple, dict)):
                 yield value
+            elif id(value) not in opened:
+                opened[id(value)] = value
+                stack.extend(reversed(value.values() if isinstance(value, dict) else value))
 
     def _children(self):
         """The layers among the attributes."""
@@ -170,7 +177,12 @@ class Owner:
         """All variables, in the order in which they were made, those of sub-layers after."""
         return list(self._structure()[1])
 
-    variables = weights
+    @property
+    def variables(self):
+        """All weights, and the states of the random streams, [seed, counter], of layers and seed generators."""
+        streams = {id(state): state for layer in self._all_layers() for state in layer._own_streams()}
+        name = "seed_generator_state"
+        return self.weights + [Variable.over(state[0], name, f"{self.name}/{name}") for state in streams.values()]
 
     @property
     def trainable_weights(self):
@@ -184,7 +196,10 @@ class Owner:
         """The variables that training leaves alone, such as moving statistics, and all of a frozen layer."""
         return [v for v in self.weights if not v.trainable]
 
-    non_trainable_variables = non_trainable_weights
+    @property
+    def non_trainable_variables(self):
+        """The `variables` that training leaves alone."""
+        return [v for v in self.variables if not v.trainable]
 
     @property
     def trainable(self):

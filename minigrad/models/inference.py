@@ -159,7 +159,7 @@ class _Step:
 
     def takes_after(self, other):
         """Whether this is a normalization that `other`, the Dense before it, can absorb."""
-        is_linear = other.is_dense and other.layer.activation is activations.linear
+        is_linear = other.is_dense and other.layer.activation in (None, activations.linear)
         return self.is_affine and is_linear and self.layer.dtype == other.layer.dtype
 
     def takes_before(self, other):

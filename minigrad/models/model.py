@@ -3,7 +3,7 @@
 import math
 
 from minigrad import saving, utils
-from minigrad.layers.base import Layer, is_list_of_shapes, serialize
+from minigrad.layers.base import Layer, serialize
 from minigrad.layers.context import entry
 from minigrad.missing import remedy
 from minigrad.saving import compiling
@@ -34,10 +34,8 @@ class Model(Trainer, Layer):
 
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
-        with self._unbuilt_after_an_error():
-            self.built = True
-            self._input_shape = input_shape if is_list_of_shapes(input_shape) else tuple(input_shape)
-            self.compute_output_shape(self._input_shape)
+        self.built = True
+        self._called_on_made_up_rows(input_shape)
 
     def get_layer(self, name=None, index=None):
         """The layer of this name, or at this index."""

@@ -119,19 +119,15 @@ class Sequential(Model):
         shape = self._input_shape if input_shape is None else tuple(input_shape)
         if shape is None:
             raise ValueError(f"Sequential {self.name!r} needs an input shape to be built: put an Input in front.")
-        if not self._layers:
+        if not self._layers and self._input_layer is None:
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
         if self.built and self._input_shape is not None:
             self._check_input((1, *shape[1:]))
-        with self._unbuilt_after_an_error():  # layers in front of the one that can't be built may fit other data
-            self._input_shape = (None, *shape[1:])
-            for layer in self._layers:
-                layer._ensure_built(shape)
-                shape = layer.compute_output_shape(shape)
+        self._input_shape = shape = (None, *shape[1:])
+        for layer in self._layers:
+            layer._ensure_built(shape)
+            shape = layer.compute_output_shape(shape)
         self._output_shape = (None, *shape[1:])
-        if not self._trainable:
-            self.trainable = False
-        self.built = True
         Structure.changed()
 
     def _steps(self):
@@ -227,7 +223,7 @@ class Sequential(Model):
     @property
     def outputs(self):
         """A list of one description (shape, dtype, name) of what comes out."""
-        return [KerasTensor(self.output_shape, self._layers[-1].dtype, "keras_tensor")]
+        return [KerasTensor(self.output_shape, (self._layers or [self])[-1].dtype, "keras_tensor")]
 
     # ------------------------------------------------------------------------------------------ configuration
 
@@ -278,7 +274,7 @@ def _is_plain_dense(layers):
     return (
         bool(layers)
         and type(layers[0]) is Dense
-        and layers[0].activation is activations.linear
+        and layers[0].activation in (None, activations.linear)
         and layers[0].activity_regularizer is None
         and layers[0].built
     )

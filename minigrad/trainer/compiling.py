@@ -7,7 +7,7 @@ from minigrad import optimizers
 from minigrad.checks import is_int, is_number, warn
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
-from minigrad.metrics.base import LossTracker, Metric, Pending
+from minigrad.metrics.base import LossTracker, Pending
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor, as_tensor, no_grad
 from minigrad.trainer.arguments import check_loss, metric_list
@@ -136,7 +136,7 @@ class Compiling:
         self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
         self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
         given = [self._tracker, *self._plain, *self._weighted]
-        self._every_metric = [*given, *(m for m in self._attached_metrics() if m not in given)]
+        self._every_metric = [*given, *(m for m in super().metrics if m not in given)]
         self._metric_keys = ["loss"]
         for metric in self._every_metric[1:]:
             is_double = metric in self._weighted and metric.name in self._metric_keys
@@ -149,11 +149,6 @@ class Compiling:
             for variable in metric.variables:
                 variable.path = f"{key}/{variable.name}"
         self._has_metrics = True
-
-    def _attached_metrics(self):
-        """The metrics among the attributes of layers (and of a model) whose class is not minigrad's."""
-        own = [layer for layer in self._all_layers() if not type(layer).__module__.startswith("minigrad.")]
-        return list(dict.fromkeys(value for layer in own for value in layer._leaves() if isinstance(value, Metric)))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Let the metrics see a batch; their values so far, a dict.

@@ -39,7 +39,7 @@ class Preparing:
     def _fitted(self, x):
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
             x = as_column(x)
-        self._ensure_built(x.shape)
+        self._ensure_built((None, *x.shape[1:]))
         self._check_input(x.shape)
         return x
 
