@@ -3,13 +3,19 @@
 Warnings are errors (setup.cfg).
 """
 
+import os
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from minigrad import config, program, registry, tensor, utils
+
+# Programs that a test starts get the minigrad that is tested, whatever is installed and wherever they run.
+ROOT = str(Path(__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def global_state():

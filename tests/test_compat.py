@@ -61,6 +61,13 @@ def test_every_way_to_import(imports, tmp_path):
     assert "minigrad.layers.core minigrad.models.sequential" in out
 
 
+def test_a_script_beside_a_clone(tmp_path):
+    """A folder of the name minigrad, which holds the package and is none, must not be taken for it."""
+    (tmp_path / "minigrad" / "minigrad").mkdir(parents=True)
+    (tmp_path / "minigrad" / "minigrad" / "__init__.py").touch()
+    assert run("import minigrad; print(minigrad.Sequential.__name__)", tmp_path).stdout == "Sequential\n"
+
+
 def test_versions(tmp_path):
     out = run("import keras, tensorflow as tf\nprint(keras.__version__, tf.__version__)", tmp_path).stdout.split()
     assert out[0] == out[1] and out[0][0].isdigit()
