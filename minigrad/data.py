@@ -16,6 +16,11 @@ from minigrad.tensor import Tensor, as_tensor, constant
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
 CHUNK = 2**23  # bytes
 
+_WORDS = (
+    " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by pandas.get_dummies; "
+    "objects that are numbers by astype('float32')."
+)
+
 
 class LazyRows:
     """Rows that become an array of `dtype` where they are asked for, by a slice or by increasing row numbers.
@@ -121,7 +126,8 @@ def as_rows(value, name, dtype):
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{name} can't be made an array of numbers: {error}") from None
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.")
+        hint = _WORDS if array.dtype.kind in "OUS" else ""
+        raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.{hint}")
     if array.ndim == 0:
         raise ValueError(f"{name} must have rows; got a single value.")
     if array.size == 0:
@@ -176,7 +182,7 @@ def _from_pandas(value, dtype):
     """The rows of a data frame or a series: its columns may differ in dtype, and missing values become NaN."""
     for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
         if kind.kind not in "fiub":
-            raise ValueError(f"column {column!r} has dtype {kind}.")
+            raise ValueError(f"column {column!r} has dtype {kind}.{_WORDS}")
     shape = value.shape if value.ndim > 1 else (len(value), 1)  # a series is a column, as in Keras
     return LazyRows(lambda rows: value.iloc[rows].to_numpy(dtype=dtype, na_value=np.nan), shape, dtype)
 

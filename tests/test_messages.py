@@ -3,6 +3,7 @@
 `test_bad_input.py` checks that an error changes nothing; this table checks that its words help.
 """
 
+import sys
 import warnings
 
 import numpy as np
@@ -98,6 +99,15 @@ MESSAGES = {
     "images for vectors": (
         lambda: fitted(IMAGES, Y, "mse", keras.Input((64,)), layers.Dense(1)), "x.reshape(len(x), -1)",
     ),
+    # ---- what is given
+    "words as labels": (lambda: fitted(X, np.array(["a", "b"] * 16), "mse"), "y must ... np.unique(y, return_inverse=True)"),
+    "a class of callbacks": (lambda: compiled().fit(X, Y, callbacks=[callbacks.History]), "make one, History(...)"),
+    "Sequential(layer)": (lambda: keras.Sequential(layers.Dense(1)), "a list of layers, [Dense(64), Dense(1)]"),
+    "Sequential('relu')": (lambda: keras.Sequential(["relu"]), "Activation('relu')"),
+    "Sequential([[layer]])": (lambda: keras.Sequential([[layers.Dense(1)]]), "Add them one by one"),
+    "Input(3)": (lambda: keras.Input(3), "write (3,)."),
+    "float(tensor)": (lambda: float(Tensor(X)), "A tensor of shape (32, 3) is no single number"),
+    "metric.update": (lambda: metrics.AUC().update(Y, Y), "Did you mean 'update_state'"),
     # ---- the functional API, whatever is called first
     "layer(Input)": (lambda: layers.Dense(1)(keras.Input((3,))), "no functional API"),
     "model(Input)": (lambda: compiled()(keras.Input((3,))), "is an Input...no functional API"),
@@ -115,6 +125,17 @@ def test_the_error_says_what_to_do(mistake, words):
         mistake()
     for part in words.split("..."):
         assert part.strip() in str(error.value)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes before")
+def test_an_error_in_a_call_says_in_which_layer():
+    class Block(layers.Layer):
+        def call(self, inputs):
+            return ops.matmul(inputs, np.ones((5, 1)))
+
+    with pytest.raises(ValueError, match="matmul") as error:
+        compiled(keras.Input((3,)), layers.Dense(4), Block(name="block")).predict(X)
+    assert error.value.__notes__ == ["This happened in layer 'block' (Block), called with an input of shape (2, 4)."]
 
 
 def test_a_type_error_from_inside_is_left_alone():

@@ -29,7 +29,8 @@ class CallbackList:
             if isinstance(callback, type) or not (
                 hasattr(callback, "set_model") and hasattr(callback, "on_epoch_end")
             ):
-                raise ValueError(f"callbacks must be a list of Callback instances; got {callback!r}.")
+                call = f": make one, {callback.__name__}(...)" if isinstance(callback, type) else ""
+                raise ValueError(f"callbacks must be a list of Callback instances; got {callback!r}{call}.")
         self.history = self._one(callbacks, History, add_history)
         self._one(callbacks, ProgbarLogger, add_progbar)
         self.callbacks = sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False))

@@ -299,6 +299,9 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             kwargs["training"] = bool(training)
         try:
             outputs = self.call(inputs, *args, **kwargs)
+        except Exception as error:
+            _say_where(error, self, inputs)
+            raise
         finally:
             _context.training, _context.inside = before, was_inside
         if self.activity_regularizer is not None:
@@ -380,6 +383,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
 
 
+def _say_where(error, layer, inputs):
+    """Add to an error which layer it came from, the innermost one (from Python 3.11 on)."""
+    if hasattr(error, "add_note") and not hasattr(error, "__notes__") and not isinstance(error, RecordingError):
+        shape = getattr(inputs, "shape", None)
+        of = "" if shape is None else f", called with an input of shape {tuple(shape)}"
+        error.add_note(f"This happened in {layer._word.lower()} {layer.name!r} ({type(layer).__name__}){of}.")
+
+
 def _any_rows(shape):
     return (None, *shape[1:])
 
@@ -425,7 +436,8 @@ class InputLayer(Layer):
         if batch_shape is not None:
             batch_size, *shape = batch_shape
         if shape is None or not isinstance(shape, (tuple, list)):
-            raise ValueError(f"Input: shape must be a tuple such as (20,), got {shape!r}: it can't be made a shape.")
+            hint = f": write ({shape},)" if is_int(shape) else ": it can't be made a shape"
+            raise ValueError(f"Input: shape must be a tuple such as (20,), got {shape!r}{hint}.")
         if not all(map(_is_length, shape)):
             raise ValueError(f"Input: shape must consist of positive integers or None, got {tuple(shape)!r}.")
         super().__init__(dtype=dtype if dtype in ("float32", "float64") else None, name=name, **kwargs)

@@ -12,6 +12,7 @@ from minigrad import config, initializers, losses, older, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
+from minigrad.missing import no_attribute
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
@@ -90,7 +91,7 @@ class Metric(Configurable):
 
     def __getattr__(self, name):
         if (found := older.attribute(self, name)) is older.UNKNOWN:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+            raise no_attribute(type(self).__name__, name, () if name.startswith("_") else dir(self))
         return found
 
     @property

@@ -31,7 +31,7 @@ class Sequential(Model):
         self._plan, self._planned_as_of = [], -1
         self._own_layers_as_of = -1
         if layers is not None and not hasattr(layers, "__iter__"):
-            raise ValueError(f"Sequential expects a list of layers, got {layers!r}.")
+            raise ValueError(f"Sequential expects a list of layers, [Dense(64), Dense(1)], got {layers!r}.")
         for layer in layers or ():
             self.add(layer)
 
@@ -51,7 +51,9 @@ class Sequential(Model):
             name = layer.__name__
             raise ValueError(f"Sequential.add expects a layer, got the class {name}: make one, {name}(...).")
         if not isinstance(layer, Layer):
-            raise ValueError(f"Sequential.add expects a layer, got {layer!r} ({type(layer).__name__}).")
+            hint = " An activation is one as Activation('relu')." if callable(layer) or isinstance(layer, str) else ""
+            hint = " Add them one by one." if isinstance(layer, (list, tuple)) else hint
+            raise ValueError(f"Sequential.add expects a layer, got {layer!r} ({type(layer).__name__}).{hint}")
         if isinstance(layer, InputLayer):
             if self._input_layer is not None or self._layers:
                 raise ValueError(

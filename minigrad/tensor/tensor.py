@@ -165,7 +165,10 @@ class Tensor:
 
     def item(self):
         """The value of a tensor of one element, as a Python number."""
-        return self._readable().item()
+        data = self._readable()
+        if data.size != 1:
+            raise ValueError(f"A tensor of shape {self.shape} is no single number: reduce it, or take one element.")
+        return data.item()
 
     def __float__(self):
         return float(self.item())
