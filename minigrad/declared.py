@@ -104,6 +104,8 @@ def _initializer(cls, arguments):
             if isinstance(argument, Number):
                 given[name] = argument.plain(given[name])
                 argument.check(type(self).__name__, name, given[name])
+            elif isinstance(argument, bool) and isinstance(given[name], float):  # older Keras had a number there
+                raise ValueError(f"{type(self).__name__}: {name} must be True or False, got {given[name]!r}.")
         self._set_up(given)
 
     return constructor(cls, defaults | more, take)

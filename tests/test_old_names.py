@@ -1,17 +1,37 @@
 """What Keras 1 and 2 called things: each word of the tables in compat/old_names.py, and scripts that use them."""
 
 import importlib
+import inspect
+import json
+import pickle
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minigrad import (
+    activations,
+    callbacks,
     compat,
+    constraints,
+    initializers,
     layers,
+    losses,
+    metrics,
     missing,
+    optimizers,
+    regularizers,
+    utils,
 )
-from minigrad.compat import modules, old_names
+from minigrad.compat import deviations, modules, old_names
+from minigrad.models import Sequential
+from minigrad.older import Logs
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = json.loads((ROOT / "tests/golden/decay.json").read_text())  # made by make_decay.py
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +92,7 @@ def test_every_old_module_can_be_imported(path, installed):
         assert any(f"{_full(path)} is where older Keras kept it: today keras.{targets[0]}" in text for text in texts)
         again = warned(lambda: importlib.reload(module) and None)[1]
         assert not again
-    for name in list(names)[:3]:
-        assert getattr(module, name) is not None
+    assert warned(lambda: [name for name in names if getattr(module, name) is None])[0] in ([], ["newaxis"])
 
 
 @pytest.mark.parametrize("root", old_names._private)
@@ -162,3 +181,279 @@ def test_whether_a_name_exists_is_answered_honestly(installed):
     assert "Conv2D" not in keras.layers.__all__ and getattr(keras.layers, "LSTM", None) is None
     exec("from keras.layers import Conv2D", {})
     assert not hasattr(keras.layers, "Conv2D")
+
+
+# ------------------------------------------------------------------------- names, strings, arguments, attributes
+
+
+@pytest.mark.parametrize("path", old_names._names)
+def test_every_old_name_warns_once_and_means_what_it_says(path, installed):
+    place, _, last = _full(path).rpartition(".")
+    module = importlib.import_module(place)
+    found, texts = warned(lambda: getattr(module, last))
+    new = old_names._names[path]
+    if not texts and new != "-":  # there today, but not as a string
+        assert not path.startswith("tf.") and not inspect.ismodule(found)
+        return
+    if new == "-":
+        assert not texts
+        result, texts = warned(lambda: found(1))
+        assert not result
+    elif not new.startswith(":"):
+        assert found is old_names._today(new) and f"today {new}" in texts[0]
+    assert len([text for text in texts if path.rpartition(".")[2] in text]) == 1
+    assert not warned(lambda: found(1) if new == "-" else getattr(module, last))[1]
+
+
+@pytest.mark.parametrize("module, old, today", [
+    (losses, "kullback_leibler_divergence", "kl_divergence"), (losses, "logcosh", "log_cosh"),
+    (losses, "cosine_proximity", "cosine_similarity"), (losses, "huber_loss", "huber"), (losses, "MSE", "mse"),
+    (metrics, "kld", "kl_divergence"), (metrics, "logcosh", "log_cosh_error"), (constraints, "maxnorm", "max_norm"),
+    (constraints, "nonneg", "non_neg"), (initializers, "uniform", "random_uniform"), (initializers, "one", "ones"),
+    (regularizers, "activity_l2", "l2"), (activations, "ReLU", "relu"), (optimizers, "ADAM", "adam"),
+])  # fmt: skip
+def test_old_strings(module, old, today):
+    found, other = warned(lambda: module.get(old))[0], module.get(today)
+    assert found is other or type(found) is type(other)
+
+
+def test_an_activation_that_was_a_layer_keeps_its_slope():
+    layer = warned(lambda: layers.Dense(2, activation="LeakyReLU"))[0]
+    assert layer.activation(np.array([[-1.0]], "float32")).numpy() == np.float32(-0.3)
+
+
+@pytest.mark.parametrize("word", ["fmeasure", "matthews_correlation"])
+def test_metrics_that_are_gone_name_the_way_out(word):
+    with pytest.raises(ValueError, match="older Keras that minigrad does not have: (use metrics|compute it)"):
+        Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[word])
+
+
+NEEDED = {"Dense": {"units": 3}, "Dropout": {"rate": 0.5}, "AlphaDropout": {"rate": 0.5}, "Layer": {},
+          "GaussianDropout": {"rate": 0.5}, "GaussianNoise": {"stddev": 0.5}, "Reshape": {"target_shape": (2, 1)},
+          "ModelCheckpoint": {"filepath": "m.keras"}, "to_categorical": {"x": [0, 2]}}  # fmt: skip
+VALUES = {"units": 4, "kernel_initializer": "he_normal", "use_bias": False, "kernel_regularizer": "l2",
+          "bias_regularizer": "l1", "kernel_constraint": "non_neg", "bias_constraint": "non_neg", "rate": 0.25,
+          "stddev": 0.1, "negative_slope": 0.2, "threshold": 0.5, "alpha_initializer": "ones", "dtype": "float64",
+          "target_shape": (1, 2), "beta_initializer": "ones", "gamma_initializer": "zeros", "l1": 0.1, "l2": 0.1,
+          "max_value": 3, "min_value": 0.5, "minval": -1.0, "maxval": 2.0, "min_delta": 0.5, "num_classes": 5,
+          "x": [0, 2], "gamma_regularizer": "l2"}  # fmt: skip
+CONVERTED = {  # (who, old arguments): today's
+    ("Layer", "batch_input_shape"): ((None, 4), {"input_shape": (4,)}),
+    ("Layer", "input_length"): (7, {"input_shape": (7,)}),
+    ("BatchNormalization", "mode"): (0, {}),
+    ("RandomUniform", "scale"): (0.2, {"minval": -0.2, "maxval": 0.2}),
+    ("ModelCheckpoint", "period"): (1, {}),
+}
+IN_A_MODEL = {("Model.fit", "show_accuracy"), ("Model.evaluate", "show_accuracy"), ("Model.compile", "metrics"),
+              ("Model.compile", "loss_weights"), ("Model.compile", "steps_per_execution"), ("Layer", "weights"),
+              ("Dense", "activation")}  # fmt: skip
+
+
+def _who(name):
+    for module in (layers, callbacks, constraints, regularizers, initializers, utils):
+        if hasattr(module, name):
+            return getattr(module, name)
+
+
+def _told(thing):
+    """What tells two objects apart."""
+    config = thing.get_config() if hasattr(thing, "get_config") else getattr(thing, "__dict__", thing)
+    kept = {k: v for k, v in config.items() if k != "name"} if isinstance(config, dict) else config
+    return repr(kept), getattr(thing, "_input_shape_argument", None)
+
+
+RULES = [(who, old, new) for who, rules in old_names._arguments.items() for old, new in rules.items()
+         if not who.startswith(("Model.", "optimizers")) and (who, old) not in IN_A_MODEL]  # fmt: skip
+
+
+@pytest.mark.parametrize("who, old, new", RULES)
+def test_every_old_argument_means_todays(who, old, new):
+    needed, make = dict(NEEDED.get(who, {})), _who(who)
+    value, today = CONVERTED.get((who, old), (VALUES.get(new, 1), {} if new == "-" else {new: VALUES.get(new)}))
+    rest = {name: v for name, v in needed.items() if name not in today}
+    found, texts = warned(lambda: make(**rest, **{old: value}))
+    assert _told(found) == _told(make(**{**needed, **today}))
+    assert len(texts) == (0 if old == new else 1) and f"({old}=" in "".join(texts) + "(gamma_regularizer="
+    assert not warned(lambda: make(**rest, **{old: value}))[1]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam"])
+def test_optimizers_take_lr_and_decay(name):
+    make = getattr(optimizers, name)
+    found, texts = warned(lambda: make(lr=1, decay=0.0))
+    assert float(found.learning_rate) == 1 and len(texts) == 2 and "learning_rate=1.0" in texts[0]
+    found = warned(lambda: make(decay=0.5))[0]
+    assert float(found.learning_rate) == float(make().learning_rate)
+    assert isinstance(found._learning_rate, optimizers.schedules.InverseTimeDecay)
+    with pytest.raises(ValueError, match="lr"):
+        make(lr=0.1, learning_rate=0.2)
+    if name != "SGD":
+        assert warned(lambda: make(epsilon=None))[0].epsilon == 1e-7
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_lr_and_decay_train_as_in_keras_2(name):
+    x = np.sin(np.arange(60, dtype="float32")).reshape(20, 3)
+    y = (x @ [[0.5], [-1.0], [0.25]] > 0).astype("float32")
+    model = Sequential([layers.Dense(1, activation="sigmoid", input_shape=(3,))])
+    model.set_weights([np.full((3, 1), 0.1, "float32"), np.zeros(1, "float32")])
+    model.compile(warned(lambda: getattr(optimizers, name)(**GOLDEN[name]["options"]))[0], "binary_crossentropy")
+    model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
+    weights = np.concatenate([w.ravel() for w in model.get_weights()])
+    np.testing.assert_allclose(weights, GOLDEN[name]["weights"], atol=1e-5)
+
+
+@pytest.mark.parametrize("owner, arguments, words", [
+    (layers.BatchNormalization, {"mode": 1}, "LayerNormalization"),
+    (layers.BatchNormalization, {"mode": 2}, "Leave mode out"),
+    (layers.Dense, {"units": 2, "weights": [1]}, "layer.set_weights"),
+    (layers.Dense, {"units": 64, "activation": 20}, r"today Dense\(20, input_dim=64\)"),
+    (layers.Dense, {"output_dim": 2, "units": 3}, "output_dim"),
+])  # fmt: skip
+def test_what_can_not_be_taken_says_why(owner, arguments, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        owner(**arguments)
+
+
+# ------------------------------------------------------------------------------------------------------ a model
+
+
+X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+Y = (X[:, :1] > 0).astype("float32")
+
+
+def model(**compiled):
+    made = Sequential([layers.Dense(1, activation="sigmoid", input_shape=(3,))])
+    made.set_weights([np.full((3, 1), 0.1, "float32"), np.zeros(1, "float32")])
+    made.compile(**{"optimizer": "sgd", "loss": "binary_crossentropy", "metrics": ["accuracy"], **compiled})
+    return made
+
+
+def batches(rows=8):
+    while True:
+        for start in range(0, 40, rows):
+            yield X[start : start + rows], Y[start : start + rows]
+
+
+@pytest.mark.parametrize("who", ["compile", "fit", "evaluate", "predict"])
+def test_arguments_of_a_model_without_effect(who):
+    data = {"compile": ("sgd", "mse"), "fit": (X, Y), "evaluate": (X, Y), "predict": (X,)}[who]
+    for old, new in old_names._arguments[f"Model.{who}"].items():
+        if new in ("-", ":show_accuracy"):
+            texts = warned(lambda: getattr(model(), who)(*data, **{old: 1}, **({} if who == "compile" else {"verbose": 0})))
+            assert len(texts[1]) == 1 and f"Model.{who}({old}=1) has no effect" in texts[1][0]
+
+
+def test_old_values_of_arguments():
+    made, texts = warned(lambda: model(metrics="accuracy"))
+    assert "metrics=['accuracy']" in texts[0]
+    history, texts = warned(lambda: made.fit(X, Y, nb_epoch=2, verbose="0", validation_data=[X, Y]))
+    assert len(history.epoch) == 2 and len(texts) == 2
+    third, texts = warned(lambda: made.compile("sgd", "mse", ["accuracy"]))
+    assert "Model.compile(loss_weights=['accuracy'])" in texts[0] and "metrics=['accuracy']" in texts[0]
+    assert set(made.fit(X, Y, verbose=0).history) == {"loss", "accuracy"}
+
+
+def test_generators_of_keras_2_and_of_keras_1():
+    expected = model().fit(batches(), steps_per_epoch=5, epochs=2, validation_data=batches(), validation_steps=2, verbose=0)
+    two, texts = warned(lambda: model().fit_generator(
+        batches(), steps_per_epoch=5, epochs=2, validation_data=batches(), validation_steps=2, verbose=0,
+        max_queue_size=3, workers=2, use_multiprocessing=False,
+    ))  # fmt: skip
+    assert two.history == expected.history and texts == [
+        "Model.fit_generator is what older Keras called it. Today: fit(generator, ...)."
+    ]
+    one = warned(lambda: model().fit_generator(
+        batches(), samples_per_epoch=40, nb_epoch=2, validation_data=batches(), nb_val_samples=16, verbose=0,
+        max_q_size=3, nb_worker=2, pickle_safe=True,
+    ))[0]  # fmt: skip
+    assert one.history == expected.history
+    made = model()
+    assert warned(lambda: made.evaluate_generator(batches(), steps=5, workers=2))[0] == made.evaluate(X, Y, 8, verbose=0)
+    assert warned(lambda: made.evaluate_generator(batches(), val_samples=40))[0] == made.evaluate(X, Y, 8, verbose=0)
+    found = warned(lambda: made.predict_generator((x for x, _ in batches()), steps=5, max_queue_size=2))[0]
+    assert np.array_equal(found, made.predict(X, 8, verbose=0))
+
+
+def test_arguments_that_stood_elsewhere():
+    """Keras 1: Dense(output_dim, init, activation); Keras 2: SGD(lr, momentum, decay, nesterov), Adam(..., decay)."""
+    dense = warned(lambda: layers.Dense(3, "uniform", "relu"))[0]
+    assert _told(dense) == _told(layers.Dense(3, "relu", kernel_initializer="uniform"))
+    assert layers.Dense(3, "relu").activation is activations.relu
+    sgd, texts = warned(lambda: optimizers.SGD(0.1, 0.9, 0.5, True))
+    assert sgd._learning_rate.get_config()["decay_rate"] == 0.5 and sgd.nesterov is True and sgd.weight_decay is None
+    assert len(texts) == 1 and "SGD(nesterov=0.5)" in texts[0]
+    adam = warned(lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-8, 0.5))[0]
+    assert adam._learning_rate.get_config()["initial_learning_rate"] == 0.1 and adam.amsgrad is False
+    assert warned(lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-8, 0.0))[0].amsgrad is False
+    with pytest.raises(ValueError, match="centered must be True or False, got 0.5"):
+        optimizers.RMSprop(centered=0.5)
+
+
+def test_predict_classes_and_proba():
+    made = model()
+    assert hasattr(made, "predict_classes") and not hasattr(made, "predict_nothing")
+    found, texts = warned(lambda: made.predict_classes(X))
+    assert np.array_equal(found, (made.predict(X, verbose=0) > 0.5).astype(int)) and len(texts) == 1
+    several = Sequential([layers.Dense(3, activation="softmax", input_shape=(3,))])
+    assert np.array_equal(warned(lambda: several.predict_classes(X))[0], several.predict(X, verbose=0).argmax(-1))
+    assert np.array_equal(warned(lambda: made.predict_proba(X))[0], made.predict(X, verbose=0))
+    with pytest.raises(RuntimeError, match="to_json"):
+        warned(made.to_yaml)
+
+
+def test_attributes():
+    dense = model().layers[0]
+    (kernel, bias), texts = warned(lambda: (dense.W, dense.b))
+    assert kernel is dense.kernel and bias is dense.bias and len(texts) == 2
+    metric = metrics.Mean()
+    metric.update_state([1.0])
+    warned(metric.reset_states)
+    assert float(metric.result()) == 0
+
+
+@pytest.mark.parametrize("old", old_names._keys)
+def test_old_keys_of_logs(old):
+    new = old_names._keys[old][0]
+    logs = Logs({new: 1, f"val_{new}": 2})
+    found, texts = warned(lambda: (logs[old], logs[f"val_{old}"], logs.get(old)))
+    assert found == (1, 2, 1) and len(texts) == 1 and old not in logs
+    with pytest.raises(KeyError):
+        Logs({"other": 1})[old]
+    assert logs == {new: 1, f"val_{new}": 2} and type(pickle.loads(pickle.dumps(logs))) is dict
+
+
+def test_history_and_callbacks_answer_to_acc(tmp_path):
+    best = callbacks.ModelCheckpoint(tmp_path / "{epoch:02d}-{val_acc:.2f}.keras", "val_acc", save_best_only=True)
+    stop = callbacks.EarlyStopping("val_acc", patience=9)
+    fit = lambda: model().fit(X, Y, epochs=2, validation_data=(X, Y), callbacks=[best, stop], verbose=0)
+    history, texts = warned(fit)
+    assert len(texts) == 1 and "'acc'" in texts[0] and best._direction == "max"
+    assert warned(lambda: history.history["acc"])[0] == history.history["accuracy"]
+    assert [p.name[:3] for p in tmp_path.iterdir()].count("01-") == 1
+    assert set(model(metrics=["acc"]).fit(X, Y, verbose=0).history) == {"acc", "loss"}
+    assert warned(lambda: model(metrics=["acc"]).fit(X, Y, verbose=0).history["accuracy"])[0]
+
+
+def test_a_checkpoint_every_so_many_epochs(tmp_path):
+    saved = warned(lambda: callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", period=2))[0]
+    model().fit(X, Y, epochs=5, callbacks=[saved], verbose=0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2.keras", "4.keras"]
+
+
+def test_every_conversion_of_an_argument_is_tested():
+    tested = {old_names._arguments[who][old] for who, old in (*CONVERTED, *IN_A_MODEL)}
+    rules = {new for rules in old_names._arguments.values() for new in rules.values() if new[0] == ":"}
+    assert rules - tested == {":lr", ":decay", ":epsilon", ":verbose", ":flag"}  # which have tests of their own
+
+
+def test_differences_list_every_old_word():
+    text = " ".join(deviations.report().split())
+    for word in (*old_names._modules, *old_names._names, *old_names._keys, "Dense(init=)", "Model.fit_generator"):
+        assert word in text
+
+
+def test_who_uses_no_old_word_does_not_load_the_tables():
+    code = "import sys, minigrad as k; k.Sequential([k.Input((2,)), k.layers.Dense(1)]).compile('adam', 'mse'); "
+    code += "assert not [m for m in sys.modules if m.startswith('minigrad.compat')]"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0

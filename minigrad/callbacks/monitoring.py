@@ -206,7 +206,7 @@ class ModelCheckpoint(Monitor):
     def on_epoch_end(self, epoch, logs=None):
         if self.save_best_only:
             self.find_direction()
-        if self.save_freq == "epoch":
+        if self.save_freq == "epoch" and (epoch + 1) % getattr(self.save_freq, "epochs", 1) == 0:  # of older Keras
             self._save(epoch, logs, {})
 
     def _save(self, epoch, logs, batch):

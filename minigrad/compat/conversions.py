@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from minigrad import config, layers, ops
-from minigrad.checks import is_number
+from minigrad import config, initializers, layers, ops
+from minigrad.checks import is_int, is_number
 from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
 from minigrad.optimizers import schedules
 
@@ -44,6 +44,27 @@ def mode(value, others, defaults):
     )
 
 
+def activation(value, others, defaults):
+    """Today: the initializer by name, kernel_initializer="uniform"."""
+    if is_int(value):
+        raise ValueError(
+            f"Dense: activation must be a name or a function, got {value}. (The first Keras took the number of inputs "
+            f"in front: today Dense({value}, input_dim={others.get('units')}).)"
+        )
+    if value not in initializers.registry.members:
+        return None
+    is_name = isinstance(others.get("use_bias"), str)
+    return {"kernel_initializer": value} | ({"activation": others.pop("use_bias")} if is_name else {})
+
+
+def flag(value, others, defaults):
+    """The decay that stood there in Keras 2, and in SGD `nesterov` behind it."""
+    if not isinstance(value, float):
+        return None
+    behind = others.pop("weight_decay", False) if isinstance(others.get("weight_decay"), bool) else False
+    return decay(value, others, defaults) | ({"nesterov": behind} if "nesterov" in defaults else {"amsgrad": behind})
+
+
 def lr(value, others, defaults):
     return {"learning_rate": float(value) if is_number(value) else value}
 
@@ -62,6 +83,20 @@ def epsilon(value, others, defaults):
 
 def scale(value, others, defaults):
     return {"minval": -value, "maxval": value}
+
+
+class Every(str):
+    """The save_freq of a ModelCheckpoint that saves after so many epochs: "epoch", and how many."""
+
+    def __new__(cls, epochs):
+        new = super().__new__(cls, "epoch")
+        new.epochs = epochs
+        return new
+
+
+def period(value, others, defaults):
+    """Today: save_freq, which counts batches."""
+    return {} if value == 1 else {"save_freq": Every(value)}
 
 
 def metrics(value, others, defaults):
@@ -95,9 +130,18 @@ def ThresholdedReLU(theta=1.0, **kwargs):
     return layers.ReLU(threshold=theta, **kwargs)
 
 
-def leaky_relu():
-    """Today: the layer LeakyReLU()."""
-    return layers.LeakyReLU()
+nothing = Nothing()
+
+
+def batch_get_value(tensors):
+    """Today: [K.get_value(x) for x in tensors]."""
+    return [np.asarray(x) for x in tensors]
+
+
+def batch_set_value(tuples):
+    """Today: variable.assign(value), for each."""
+    for variable, value in tuples:
+        variable.assign(value)
 
 
 def to_float(x, name=None):
@@ -168,3 +212,8 @@ def predict_classes(model, x, batch_size=32, verbose=0):
 def predict_proba(model, x, batch_size=32, verbose=0):
     """Today: predict(x)."""
     return model.predict(x, batch_size=batch_size, verbose=verbose)
+
+
+def to_yaml(model, **options):
+    """Today: to_json()."""
+    raise RuntimeError("Keras has no to_yaml any more, since YAML can hold code: use to_json and model_from_json.")

@@ -7,7 +7,7 @@ from minigrad.missing import remedy
 
 
 class Nothing:
-    """What a call without effect returns: anything may be asked of it or set on it."""
+    """It has no effect here: leave it out."""  # anything may be asked of it or set on it
 
     def __getattr__(self, name):
         if name.startswith("__"):

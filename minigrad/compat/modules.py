@@ -32,15 +32,14 @@ class _Module(types.ModuleType):
         full = f"{self.__name__}.{name}"
         if name.startswith("__"):
             raise AttributeError(f"There is no {full}.")
-        for target in self._targets:
-            if name in vars(target):
-                value = vars(target)[name]
-                return importlib.import_module(full) if isinstance(value, types.ModuleType) else value
+        value = next((vars(target)[name] for target in self._targets if name in vars(target)), UNKNOWN)
+        if value is not UNKNOWN and not isinstance(value, types.ModuleType):
+            return value
         for place in (full, _place_today(full, self)):
             found = old_names.name(place)
             if found is not UNKNOWN:
                 return found
-        return absent(place, self._targets[0])
+        return absent(place, self._targets[0]) if value is UNKNOWN else importlib.import_module(full)
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):

@@ -28,8 +28,6 @@ PRIVATE_ROOTS = """
     tensorflow.python.keras tensorflow.python.keras.api tensorflow.python.keras.api._v1.keras
     tensorflow.python.keras.api._v2.keras tensorflow.python.keras.engine tensorflow.python.keras.optimizer_v2
     tensorflow.python.keras.experimental tensorflow.python.keras.legacy
-    minigrad.api minigrad.src minigrad.engine minigrad.legacy minigrad.experimental minigrad.optimizer_v1
-    minigrad.optimizer_v2
 """
 
 # Modules below those names, and below tensorflow ("tf."). Several on the right are searched one after the other.
@@ -38,10 +36,10 @@ MODULES = """
     layers.embeddings layers.noise layers.wrappers layers.pooling layers.local layers.cudnn_recurrent
     layers.convolutional_recurrent layers.merging layers.regularization layers.reshaping layers.attention layers.rnn
     layers.activation layers.experimental layers.experimental.preprocessing layers.preprocessing
-    layers.normalization_v2 layers.containers layers.core.dense layers.normalization.batch_normalization = layers
+    layers.normalization_v2 layers.containers = layers
     utils.np_utils utils.vis_utils utils.generic_utils utils.layer_utils utils.data_utils utils.visualize_util
-    utils.visualize_plots utils.all_utils utils.tf_utils utils.conv_utils utils.training_utils = utils
-    utils.io_utils utils.io_utils_legacy = utils
+    utils.all_utils utils.tf_utils utils.conv_utils utils.training_utils = utils
+    utils.io_utils = utils
     callbacks.callbacks callbacks.tensorboard_v1 callbacks.tensorboard_v2 callbacks_v1 = callbacks
     optimizers.legacy optimizers.experimental optimizers.optimizer_v2 optimizers.adam_v2 optimizers.rmsprop_v2
     optimizers.gradient_descent_v2 optimizers.adagrad_v2 optimizers.adadelta_v2 optimizers.adamax_v2
@@ -66,13 +64,16 @@ MODULES = """
 NAMES = """
     activations.ReLU = activations.relu
     activations.ELU = activations.elu
-    activations.LeakyReLU = :leaky_relu
+    activations.LeakyReLU = layers.LeakyReLU
     backend.tf = tf
+    backend.batch_get_value = :batch_get_value
+    backend.batch_set_value = :batch_set_value
     backend.image_dim_ordering = backend.image_data_format
     backend.get_session tf.Session tf.InteractiveSession tf.get_default_session = :Session
     tf.Graph tf.get_default_graph backend.get_graph = :Graph
     tf.ConfigProto tf.GPUOptions tf.config.LogicalDeviceConfiguration = :Settings
     tf.config.experimental.VirtualDeviceConfiguration = :Settings
+    tf.config.optimizer = :nothing
     tf.device tf.name_scope tf.variable_scope name_scope device backend.name_scope = :within
     callbacks.Callbacks = callbacks.CallbackList
     constraints.maxnorm = constraints.max_norm
@@ -84,7 +85,6 @@ NAMES = """
     initializers.normal = initializers.random_normal
     initializers.zero = initializers.zeros
     initializers.one = initializers.ones
-    InputSpec = layers.InputSpec
     layers.BatchNormalizationV1 layers.BatchNormalizationV2 layers.SyncBatchNormalization = layers.BatchNormalization
     layers.SyncBatchNormalizationV1 = layers.BatchNormalization
     layers.ThresholdedReLU = :ThresholdedReLU
@@ -94,7 +94,7 @@ NAMES = """
     losses.cosine losses.cosine_proximity = losses.cosine_similarity
     losses.bce losses.BCE = losses.binary_crossentropy
     metrics.kld metrics.KLD metrics.kullback_leibler_divergence = metrics.kl_divergence
-    metrics.logcosh = metrics.log_cosh
+    metrics.logcosh = metrics.LogCoshError
     metrics.huber_loss = metrics.huber
     metrics.cosine metrics.cosine_proximity = metrics.CosineSimilarity
     metrics.rmse = metrics.RootMeanSquaredError
@@ -119,34 +119,34 @@ NAMES = """
     tf.to_float = :to_float
     tf.to_int32 tf.to_int64 = :to_int
     tf.div = tf.divide
-    tf.is_nan = tf.math.is_nan
     backend.set_session backend.set_learning_phase backend.learning_phase backend.manual_variable_initialization = -
     backend.set_image_dim_ordering backend.reset_uids = -
     tf.disable_eager_execution tf.enable_eager_execution tf.disable_v2_behavior tf.enable_v2_behavior = -
     tf.disable_v2_tensorshape tf.enable_resource_variables tf.reset_default_graph tf.global_variables_initializer = -
     tf.local_variables_initializer tf.tables_initializer tf.initialize_all_variables = -
-    tf.config.set_soft_device_placement tf.config.optimizer.set_jit tf.config.experimental.set_visible_devices = -
+    tf.config.set_soft_device_placement tf.config.experimental.set_visible_devices = -
     tf.config.experimental.set_virtual_device_configuration tf.config.set_logical_device_configuration = -
     tf.config.experimental.set_synchronous_execution tf.config.experimental_run_functions_eagerly = -
 """
 
-# Arguments, by the class, the method or the function that takes them; "optimizers.*" stands for all of that module.
+# Arguments, by the class, the method or the function that takes them; "optimizers.rules" stands for all of that module.
 ARGUMENTS = """
     Dense: output_dim=units init=kernel_initializer bias=use_bias W_regularizer=kernel_regularizer
     Dense: b_regularizer=bias_regularizer W_constraint=kernel_constraint b_constraint=bias_constraint
+    Dense: activation=:activation
     Layer: batch_input_shape=:batch_input_shape input_dtype=dtype input_length=:input_length
     Layer: dynamic=- experimental_autocast=- implementation=- weights=:weights
     Dropout: p=rate
     AlphaDropout: p=rate
     GaussianDropout: p=rate
     GaussianNoise: sigma=stddev
-    LeakyReLU: alpha=negative_slope
     ReLU: alpha=negative_slope theta=threshold
     PReLU: init=alpha_initializer
     Reshape: dims=target_shape
     BatchNormalization: mode=:mode beta_init=beta_initializer gamma_init=gamma_initializer fused=- virtual_batch_size=-
     BatchNormalization: adjustment=- gamma_regularizer=gamma_regularizer
-    optimizers.*: lr=:lr decay=:decay epsilon=:epsilon schedule_decay=- jit_compile=- is_legacy_optimizer=-
+    optimizers.rules: lr=:lr nesterov=:flag amsgrad=:flag decay=:decay epsilon=:epsilon schedule_decay=- jit_compile=-
+    optimizers.rules: is_legacy_optimizer=-
     L1: l=l1
     L2: l=l2
     MaxNorm: m=max_value
@@ -154,7 +154,7 @@ ARGUMENTS = """
     RandomUniform: scale=:scale lower=minval upper=maxval
     RandomNormal: scale=stddev
     ReduceLROnPlateau: epsilon=min_delta
-    ModelCheckpoint: verobse=verbose
+    ModelCheckpoint: period=:period
     TensorBoard: batch_size=- write_grads=- embeddings_layer_names=- embeddings_data=-
     Model.compile: metrics=:metrics loss_weights=:loss_weights class_mode=- sample_weight_mode=- target_tensors=-
     Model.compile: theano_mode=- experimental_run_tf_function=- distribute=- steps_per_execution=:steps_per_execution
@@ -168,7 +168,7 @@ ARGUMENTS = """
 # Attributes of objects, by their class.
 ATTRIBUTES = """
     Model: fit_generator=:fit_generator evaluate_generator=:evaluate_generator predict_generator=:predict_generator
-    Model: predict_classes=:predict_classes predict_proba=:predict_proba reset_states=reset_metrics
+    Model: predict_classes=:predict_classes predict_proba=:predict_proba reset_states=reset_metrics to_yaml=:to_yaml
     Dense: W=kernel b=bias output_dim=units init=kernel_initializer W_regularizer=kernel_regularizer
     Dropout: p=rate
     Metric: reset_states=reset_state
@@ -211,7 +211,8 @@ def _by_owner(table):
 
 _modules, _names, _keys = _rows(MODULES), {n: right[0] for n, right in _rows(NAMES).items()}, _rows(KEYS)
 _arguments, _attributes = _by_owner(ARGUMENTS), _by_owner(ATTRIBUTES)
-_private = sorted(PRIVATE_ROOTS.split(), key=len, reverse=True)
+_private = [*PRIVATE_ROOTS.split(), *(f"minigrad.{r[6:]}" for r in PRIVATE_ROOTS.split() if r.startswith("keras."))]
+_private.sort(key=len, reverse=True)
 _roots = [*_private, *sorted(ROOTS.split(), key=len, reverse=True)]
 
 _told, _telling = set(), threading.Lock()
@@ -250,7 +251,7 @@ def described():
     by_today = {}
     for old, targets in _modules.items():
         by_today.setdefault(f"today {' and '.join(targets)}", []).append(old)
-    by_today["today keras, and what lies below it"] = _private[::-1]
+    by_today["today keras, and what lies below it"] = PRIVATE_ROOTS.split()
     for old, new in _names.items():
         by_today.setdefault(_meaning(new), []).append(old)
     for table, show in ((_arguments, "{}({}=)"), (_attributes, "{}.{}")):
@@ -306,9 +307,12 @@ def module(full):
 
 
 def _tell_module(old, targets):
-    if not targets[0].startswith(("compat", "tf")):
-        today = " and ".join(f"keras.{target}".rstrip(".") for target in targets)
-        tell(old, f"{old} is where older Keras kept it: today {today}.")
+    today = " and ".join(f"keras.{target}".rstrip(".") for target in targets)
+    if targets == ["compat.scikit_learn"]:
+        today = "keras.wrappers.SKLearnClassifier and SKLearnRegressor"
+    elif targets[0].startswith(("compat", "tf")):
+        return
+    tell(old, f"{old} is where older Keras kept it: today {today}.")
 
 
 def _below_private(path):
@@ -376,7 +380,12 @@ def member(registry, word):
         if way_out is not None:
             raise ValueError(f"{word!r} is a {registry.kind} of older Keras that minigrad does not have: {way_out}.")
         return UNKNOWN
-    return _named(f"{registry.kind} {word!r}", new)
+    today = new.rpartition(".")[2]
+    if new != f"{place}.{today}" or today not in registry.members:
+        found = _named(f"{registry.kind} {word!r}", new)
+        return found() if isinstance(found, type) and not registry.instantiate else found  # a layer as an activation
+    _tell(f"{registry.kind} {word!r}", repr(today))
+    return registry.members[today]
 
 
 # --------------------------------------------------------------------------------- arguments, attributes and keys
@@ -385,12 +394,12 @@ def member(registry, word):
 def arguments(function, args, kwargs):
     """(args, kwargs) with today's words for `function`; None if there was no old one among them."""
     owner = function.__qualname__.removesuffix(".__init__")
-    rules = {**_arguments.get(f"{function.__module__.split('.')[1]}.*", {}), **_arguments.get(owner, {})}
+    rules = {**_arguments.get(function.__module__.removeprefix("minigrad."), {}), **_arguments.get(owner, {})}
     parameters = inspect.signature(function).parameters
     own = [name for name in parameters if name == "self"]
     given = {**dict(zip(list(parameters)[len(own) :], args[len(own) :])), **kwargs}
     defaults = {name: parameter.default for name, parameter in parameters.items()}
-    found = dict(given)
+    found, is_changed = dict(given), False
     for word in [w for w in rules if w in given]:
         new, value = rules[word], found.pop(word)
         better = {} if new == "-" else {new: value}
@@ -401,10 +410,10 @@ def arguments(function, args, kwargs):
             continue
         if better.keys() & found.keys():
             return None  # the old word and today's as well: the error says so
-        found |= better
+        found, is_changed = found | better, True
         who = type(args[0]).__name__ if own and "." not in owner else owner
         _tell_argument(f"{who}({word}={_brief(value)})", new, better)
-    return None if found == given else (args[: len(own)], found)
+    return (args[: len(own)], found) if is_changed else None
 
 
 def _tell_argument(old, rule, better):
@@ -451,9 +460,9 @@ def key(logs, old):
     if not isinstance(old, str):
         return None
     prefix = "val_" if old.startswith("val_") else ""
-    for new in _keys.get(old.removeprefix(prefix), ()):
+    old = old.removeprefix(prefix)
+    for new in _keys.get(old, ()):
         if prefix + new in logs:
-            new = prefix + new
             tell(f"key {old}", f"{old!r} is what older Keras called {new!r} in logs and History.")
-            return new
+            return prefix + new
     return None
