@@ -30,7 +30,7 @@ from minigrad.ops import (
 )
 from minigrad.registry import Registry
 
-registry = Registry("activation", "keras.activations", instantiate=False)
+registry = Registry("activation", "keras.activations", instantiate=False, also="keras.layers")
 serialize = registry.serialize
 
 

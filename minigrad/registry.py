@@ -80,7 +80,7 @@ def get_custom_objects():
 @contextlib.contextmanager
 def custom_object_scope(objects):
     """Inside, the names in the dict `objects` mean its values wherever a string or a config is looked up."""
-    _scopes.stack = (*_scopes.stack, dict(objects))
+    _scopes.stack = (*_scopes.stack, dict(objects or {}))
     try:
         yield
     finally:
@@ -95,6 +95,8 @@ def custom_object(name):
     return _custom.get(name) or _custom.get(f"Custom>{name}")
 
 
+# Where any Keras, 2 or 3, on any back end, has its own classes: a path says nothing more than that it is one.
+_KERAS = re.compile(r"(tensorflow\.(python\.)?)?(tf_)?keras(\.|$)")
 _MEND = "pass custom_objects={{{0!r}: ...}}, or decorate the class or function with register_keras_serializable()."
 
 
@@ -105,12 +107,13 @@ class Registry:
         kind: what a member is called in error messages, such as "activation".
         module: the public module that configs name, such as "keras.activations".
         instantiate: whether a class found under a string is called without arguments.
+        also: the module of another kind whose members may stand in for one of this kind: a layer for an activation.
     """
 
     kinds = []
 
-    def __init__(self, kind, module, instantiate=True, ignore_case=False):
-        self.kind, self.module = kind, module
+    def __init__(self, kind, module, instantiate=True, ignore_case=False, also=None):
+        self.kind, self.module, self.also = kind, module, also
         self.instantiate, self.ignore_case = instantiate, ignore_case
         self.members = {}
         self.modules = {}  # of members that Keras shows elsewhere
@@ -178,11 +181,12 @@ class Registry:
 
     def _described(self, member):
         kind = type(member)
+        module = next((one.modules[kind] for one in (self, *self.kinds) if kind in one.modules), None)
         config = {
-            "module": self.modules.get(kind),
+            "module": module,
             "class_name": kind.__name__,
             "config": member.get_config(),
-            "registered_name": None if kind in self.modules else get_registered_name(kind),
+            "registered_name": None if module else get_registered_name(kind),
         }
         for what in ("build_config", "compile_config"):
             extra = getattr(member, f"get_{what}", lambda: None)()
@@ -203,6 +207,9 @@ class Registry:
             return self.get(config)
         if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
             raise ValueError(f"Expected the config of {self._a()}, a dict with 'class_name'; got {str(config)[:200]}.")
+        other = next((one for one in self.kinds if one.module == self.also), None)
+        if other is not None and not self._knows(config["class_name"]) and other._knows(config["class_name"]):
+            return other.deserialize(config)
         member = self._named_by(config)
         inner = config.get("config") or {}
         if not isinstance(member, type):
@@ -210,6 +217,9 @@ class Registry:
         if not isinstance(inner, dict):
             raise ValueError(f"The config of the {self.kind} {config['class_name']!r} must be a dict, got {inner!r}.")
         return member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
+
+    def _knows(self, name):
+        return name in self.members or custom_object(name) is not None
 
     def _named_by(self, config):
         """The class or function that a config names."""
@@ -220,17 +230,19 @@ class Registry:
             name, module, registered = config.get("config"), None, None
             if name == "<lambda>" or not isinstance(name, str):
                 raise ValueError(f"A config can't name the function {name!r}.")
-        found = custom_object(registered if isinstance(registered, str) else name)
+        found = custom_object(registered if isinstance(registered, str) and registered else name)
         if found is not None:
             return found
-        if not (module is None or module == "builtins" or str(module).split(".")[0] == "keras"):
+        if not (module is None or module == "builtins" or _KERAS.match(str(module))):
             raise ValueError(
                 f"The config names {module}.{name}, which is not Keras' and was not registered. If it is yours: "
                 f"{_MEND.format(name)}"
             )
-        if registered not in (None, "function"):
+        own = name.removeprefix("Custom>")  # so tf_keras calls its optimizers
+        is_own = own in self.members and registered in (own, f"Custom>{own}")
+        if registered not in (None, "", "function") and not is_own:
             raise ValueError(f"Unknown {self.kind}: {registered!r}. If it is yours: {_MEND.format(registered)}")
-        return self._find(name)
+        return self._find(own)
 
 
 class Configurable(Explaining):

@@ -507,8 +507,8 @@ def test_arguments_of_older_scripts(tmp_path):
     model = network()
     model.save(tmp_path / "a.keras", include_optimizer=False, save_format="keras")
     assert keras.models.load_model(tmp_path / "a.keras").compiled  # as in Keras 3
-    with pytest.raises(ValueError, match="save_format must be 'keras'.*'h5'"):
-        model.save(tmp_path / "b.keras", save_format="h5")
+    with pytest.raises(ValueError, match="save_format must be one of .*'keras'.*'onnx'"):
+        model.save(tmp_path / "b.keras", save_format="onnx")
 
 
 # --------------------------------------------------------------------------------------- wrong arguments
@@ -516,16 +516,13 @@ def test_arguments_of_older_scripts(tmp_path):
 
 def test_paths(tmp_path, path):
     model = network()
-    for bad in ("a.h5", "a", "a.weights.h5"):
-        with pytest.raises(ValueError, match=r"save writes files that end in \.keras"):
-            model.save(tmp_path / bad)
-    with pytest.raises(ValueError, match=r"save_weights writes files that end in \.weights\.h5"):
-        model.save_weights(tmp_path / "a.keras")
-    for bad in ("a.h5", "a"):
-        with pytest.raises(ValueError, match="end in .keras"):
-            keras.models.load_model(tmp_path / bad)
-        with pytest.raises(ValueError, match="end in .weights.h5 or .keras"):
-            model.load_weights(tmp_path / bad)
+    for name in ("a.h5", "a"):
+        with pytest.raises(ValueError, match="no file"):
+            keras.models.load_model(tmp_path / name)
+        with pytest.raises(FileNotFoundError):
+            model.load_weights(tmp_path / name)
+    with pytest.raises(ValueError, match="holds a whole model"):
+        model.save_weights(path)
     with pytest.raises(ValueError, match="no file"):
         keras.models.load_model(path)
     with pytest.raises(FileNotFoundError):
@@ -543,8 +540,6 @@ def test_overwrite_zipped_and_shards(tmp_path, path):
     model.save(path, overwrite=False, zipped=True)
     with pytest.raises(FileExistsError, match="overwrite=False"):
         model.save(path, overwrite=False)
-    with pytest.raises(ValueError, match="zipped"):
-        model.save(path, zipped=False)
     with pytest.raises(ValueError, match="max_shard_size"):
         model.save_weights(tmp_path / "a.weights.h5", max_shard_size=1)
     with pytest.raises(ValueError, match="skip_mismatch"):

@@ -151,15 +151,16 @@ class ModelCheckpoint(Monitor):
     """Save the model at the end of each epoch, of those that are the best so far, or every so many batches.
 
     Args:
-        filepath: ends in .keras (or .weights.h5 with save_weights_only); may hold {epoch} (from 1), {batch} (from 1,
-            for a save within an epoch) and keys of the logs: "{epoch:02d}-{val_loss:.3f}.keras".
+        filepath: ends in .keras (or .weights.h5 with save_weights_only; what older scripts have is taken as `save`
+            and `save_weights` take it); may hold {epoch} (from 1), {batch} (from 1, for a save within an epoch) and
+            keys of the logs: "{epoch:02d}-{val_loss:.3f}.keras".
         monitor, mode: what `save_best_only` goes by; initial_value_threshold: the value that the first save must beat.
         save_freq: "epoch", or a number of batches, counted over all epochs.
         verbose: 1 to print what it does.
 
     Raises:
-        ValueError: a filepath with another ending or another save_freq, when it is made. KeyError: a key of the
-            filepath that the logs don't have. IsADirectoryError: the filepath is a folder.
+        ValueError: another save_freq, or weights for a .keras file, when it is made. KeyError: a key of the
+            filepath that the logs don't have. IsADirectoryError: the filepath ends as a file and is a folder.
     """
 
     def __init__(
@@ -176,12 +177,12 @@ class ModelCheckpoint(Monitor):
             raise ValueError(
                 f"ModelCheckpoint: save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}."
             )
-        ending = ".weights.h5" if save_weights_only else ".keras"
-        if not self.filepath.endswith(ending):
+        if self.filepath.endswith(".keras") and save_weights_only:
             raise ValueError(
-                f"ModelCheckpoint: filepath must end in {ending} with save_weights_only={save_weights_only}, got "
-                f"{self.filepath!r}."
+                f"ModelCheckpoint: filepath must end in .weights.h5 with save_weights_only, got {self.filepath!r}."
             )
+        if self.filepath.endswith((".h5", ".hdf5")) and not save_weights_only:  # others are told of by `save`
+            warn("ModelCheckpoint: today's Keras takes names that end in .keras only.")
         self._unsaved = 0  # batches since the last save
         self._last_batch = -1  # that it has seen in this epoch
         self._epoch = 0
@@ -223,7 +224,7 @@ class ModelCheckpoint(Monitor):
             print(f"\nEpoch {epoch + 1}: {reason}{f'saving model to {path}' if is_due else ''}")
         if not is_due:
             return
-        if os.path.isdir(path):
+        if os.path.isdir(path) and path.endswith((".keras", ".h5", ".hdf5")):
             raise IsADirectoryError(f"ModelCheckpoint: filepath {path!r} is a folder; it must name a file.")
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         (self.model.save_weights if self.save_weights_only else self.model.save)(path, overwrite=True)

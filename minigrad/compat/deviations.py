@@ -101,7 +101,11 @@ DEVIATIONS = {
         ("clone_model of a model with a loss function of one's own", "an error", "the clone is not compiled"),
         ("a lambda", "is written as byte code", "in compile: left out, with a warning; in a layer: a ValueError"),
         ("fit after load_model", "draws other random numbers", "those that the saved model would have drawn"),
-        ("legacy .h5, folders (zipped=False), shards, bfloat16", "are read and written", "a ValueError"),
+        ("shards, bfloat16, checkpoints of Orbax and TensorFlow", "are read and written", "a ValueError"),
+        ("save to a name without .keras or .h5", "a ValueError", "a folder, as in TensorFlow 2, and a warning"),
+        ("save_weights to such a name, to .h5; ModelCheckpoint to .h5", "a ValueError", "as in Keras 2, and a warning"),
+        ("training a model loaded from .h5", "an error of the optimizer", "goes on"),
+        ("compiled .h5 files of Keras 2", "mostly an error", "are read, the optimizer's state included"),
     ),
     "ops and utils": (
         ("ops.cast to any integer dtype", "that dtype", "int64"),

@@ -68,21 +68,21 @@ class Model(Trainer, Layer):
 
     @entry
     def save(self, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
-        """Write the whole model to a `.keras` file, which Keras opens, too. See `saving.save_model`."""
+        """Write the whole model to a `.keras` or `.h5` file, which Keras opens, too. See `saving.save_model`."""
         saving.save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
 
     @entry
-    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
-        """Write the weights (and the optimizer's variables) to a `.weights.h5` file."""
-        saving.save_weights(self, filepath, overwrite, max_shard_size)
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None, save_format=None):
+        """Write the weights (and the optimizer's variables) to a `.weights.h5` file. See `saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size, save_format)
 
     def load_weights(self, filepath, skip_mismatch=False, **options):
-        """Take the weights from a `.weights.h5` or `.keras` file. See `saving.load_weights`."""
+        """Take the weights from a `.weights.h5`, `.keras` or `.h5` file. See `saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch, **options)
 
     def to_json(self, **kwargs):
         """The architecture, and how it was compiled, as JSON for `models.model_from_json`; kwargs: of json.dumps."""
-        return saving.files.as_json(serialize(self), **kwargs)
+        return saving.objects.as_json(serialize(self), **kwargs)
 
     def get_compile_config(self):
         """The arguments of `compile`, JSON-able; {} before it was called."""

@@ -5,8 +5,6 @@ import json
 import os
 import zipfile
 
-import numpy as np
-
 TEMPORARY = ".minigrad-"  # how the names of files begin that are not finished yet
 _MOST = 1032  # DEFLATE makes a byte of at most so many
 
@@ -126,26 +124,34 @@ class Archive:
         size = self.size(name)
         if size > limit:
             raise ValueError(f"its member {name!r} would have {size:,} bytes, more than the {limit:,} that it can need")
-        with self._zip.open(self._members[name]) as member:
+        with self._open(name) as member:
             data = member.read(size)
             if len(data) != size or member.read(1):
                 raise ValueError(f"its member {name!r} is not as long as it says")
         return data
+
+    def _open(self, name):
+        return self._zip.open(self._members[name])
 
     def json(self, name, limit):
         """The dict that the member holds as JSON."""
         return parse(self.read(name, limit))
 
 
-def as_json(value, **options):
-    """JSON text of what a config holds; NumPy's numbers and arrays become Python's."""
-    return json.dumps(value, default=_plain, **options)
+class Folder(Archive):
+    """The same of the files in a folder."""
 
+    def __init__(self, path):
+        self._path = path
 
-def _plain(value):
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
-    raise TypeError(f"{value!r} ({type(value).__name__}) can't be written as JSON.")
+    def size(self, name):
+        path = os.path.join(self._path, name)
+        if not os.path.isfile(path):
+            raise ValueError(f"it is a folder without a file {name!r}, so without a model")
+        return os.path.getsize(path)
+
+    def _open(self, name):
+        return open(os.path.join(self._path, name), "rb")
 
 
 def parse(text):

@@ -16,6 +16,14 @@ _FILTERS = [2, _DEFLATE, 3]  # shuffle, DEFLATE, checksum, in the order of writi
 _SLACK = 4  # compressed arrays may be so many times as long as the whole file
 
 
+def is_file(path):
+    """Whether `path` is a file that begins as HDF5 files do."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(SIGNATURE)) == SIGNATURE
+
+
 def build(groups):
     """The bytes of an HDF5 file.
 
@@ -60,7 +68,7 @@ class Tree:
 
     def _find(self, path):
         here = self._file
-        for name in path.split("/"):
+        for name in filter(None, path.split("/")):
             if not isinstance(here, self._h5.Group):
                 return None
             label = name.encode()
@@ -86,6 +94,34 @@ class Tree:
         """The names in a group; none where there is no group."""
         group = self._find(path)
         return list(group) if isinstance(group, self._h5.Group) else []
+
+    def strings(self, path, name):
+        """The strings in the attribute `name` of a group, or in name0, name1, ...; None where there is no such thing.
+
+        So HDF5's limit of 64 kB an attribute is got round.
+        """
+        group, h5a = self._find(path), self._h5.h5a
+        if group is None:
+            return None
+        if h5a.exists(group.id, name.encode()):
+            return self._strings(group, name)
+        found, n = None, 0
+        while h5a.exists(group.id, f"{name}{n}".encode()):
+            found = [*(found or []), *self._strings(group, f"{name}{n}")]
+            n += 1
+        return found
+
+    def _strings(self, group, name):
+        attribute = self._h5.h5a.open(group.id, name.encode())
+        count, kind = attribute.get_space().get_simple_extent_npoints(), attribute.get_type()
+        if not count:
+            return []
+        if not isinstance(kind, self._h5.h5t.TypeStringID):
+            raise ValueError(f"its attribute {name!r} holds no strings")
+        if count * kind.get_size() > self._length:
+            raise ValueError(f"its attribute {name!r} claims more than the file holds")
+        values = np.ravel(np.asarray(group.attrs[name], dtype=object))
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
     def array(self, path, shape=None):
         """The values under `path`, which must have this shape (any if None)."""

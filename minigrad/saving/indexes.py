@@ -14,7 +14,8 @@ import struct
 _MOST = 1 << 24  # bytes of one structure; the names of 100,000 layers take a tenth
 _NOWHERE = 2**64 - 1
 _NO_FREE_BLOCK = 1
-_LAYOUT, _CONTINUATION, _SYMBOL_TABLE = 0x08, 0x10, 0x11  # messages in an object header
+_LAYOUT, _ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE = 0x08, 0x0C, 0x10, 0x11  # messages in an object header
+_VARIABLE = 9  # the class of strings (and others) that lie elsewhere in the file
 _GROUPS, _PIECES = 0, 1  # kinds of B-trees
 _PIECES_K = 32  # half of how many children a node for pieces has room for; that for groups stands in the file
 
@@ -75,15 +76,31 @@ class _Indexes:
             self._claim(start)
             content, at = self._bytes(start, size), 0
             while at + 8 <= size:
-                kind, length = struct.unpack_from("<HH", content, at)
+                kind, length, flags = struct.unpack_from("<HHB", content, at)
                 message = content[at + 8 : at + 8 + length]
                 at += 8 + length
                 if kind == _CONTINUATION:
                     stretches.append(_two(message))
                 elif kind == _SYMBOL_TABLE:
                     self._group(*_two(message))
+                elif kind == _ATTRIBUTE:
+                    self._attribute(message, flags)
                 elif kind == _LAYOUT and message[:2] in (b"\3\2", b"\4\2"):
                     self._pieces(message)
+
+    def _attribute(self, message, flags):
+        """What an attribute refers to: many references to one long string would make more than the file has."""
+        version, is_shared, *sizes = struct.unpack_from("<BBHHH", message)
+        if version not in (1, 3) or is_shared or flags & 2:
+            raise ValueError("it has an attribute of another version than those that Keras writes")
+        start = 9
+        if version == 1:
+            start, sizes = 8, [-(-size // 8) * 8 for size in sizes]
+        data = message[start + sum(sizes) :]
+        if message[start + sizes[0]] & 15 == _VARIABLE:
+            claimed = sum(length for (length,) in struct.iter_unpack("<I 12x", data[: len(data) // 16 * 16]))
+            if claimed > self._length:
+                raise ValueError(f"the strings of an attribute claim {claimed:,} bytes, more than the file has")
 
     def _group(self, tree, heap):
         if not self._is_new("group", tree, heap):

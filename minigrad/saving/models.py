@@ -1,5 +1,9 @@
-"""Whole models in `.keras` files: a ZIP with the architecture as JSON and the weights as HDF5, as Keras writes it."""
+"""Whole models, and weights, in files: `.keras` as Keras writes it, `.h5` as Keras 2 did, and folders.
 
+A `.keras` file is a ZIP with the architecture as JSON and the weights as HDF5; a folder holds the same members.
+"""
+
+import contextlib
 import datetime
 import io
 import json
@@ -8,41 +12,59 @@ import sys
 import zipfile
 
 from minigrad import config as settings
+from minigrad.checks import warn
 from minigrad.layers.base import registry
 from minigrad.layers.filing import weights_of_a_file
 from minigrad.registry import custom_object_scope
-from minigrad.saving import files, hdf5, state, weights
+from minigrad.saving import files, hdf5, legacy, objects, state, weights
 
-KERAS_VERSION = "3.15.1"  # whose format this is
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
+_H5, _TODAY = (".h5", ".hdf5"), ".weights.h5"
+_KNOWN = f"a .keras or .h5 file of Keras {legacy.KERAS_VERSION} or earlier"
 _CONFIG_LIMIT = 8 << 20  # bytes; a layer takes about 1000
 _DIRECTORY = 1 << 14  # bytes that HDF5 may spend on one array beside its values
 _COPIES = 8  # a weight with all that any optimizer keeps for it
+_FORMATS = (None, "keras", "h5", "hdf5", "tf")  # that Keras 2 knew
+_WAY_OUT = "Open it with the Keras that wrote it, and save it again as a .keras or .h5 file."
 
 
 def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
-    """Write the model to `filepath`, which must end in .keras: architecture, weights, optimizer, random streams.
+    """Write the model: architecture, weights, optimizer, how it was compiled, random streams. Keras opens it, too.
 
-    Keras opens the file, too. It appears whole or not at all; until then an older file stays. `include_optimizer` and
-    `save_format="keras"` are accepted for older scripts: as in Keras 3, they change nothing.
+    The ending says how: `.keras`, or `.h5` and `.hdf5`, which Keras 2 opens, too. Another name is that of a folder (or,
+    with `save_format="h5"`, of an .h5 file), as in TensorFlow 2; a warning says so. A file appears whole or not at
+    all, until then an older one stays; a folder gets its files one after the other. `include_optimizer=False` leaves
+    the optimizer out of an .h5 file; of others, as in Keras 3, it changes nothing.
 
     Raises:
-        ValueError: another suffix, or something that a file can't describe, such as a lambda.
+        ValueError: something that a file can't describe, such as a lambda.
         FileExistsError: `overwrite=False`, and the file exists.
     """
-    path = _checked_path(filepath, ".keras", "save", overwrite)
-    if save_format not in (None, "keras"):
-        raise ValueError(f"save writes .keras files, so save_format must be 'keras' or left out, got {save_format!r}.")
-    if zipped is False:
-        raise ValueError("minigrad writes a model into one file: zipped must be True or None.")
-    config = files.as_json(registry.serialize(model))
+    path = _free(filepath, overwrite)
+    if save_format not in _FORMATS:
+        raise ValueError(f"save_format must be one of {_FORMATS[1:]} or left out, got {save_format!r}.")
+    extra = {"random": settings.random_state()}
+    config = registry.serialize(model)
+    if path.endswith(_H5) or save_format in ("h5", "hdf5"):
+        files.write(path, weights.pack_legacy(model, config, include_optimizer, extra))
+        return
     written = datetime.datetime.now()
-    about = {"keras_version": KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
+    about = {"keras_version": legacy.KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
-        METADATA: json.dumps({**about, "minigrad_version": sys.modules["minigrad"].__version__}),
-        CONFIG: config,
-        WEIGHTS: weights.pack(model, extra={"random": settings.random_state()}),
+        METADATA: json.dumps({**about, "minigrad_version": sys.modules["minigrad"].__version__}).encode(),
+        CONFIG: objects.as_json(config).encode(),
+        WEIGHTS: weights.pack(model, extra=extra),
     }
+    if zipped is False or not path.endswith(".keras"):
+        if zipped is not False:
+            warn(
+                "A model is saved as a folder of three files, which load_model of minigrad and of Keras 3 read: it is "
+                "no SavedModel of TensorFlow. A name that ends in .keras makes it one file."
+            )
+        os.makedirs(path, exist_ok=True)
+        for name, content in members.items():
+            files.write(os.path.join(path, name), content)
+        return
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
         for name, content in members.items():
@@ -51,7 +73,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """A model from a `.keras` file of minigrad's or Keras', as it was when it was saved.
+    """A model from a `.keras` or `.h5` file, or a folder, of minigrad's or Keras' (2 or 3), as it was when saved.
 
     Compiled, it goes on training as the saved one would have, to the bit where minigrad wrote the file: also the
     first `fit` shuffles as that one's next would have, unless `set_random_seed` is called in between.
@@ -63,28 +85,51 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
         ValueError: no such file, or one that is damaged, foreign, or asks for more than it holds.
     """
     path = os.fspath(filepath)
-    if not path.endswith(".keras"):
-        raise ValueError(
-            f"load_model reads files that end in .keras, got {path!r}. Open others in Keras and save them as .keras."
-        )
     if not os.path.exists(path):
         raise ValueError(f"There is no file {path!r}.")
-    with files.naming(path), files.opened(path, b"PK", ".keras file") as file:
-        archive = files.Archive(file)
-        config = archive.json(CONFIG, _CONFIG_LIMIT)
+    with files.naming(path), _opened(path) as (config, size, weights_for, version):
         try:
-            with custom_object_scope(custom_objects or {}), weights_of_a_file(archive.size(WEIGHTS) // 2):
+            with custom_object_scope(custom_objects or {}), weights_of_a_file(size // 2):
                 model = _from_config(config, compile)
         except Exception as error:
-            raise ValueError(f"{files.reason(error)}{_written_by(archive)}") from error
-        kept = weights.unpack(model, _member(archive, model), with_optimizer=compile)
+            writer = f" (the file says it is Keras {version}'s; minigrad reads {_KNOWN})" if version else ""
+            raise ValueError(f"{files.reason(error)}{writer}") from error
+        kept = weights.unpack(model, weights_for(model), with_optimizer=compile)
         if compile and "random" in kept:
             state.keep_random_numbers(model, kept["random"])
     return model
 
 
+@contextlib.contextmanager
+def _opened(path):
+    """What is under `path`: a config, how long the weights are, what gives their file for the model, the writer."""
+    if hdf5.is_file(path):
+        with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
+            with hdf5.Tree(file) as tree:
+                config, version = legacy.config(tree), legacy.written_by(tree)
+            yield config, os.path.getsize(path), lambda model: file, version
+    else:
+        with _members(path) as archive:
+            config = archive.json(CONFIG, _CONFIG_LIMIT)
+            yield config, archive.size(WEIGHTS), lambda model: _member(archive, model), _version(archive)
+
+
+@contextlib.contextmanager
+def _members(path):
+    """The members of a `.keras` file or of a folder."""
+    if os.path.isdir(path):
+        for name in ("saved_model.pb", "keras_metadata.pb"):
+            if os.path.exists(os.path.join(path, name)):
+                raise ValueError(f"it is a SavedModel of TensorFlow, a graph of TensorFlow's operations. {_WAY_OUT}")
+        yield files.Folder(path)
+    else:
+        with files.opened(path, b"PK", "file of a model (.keras or .h5)") as file:
+            yield files.Archive(file)
+
+
 def _from_config(config, compile):
     """The model of a config, built and (if wanted) compiled."""
+    config = legacy.modern(config)
     model = registry.deserialize(config)
     if not hasattr(model, "compile_from_config"):
         raise ValueError(f"it holds no model but {model!r}")
@@ -106,14 +151,12 @@ def _member(archive, model):
     return io.BytesIO(archive.read(WEIGHTS, _COPIES * (needed + (arrays + 8) * _DIRECTORY)))
 
 
-def _written_by(archive):
-    """Who wrote the file, for error messages."""
+def _version(archive):
+    """Which Keras wrote the file, for error messages."""
     try:
-        about = archive.json(METADATA, 1 << 16)
+        return str(archive.json(METADATA, 1 << 16).get("keras_version"))[:20]
     except Exception:  # a hint must not hide the error
         return ""
-    version = str(about.get("keras_version"))[:20]
-    return f" (the file says it is Keras {version}'s; minigrad reads what Keras {KERAS_VERSION} writes)"
 
 
 def model_from_json(json_string, custom_objects=None):
@@ -122,40 +165,56 @@ def model_from_json(json_string, custom_objects=None):
         return _from_config(files.parse(json_string), compile=True)
 
 
-def save_weights(model, filepath, overwrite=True, max_shard_size=None):
-    """Write the weights, and the optimizer's variables, to a file that ends in .weights.h5. See `save_model`."""
-    path = _checked_path(filepath, ".weights.h5", "save_weights", overwrite)
+def save_weights(model, filepath, overwrite=True, max_shard_size=None, save_format=None):
+    """Write the weights, and the optimizer's variables, to a file that ends in .weights.h5. See `save_model`.
+
+    As in Keras 2, with a warning: .h5 and .hdf5 files hold the weights alone, and a name without one of these endings
+    gets `.weights.h5` (`load_weights` finds it under the name that was given).
+    """
     if max_shard_size is not None:
         raise ValueError("minigrad writes weights into one file: max_shard_size must be None.")
+    if save_format not in _FORMATS:
+        raise ValueError(f"save_format must be one of {_FORMATS[1:]} or left out, got {save_format!r}.")
+    path = os.fspath(filepath)
+    if path.endswith(".keras"):
+        raise ValueError(f"A .keras file holds a whole model: save_weights writes .weights.h5 files, got {path!r}.")
+    is_old = not path.endswith(_TODAY) and (path.endswith(_H5) or save_format in ("h5", "hdf5"))
+    is_bare = not path.endswith(_TODAY) and not is_old
+    path = _free(path + _TODAY if is_bare else path, overwrite)
     _require_built(model, "save_weights")
-    files.write(path, weights.pack(model))
+    if is_old or is_bare:
+        what = "The file gets the ending .weights.h5" if is_bare else "The file holds the weights as Keras 2 wrote them"
+        warn(f"{what}: today's save_weights takes only names that end in .weights.h5.")
+    files.write(path, weights.pack_legacy(model) if is_old else weights.pack(model))
 
 
-def load_weights(model, filepath, skip_mismatch=False, objects_to_skip=None):
-    """Give a built model the weights of a `.weights.h5` or `.keras` file, and a compiled one those of its optimizer.
+def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to_skip=None, options=None):
+    """Give a built model the weights of a `.weights.h5`, `.keras` or `.h5` file (or folder, see `save_model`).
 
-    With `skip_mismatch`, layers that do not fit keep what they have, with a warning.
+    A compiled one gets those of its optimizer, too, where the file has them. With `skip_mismatch`, layers that do not
+    fit keep what they have, with a warning. .h5 files of Keras 2's layout go by the order of the layers that have
+    weights or, with `by_name`, by their names: a layer whose name the file does not know keeps what it has.
 
     Raises:
         ValueError: a file that is damaged or does not fit, before anything has changed.
         FileNotFoundError: no such file.
     """
     path = os.fspath(filepath)
-    if not path.endswith((".weights.h5", ".keras")):
-        raise ValueError(
-            f"load_weights reads files that end in .weights.h5 or .keras, got {path!r}. Open others in Keras and save "
-            "them as .weights.h5."
-        )
+    if not os.path.isfile(path) and os.path.exists(path + _TODAY):
+        path += _TODAY
     if objects_to_skip:
         raise ValueError("minigrad does not know objects_to_skip: use skip_mismatch=True.")
     _require_built(model, "load_weights")
     with files.naming(path):
-        if path.endswith(".keras"):
-            with files.opened(path, b"PK", ".keras file") as file:
-                weights.unpack(model, _member(files.Archive(file), model), skip_mismatch=skip_mismatch)
-        else:
+        if os.path.exists(path + ".index"):
+            raise ValueError(f"it is a checkpoint of TensorFlow. {_WAY_OUT}")
+        options = {"skip_mismatch": skip_mismatch, "by_name": by_name}
+        if hdf5.is_file(path):
             with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
-                weights.unpack(model, file, skip_mismatch=skip_mismatch)
+                weights.unpack(model, file, **options)
+        else:
+            with _members(path) as archive:
+                weights.unpack(model, _member(archive, model), **options)
 
 
 def _require_built(model, method):
@@ -164,11 +223,8 @@ def _require_built(model, method):
                          f"build(input_shape), before {method}().")
 
 
-def _checked_path(filepath, suffix, method, overwrite):
+def _free(filepath, overwrite):
     path = os.fspath(filepath)
-    if not path.endswith(suffix):
-        hint = " (Files of Keras 2, .h5, are not written.)" if path.endswith((".h5", ".hdf5")) else ""
-        raise ValueError(f"{method} writes files that end in {suffix}, got {path!r}.{hint}")
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"The file {path!r} exists already, and overwrite=False.")
     return path

@@ -1,9 +1,38 @@
 """Any object to and from its config, of whatever kind it is."""
 
+import json
+
+import numpy as np
+
+from minigrad.random import SeedGenerator
 from minigrad.registry import Registry, custom_object_scope
+from minigrad.tensor import Tensor, as_tensor
 
 _ANY = Registry("object", "keras")
 Registry.kinds.remove(_ANY)
+_ANY.register(module="keras.random")(SeedGenerator)
+
+
+def _array(config):
+    dtype = np.dtype(config["dtype"])
+    if dtype.kind not in "fiub":
+        raise ValueError(f"A config can hold arrays of numbers, not of {dtype}.")
+    return np.array(config["value"], dtype)
+
+
+_VALUES = {  # what is no object of Keras': class_name: (type, to a config, from a config)
+    "__bytes__": (bytes, lambda v: {"value": v.decode()}, lambda c: c["value"].encode()),
+    "__ellipsis__": (type(...), lambda v: {}, lambda c: ...),
+    "__numpy__": (np.ndarray, lambda v: {"value": v.tolist(), "dtype": v.dtype.name}, _array),
+    "__slice__": (
+        slice,
+        lambda v: {n: serialize_keras_object(getattr(v, n)) for n in ("start", "stop", "step")},
+        lambda c: slice(*(deserialize_keras_object(c[n]) for n in ("start", "stop", "step"))),
+    ),
+    "__tensor__": (
+        Tensor, lambda v: {"value": v.numpy().tolist(), "dtype": v.dtype.name}, lambda c: as_tensor(_array(c)),
+    ),
+}
 
 
 def serialize_keras_object(obj):
@@ -14,7 +43,21 @@ def serialize_keras_object(obj):
         return {key: serialize_keras_object(one) for key, one in obj.items()}
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
+    if isinstance(obj, np.generic) or (isinstance(obj, np.ndarray) and obj.ndim == 0):
+        return obj.item()
+    for name, (kind, to_config, _) in _VALUES.items():
+        if isinstance(obj, kind):
+            return {"class_name": name, "config": to_config(obj)}
     return _kind_of(lambda kind: type(obj) in kind.modules or obj in kind.members.values()).serialize(obj)
+
+
+def as_json(value, **options):
+    """JSON text of what a config holds: NumPy's numbers and arrays as Python's, objects as their configs."""
+    return json.dumps(value, default=_plain, **options)
+
+
+def _plain(value):
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else serialize_keras_object(value)
 
 
 def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
@@ -32,12 +75,16 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
         return config
     if "class_name" not in config:
         return {key: deserialize_keras_object(one) for key, one in config.items()}
+    if config["class_name"] in _VALUES:
+        return _VALUES[config["class_name"]][2](config["config"])
     name = config.get("config") if config["class_name"] == "function" else config["class_name"]
     if name == "DTypePolicy":
         return (config.get("config") or {}).get("name")
     module = config.get("module")
-    same = [kind for kind in Registry.kinds if kind.module == module]
-    return _kind_of(lambda kind: (kind in same or not same) and name in kind.members).deserialize(config)
+    parts = str(module).split(".")
+    same = [kind for kind in Registry.kinds if kind.module.rpartition(".")[2] in parts]
+    own = str(name).removeprefix("Custom>")
+    return _kind_of(lambda kind: (kind in same or not same) and own in kind.members).deserialize(config)
 
 
 def _kind_of(is_right):

@@ -8,13 +8,12 @@
 Everything is compared with the model before anything of it changes.
 """
 
-import warnings
-
 import numpy as np
 
+from minigrad.checks import warn
 from minigrad.layers.base import InputLayer, Layer
 from minigrad.registry import snake_case
-from minigrad.saving import hdf5, state
+from minigrad.saving import hdf5, legacy, state
 
 
 def located(model):
@@ -69,12 +68,20 @@ def pack(model, with_optimizer=True, extra=None):
     if with_optimizer and optimizer is not None:
         values = {str(i): v.numpy() for i, v in enumerate(optimizer.variables)}
         groups["optimizer/vars"] = {"name": optimizer.name}, values
-    kept = {"streams": state.streams(places), **(extra or {})}
-    groups[state.GROUP] = {}, state.pack(kept)
-    return hdf5.build(groups)
+    return hdf5.build({**groups, **_kept(places, extra)})
 
 
-def unpack(model, file, with_optimizer=True, skip_mismatch=False):
+def pack_legacy(model, config=None, with_optimizer=True, extra=None):
+    """The bytes of an `.h5` file of Keras 2's layout: of the whole model where its config is given."""
+    return hdf5.build({**legacy.pack(model, config, with_optimizer), **_kept(located(model), extra)})
+
+
+def _kept(places, extra):
+    """The group of what Keras does not keep."""
+    return {state.GROUP: ({}, state.pack({"streams": state.streams(places), **(extra or {})}))}
+
+
+def unpack(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
     """Give a model the weights, random streams and (if it is compiled) optimizer variables of a weights file, opened.
 
     Returns:
@@ -83,12 +90,12 @@ def unpack(model, file, with_optimizer=True, skip_mismatch=False):
     Raises:
         ValueError: see `read`.
     """
-    restore, kept = read(model, file, with_optimizer, skip_mismatch)
+    restore, kept = read(model, file, with_optimizer, skip_mismatch, by_name)
     restore()
     return kept
 
 
-def read(model, file, with_optimizer=True, skip_mismatch=False):
+def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
     """What `unpack` does, but for the last step: nothing has changed yet.
 
     Returns:
@@ -98,73 +105,106 @@ def read(model, file, with_optimizer=True, skip_mismatch=False):
         ValueError: anything in the file that does not fit the model, before anything has changed.
     """
     places = located(model)
-    stores, problems = [], []
     with hdf5.Tree(file) as tree:
-        for path, layer in places:
-            try:
-                stores.append((layer, _store(tree, f"{path}vars", layer)))
-            except ValueError as error:
-                problems.append(str(error))
+        is_legacy = legacy.is_legacy(tree)
+        if by_name and not is_legacy:
+            raise ValueError("by_name is for .h5 files of Keras 2's layout: leave it out")
+        stores, problems = _legacy_stores(tree, model, by_name) if is_legacy else _stores(tree, places)
         if problems and not skip_mismatch:
             more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
             raise ValueError(problems[0] + more)
         optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
-        values = [] if optimizer is None else _optimizer_values(tree, model)
+        values = [] if optimizer is None else _optimizer_values(tree, model, is_legacy)
         kept = state.unpack(tree)
     streams = state.matched_streams(places, kept.pop("streams", {}))
 
     def restore():
-        for layer, store in stores:
-            layer.load_own_variables(store)
+        for take, values_of_one in stores:
+            take(values_of_one)
         for variable, value in values:
             variable.assign(value)
         for stream, value in streams:
             stream[...] = value
 
     for problem in problems:
-        warnings.warn(f"{problem}; these weights are left as they are.", stacklevel=5)
+        warn(f"{problem}; these weights are left as they are.")
     return restore, kept
+
+
+def _stores(tree, places):
+    """([(what takes the arrays of a layer, the arrays)], problems)."""
+    stores, problems = [], []
+    for path, layer in places:
+        try:
+            stores.append((layer.load_own_variables, _store(tree, f"{path}vars", layer)))
+        except ValueError as error:
+            problems.append(str(error))
+    return stores, problems
+
+
+def _legacy_stores(tree, model, by_name):
+    """The same of a file of Keras 2's layout."""
+    stores, problems = [], []
+    for layer, group, variables, names in legacy.pairs(model, tree, by_name):
+        try:
+            _check_count(layer, len(variables), len(names), group)
+            arrays = [_fitting(tree, f"{group}/{name}", layer, v) for name, v in zip(names, variables, strict=True)]
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            stores += [(v.assign, array) for v, array in zip(variables, arrays, strict=True)]
+    return stores, problems
 
 
 def _store(tree, path, layer):
     """The arrays that a layer's own variables shall get."""
     if type(layer).load_own_variables is not Layer.load_own_variables:
         return {name: tree.array(f"{path}/{name}") for name in tree.names(path)}
-    variables, count = layer._file_variables(), tree.count(path)
-    if len(variables) != count:
+    variables = layer._file_variables()
+    _check_count(layer, len(variables), tree.count(path), path)
+    return {str(i): _fitting(tree, f"{path}/{i}", layer, variable) for i, variable in enumerate(variables)}
+
+
+def _check_count(layer, expected, count, path):
+    if count != expected:
         hint = "" if layer.built else ": the layer is not built, so build the model first"
         raise ValueError(
-            f"layer {layer.name!r} has {len(variables)} variables, and the file holds {count} under {path!r}{hint}"
+            f"layer {layer.name!r} has {expected} variables, and the file holds {count} under {path!r}{hint}"
         )
-    store = {}
-    for i, variable in enumerate(variables):
-        try:
-            store[str(i)] = _converted(tree.array(f"{path}/{i}", variable.shape), variable.dtype)
-        except ValueError as error:
-            raise ValueError(f"layer {layer.name!r}: weight {variable.name!r}: {error}") from error
-    return store
 
 
-def _converted(array, dtype):
+def _fitting(tree, path, layer, variable):
+    """The array that a variable of a layer shall get."""
+    try:
+        array = tree.array(path, variable.shape)
+    except ValueError as error:
+        raise ValueError(f"layer {layer.name!r}: weight {variable.name!r}: {error}") from error
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, where it can be seen
-        return array.astype(dtype)
+        return array.astype(variable.dtype)
 
 
-def _optimizer_values(tree, model):
+def _optimizer_values(tree, model, is_legacy):
     """(variable, value) for the optimizer's variables, as far as the file has them."""
-    path, optimizer = "optimizer/vars", model.optimizer
-    count = tree.count(path)
-    if count == 0:
+    path, optimizer = "optimizer_weights" if is_legacy else "optimizer/vars", model.optimizer
+    names = legacy.optimizer_names(tree) if is_legacy else [str(i) for i in range(tree.count(path))]
+    if not names:
         return []
     fresh = len(optimizer.variables)
-    if count > fresh and not optimizer.built:
+    if len(names) > fresh and not optimizer.built:
         optimizer.build(model.trainable_variables)
     variables = optimizer.variables
-    if count not in (len(variables), fresh):
-        was = f"{len(variables)} variables, and the file holds {count}"
-        warnings.warn(f"The optimizer {optimizer.name!r} has {was}: it starts anew.", stacklevel=5)
+    computed = [v for v in variables if v.name != "learning_rate"]  # Keras 2 has the learning rate in the config only
+    if any(name.endswith(":0") for name in names):
+        pairs = legacy.of_keras_2(names, variables, len(model.trainable_variables))
+    elif len(names) in (len(variables), fresh):
+        pairs = list(zip(variables, names))
+    else:
+        pairs = list(zip(computed, names)) if len(names) == len(computed) else None
+    if pairs is None:
+        was = f"{len(variables)} variables, and the file holds {len(names)}"
+        warn(f"The optimizer {optimizer.name!r} has {was}: it starts anew.")
         return []
     try:
-        return [(v, tree.array(f"{path}/{i}", v.shape)) for i, v in enumerate(variables[:count])]
+        return [(v, tree.array(f"{path}/{name}", v.shape)) for v, name in pairs]
     except ValueError as error:
         raise ValueError(f"optimizer {optimizer.name!r}: {error}") from error
