@@ -1,20 +1,37 @@
 """`keras.backend`: settings, and the names under which older scripts know the operations (`K.mean`, `K.clip`, ...)."""
 
+import functools
+
 import numpy as np
 
 from minigrad import activations, config, losses, ops, random
+from minigrad.ops.logits import logits_of, remember
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
 
 _SETTINGS = "backend epsilon floatx image_data_format set_epsilon set_floatx set_image_data_format"
 _SAME = """
     abs all any arange cast cos dot dtype elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal
-    log logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape sigmoid
+    log logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape
     sign sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
     zeros_like
 """
 globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
 globals().update({name: getattr(ops, name) for name in _SAME.split()})
+
+
+def remembered_by(kind, operation):
+    """`operation`, whose result only a cross-entropy of this kind computes from what went into it: as TensorFlow's."""
+
+    @functools.wraps(operation)
+    def apply(x, *args, **kwargs):
+        y = operation(x, *args, **kwargs)
+        return y if y._logits is None else remember(y, y._logits[0], kind)
+
+    return apply
+
+
+sigmoid = remembered_by("sigmoid", ops.sigmoid)
 
 
 def argmax(x, axis=-1):
@@ -45,7 +62,7 @@ def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, 
 
 
 def _crossentropy(kind, target, output, from_logits, arrange):
-    logits = output if from_logits else getattr(output, "_logits", None)  # what sigmoid or softmax was given
+    logits = output if from_logits else logits_of(output, {"binary": "sigmoid"}.get(kind, "softmax"))
     x = ops.convert_to_tensor(output if logits is None else logits)
     operation = getattr(ops, f"{kind}_crossentropy" if logits is None else f"{kind}_crossentropy_logits")
     return operation(arrange(ops.cast(target, x.dtype)), arrange(x))

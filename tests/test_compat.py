@@ -398,7 +398,7 @@ def test_every_line_of_the_table_can_be_called():
     for name, function in tensorflow._functions().items():
         assert callable(function) and function.__doc__.startswith("minigrad.ops."), name
         own, arguments = re.match(r"minigrad\.ops\.(\w+)\((.*)\)", function.__doc__).groups()
-        parameters = inspect.signature(getattr(minigrad.ops, own)).parameters
+        parameters = inspect.signature(tensorflow._operation(own)).parameters
         assert len(arguments.split(", ")) <= len(parameters), name
 
 

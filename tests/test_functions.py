@@ -493,3 +493,52 @@ X, CUBE = Tensor(np.ones((3, 4))), Tensor(np.ones((2, 3, 4)))
 def test_errors_say_what_was_expected_and_what_came(f, error, message):
     with pytest.raises(error, match=message):
         f()
+
+
+EDGES = [  # at the ends of float32: the function, its operands, its value and its gradients, as TensorFlow has them
+    (ops.arcsinh, [1e38], 88.19138, [1e-38]),
+    (ops.arcsinh, [-np.inf], -np.inf, [0.0]),
+    (ops.arccosh, [1e38], 88.19138, [1e-38]),
+    (ops.hypot, [2.5, 1e38], 1e38, [2.5e-38, 1.0]),
+    (ops.hypot, [0.0, 0.0], 0.0, [0.0, 0.0]),
+    (ops.mod, [2.5, np.inf], 2.5, [1.0, 0.0]),
+    (ops.mod, [-2.5, np.inf], np.inf, [1.0, 0.0]),
+    (ops.softsign, [np.inf], np.nan, [0.0]),
+    (ops.absolute, [np.nan], np.nan, [np.nan]),
+    (ops.absolute, [0.0], 0.0, [0.0]),
+]
+
+
+@pytest.mark.parametrize("function, operands, value, gradients", EDGES)
+def test_edges_of_float32(function, operands, value, gradients):
+    leaves = [Tensor(np.array([x], "float32"), requires_grad=True) for x in operands]
+    y = function(*leaves)
+    y.backward(np.ones(1, "float32"))
+    np.testing.assert_allclose([y.numpy().item(), *(x.grad.item() for x in leaves)], [value, *gradients], rtol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e7])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_all_logits_have_in_common_costs_no_digits(offset, dtype):
+    few, target = np.array([[0.0, 1.0, -1.0]], dtype), np.array([[0.25, 0.5, 0.25]], dtype)
+    label = np.array([2.0], dtype)
+    for operation in (
+        ops.log_softmax,
+        lambda x: ops.sparse_crossentropy_logits(label, x),
+        lambda x: ops.categorical_crossentropy_logits(target, x),
+    ):
+        values, gradients = [], []
+        for x in (few, few + np.array(offset, dtype)):
+            leaf = Tensor(x, requires_grad=True)
+            y = operation(leaf)
+            y.backward(np.arange(1, 1 + y.size, dtype=dtype).reshape(y.shape))
+            values.append(y.numpy())
+            gradients.append(leaf.grad)
+        np.testing.assert_allclose(*values, rtol=1e-6)
+        np.testing.assert_allclose(*gradients, rtol=1e-6, atol=1e-7)
+
+
+def test_nothing_can_be_joined_and_made_probabilities():
+    nothing = np.zeros((0, 3), "float32")
+    assert ops.concatenate([nothing, nothing], axis=1).shape == (0, 6)
+    assert ops.softmax(nothing.T, axis=0).shape == (3, 0)

@@ -21,7 +21,7 @@ from minigrad.registry import snake_case
 _UNARY = """
     abs acos=arccos asin=arcsin atan=arctan ceil cos cosh exp expm1 floor is_finite=isfinite is_inf=isinf is_nan=isnan
     log log1p log_sigmoid logical_not negative reciprocal round rsqrt sigmoid sign sin sinh softplus softsign sqrt
-    square tan tanh erf ones_like zeros_like identity=convert_to_tensor
+    square tan tanh erf ones_like zeros_like identity
 """
 _BINARY = """
     add subtract multiply divide truediv=divide floordiv=floor_divide floormod=mod mod pow=power maximum minimum
@@ -122,17 +122,33 @@ def _renamed(name, operation, arguments):
     return function
 
 
+def identity(x):
+    """A tensor of the same values, which remembers nothing."""
+    return ops.reshape(ops.convert_to_tensor(x), ops.shape(x))
+
+
+_OWN = {
+    "identity": identity,
+    "sigmoid": minigrad.backend.sigmoid,
+    "softmax": minigrad.backend.remembered_by("softmax", ops.softmax),
+}  # where TensorFlow's is another function than Keras'
+
+
+def _operation(name):
+    return _OWN.get(name) or getattr(ops, name)
+
+
 def _functions():
     """All functions of the table, by their names below tf."""
     found = {}
     for text, arguments in ((_UNARY, ["x"]), (_BINARY, ["x", "y"])):
         for entry in text.split():
             name, _, own = entry.partition("=")
-            found[name] = _renamed(name, getattr(ops, own or name), arguments)
+            found[name] = _renamed(name, _operation(own or name), arguments)
     for line in _OTHERS.strip().splitlines():
         name, call = line.split(maxsplit=1)
         own, _, arguments = call.rstrip(")").partition("(")
-        found[name] = _renamed(name, getattr(ops, own), [a.strip() for a in arguments.split(",")])
+        found[name] = _renamed(name, _operation(own), [a.strip() for a in arguments.split(",")])
     return found
 
 

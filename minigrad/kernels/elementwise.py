@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from minigrad.kernels import functions
 from minigrad.program import kernel
 
@@ -221,8 +223,61 @@ def absolute_vjp(gy, x, gx: "out"):
     """gx = gy sign(x), with sign(0) = 0"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            up = gy[i, j] if x[i, j] > 0 else gy.dtype.type(0)
-            gx[i, j] = up - (gy[i, j] if x[i, j] < 0 else gy.dtype.type(0))
+            still = gy[i, j] * x[i, j]  # 0, or NaN, where x has no sign
+            down = -gy[i, j] if x[i, j] < 0 else still
+            gx[i, j] = gy[i, j] if x[i, j] > 0 else down
+
+
+@kernel
+def softsign(x, y: "out"):
+    """y = x / (1 + |x|)"""
+    one = x.dtype.type(1)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            y[i, j] = x[i, j] / (abs(x[i, j]) + one)
+
+
+@kernel
+def softsign_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + |x|)^2"""
+    one = x.dtype.type(1)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            slope = one / (abs(x[i, j]) + one)
+            gx[i, j] = gy[i, j] * slope * slope
+
+
+@kernel
+def hypot(a, b, y: "out"):
+    """y = sqrt(a^2 + b^2), without overflow"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = math.hypot(a[i, j], b[i, j])
+
+
+@kernel
+def hypot_vjp(gy, x, y, gx: "out"):
+    """gx = gy x / y, 0 where y is 0; x is one of the operands"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            gx[i, j] = gy[i, j] * (x[i, j] / y[i, j]) if y[i, j] != 0 else y[i, j]
+
+
+@kernel
+def mod(a, b, y: "out"):
+    """y = a - floor(a / b) b, exact also for an infinite b"""
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            rest = np.fmod(a[i, j], b[i, j])
+            y[i, j] = rest + b[i, j] if rest * b[i, j] < 0 else rest
+
+
+@kernel
+def mod_vjp_b(gy, a, b, gb: "out"):
+    """gb = -gy floor(a / b)"""
+    for i in range(gb.shape[0]):
+        for j in range(gb.shape[1]):
+            gb[i, j] = -gy[i, j] * math.floor(a[i, j] / b[i, j])
 
 
 @kernel

@@ -42,12 +42,11 @@ def absolute_error(target, x, y: "out"):
 def absolute_error_vjp(gy, target, x, gx: "out"):
     """gx_ij = gy_i sign(x_ij - target_ij) / n, with sign(0) = 0"""
     share = x.dtype.type(1) / x.dtype.type(x.shape[1])
-    zero = x.dtype.type(0)
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             d = x[i, j] - target[i, j]
-            slope = share if d > zero else zero
-            gx[i, j] = gy[i, 0] * (slope - share if d < zero else slope)
+            down = -share if d < 0 else d  # which is 0, or NaN, where it has no sign
+            gx[i, j] = gy[i, 0] * (share if d > 0 else down)
 
 
 @kernel

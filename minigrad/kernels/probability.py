@@ -77,24 +77,29 @@ def softmax_vjp(gy, y, gx: "out"):
 
 
 @helper
-def log_total(x, i):
-    """ln sum over j of e^x_ij, from the largest x_ij so that nothing overflows"""
+def top_and_total(x, i):
+    """The largest x_ij, and the sum over j of e^(x_ij - it)
+
+    The difference from the largest is exact, so what all x_ij have in common costs no digits. It is written abs(x_ij -
+    top) wherever something is added to it, or LLVM would add that to the top first.
+    """
     top = x[i, 0]
     for j in range(x.shape[1]):
         top = max(top, x[i, j])
     total = x.dtype.type(0)
     for j in range(x.shape[1]):
         total += exp(x[i, j] - top)
-    return top + math.log(total)
+    return top, total
 
 
 @kernel
 def log_softmax(x, y: "out"):
     """y_ij = x_ij - ln sum_k e^x_ik"""
     for i in range(x.shape[0]):
-        shift = log_total(x, i)
+        top, total = top_and_total(x, i)
+        shift = math.log(total)
         for j in range(x.shape[1]):
-            y[i, j] = x[i, j] - shift
+            y[i, j] = -(shift + abs(x[i, j] - top))
 
 
 @kernel
@@ -231,11 +236,12 @@ def categorical_crossentropy_logits(target, x, settings, y: "out"):
     smoothing = settings[0, 0]
     base = x.dtype.type(1) / x.dtype.type(x.shape[1])
     for i in range(x.shape[0]):
-        shift = log_total(x, i)
-        total = x.dtype.type(0)
+        top, total = top_and_total(x, i)
+        shift = math.log(total)
+        loss = x.dtype.type(0)
         for j in range(x.shape[1]):
-            total += smoothed(target[i, j], smoothing, base) * (shift - x[i, j])
-        y[i, 0] = total
+            loss += smoothed(target[i, j], smoothing, base) * (shift + abs(x[i, j] - top))
+        y[i, 0] = loss
 
 
 @kernel
@@ -244,12 +250,12 @@ def categorical_crossentropy_logits_vjp(gy, target, x, settings, gx: "out"):
     smoothing = settings[0, 0]
     base = x.dtype.type(1) / x.dtype.type(x.shape[1])
     for i in range(x.shape[0]):
-        shift = log_total(x, i)
+        top, total = top_and_total(x, i)
         mass = x.dtype.type(0)
         for j in range(x.shape[1]):
             mass += smoothed(target[i, j], smoothing, base)
         for j in range(x.shape[1]):
-            p = exp(x[i, j] - shift)
+            p = exp(x[i, j] - top) / total
             gx[i, j] = gy[i, 0] * (mass * p - smoothed(target[i, j], smoothing, base))
 
 
@@ -259,7 +265,8 @@ def sparse_crossentropy_logits(label, x, y: "out"):
     for i in range(x.shape[0]):
         c = label[i, 0]
         if c >= 0 and c < x.shape[1]:
-            y[i, 0] = log_total(x, i) - x[i, int(c)]
+            top, total = top_and_total(x, i)
+            y[i, 0] = math.log(total) + abs(x[i, int(c)] - top)
         else:
             y[i, 0] = np.nan
 
@@ -268,9 +275,9 @@ def sparse_crossentropy_logits(label, x, y: "out"):
 def sparse_crossentropy_logits_vjp(gy, label, x, gx: "out"):
     """gx_ij = gy_i (e^x_ij / sum_k e^x_ik - [j = label_i])"""
     for i in range(x.shape[0]):
-        shift = log_total(x, i)
+        top, total = top_and_total(x, i)
         for j in range(x.shape[1]):
-            gx[i, j] = gy[i, 0] * exp(x[i, j] - shift)
+            gx[i, j] = gy[i, 0] * (exp(x[i, j] - top) / total)
         c = label[i, 0]
         if c >= 0 and c < x.shape[1]:
             gx[i, int(c)] -= gy[i, 0]

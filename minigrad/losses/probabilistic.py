@@ -11,18 +11,20 @@ from minigrad import config, ops
 from minigrad.checks import warn
 from minigrad.losses.base import FunctionLoss, loss_function, registry
 from minigrad.losses.targets import counting, labelled, reduce_weighted, unflattened
+from minigrad.ops.logits import logits_of
 from minigrad.tensor import as_tensor
 
 
-def _logits(y_pred, from_logits):
+def _logits(y_pred, from_logits, kind):
     """What went into the final sigmoid or softmax, if y_pred is its result; y_pred itself if it is logits; or None."""
-    if y_pred._logits is not None:
+    logits = logits_of(y_pred, kind)
+    if logits is not None:
         if from_logits:
             warn(
                 "The loss has from_logits=True, but the output comes from a sigmoid or softmax; what went into that "
                 "is used. Drop the activation or from_logits=True.",
             )
-        return y_pred._logits
+        return logits
     return y_pred if from_logits else None
 
 
@@ -54,7 +56,7 @@ def _warn_of_targets(loss, targets):
 @loss_function("bce", "BCE")
 def binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """-mean over `axis` of t ln p + (1 - t) ln(1 - p), p clipped to [1e-7, 1 - 1e-7]; exact from logits."""
-    logits = _logits(y_pred, from_logits)
+    logits = _logits(y_pred, from_logits, "sigmoid")
     operation = ops.binary_crossentropy if logits is None else ops.binary_crossentropy_logits
     y_true, y_pred = _last(y_true, y_pred if logits is None else logits, axis)
     return operation(y_true, y_pred, label_smoothing=float(label_smoothing))
@@ -75,8 +77,8 @@ def binary_focal_crossentropy(
     y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
 ):
     """mean over `axis` of (1 - q)^gamma BCE(t, p), q = t p + (1 - t)(1 - p) being the probability of what is true."""
-    logits = _logits(y_pred, from_logits)
-    p = y_pred if y_pred is not logits else ops.sigmoid(logits)
+    p = ops.sigmoid(y_pred) if from_logits else y_pred
+    logits = logits_of(p, "sigmoid")
     operation, x = (ops.binary_crossentropy, p) if logits is None else (ops.binary_crossentropy_logits, logits)
     t = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else y_true
     single = operation(ops.expand_dims(t, -1), ops.expand_dims(x, -1))  # a mean over nothing but itself
@@ -103,7 +105,7 @@ class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
 @loss_function()
 def categorical_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1):
     """-sum over `axis` of t ln(p / sum of p), clipped to [1e-7, 1 - 1e-7]; exact from logits."""
-    logits = _logits(y_pred, from_logits)
+    logits = _logits(y_pred, from_logits, "softmax")
     _warn_of_one_class("categorical_crossentropy", y_pred, axis)
     operation = ops.categorical_crossentropy if logits is None else ops.categorical_crossentropy_logits
     y_true, y_pred = _last(y_true, y_pred if logits is None else logits, axis)
@@ -125,7 +127,7 @@ def categorical_focal_crossentropy(
     _warn_of_one_class("categorical_focal_crossentropy", y_pred, axis)
     if label_smoothing:
         y_true = y_true * (1.0 - label_smoothing) + label_smoothing / y_pred.shape[axis]
-    p = ops.softmax(_logits(y_pred, from_logits), axis=axis) if from_logits else y_pred
+    p = ops.softmax(y_pred, axis=axis) if from_logits else y_pred
     q = ops.clip(p / ops.sum(p, axis=axis, keepdims=True), config.epsilon(), 1 - config.epsilon())
     alpha = as_tensor(np.asarray(alpha), q.dtype)
     return -ops.sum(alpha * ops.power(1.0 - q, float(gamma)) * y_true * ops.log(q), axis=axis)
@@ -142,7 +144,7 @@ class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_cros
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
     """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0; exact from logits."""
     y_true, y_pred = labelled(y_true, y_pred, axis)
-    logits = _logits(y_pred, from_logits)
+    logits = _logits(y_pred, from_logits, "softmax")
     if logits is None:
         # As TensorFlow: the log of clipped probabilities, normalised once more.
         logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))

@@ -5,17 +5,14 @@ from minigrad.tensor import Tensor, as_tensor, view
 
 
 def tensors(y_true, y_pred, dtype=None):
-    """Both as tensors of one floating-point dtype, by default that of y_pred, which remembers its logits."""
+    """Both as tensors of one floating-point dtype, by default that of y_pred."""
     if type(y_true) is Tensor and type(y_pred) is Tensor and dtype is None:
         dtype = y_pred.dtype
         if y_true.dtype is dtype and dtype.kind == "f":
             return y_true, y_pred
     y_pred = as_tensor(y_pred)
     dtype = dtype or (y_pred.dtype if y_pred.dtype.kind == "f" else config.floatx())
-    converted = ops.cast(y_pred, dtype)
-    if converted is not y_pred and y_pred._logits is not None:
-        converted._logits = ops.cast(y_pred._logits, dtype)
-    return ops.cast(as_tensor(y_true, dtype), dtype), converted
+    return ops.cast(as_tensor(y_true, dtype), dtype), ops.cast(y_pred, dtype)
 
 
 def align(y_true, y_pred):
@@ -44,23 +41,9 @@ def column(y):
     return view(y, (y.size, 1))
 
 
-def reshaped(y, shape):
-    """`y` in another shape; it remembers its logits, in the new shape, too."""
-    if y.shape == shape:
-        return y
-    new = ops.reshape(y, shape)
-    if y._logits is not None:
-        new._logits = ops.reshape(y._logits, shape)
-    return new
-
-
 def fitted(y_true, y_pred, dtype=None):
-    """Both as tensors of one dtype with as many axes; y_pred remembers its logits, in its new shape."""
-    y_true, y_pred = tensors(y_true, y_pred, dtype)
-    if y_true.ndim == y_pred.ndim:
-        return y_true, y_pred
-    y_true, aligned = align(y_true, y_pred)
-    return y_true, reshaped(y_pred, aligned.shape)
+    """Both as tensors of one dtype with as many axes; in a new shape y_pred does not remember its logits."""
+    return align(*tensors(y_true, y_pred, dtype))
 
 
 def paired(name, y_true, y_pred):

@@ -13,6 +13,7 @@ from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
 from minigrad.missing import no_attribute
+from minigrad.ops.logits import remember
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
@@ -294,7 +295,9 @@ class FunctionMetric(MeanMetricWrapper):
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = targets.fitted(y_true, y_pred)
         if self._elementwise and y_true.ndim == y_pred.ndim == 1:
-            y_true, y_pred = (targets.reshaped(y, (y.size, 1)) for y in (y_true, y_pred))
+            logits, y_true, y_pred = y_pred._logits, targets.column(y_true), targets.column(y_pred)
+            if logits is not None:
+                y_pred = remember(y_pred, targets.column(logits[0]), logits[1])
         Mean.update_state(self, self.fn(y_true, y_pred, **self.arguments), sample_weight)
 
     def get_config(self):

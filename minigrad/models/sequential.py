@@ -8,6 +8,7 @@ from minigrad.layers.base import InputLayer, KerasTensor, Layer, _context, regis
 from minigrad.layers.core import Dense
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.models.model import Model
+from minigrad.ops.logits import remember
 from minigrad.program import is_recording
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 
@@ -187,12 +188,16 @@ class Sequential(Model):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
         data, logits = self._run_staged("predict", x._data)
         if not any(v.requires_grad for v in self._structure()[1]):
-            y, y_logits = as_tensor(data), None if logits is None else as_tensor(logits)
+
+            def found(data, again):
+                return as_tensor(data)
+
         else:
-            y = deferred(data, lambda: self._infer(x))
-            y_logits = None if logits is None else deferred(logits, lambda: self._infer(x)._logits)
-        y._logits = y_logits
-        return y
+            found = deferred
+        y = found(data, lambda: self._infer(x))
+        if logits is None:
+            return y
+        return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
 
     def _infer(self, x):
         return super().__call__(x, training=False)

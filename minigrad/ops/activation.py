@@ -69,12 +69,6 @@ def log_sigmoid(x):
 
 
 @_of_a_tensor
-def softsign(x):
-    """x / (1 + |x|)"""
-    return x / (absolute(x) + 1.0)
-
-
-@_of_a_tensor
 def silu(x):
     """x sigmoid(x)"""
     return x * sigmoid(x)

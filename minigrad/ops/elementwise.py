@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from minigrad import kernels as K
+from minigrad.ops.logits import remember
 from minigrad.ops.reducing import broadcast_to
 from minigrad.ops.shaping import _common_dtype, cast
 from minigrad.program import empty, empty_like, launch
@@ -24,6 +25,7 @@ softplus = _each("softplus", "y = ln(1 + e^x);   dx = dy / (1 + e^-x).", K.softp
 erf = _each(
     "erf", "y = 2/sqrt(pi) integral from 0 to x of e^-t^2 dt;   dx = dy 2/sqrt(pi) e^-x^2.", K.erf, K.erf_vjp, "x"
 )
+softsign = _each("softsign", "y = x / (1 + |x|);   dx = dy / (1 + |x|)^2.", K.softsign, K.softsign_vjp, "x")
 relu = _each("relu", "y = max(x, 0);   dx = dy where x > 0, else 0: the slope at 0 is 0.", K.relu, K.relu_vjp, "y")
 
 
@@ -138,6 +140,35 @@ def _power(y, a, b):
 def power(x1, x2):
     """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
     return square(x1) if isinstance(x2, (int, float)) and x2 == 2 else _power(x1, x2)
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def hypot(y, a, b):
+    """y = sqrt(a^2 + b^2), without overflow;   da = dy a / y,   db = dy b / y, 0 where y is 0."""
+    launch(K.hypot, a, b, y)
+
+    def vjp(gy, ga, gb):
+        for x, g in ((a, ga), (b, gb)):
+            if g is not None:
+                launch(K.hypot_vjp, gy, x, y, g)
+
+    return vjp
+
+
+@_broadcasting
+@op("(...), (...) -> (...)")
+def mod(y, a, b):
+    """y = a - floor(a / b) b, what is left of a, with the sign of b;   da = dy,   db = -dy floor(a / b)."""
+    launch(K.mod, a, b, y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None:
+            launch(K.copy, gy, ga)
+        if gb is not None:
+            launch(K.mod_vjp_b, gy, a, b, gb)
+
+    return vjp
 
 
 @_broadcasting
@@ -275,9 +306,7 @@ def sigmoid(x):
     The result remembers x: a cross-entropy that is given it computes from x, exactly, as on TensorFlow.
     """
     x = as_tensor(x)
-    y = _sigmoid(x)
-    y._logits = x
-    return y
+    return remember(_sigmoid(x), x)
 
 
 @op("(...) -> (...)")

@@ -15,9 +15,11 @@ from minigrad.ops.elementwise import (
     divide,
     equal,
     exp,
+    greater,
     less,
     log,
     maximum,
+    minimum,
     multiply,
     negative,
     not_equal,
@@ -74,13 +76,24 @@ def arcsinh(x):
     x = as_tensor(x)
     is_negative = less(x, 0.0)
     size = where(is_negative, negative(x), x)
-    y = log1p(add(size, divide(square(size), add(sqrt(add(square(size), 1.0)), 1.0))))
+    near = minimum(size, _FAR)
+    y = log1p(add(near, divide(square(near), add(sqrt(add(square(near), 1.0)), 1.0))))
+    y = where(greater(size, _FAR), _log_of_twice(size), y)
     return where(is_negative, negative(y), y)
 
 
 def arccosh(x):
     """The number >= 0 whose cosh is x: ln(x + sqrt(x^2 - 1))."""
-    return log(add(x, sqrt(subtract(square(x), 1.0))))
+    x = as_tensor(x)
+    near = minimum(x, _FAR)
+    return where(greater(x, _FAR), _log_of_twice(x), log(add(near, sqrt(subtract(square(near), 1.0)))))
+
+
+_FAR = 1e8  # from here on sqrt(x^2 + 1) is x to the last digit; x^2 would overflow later
+
+
+def _log_of_twice(x):
+    return add(log(maximum(x, _FAR)), math.log(2))
 
 
 def arctanh(x):
@@ -91,11 +104,6 @@ def arctanh(x):
 def exp2(x):
     """2^x"""
     return exp(_scale(x, factor=math.log(2)))
-
-
-def hypot(x1, x2):
-    """sqrt(x1^2 + x2^2)"""
-    return sqrt(add(square(x1), square(x2)))
 
 
 def log2(x):
@@ -136,12 +144,6 @@ def round(x, decimals=0):
 def floor_divide(x1, x2):
     """floor(x1 / x2)"""
     return floor(divide(x1, x2))
-
-
-def mod(x1, x2):
-    """x1 - floor(x1 / x2) x2: what is left of x1, with the sign of x2"""
-    x1, x2 = _align(x1, x2)
-    return subtract(x1, multiply(floor_divide(x1, x2), x2))
 
 
 def divide_no_nan(x1, x2):

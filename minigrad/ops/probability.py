@@ -1,11 +1,14 @@
 """Probabilities: softmax, cross-entropies and matches, one value a row."""
 
+import math
+
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.elementwise import equal
 from minigrad.ops.errors import no_target_gradient
+from minigrad.ops.logits import remember
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import cast, expand_dims, transpose
 from minigrad.program import launch
@@ -28,8 +31,8 @@ def _along_axis(operation, x, axis):
         return operation(x)
     order = [a for a in range(x.ndim) if a not in axes] + axes
     moved = transpose(x, order)
-    shape = moved.shape
-    y = operation(view(moved, (*shape[: len(shape) - len(axes)], -1)))
+    shape, last = moved.shape, x.ndim - len(axes)
+    y = operation(view(moved, (*shape[:last], math.prod(shape[last:]))))
     return transpose(view(y, shape), np.argsort(order).tolist())
 
 
@@ -40,9 +43,7 @@ def softmax(x, axis=-1):
     """
     x = as_tensor(x)
     y = _along_axis(_softmax, x, axis)
-    if axis in (-1, x.ndim - 1):
-        y._logits = x
-    return y
+    return remember(y, x) if axis in (-1, x.ndim - 1) else y
 
 
 def log_softmax(x, axis=-1):

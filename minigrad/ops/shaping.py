@@ -302,7 +302,7 @@ def concatenate(xs, axis=0):
     firsts = [constant(np.int64, int(first)) for first in np.cumsum([0, *widths[:-1]])]
     result = empty(joined.shape, xs[0].dtype)
     for x, first, width in zip(xs, firsts, widths, strict=True):
-        launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, -1))
+        launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, sum_of(widths)))
 
     def vjp(gy, *gxs):
         for gx, first in zip(gxs, firsts, strict=True):

@@ -222,7 +222,8 @@ class Programs:
         else:
             step.replay()
             y = step.result[0]
-            results = y._data.copy(), None if y._logits is None else y._logits._data.copy()
+            logits, only = y._logits or (None, None)
+            results = y._data.copy(), None if logits is None else (logits._data.copy(), only)
         self._pool.give_back(step)
         return results
 
