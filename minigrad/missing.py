@@ -40,7 +40,7 @@ _OWN_LAYER = "write a Layer with `build` and `call`"
 _GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
 _LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
-_SCIKIT = "wrap the model in a class with fit and predict, or use `scikeras` with Keras itself"
+_SCIKIT = "use `scikeras`, or wrap the model in a class with fit and predict"
 
 _NUMPY = "compute it with NumPy or SciPy, outside of the step that is trained"
 _LINALG = "`numpy.linalg` and `scipy.linalg` have it, outside of the step that is trained"

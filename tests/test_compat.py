@@ -1,6 +1,7 @@
 """`python -m minigrad script.py`: the article's code to the letter, and what a script sees of keras and tensorflow."""
 
 import inspect
+import io
 import re
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import data, network
+from helpers import assert_same, data, network
 
 import minigrad
 from minigrad import compat, missing
@@ -165,6 +166,21 @@ def installed():
     yield
     compat.uninstall()
     sys.modules.update(before)
+
+
+@pytest.mark.filterwarnings("ignore:keras.src is where")  # once per process, whoever asks first
+def test_models_in_memory(installed):
+    """How scikeras keeps the models of its estimators, found where Keras 3 has it."""
+    from keras.src.saving.saving_lib import load_model, save_model
+
+    model, memory = network(), io.BytesIO()
+    save_model(model, memory)
+    memory.seek(0)
+    again = load_model(memory)
+    assert_same(again.get_weights(), model.get_weights())
+    assert again.optimizer is not None and load_model(io.BytesIO(memory.getvalue()), compile=False).optimizer is None
+    with pytest.raises(ValueError, match="can't be read"):
+        load_model(io.BytesIO(b"no model"))
 
 
 def test_no_remedy_is_given_for_what_is_there():

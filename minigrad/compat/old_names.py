@@ -51,6 +51,7 @@ MODULES = """
     objectives = losses
     saving.save saving.hdf5_format saving.model_config saving.saving_utils = saving models
     backend.tensorflow_backend backend.theano_backend backend.common backend.load_backend = backend
+    saving.saving_lib = compat.saving_lib
     metrics.metrics = metrics
     wrappers = compat
     wrappers.scikit_learn = compat.scikit_learn
