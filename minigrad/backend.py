@@ -5,15 +5,16 @@ import functools
 import numpy as np
 
 from minigrad import activations, config, losses, ops, random
+from minigrad.layers.base import KerasTensor
 from minigrad.ops.logits import logits_of, remember
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
 
 _SETTINGS = "backend epsilon floatx image_data_format set_epsilon set_floatx set_image_data_format"
 _SAME = """
-    abs all any arange cast cos dot dtype elu equal exp eye greater greater_equal hard_sigmoid in_top_k less less_equal
+    abs all any arange cast cos dot dtype elu equal exp eye greater greater_equal in_top_k less less_equal
     log logsumexp max maximum mean min minimum ndim not_equal one_hot ones ones_like prod reshape round shape
-    sign sin softmax softplus softsign sqrt square squeeze stack std stop_gradient sum tanh tile transpose var zeros
+    sign sin softmax softplus softsign square squeeze stack std stop_gradient sum tanh tile transpose var zeros
     zeros_like
 """
 globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
@@ -69,8 +70,12 @@ def _crossentropy(kind, target, output, from_logits, arrange):
 
 
 def clip(x, min_value, max_value):
-    """x kept within [min_value, max_value]."""
-    return ops.clip(x, min_value, max_value)
+    """x kept within [min_value, max_value]; None is no bound, and one below the other is the other."""
+    if min_value is None or max_value is None:
+        x = x if min_value is None else ops.maximum(x, min_value)
+        return ops.convert_to_tensor(x if max_value is None else ops.minimum(x, max_value))
+    is_number = isinstance(min_value, (int, float)) and isinstance(max_value, (int, float))
+    return ops.clip(x, min_value, min_value if is_number and max_value < min_value else max_value)
 
 
 def concatenate(tensors, axis=-1):
@@ -79,8 +84,8 @@ def concatenate(tensors, axis=-1):
 
 
 def constant(value, dtype=None, shape=None, name=None):
-    """A tensor of these values."""
-    x = ops.convert_to_tensor(value, dtype)
+    """A tensor of these values, by default of floatx."""
+    x = ops.convert_to_tensor(value, dtype or config.floatx())
     return x if shape is None else ops.broadcast_to(x, shape)
 
 
@@ -114,6 +119,16 @@ def expand_dims(x, axis=-1):
 def gather(reference, indices):
     """The rows at these indices."""
     return ops.take(reference, indices, 0)
+
+
+def hard_sigmoid(x):
+    """x / 5 + 1 / 2 kept within [0, 1]: not the function that the layers call so."""
+    return ops.clip(ops.multiply(x, 0.2) + 0.5, 0.0, 1.0)
+
+
+def sqrt(x):
+    """The square root of what is above 0, else 0: also of a distance that rounding made negative."""
+    return ops.sqrt(ops.maximum(x, 0.0))
 
 
 def permute_dimensions(x, pattern):
@@ -165,15 +180,82 @@ def update_sub(x, decrement):
 
 
 def batch_dot(x, y, axes=None):
-    """The product of each row of x with the same row of y, a column.
+    """For each row, the sum of x times y over an axis of x and one of y: by default the last, and the last but one.
 
-    Raises:
-        ValueError: other than two axes.
+    A column where no other axis is left.
     """
-    shape, other = ops.shape(x), ops.shape(y)
-    if len(shape) != 2 or shape != other or not np.all(np.mod(1 if axes is None else axes, 2) == 1):
-        raise ValueError(f"batch_dot takes matrices of one shape: use ops.einsum for {shape}, {other}, axes={axes}.")
-    return ops.sum(ops.multiply(x, y), 1, keepdims=True)
+    ranks = ops.ndim(x), ops.ndim(y)
+    if axes is None:
+        axes = -1, -1 if ranks[1] == 2 else -2
+    axes = [a % n for a, n in zip([axes, axes] if isinstance(axes, int) else axes, ranks)]
+    first, second = ["b" + "cdefghi"[: ranks[0] - 1], "b" + "jklmnop"[: ranks[1] - 1]]
+    first, second = (letters.replace(letters[a], "z") for letters, a in zip((first, second), axes))
+    y = ops.einsum(f"{first},{second}->b{(first[1:] + second[1:]).replace('z', '')}", x, y)
+    return ops.expand_dims(y, 1) if ops.ndim(y) == 1 else y
+
+
+def batch_normalization(x, mean, var, beta, gamma, axis=-1, epsilon=1e-3):
+    """gamma (x - mean) / sqrt(var + epsilon) + beta"""
+    return (x - mean) / ops.sqrt(var + epsilon) * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+
+
+def bias_add(x, bias, data_format=None):
+    """x + bias, which has the length of the last axis."""
+    return ops.add(x, bias)
+
+
+def foldl(fn, elems, initializer=None, name=None):
+    """fn(... fn(fn(initializer, row 0), row 1) ...); without an initializer it begins with row 0."""
+    return functools.reduce(fn, ops.unstack(elems), *(() if initializer is None else (initializer,)))
+
+
+def foldr(fn, elems, initializer=None, name=None):
+    """`foldl` from the last row to the first."""
+    return foldl(fn, ops.flip(elems, 0), initializer)
+
+
+def map_fn(fn, elems, name=None, dtype=None):
+    """fn of each row, stacked."""
+    return ops.stack([fn(row) for row in ops.unstack(elems)])
+
+
+_uids = {}
+
+
+def get_uid(prefix=""):
+    """1, 2, ...: how often it was asked for this prefix."""
+    _uids[prefix] = _uids.get(prefix, 0) + 1
+    return _uids[prefix]
+
+
+def is_keras_tensor(x):
+    """Whether x is a KerasTensor, which describes a tensor and holds no values."""
+    return isinstance(x, KerasTensor)
+
+
+def is_sparse(tensor):
+    """False: there are no sparse tensors."""
+    return False
+
+
+def to_dense(tensor):
+    """The tensor: all are dense."""
+    return tensor
+
+
+def random_bernoulli(shape, p=0.0, dtype=None, seed=None):
+    """1 with probability p, else 0."""
+    return ops.cast(ops.less(random.uniform(shape, seed=seed), p), dtype or config.floatx())
+
+
+def random_normal_variable(shape, mean, scale, dtype=None, name=None, seed=None):
+    """A Variable of normal numbers."""
+    return Variable(random.normal(shape, mean, scale, dtype, seed), name=name)
+
+
+def random_uniform_variable(shape, low, high, dtype=None, name=None, seed=None):
+    """A Variable of numbers equally likely anywhere in [low, high)."""
+    return Variable(random.uniform(shape, low, high, dtype, seed), name=name)
 
 
 def batch_flatten(x):
@@ -230,5 +312,5 @@ def variable(value, dtype=None, name=None, constraint=None):
     return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
 
 
-_OTHERS = ("Variable", "activations", "config", "losses", "np", "ops", "random")
+_OTHERS = ["KerasTensor", "Variable", "activations", "config", "functools", "logits_of", "losses", "np", "ops", "random", "remember", "remembered_by"]
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS)

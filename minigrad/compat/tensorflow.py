@@ -157,7 +157,8 @@ def _functions():
 
 def constant(value, dtype=None, shape=None, name="Const"):
     """A tensor of these values."""
-    return minigrad.backend.constant(value, dtype, shape)
+    x = ops.convert_to_tensor(value, dtype)
+    return x if shape is None else ops.broadcast_to(x, shape)
 
 
 def add_n(inputs, name=None):
