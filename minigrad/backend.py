@@ -312,5 +312,7 @@ def variable(value, dtype=None, name=None, constraint=None):
     return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
 
 
-_OTHERS = ["KerasTensor", "Variable", "activations", "config", "functools", "logits_of", "losses", "np", "ops", "random", "remember", "remembered_by"]
-__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS)
+_OTHERS = """
+    KerasTensor Variable activations config functools logits_of losses np ops random remember remembered_by
+"""
+__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS.split())
