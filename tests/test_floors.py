@@ -22,6 +22,7 @@ FLOORS = [  # lowest first; a package counts as one, unless its files are named;
     {"kernels"},
     {"tensor"},
     {"ops"},
+    {"graph"},
     {
         "activations",
         "constraints",

@@ -732,12 +732,6 @@ ERRORS = {
         ValueError,
         ["first", "(None, 4)", "(4,)", "(1, features)"],
     ),
-    "functional": (lambda: Dense(3, name="d")(keras.Input((4,))), ValueError, ["d", "Sequential"]),
-    "functional model": (
-        lambda: keras.Model(keras.Input((4,)), Dense(3)),
-        ValueError,
-        ["functional", "Sequential"],
-    ),
 }
 
 

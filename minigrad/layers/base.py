@@ -1,6 +1,5 @@
 """Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
 
-import collections
 import contextlib
 import functools
 import inspect
@@ -10,27 +9,24 @@ import numpy as np
 
 from minigrad import config, older, ops, regularizers
 from minigrad.checks import is_int, warn
+from minigrad.graph import Result, Symbol, has_symbols, leaves, mapped, record, traced
 from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
-from minigrad.missing import no_attribute, remedy
-from minigrad.program import RecordingError, trace
+from minigrad.missing import no_attribute
+from minigrad.program import RecordingError
 from minigrad.registry import Configurable, Registry, auto_name, snake_case
 from minigrad.spelling import explaining, rejected_keywords
-from minigrad.tensor import Structure, Tensor, as_tensor, no_grad
+from minigrad.tensor import Structure, Tensor, as_tensor
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize
 
 
-# What `model.inputs` and `layer.output` hold: a description, no tensor that anything can be computed from.
-KerasTensor = collections.namedtuple("KerasTensor", "shape dtype name")
-
-
 _SET_FIRST = {  # what `Layer.__init__` makes
     "_found", "_variables", "_trainable", "_revision", "_is_ready", "_losses", "_input_shape", "built", "dtype", "name",
-    "activity_regularizer",
+    "activity_regularizer", "_calls",
 }
 
 
@@ -110,6 +106,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         self.built = self._has_no_state and type(self).build is Layer.build
         self._input_shape = None
         self._losses = {}  # thread -> the penalties of the last call there, once there were some
+        self._calls = ()  # those with symbols
 
     def _shape_argument(self, kwargs):
         """The shape of one row that the old arguments input_shape or input_dim tell, or None."""
@@ -129,7 +126,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if name in _SET_FIRST:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name in ("input", "output"):  # unless a layer of the user's calls something so
-            return KerasTensor(getattr(self, f"{name}_shape"), self.dtype, "keras_tensor")
+            return self._only_call()[name == "output"]
         if name == "path":
             return self.name
         if hasattr(type(self), name):
@@ -210,29 +207,54 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
         A list (or dict) of shapes, where there are several inputs, or a list where there are several outputs.
         """
-        return self._called_on_made_up_rows(input_shape)
+        return self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
 
-    def _called_on_made_up_rows(self, input_shape):
-        """The shape of what `call` returns for two rows of zeros. All layers below are built then."""
-        inputs = each_shape(lambda shape: Tensor(np.zeros((2, *shape[1:]), self.dtype)), input_shape)
-        self._ensure_built(input_shape)
-        shapes = []
+    def _foresee(self, inputs, *args, **kwargs):
+        """The shapes of what a call with symbols returns. All layers below are built then."""
+        self._build_for(inputs)
+        return mapped(lambda one: one.shape, self._foreseen((inputs, *args), kwargs))
 
-        def run():
-            with no_grad():
-                outputs = self(inputs, training=False) if self._takes("training") else self(inputs)
-                outputs = list(outputs.values()) if isinstance(outputs, dict) else outputs
-                shapes[:] = [_any_rows(y.shape) for y in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
-
+    def _foreseen(self, args, kwargs):
+        """What a call with symbols returns: a tree of `graph.Result`."""
+        more = {"training": False} if self._takes("training") and "training" not in kwargs else {}
         before, _context.made_up = _context.made_up, True
-        with self._keeping_losses():
-            try:
-                trace(run)  # nothing is computed
-            except RecordingError:
-                run()  # it reads values: let it have some
-            finally:
-                _context.made_up = before
-        return shapes[0] if len(shapes) == 1 else shapes
+        try:
+            with self._keeping_losses():
+                return traced(self, args, kwargs | more)
+        finally:
+            _context.made_up = before
+
+    def _build_for(self, inputs):
+        """Build the layer for a tree of symbols, or find out that it was built for others."""
+        shape = mapped(lambda leaf: leaf.shape if isinstance(leaf, Symbol) else np.shape(leaf), inputs)
+        if isinstance(inputs, Symbol) and self.input_spec is not None:
+            self._check_spec(shape)
+        self._ensure_built(shape)
+
+    def _record(self, inputs, args, kwargs):
+        """The symbols of what the layer will return for symbols."""
+        self._build_for(inputs)
+        if args or type(self).compute_output_shape is Layer.compute_output_shape:
+            results = self._foreseen((inputs, *args), kwargs)
+        else:
+            shape = self.compute_output_shape(mapped(lambda leaf: leaf.shape, inputs))
+            results = each_shape(lambda one: Result(one, self.dtype), shape)
+        outputs = record(self, (inputs, *args), kwargs, results)
+        self._calls += (leaves(outputs)[0].call,)
+        return outputs
+
+    def _only_call(self):
+        """The symbols that the layer was given and has returned, in its only call with symbols."""
+        if len(self._calls) != 1:
+            count = f"been called {len(self._calls)} times" if self._calls else "not been called yet"
+            raise AttributeError(
+                f"Layer {self.name!r} has {count} on what keras.Input returns: only of a layer that is called once is "
+                "it clear what its input and its output are."
+            )
+        call = self._calls[0]
+        if not call.inputs:  # an Input
+            return call.outputs, call.outputs
+        return (call.args[0] if len(call.inputs) == len(leaves(call.args[0])) else call.inputs), call.outputs
 
     @property
     def input_shape(self):
@@ -260,8 +282,6 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def _fitting(self, inputs):
         """The inputs as tensors of the layer's dtype, once the layer is built and has found them right."""
-        if isinstance(inputs, InputLayer):
-            inputs._refuse()
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
             inputs = [self._as_input(x) for x in inputs]
             self._ensure_built([x.shape for x in inputs])
@@ -280,6 +300,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def __call__(self, inputs, *args, **kwargs):
         is_usual = type(inputs) is Tensor and self._is_ready and self.input_spec is None
         if not is_usual or inputs._data.dtype != self.dtype:
+            if has_symbols(inputs, args, kwargs):
+                return self._record(inputs, args, kwargs)
             inputs = self._fitting(inputs)
         takes_training = "training" in _call_arguments(type(self))
         if args and takes_training:
@@ -441,21 +463,19 @@ class InputLayer(Layer):
         if not all(map(_is_length, shape)):
             raise ValueError(f"Input: shape must consist of positive integers or None, got {tuple(shape)!r}.")
         super().__init__(dtype=dtype if dtype in ("float32", "float64") else None, name=name, **kwargs)
+        if dtype is not None:
+            self.dtype = np.dtype(dtype).name
         self.batch_shape = (batch_size, *shape)
         self._input_shape = (None, *shape)
         self.built = True
+        symbol = record(self, (), {}, Result(self.batch_shape, self.dtype))
+        symbol.name = self.name
+        self._calls = (symbol.call,)
 
     @property
     def shape(self):
         """The shape of the whole input, the number of rows in front."""
         return self.batch_shape
-
-    def _refuse(self, *args, **kwargs):
-        raise ValueError(f"{self.name!r} is an Input, which holds nothing to compute with: {remedy('KerasTensor')}.")
-
-    # What is asked for by a layer, an operation, a sum or an index.
-    __array__ = __getitem__ = __neg__ = __add__ = __sub__ = __mul__ = __truediv__ = __pow__ = __matmul__ = _refuse
-    __radd__ = __rsub__ = __rmul__ = __rtruediv__ = __rpow__ = __rmatmul__ = _refuse
 
     def call(self, inputs):
         return inputs
@@ -482,11 +502,15 @@ def Input(
     shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
     optional=False,
 ):
-    """What goes into a Sequential: `Input(shape=(20,))` says that each row has 20 features.
+    """What goes into a model: `Input(shape=(20,))` says that each row has 20 features.
+
+    Returns a symbol: call layers on it, and make `Model(inputs, outputs)` of what they return; or put it first in a
+    Sequential.
 
     Raises:
         ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
     """
-    return InputLayer(
+    layer = InputLayer(
         shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
     )
+    return layer.output

@@ -68,7 +68,7 @@ class Filed:
         if shape:
             self._ensure_built(shape)
             if not all(layer.built for layer in self._all_layers()):  # `build` makes layers that `call` builds
-                self._called_on_made_up_rows(shape)
+                self.compute_output_shape(shape)
 
     def _file_variables(self):
         """The variables of this layer itself in the order of files: those meant to be trained first."""

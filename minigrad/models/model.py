@@ -2,40 +2,186 @@
 
 import math
 
-from minigrad import saving, utils
+from minigrad import ops, saving, utils
+from minigrad.graph import Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
 from minigrad.layers.base import Layer, serialize
-from minigrad.layers.context import entry
-from minigrad.missing import remedy
+from minigrad.layers.context import context, entry
+from minigrad.layers.filing import each_shape
+from minigrad.layers.fusion import fused
+from minigrad.ops.logits import remember
+from minigrad.program import is_recording
+from minigrad.registry import auto_name
 from minigrad.saving import compiling
+from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 from minigrad.trainer import Trainer
 
 
 class Model(Trainer, Layer):
     """A layer with `compile`, `fit`, `evaluate` and `predict`.
 
-    Subclass it with a `call(self, inputs, training=False)` that uses layers kept as attributes, or use Sequential.
+    Three kinds are made in different ways and used alike:
+
+    - `Model(inputs, outputs)`, of what `Input` and layers called on it have returned: one symbol, a list or a dict;
+    - a Sequential, the graph of a chain;
+    - a subclass with a `call(self, inputs, training=False)` that uses layers kept as attributes.
+
+    >>> x = Input(shape=(20,))
+    >>> h = Dense(64, activation="relu")(x)
+    >>> model = Model(x, Dense(1)(h + Dense(64)(h)))
     """
 
     _word = "Model"
 
-    def __init__(self, *args, **kwargs):
-        if args or "inputs" in kwargs or "outputs" in kwargs:
-            raise ValueError(
-                f"Model(inputs, outputs): {remedy('Function')}. The first layers of a Sequential make one of their "
-                "own: Sequential(model.layers[:2])."
-            )
+    def __init__(self, *args, inputs=None, outputs=None, **kwargs):
+        if len(args) > 2 or (args and inputs is not None) or (len(args) == 2 and outputs is not None):
+            raise TypeError(f"{type(self).__name__} takes inputs and outputs once each, and other arguments by name.")
+        inputs, outputs = (*args, *(inputs, outputs)[len(args) :])
+        if (inputs is None) != (outputs is None):
+            raise ValueError(f"{type(self).__name__} needs inputs and outputs, or neither of them.")
+        if inputs is not None and type(self) is Model:
+            kwargs["name"] = kwargs.get("name") or auto_name("functional")
         Layer.__init__(self, **kwargs)
         Trainer.__init__(self)
+        self._graph, self._schedule, self._scheduled_as_of = None, None, -1
+        self._own_layers_as_of = -1
+        if inputs is not None:
+            self._set_graph(Graph(inputs, outputs, self.name))
+
+    # ---- the graph
+
+    def _set_graph(self, graph):
+        self._graph, self._scheduled_as_of = graph, -1
+        shapes = mapped(lambda symbol: symbol.shape, graph.inputs)
+        self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
+        self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
+        self.built = self._is_ready = True
+
+    def _run(self, inputs, training):
+        """The outputs of the graph, whose calls are fused where that is possible."""
+        if self._scheduled_as_of != Structure.version:
+            version = Structure.version
+            vars(self).update(_schedule=Schedule(self._graph, fused(self._graph)), _scheduled_as_of=version)
+        return self._schedule.run(inputs, training)
+
+    def __call__(self, inputs, *args, **kwargs):
+        if self._graph is None or args or has_symbols(inputs):
+            return super().__call__(inputs, *args, **kwargs)
+        inputs = self._as_inputs(inputs)
+        if kwargs.get("mask") is not None:
+            return self._masked(inputs, **kwargs)
+        if self._is_replayable(inputs) and not kwargs.get("training") and not context.training:
+            return self._replayed(inputs)
+        return super().__call__(inputs, **kwargs)
+
+    def _as_inputs(self, given):
+        """The inputs as tensors that fit the graph's, in a tree like that of its symbols."""
+        symbols, name = self._graph.inputs, f"model {self.name!r}"
+        if len(leaves(symbols)) == 1:
+            (symbol,) = leaves(symbols)
+            return self._as_one(symbol, only_one(given, symbol.name, name))
+        found = iter([self._as_one(*pair) for pair in zip(leaves(symbols), flat_like(symbols, given, name))])
+        return mapped(lambda symbol: next(found), symbols)
+
+    def _as_one(self, symbol, value):
+        x = value if type(value) is Tensor else as_tensor(value, symbol.dtype)
+        if x.dtype != symbol.dtype:
+            x = ops.cast(x, symbol.dtype)
+        if x.shape[1:] != symbol.shape[1:]:
+            if x.ndim == 1 and symbol.shape == (None, 1):
+                x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
+            self._check_input(x.shape, symbol.shape)
+        return x
+
+    def _is_replayable(self, x):
+        """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
+        if self._own_layers_as_of != Structure.version:
+            self._has_own_layers = isinstance(self._graph.outputs, Symbol) and all(
+                type(layer).__module__.startswith("minigrad.") and layer.activity_regularizer is None
+                for layer in self._all_layers()
+            )
+            self._own_layers_as_of = Structure.version
+        is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
+        return is_usual and self._has_own_layers and not self.run_eagerly and not is_recording()
+
+    def _replayed(self, x):
+        """The output, replayed; to be differentiated it is computed once more, eagerly."""
+        data, logits = self._run_staged("predict", x._data)
+        if not any(v.requires_grad for v in self._structure()[1]):
+
+            def found(data, again):
+                return as_tensor(data)
+
+        else:
+            found = deferred
+        y = found(data, lambda: self._infer(x))
+        if logits is None:
+            return y
+        return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
+
+    def _infer(self, x):
+        return self._only_output(super().__call__(x, training=False))
+
+    def _masked(self, x, mask, training=None):
+        for call in self._graph.calls:
+            if call.inputs:
+                layer = call.function
+                x = layer(x, training=training, **({"mask": mask} if layer._takes("mask") else {}))
+        return x
+
+    def call(self, inputs, training=None, mask=None):
+        """The outputs for the inputs, both tensors or trees of them."""
+        if self._graph is None:
+            raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs), or be given its graph.")
+        return self._run(inputs, training)
+
+    def _children(self):
+        if self._graph is None:
+            return super()._children()
+        return list(dict.fromkeys([*self._graph.layers, *super()._children()]))
 
     @property
     def layers(self):
         """The layers that it is made of."""
         return self._children()
 
+    @property
+    def inputs(self):
+        """A list of the symbols of what goes in."""
+        return leaves(self._require_graph("inputs").inputs)
+
+    @property
+    def outputs(self):
+        """A list of the symbols of what comes out."""
+        return leaves(self._require_graph("outputs").outputs)
+
+    @property
+    def input(self):
+        """The symbol of what goes in, or the list or dict of them."""
+        return self._require_graph("input").inputs
+
+    @property
+    def output(self):
+        """The symbol of what comes out, or the list or dict of them."""
+        return self._require_graph("output").outputs
+
+    def _require_graph(self, what):
+        if self._graph is None:
+            raise AttributeError(
+                f"Model {self.name!r} has no {what}: a Sequential needs an Input in front, or data; a subclassed Model "
+                "has none."
+            )
+        return self._graph
+
+    @property
+    def output_shape(self):
+        """The shape of the output, or a list or dict of shapes; None stands for the number of rows."""
+        return super().output_shape if self._graph is None else self._output_shape
+
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
-        self.built = True
-        self._called_on_made_up_rows(input_shape)
+        if self._graph is None:
+            self.built = True
+            self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
 
     def get_layer(self, name=None, index=None):
         """The layer of this name, or at this index."""
@@ -92,9 +238,9 @@ class Model(Trainer, Layer):
         """Compile the model as `get_compile_config` says."""
         compiling.compile_from_config(self, config)
 
-    def _check_input(self, shape):
-        """Raise a ValueError unless rows of this shape fit the model."""
-        expected = self._input_shape
+    def _check_input(self, shape, expected=None):
+        """Raise a ValueError unless rows of this shape fit the model, or its input of the shape `expected`."""
+        expected = expected or self._input_shape
         if expected is None or shape[1:] == expected[1:]:
             return
         if len(shape) != len(expected) or any(

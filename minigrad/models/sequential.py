@@ -1,16 +1,9 @@
 """Sequential: layers one after the other."""
 
-import math
-
-from minigrad import activations, ops
-from minigrad.layers.activation import Activation, ReLU
-from minigrad.layers.base import InputLayer, KerasTensor, Layer, _context, registry
-from minigrad.layers.core import Dense
-from minigrad.layers.normalization import BatchNormalization
+from minigrad.graph import Graph, Symbol, has_symbols
+from minigrad.layers.base import InputLayer, Layer, registry
 from minigrad.models.model import Model
-from minigrad.ops.logits import remember
-from minigrad.program import is_recording
-from minigrad.tensor import Structure, Tensor, as_tensor, deferred
+from minigrad.tensor import Structure, as_tensor
 
 
 @registry.register(module="keras")
@@ -29,8 +22,6 @@ class Sequential(Model):
         super().__init__(trainable=trainable, name=name)
         self._layers = []
         self._input_layer = None
-        self._plan, self._planned_as_of = [], -1
-        self._own_layers_as_of = -1
         if layers is not None and not hasattr(layers, "__iter__"):
             raise ValueError(f"Sequential expects a list of layers, [Dense(64), Dense(1)], got {layers!r}.")
         for layer in layers or ():
@@ -51,6 +42,8 @@ class Sequential(Model):
         if isinstance(layer, type):
             name = layer.__name__
             raise ValueError(f"Sequential.add expects a layer, got the class {name}: make one, {name}(...).")
+        if isinstance(layer, Symbol) and layer.call is not None and isinstance(layer.call.function, InputLayer):
+            layer = layer.call.function
         if not isinstance(layer, Layer):
             hint = " An activation is one as Activation('relu')." if callable(layer) or isinstance(layer, str) else ""
             hint = " Add them one by one." if isinstance(layer, (list, tuple)) else hint
@@ -105,7 +98,9 @@ class Sequential(Model):
         self.built = bool(self._layers) and self.built
         self._is_ready = self._is_ready and self.built
         if self.built:
-            self._output_shape = self.compute_output_shape(self._input_shape)
+            self.build(self._input_shape)
+        else:
+            self._forget_graph()
         self._changed()
         return layer
 
@@ -126,111 +121,36 @@ class Sequential(Model):
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
         if self.built and self._input_shape is not None:
             self._check_input((1, *shape[1:]))
+        before, calls = self._graph, [(layer, layer._calls) for layer in self._layers]
+        self._forget_graph()
         self._input_shape = shape = (None, *shape[1:])
-        for layer in self._layers:
-            layer._ensure_built(shape)
-            shape = layer.compute_output_shape(shape)
-        self._output_shape = (None, *shape[1:])
+        try:
+            x = begin = self._input_layer.output if self._input_layer else Symbol(shape, self.dtype)
+            for layer in self._layers:
+                x = layer(x)
+            self._set_graph(Graph(begin, x, self.name))
+        except BaseException:
+            self._graph = before
+            for layer, known in calls:
+                layer._calls = known
+            raise
         Structure.changed()
 
-    def _steps(self):
-        """The steps of `call`: [Dense,] BatchNormalization [, relu] is one of them, so one pass over memory."""
-        if self._planned_as_of == Structure.version:
-            return self._plan
-        version, plan, layers = Structure.version, [], list(self._layers)
-        while layers:
-            is_fused = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
-            dense = layers.pop(0) if is_fused else None
-            norm = layers.pop(0) if _is_last_axis_norm(layers) else None
-            if norm is None:
-                plan.append(layers.pop(0))
-                continue
-            is_relu = bool(layers) and _is_relu(layers[0]) and _share_dtype([norm, layers[0]])
-            if is_relu:
-                layers.pop(0)
-            plan.append(_Normalized(dense, norm, 0.0 if is_relu else -math.inf))
-        vars(self).update(_plan=plan, _planned_as_of=version)
-        return plan
+    def _forget_graph(self):
+        """The calls of the chain as it was are none any more of its layers'."""
+        for call in self._graph.calls if self._graph is not None else ():
+            if call.function is not self._input_layer:
+                call.function._calls = tuple(one for one in call.function._calls if one is not call)
+        self._graph = None
 
-    def call(self, inputs, training=False, mask=None):
-        x = inputs
-        for layer in self._steps():
-            x = layer(x, training=training)
-        return x
-
-    def __call__(self, inputs, training=None, mask=None, **kwargs):
-        x = inputs if type(inputs) is Tensor else as_tensor(inputs, self.dtype)
-        if x.dtype != self.dtype:
-            x = ops.cast(x, self.dtype)
+    def __call__(self, inputs, *args, **kwargs):
         if not self.built:
-            self._ensure_built(x.shape)
-        elif x.shape[1:] != self._input_shape[1:]:
-            if x.ndim == 1 and self._input_shape == (None, 1):
-                x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
-            self._check_input(x.shape)
-        if mask is not None:
-            return self._masked(x, training, mask)
-        if not training and not _context.training and self._is_replayable(x):
-            return self._replayed(x)
-        return super().__call__(x, training=training)
-
-    def _is_replayable(self, x):
-        """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
-        if self._own_layers_as_of != Structure.version:
-            self._has_own_layers = all(
-                type(layer).__module__.startswith("minigrad.") and layer.activity_regularizer is None
-                for layer in self._all_layers()
-            )
-            self._own_layers_as_of = Structure.version
-        return self._has_own_layers and not self.run_eagerly and not x.requires_grad and not is_recording()
-
-    def _replayed(self, x):
-        """The output, replayed; to be differentiated it is computed once more, eagerly."""
-        data, logits = self._run_staged("predict", x._data)
-        if not any(v.requires_grad for v in self._structure()[1]):
-
-            def found(data, again):
-                return as_tensor(data)
-
-        else:
-            found = deferred
-        y = found(data, lambda: self._infer(x))
-        if logits is None:
-            return y
-        return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
-
-    def _infer(self, x):
-        return super().__call__(x, training=False)
-
-    def _masked(self, x, training, mask):
-        for layer in self._layers:
-            x = layer(x, training=training, **({"mask": mask} if layer._takes("mask") else {}))
-        return x
-
-    def compute_output_shape(self, input_shape):
-        for layer in self._layers:
-            input_shape = layer.compute_output_shape(input_shape)
-        return tuple(input_shape)
-
-    @property
-    def output_shape(self):
-        """The shape of the output; None stands for the number of rows."""
-        if not self.built:
-            raise AttributeError(f"Sequential {self.name!r} has not been built yet: it has no output shape.")
-        return self._output_shape
-
-    @property
-    def inputs(self):
-        """A list of one description (shape, dtype, name) of what goes in."""
-        if self._input_shape is None:
-            raise AttributeError(f"Sequential {self.name!r} has not been built yet: it has no inputs.")
-        name = "keras_tensor" if self._input_layer is None else self._input_layer.name
-        return [KerasTensor(self._input_shape, self.dtype, name)]
-
-    @property
-    def outputs(self):
-        """A list of one description (shape, dtype, name) of what comes out."""
-        return [KerasTensor(self.output_shape, (self._layers or [self])[-1].dtype, "keras_tensor")]
+            if has_symbols(inputs):
+                self._build_for(inputs)
+            else:
+                inputs = as_tensor(inputs, self.dtype)
+                self._ensure_built(inputs.shape)
+        return super().__call__(inputs, *args, **kwargs)
 
     # ------------------------------------------------------------------------------------------ configuration
 
@@ -253,53 +173,3 @@ class Sequential(Model):
         if shape and model._layers:
             model.build(tuple(shape))
         return model
-
-
-class _Normalized:
-    """A BatchNormalization with the Dense before and the relu after it, in one pass over memory each way.
-
-    The bias of the Dense is not added: it would only shift the mean that is subtracted. The layer gets it to keep
-    the moving mean right, and its gradient is exactly zero.
-    """
-
-    def __init__(self, dense, norm, floor):
-        self.dense, self.norm, self.floor = dense, norm, floor
-
-    def __call__(self, x, training):
-        if x._data.dtype != self.norm.dtype:
-            x = ops.cast(x, self.norm.dtype)
-        if self.dense is None:
-            return self.norm.normalize(x, training, None, None, None, self.floor)
-        return self.norm.normalize(x, training, None, self.dense.kernel, self.dense.bias, self.floor)
-
-
-def _share_dtype(layers):
-    return len({layer.dtype for layer in layers}) == 1
-
-
-def _is_plain_dense(layers):
-    return (
-        bool(layers)
-        and type(layers[0]) is Dense
-        and layers[0].activation in (None, activations.linear)
-        and layers[0].activity_regularizer is None
-        and layers[0].built
-    )
-
-
-def _is_last_axis_norm(layers):
-    return (
-        bool(layers)
-        and type(layers[0]) is BatchNormalization
-        and layers[0].activity_regularizer is None
-        and layers[0].built
-        and layers[0].axis in (-1, len(layers[0]._input_shape) - 1)
-    )
-
-
-def _is_relu(layer):
-    if layer.activity_regularizer is not None:
-        return False
-    if type(layer) is ReLU:
-        return layer.max_value is None and layer.negative_slope == 0 and layer.threshold == 0
-    return type(layer) is Activation and layer.activation is activations.relu

@@ -4,6 +4,8 @@ Public, as `keras.ops` is. An operation with an `@op` signature launches kernels
 and needs no derivative of its own.
 """
 
+import functools
+
 from minigrad.ops.activation import (
     celu,
     elu,
@@ -221,7 +223,7 @@ from minigrad.ops.statistics import (
 )
 from minigrad.parallel import DividedPlan
 from minigrad.program import Plan
-from minigrad.tensor import Tensor
+from minigrad.tensor import SymbolMet, Tensor
 
 # Other names of the same.
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
@@ -426,6 +428,28 @@ __all__ = [
     "zeros",
     "zeros_like",
 ]
+
+def _with_symbols(operation):
+    """The operation, which given a symbol of a model's graph (`graph.Symbol`) is recorded as a call of that graph."""
+
+    @functools.wraps(operation)
+    def call(*args, **kwargs):
+        try:
+            return operation(*args, **kwargs)
+        except SymbolMet as met:
+            return met.symbol.record(call, args, kwargs)
+
+    call.__module__ = __name__  # where pickle finds it
+    return call
+
+
+_public = {}  # operation -> what is public of it, under all its names
+for _name in __all__:
+    _operation = globals()[_name]
+    if not isinstance(_operation, type):
+        globals()[_name] = _face = _public.setdefault(_operation, _with_symbols(_operation))
+        if _face.__name__ not in __all__ or _face.__name__ == _name:
+            _face.__name__ = _face.__qualname__ = _name
 
 Plan.chosen = DividedPlan  # from here on several threads share large launches
 

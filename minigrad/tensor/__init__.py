@@ -5,6 +5,7 @@ This package knows no operation: those are in `ops`, which also gives Tensor its
 
 from minigrad.tensor.operation import Signature, from_kernels, op
 from minigrad.tensor.tensor import (
+    SymbolMet,
     Tensor,
     as_array,
     as_tensor,
@@ -23,6 +24,7 @@ from minigrad.tensor.variable import Structure, Variable
 __all__ = [
     "Signature",
     "Structure",
+    "SymbolMet",
     "Tensor",
     "Variable",
     "as_array",

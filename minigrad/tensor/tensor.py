@@ -258,6 +258,14 @@ def launch_copy(source, target):
     launch(kernel, flat(np.ascontiguousarray(source)), flat(target))
 
 
+class SymbolMet(TypeError):
+    """Raised where the numbers of something are wanted that stands for a tensor to come: see `graph.Symbol`."""
+
+    def __init__(self, symbol):
+        super().__init__(f"{symbol!r} has no numbers: it stands for a tensor to come.")
+        self.symbol = symbol
+
+
 def as_array(data, dtype=None):
     """`data` as a C-contiguous NumPy array of a dtype that a Tensor can have."""
     if type(data) is np.ndarray and data.flags.c_contiguous and (

@@ -54,7 +54,9 @@ class Programs:
         return self._forward(x, training=False)
 
     def _forward(self, x, training):
-        y_pred = self(x, training=training)
+        return self._only_output(self(x, training=training))
+
+    def _only_output(self, y_pred):
         if not isinstance(y_pred, Tensor):
             raise ValueError(
                 f"The call of model {self.name!r} returned a {type(y_pred).__name__}, but what is trained or predicts "

@@ -1,0 +1,93 @@
+"""Fusion: neighbouring calls of a graph that run as one, with the same results and less memory to pass over."""
+
+import math
+
+from minigrad import activations, ops
+from minigrad.graph import Call
+from minigrad.layers.activation import Activation, ReLU
+from minigrad.layers.core import Dense
+from minigrad.layers.normalization import BatchNormalization
+
+
+def fused(graph):
+    """The calls of `graph`, in which [Dense,] BatchNormalization [, relu] is one call: one pass over memory each way.
+
+    Layers are fused only where nothing else uses what stands between them.
+    """
+    consumers, gone, found = graph.consumers(), set(), []
+    for call in graph.calls:
+        if id(call) in gone:
+            continue
+        chain = _chain(call, consumers)
+        layers = [one.function for one in chain]
+        has_dense = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
+        if has_dense or _is_last_axis_norm(layers):
+            norm, after = layers[has_dense], layers[has_dense + 1 :]
+            has_relu = bool(after) and _is_relu(after[0]) and _share_dtype([norm, after[0]])
+            chain = chain[: has_dense + 1 + has_relu]
+            step = Normalized(layers[0] if has_dense else None, norm, 0.0 if has_relu else -math.inf)
+            gone.update(map(id, chain))
+            call = Call(step, call.args)
+            call.outputs = chain[-1].outputs
+        found.append(call)
+    return found
+
+
+def _chain(call, consumers):
+    """The call and up to two after it, each the only one that uses the result of the one before."""
+    chain = [call]
+    while len(chain) < 3:
+        after = consumers.get(id(chain[-1].outputs), [])
+        if len(after) != 1 or after[0] is None or not after[0].is_simple:
+            break
+        chain.append(after[0])
+    return chain
+
+
+class Normalized:
+    """A BatchNormalization with the Dense before and the relu after it, in one pass over memory each way.
+
+    The bias of the Dense is not added: it would only shift the mean that is subtracted. The layer gets it to keep
+    the moving mean right, and its gradient is exactly zero.
+    """
+
+    def __init__(self, dense, norm, floor):
+        self.dense, self.norm, self.floor = dense, norm, floor
+
+    def __call__(self, x, training):
+        if x._data.dtype != self.norm.dtype:
+            x = ops.cast(x, self.norm.dtype)
+        if self.dense is None:
+            return self.norm.normalize(x, training, None, None, None, self.floor)
+        return self.norm.normalize(x, training, None, self.dense.kernel, self.dense.bias, self.floor)
+
+
+def _share_dtype(layers):
+    return len({layer.dtype for layer in layers}) == 1
+
+
+def _is_plain_dense(layers):
+    return (
+        type(layers[0]) is Dense
+        and layers[0].activation is activations.linear
+        and layers[0].activity_regularizer is None
+        and layers[0].built
+    )
+
+
+def _is_last_axis_norm(layers):
+    return (
+        bool(layers)
+        and type(layers[0]) is BatchNormalization
+        and layers[0].activity_regularizer is None
+        and layers[0].built
+        and layers[0].axis in (-1, len(layers[0]._input_shape) - 1)
+    )
+
+
+def _is_relu(layer):
+    if type(layer) is ReLU:
+        is_plain = layer.max_value is None and layer.negative_slope == 0 and layer.threshold == 0
+    else:
+        is_plain = type(layer) is Activation and layer.activation is activations.relu
+    return is_plain and layer.activity_regularizer is None
