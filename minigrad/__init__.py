@@ -27,6 +27,7 @@ from minigrad import (
     saving,
     utils,
 )
+from minigrad.graph import Symbol as KerasTensor
 from minigrad.initializers import Initializer
 from minigrad.layers import Input, InputLayer, InputSpec, Layer
 from minigrad.losses import Loss
@@ -80,6 +81,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "KerasTensor",
     "Layer",
     "Loss",
     "Metric",

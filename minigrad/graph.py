@@ -55,6 +55,11 @@ class Symbol:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
 
+def is_keras_tensor(value):
+    """Whether `value` is a Symbol: what `Input`, or a layer called on it, has returned."""
+    return isinstance(value, Symbol)
+
+
 _BINARY = {
     "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide, "pow": ops.power,
     "matmul": ops.matmul, "floordiv": ops.floor_divide, "mod": ops.mod, "and": ops.logical_and, "or": ops.logical_or,

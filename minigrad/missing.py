@@ -20,11 +20,8 @@ _MANY = 60  # more names than that are not listed
 _KERAS = "use Keras itself for that"
 _CONVOLUTION = f"minigrad has no convolutions, pooling or images: flatten small images and use Dense, or {_KERAS}"
 _SEQUENCE = f"minigrad has no recurrence, attention or text: for tables of numbers use Dense, for sequences {_KERAS}"
-_FUNCTIONAL = (
-    "minigrad has no functional API: use Sequential, or subclass Model and write a `call` that uses layers kept as "
-    "attributes"
-)
-_MERGE = f"it merges several inputs, and {_FUNCTIONAL}, where `ops.concatenate` or `+` do the same"
+_FUNCTIONAL = "make `Model(inputs, outputs)` of what Input and layers called on it return"
+_MERGE = "`ops.concatenate`, `+` and `*` do the same, with what Input and layers called on it return, too"
 _MIXED = "minigrad computes in float32 or float64: leave the line out"
 _GRADIENT = (
     "there is no tape to open: set `requires_grad=True` on a Tensor, compute, and call `loss.backward()`; `fit` needs "
@@ -109,7 +106,6 @@ REMEDIES = {
     "DTypePolicy": _MIXED,
     "FloatDTypePolicy": _MIXED,
     "Function": _FUNCTIONAL,
-    "KerasTensor": _FUNCTIONAL,
     "Operation": "write a Layer with a `call`, or a plain function of minigrad.ops",
     "Quantizer": f"minigrad does not quantize: {_KERAS}",
     "StatelessScope": "there is no compiler to be stateless for: call layers as they are",
@@ -161,7 +157,6 @@ REMEDIES = {
     "utils.HDF5Matrix": "pass h5py's data set itself: `fit` reads it by batches",
     "utils.bounding_boxes": _CONVOLUTION,
     "utils.get_source_inputs": _FUNCTIONAL,
-    "utils.is_keras_tensor": _FUNCTIONAL,
     "utils.save_img": _CONVOLUTION,
     "utils.standardize_dtype": "dtypes are NumPy's: `str(x.dtype)`",
     "visualization": f"it draws boxes on images: {_KERAS}",

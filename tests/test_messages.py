@@ -20,7 +20,6 @@ from minigrad import (
     losses,
     metrics,
     missing,
-    ops,
     optimizers,
 )
 from minigrad.spelling import nearest
@@ -108,13 +107,6 @@ MESSAGES = {
     "Input(3)": (lambda: keras.Input(3), "write (3,)."),
     "float(tensor)": (lambda: float(Tensor(X)), "A tensor of shape (32, 3) is no single number"),
     "metric.update": (lambda: metrics.AUC().update(Y, Y), "Did you mean 'update_state'"),
-    # ---- the functional API, whatever is called first
-    "layer(Input)": (lambda: layers.Dense(1)(keras.Input((3,))), "no functional API"),
-    "model(Input)": (lambda: compiled()(keras.Input((3,))), "is an Input...no functional API"),
-    "ops on Inputs": (lambda: ops.concatenate([keras.Input((3,))] * 2), "no functional API"),
-    "Input + Input": (lambda: keras.Input((3,)) + keras.Input((3,)), "no functional API"),
-    "2 * Input": (lambda: 2 * keras.Input((3,)), "no functional API"),
-    "Input[:, :1]": (lambda: keras.Input((3,))[:, :1], "no functional API"),
 }
 
 

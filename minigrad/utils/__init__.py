@@ -15,6 +15,7 @@ from minigrad.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from minigrad.graph import is_keras_tensor
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
@@ -65,6 +66,7 @@ __all__ = [
     "get_registered_object",
     "gradcheck",
     "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "normalize",
     "plot_model",
     "print_summary",
