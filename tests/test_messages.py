@@ -20,6 +20,7 @@ from minigrad import (
     losses,
     metrics,
     missing,
+    ops,
     optimizers,
 )
 from minigrad.spelling import nearest
