@@ -242,6 +242,9 @@ def test_other_files_that_hold_something_else(folder):
         file.truncate(1 << 32)  # a sparse file, which takes no room
     with pytest.raises(ValueError, match="more than 268,435,456 bytes"):
         datasets.cifar100.load_data()
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="train"):
+        datasets.cifar100.load_data()
     (folder / "imdb_word_index.json").write_text('{"a": "b"}')
     with pytest.raises(ValueError, match="ranks"):
         datasets.imdb.get_word_index()

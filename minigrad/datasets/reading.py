@@ -37,7 +37,7 @@ def find(name, path, *others):
 
 def contents(path, limit=MOST):
     """All bytes of a file, which must be no longer than `limit`."""
-    if not os.path.isfile(path):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("it is no file")
     if os.path.getsize(path) > limit:
         raise ValueError(f"it has more than {limit:,} bytes")
