@@ -20,6 +20,7 @@ GOLDEN = Path(__file__).with_name("golden") / "scripts.json"  # made with the re
 # decide on which side of a threshold a row falls.
 SCRIPTS = {
     "binary_classifier": (1e-3, {"val_accuracy": 0.008, "test_accuracy": 0.006}),
+    "churn": (2e-3, {"val_accuracy": 0.01, "prediction": 0.01}),
     "custom_parts": (1e-3, {"accuracy": 0.004, "specificity": 0.01}),
     "digits": (1e-3, {"hits": 1}),
     "early_stopping": (1e-3, {}),
