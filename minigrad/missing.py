@@ -37,7 +37,7 @@ _OWN_LAYER = "write a Layer with `build` and `call`"
 _GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
 _LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
-_SCIKIT = "use `scikeras`, or wrap the model in a class with fit and predict"
+_SCIKIT = "use `scikeras`, or `keras.wrappers.scikit_learn.KerasClassifier(build_fn=...)` as in Keras 2"
 
 _NUMPY = "compute it with NumPy or SciPy, outside of the step that is trained"
 _LINALG = "`numpy.linalg` and `scipy.linalg` have it, outside of the step that is trained"
@@ -339,8 +339,9 @@ def statement():
     if hasattr(code, "co_exceptiontable"):
         is_guarded = any(e.start <= at < e.end and not e.lasti for e in dis.Bytecode(code).exception_entries)
     else:
-        starts = (i for i in dis.get_instructions(code) if i.opname == "SETUP_FINALLY")
-        is_guarded = any(i.offset < at < i.argval for i in starts)
+        known = {i.offset: i for i in dis.get_instructions(code)}  # Python 3.10; a handler begins with these two
+        tries = (i for i in known.values() if i.opname == "SETUP_FINALLY" and i.offset < at < i.argval)
+        is_guarded = any(known[i.argval].opname in ("DUP_TOP", "POP_TOP") for i in tries)
     return dis.opname[code.co_code[at]], is_guarded
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from minigrad import (
     activations,
+    backend,
     callbacks,
     compat,
     constraints,
@@ -22,6 +23,7 @@ from minigrad import (
     losses,
     metrics,
     missing,
+    models,
     optimizers,
     regularizers,
     utils,
@@ -148,10 +150,13 @@ def test_lines_of_scripts(line, installed):
     "from keras.layers import Conv3D, LSTM, Merge, CuDNNLSTM, Highway, MaxoutDense",
     "from minigrad.layers import Conv3D, LSTM\nassert not isinstance(3, LSTM)",
     "import minigrad.applications.vgg16",
+    "try:\n    import nothing_of_that_name\nexcept ImportError as error:\n    from keras.layers import Conv2D",
+    "def f():\n    from keras.layers import Conv2D\n    return Conv2D\nf()",
+    "with open(__file__):\n    from keras.layers import Conv2D",
 ])  # fmt: skip
 def test_lines_that_need_no_warning(line, installed):
     """Names that are not there can be imported; what is merely a place of TensorFlow's is as good as today's."""
-    assert not warned(lambda: exec(line, {"__name__": "script"}))[1]
+    assert not warned(lambda: exec(line, {"__name__": "script", "__file__": __file__}))[1]
 
 
 @pytest.mark.parametrize("line, words", [
@@ -303,6 +308,23 @@ def test_lr_and_decay_train_as_in_keras_2(name):
     np.testing.assert_allclose(weights, GOLDEN[name]["weights"], atol=1e-5)
 
 
+def test_callbacks_change_the_rate_before_the_decay(tmp_path):
+    """As in Keras 2, where lr was a variable and decay a factor; files have the schedule of today."""
+    sgd = warned(lambda: optimizers.SGD(lr=0.5, decay=0.25))[0]
+    made = model(optimizer=sgd)
+    rates = []
+    watch = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rates.append(float(sgd._present_rate())))
+    change = callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+    made.fit(X, Y, batch_size=20, epochs=2, callbacks=[change, watch], verbose=0)
+    assert float(sgd.learning_rate) == float(sgd.lr) == 0.125
+    np.testing.assert_allclose(rates, [0.25 / (1 + 0.25 * 2), 0.125 / (1 + 0.25 * 4)], rtol=1e-6)
+    backend.set_value(sgd.lr, 0.1)
+    made.save(tmp_path / "m.keras")
+    rate = models.load_model(tmp_path / "m.keras").optimizer._learning_rate
+    assert type(rate) is optimizers.schedules.InverseTimeDecay
+    assert rate.get_config()["initial_learning_rate"] == pytest.approx(0.1) and rate.decay_rate == 0.25
+
+
 @pytest.mark.parametrize("owner, arguments, words", [
     (layers.BatchNormalization, {"mode": 1}, "LayerNormalization"),
     (layers.BatchNormalization, {"mode": 2}, "Leave mode out"),
@@ -384,7 +406,7 @@ def test_arguments_that_stood_elsewhere():
     assert sgd._learning_rate.get_config()["decay_rate"] == 0.5 and sgd.nesterov is True and sgd.weight_decay is None
     assert len(texts) == 1 and "SGD(nesterov=0.5)" in texts[0]
     adam = warned(lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-8, 0.5))[0]
-    assert adam._learning_rate.get_config()["initial_learning_rate"] == 0.1 and adam.amsgrad is False
+    assert adam._learning_rate.initial_learning_rate == 0.1 and adam.amsgrad is False
     assert warned(lambda: optimizers.Adam(0.1, 0.9, 0.99, 1e-8, 0.0))[0].amsgrad is False
     with pytest.raises(ValueError, match="centered must be True or False, got 0.5"):
         optimizers.RMSprop(centered=0.5)

@@ -13,6 +13,7 @@ from minigrad import config, initializers, layers, ops
 from minigrad.checks import is_int, is_number
 from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
 from minigrad.optimizers import schedules
+from minigrad.tensor import Variable
 
 __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 
@@ -57,6 +58,24 @@ def activation(value, others, defaults):
     return {"kernel_initializer": value} | ({"activation": others.pop("use_bias")} if is_name else {})
 
 
+class Decay(schedules.InverseTimeDecay):
+    """Keras 2's: `optimizer.learning_rate` is the rate before the decay, which callbacks may change."""
+
+    def _set_up(self, given):
+        super()._set_up(given)
+        self.base = Variable(self.initial_learning_rate, trainable=False, name="learning_rate")
+
+    def __call__(self, step):
+        return ops.cast(self.base, step.dtype) / (1.0 + self.decay_rate * step)
+
+    def get_config(self):
+        return {**super().get_config(), "initial_learning_rate": float(self.base)}
+
+
+Decay.__name__ = "InverseTimeDecay"  # what files call it
+schedules.registry.modules[Decay] = schedules.registry.module
+
+
 def flag(value, others, defaults):
     """The decay that stood there in Keras 2, and in SGD `nesterov` behind it."""
     if not isinstance(value, float):
@@ -74,7 +93,7 @@ def decay(value, others, defaults):
     if not value:
         return {}
     rate = others.pop("learning_rate", defaults["learning_rate"])
-    return {"learning_rate": schedules.InverseTimeDecay(float(rate), 1, value)}
+    return {"learning_rate": Decay(float(rate), 1, value)}
 
 
 def epsilon(value, others, defaults):

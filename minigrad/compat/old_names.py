@@ -53,8 +53,7 @@ MODULES = """
     backend.tensorflow_backend backend.theano_backend backend.common backend.load_backend = backend
     saving.saving_lib = compat.saving_lib
     metrics.metrics = metrics
-    wrappers = compat
-    wrappers.scikit_learn = compat.scikit_learn
+    wrappers wrappers.scikit_learn = compat.scikit_learn
     tf.logging = tf.compat.v1.logging
     tf.python tf.python.client tf.python.framework tf.python.util tf.contrib tf.compat.v2 = tf
     tf.python.client.device_lib tf.python.framework.ops = compat.devices
@@ -309,7 +308,7 @@ def module(full):
 
 def _tell_module(old, targets):
     today = " and ".join(f"keras.{target}".rstrip(".") for target in targets)
-    if targets == ["compat.scikit_learn"]:
+    if old.endswith("wrappers.scikit_learn"):
         today = "keras.wrappers.SKLearnClassifier and SKLearnRegressor"
     elif targets[0].startswith(("compat", "tf")):
         return

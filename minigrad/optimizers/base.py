@@ -132,19 +132,21 @@ class Optimizer(Memory):
         Raises:
             TypeError: if a number is assigned to an optimizer that was made with a schedule or a function.
         """
-        if isinstance(self._learning_rate, Variable):
-            return self._learning_rate
+        rate = getattr(self._learning_rate, "base", self._learning_rate)  # of older Keras' decay
+        if isinstance(rate, Variable):
+            return rate
         value = self._present_rate()
         return value if isinstance(value, Tensor) else as_tensor(value, config.floatx())
 
     @learning_rate.setter
     def learning_rate(self, value):
         value = _learning_rate(type(self).__name__, value, strict=False)
+        rate = getattr(self._learning_rate, "base", self._learning_rate)
         if not isinstance(value, float):
             self._learning_rate = value
             self._move_out()
-        elif isinstance(self._learning_rate, Variable):
-            self._learning_rate.assign(value)
+        elif isinstance(rate, Variable):
+            rate.assign(value)
         else:
             raise TypeError(
                 f"{type(self).__name__}: its learning rate comes from {self._learning_rate!r} and can't be assigned; "
