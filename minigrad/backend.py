@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from minigrad import activations, config, losses, ops, random
-from minigrad.layers.base import KerasTensor
+from minigrad.graph import is_keras_tensor
 from minigrad.ops.logits import logits_of, remember
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
@@ -228,11 +228,6 @@ def get_uid(prefix=""):
     return _uids[prefix]
 
 
-def is_keras_tensor(x):
-    """Whether x is a KerasTensor, which describes a tensor and holds no values."""
-    return isinstance(x, KerasTensor)
-
-
 def is_sparse(tensor):
     """False: there are no sparse tensors."""
     return False
@@ -313,6 +308,6 @@ def variable(value, dtype=None, name=None, constraint=None):
 
 
 _OTHERS = """
-    KerasTensor Variable activations config functools logits_of losses np ops random remember remembered_by
+    Variable activations config functools logits_of losses np ops random remember remembered_by
 """
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS.split())
