@@ -3,7 +3,6 @@
 The one list of its kind: the README's section "What it does not do" says the same in prose.
 """
 
-import difflib
 import dis
 import fnmatch
 import importlib
@@ -12,7 +11,7 @@ import sys
 import types
 
 from minigrad import older
-from minigrad.spelling import did_you_mean
+from minigrad.spelling import did_you_mean, some_of
 
 _LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
 _MANY = 60  # more names than that are not listed
@@ -233,11 +232,26 @@ ATTRIBUTES = {
 }
 
 
-def no_attribute(owner, name, known=()):
-    """The AttributeError for an attribute that `owner`, in words, does not have; `known` are those that it has."""
-    what = ATTRIBUTES.get(name)
-    hint = f": {what}." if what is not None else "." + did_you_mean(name, [n for n in known if not n.startswith("_")])
-    return AttributeError(f"{owner} has no attribute {name!r}{hint}")
+class NoAttribute(AttributeError):
+    """`owner`, in words, has no attribute `name`. `known`, a function, lists those that it has.
+
+    The text is made when it is read: `hasattr` raises many of these and reads none.
+    """
+
+    def __init__(self, owner, name, known=list):
+        super().__init__(owner, name)
+        self.known = known
+
+    def __str__(self):
+        owner, name = self.args
+        what = ATTRIBUTES.get(name)
+        hint = f": {what}." if what is not None else "."
+        if what is None and not name.startswith("_"):
+            hint += did_you_mean(name, [n for n in self.known() if not n.startswith("_")])
+        return f"{owner} has no attribute {name!r}{hint}"
+
+    def __reduce__(self):
+        return AttributeError, (str(self),)
 
 
 def remedy(name):
@@ -271,12 +285,10 @@ def explanation(full, module):
     hint = remedy_for(full)
     if hint is not None:
         return f"minigrad has no {full.removeprefix('minigrad.')}: {hint}. {_LISTS}"
-    known = sorted(public(module))
+    known = public(module)
     what = did_you_mean(name, known)
-    has = "has"
-    if len(known) > _MANY:
-        has, known = "has among others", sorted(difflib.get_close_matches(name, known, 12, cutoff=0.0))
-    return f"minigrad has no {full.removeprefix('minigrad.')}.{what} {place} {has}: {', '.join(known)}. {_LISTS}"
+    has = some_of(known, name, _MANY)
+    return f"minigrad has no {full.removeprefix('minigrad.')}.{what} {place} has {has}. {_LISTS}"
 
 
 def explaining(module):

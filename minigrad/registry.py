@@ -10,7 +10,7 @@ import re
 import threading
 
 from minigrad import older
-from minigrad.spelling import Explaining, did_you_mean
+from minigrad.spelling import Explaining, did_you_mean, some_of
 
 
 def snake_case(name):
@@ -159,7 +159,7 @@ class Registry:
             else:
                 known = {n for n in self.members if n == snake_case(n)}
             hint = did_you_mean(name, known if name.islower() or self.ignore_case else self.members)
-            raise ValueError(f"Unknown {self.kind}: {name!r}.{hint} Known: {', '.join(sorted(known))}.")
+            raise ValueError(f"Unknown {self.kind}: {name!r}.{hint} Known: {some_of(known, name, 24)}.")
         return found
 
     def serialize(self, member):

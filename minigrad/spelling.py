@@ -39,6 +39,14 @@ def did_you_mean(word, names):
     return "" if near is None else f" Did you mean {near!r}?"
 
 
+def some_of(names, word, most):
+    """The names, sorted and joined; where there are more than `most`, the dozen that are most like `word`."""
+    if len(names) > most:
+        names = difflib.get_close_matches(word, names, 12, cutoff=0.0)
+        return f"among others {', '.join(sorted(names))}"
+    return ", ".join(sorted(names))
+
+
 def rejected_keywords(owner, keywords, known):
     """The ValueError for keyword arguments that `owner` does not have, with the nearest that it has."""
     hints = []

@@ -573,7 +573,7 @@ EARLIEST = {
         ["on", "one"],
     ),
     "regularizer": (lambda: layers.Dense(3, kernel_regularizer="l22"), ["l22", "l2"]),
-    "constraint": (lambda: layers.Dense(3, kernel_constraint="nonneg"), ["nonneg", "non_neg"]),
+    "constraint": (lambda: layers.Dense(3, kernel_constraint="non_negg"), ["non_negg", "non_neg"]),
     "units": (lambda: layers.Dense(0), ["units", "0"]),
     "rate": (lambda: layers.Dropout(2.0), ["rate", "2.0"]),
     "axis": (
@@ -581,7 +581,7 @@ EARLIEST = {
         ["axis 3", "batch_normalization"],
     ),
     "layer keyword": (lambda: layers.Dense(3, unit=4), ["unit", "units"]),
-    "optimizer keyword": (lambda: keras.optimizers.Adam(lr=0.1), ["lr", "learning_rate"]),
+    "optimizer keyword": (lambda: keras.optimizers.Adam(learn_rate=0.1), ["learn_rate", "learning_rate"]),
     "loss keyword": (lambda: keras.losses.BinaryCrossentropy(from_logit=True), ["from_logit"]),
     "metric keyword": (lambda: keras.metrics.BinaryAccuracy(treshold=0.5), ["treshold"]),
     "initializer keyword": (lambda: keras.initializers.HeNormal(sed=1), ["sed"]),

@@ -3,6 +3,7 @@
 `test_bad_input.py` checks that an error changes nothing; this table checks that its words help.
 """
 
+import pickle
 import sys
 import warnings
 
@@ -64,7 +65,7 @@ MESSAGES = {
     "rmspop": (lambda: optimizers.get("rmspop"), "Did you mean 'rmsprop'"),
     "f1": (lambda: metrics.get("f1"), "Did you mean 'f1_score'"),
     "sparse_crossentropy": (lambda: losses.get("sparse_crossentropy"), "Did you mean 'sparse_categorical_crossentropy'"),
-    "rleu": (lambda: activations.get("rleu"), "Did you mean 'relu'"),
+    "rleu": (lambda: activations.get("rleu"), "Did you mean 'relu'?... Known: among others"),
     "LeakyReLU": (lambda: activations.get("Leaky_ReLU"), "Did you mean 'leaky_relu'"),
     "he": (lambda: initializers.get("he"), "Did you mean 'he_normal'"),
     # ---- names of other libraries
@@ -103,6 +104,7 @@ MESSAGES = {
     "words as labels": (lambda: fitted(X, np.array(["a", "b"] * 16), "mse"), "y must ... np.unique(y, return_inverse=True)"),
     "a class of callbacks": (lambda: compiled().fit(X, Y, callbacks=[callbacks.History]), "make one, History(...)"),
     "Sequential(layer)": (lambda: keras.Sequential(layers.Dense(1)), "a list of layers, [Dense(64), Dense(1)]"),
+    "Sequential(layer, layer)": (lambda: keras.Sequential(layers.Dense(1), layers.Dense(1)), "expects a list of layers"),
     "Sequential('relu')": (lambda: keras.Sequential(["relu"]), "Activation('relu')"),
     "Sequential([[layer]])": (lambda: keras.Sequential([[layers.Dense(1)]]), "Add them one by one"),
     "Input(3)": (lambda: keras.Input(3), "write (3,)."),
@@ -157,6 +159,12 @@ def test_a_property_that_fails_says_why_it_did():
 
     with pytest.raises(AttributeError, match="^no speed before"):
         Odd().speed  # noqa: B018
+
+
+def test_an_attribute_error_can_be_sent_to_another_process():
+    with pytest.raises(AttributeError) as error:
+        layers.Dense(1, name="d").forward  # noqa: B018
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)
 
 
 def test_a_warning_points_to_the_line_that_led_to_it():

@@ -14,7 +14,7 @@ from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
-from minigrad.missing import no_attribute
+from minigrad.missing import NoAttribute
 from minigrad.program import RecordingError
 from minigrad.registry import Configurable, Registry, auto_name, snake_case
 from minigrad.spelling import explaining, rejected_keywords
@@ -137,8 +137,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         owner = f"{self._word} {own.get('name', kind)!r} ({kind})"
         if not own.get("built", True):
             owner += ", which is not built yet and has no variables before,"
-        known = () if name.startswith("_") else [n for n in dir(self) if not n.startswith(f"{name}_")]
-        raise no_attribute(owner, name, known)
+        raise NoAttribute(owner, name, lambda: [n for n in dir(self) if not n.startswith(f"{name}_")])
 
     # ---- building and calling
 

@@ -12,7 +12,7 @@ from minigrad import config, initializers, losses, older, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
-from minigrad.missing import no_attribute
+from minigrad.missing import NoAttribute
 from minigrad.ops.logits import remember
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
@@ -92,7 +92,7 @@ class Metric(Configurable):
 
     def __getattr__(self, name):
         if (found := older.attribute(self, name)) is older.UNKNOWN:
-            raise no_attribute(type(self).__name__, name, () if name.startswith("_") else dir(self))
+            raise NoAttribute(type(self).__name__, name, self.__dir__)
         return found
 
     @property

@@ -19,11 +19,11 @@ class Sequential(Model):
     _has_list_of_layers = True
 
     def __init__(self, layers=None, trainable=True, name=None):
+        if layers is not None and not hasattr(layers, "__iter__"):
+            raise ValueError(f"Sequential expects a list of layers, [Dense(64), Dense(1)], got {layers!r}.")
         super().__init__(trainable=trainable, name=name)
         self._layers = []
         self._input_layer = None
-        if layers is not None and not hasattr(layers, "__iter__"):
-            raise ValueError(f"Sequential expects a list of layers, [Dense(64), Dense(1)], got {layers!r}.")
         for layer in layers or ():
             self.add(layer)
 

@@ -15,7 +15,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.checks import is_int, warn
 from minigrad.declared import Number
-from minigrad.missing import no_attribute
+from minigrad.missing import NoAttribute
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
@@ -118,7 +118,7 @@ class Optimizer(Memory):
     def __getattr__(self, name):
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
-        raise no_attribute(type(self).__name__, name, () if name.startswith("_") else dir(self))
+        raise NoAttribute(type(self).__name__, name, self.__dir__)
 
     # ---- settings
 

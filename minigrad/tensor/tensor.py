@@ -147,7 +147,7 @@ class Tensor:
     def __getattr__(self, name):
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property or a slot: raises what it raised before
-        raise missing.no_attribute(type(self).__name__, name)
+        raise missing.NoAttribute(type(self).__name__, name)
 
     def _readable(self):
         if is_recording():
