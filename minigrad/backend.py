@@ -4,8 +4,7 @@ import functools
 
 import numpy as np
 
-from minigrad import activations, config, losses, ops, random
-from minigrad.graph import is_keras_tensor
+from minigrad import activations, config, graph, losses, ops, random
 from minigrad.ops.logits import logits_of, remember
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
@@ -228,6 +227,9 @@ def get_uid(prefix=""):
     return _uids[prefix]
 
 
+is_keras_tensor = graph.is_keras_tensor
+
+
 def is_sparse(tensor):
     """False: there are no sparse tensors."""
     return False
@@ -308,6 +310,6 @@ def variable(value, dtype=None, name=None, constraint=None):
 
 
 _OTHERS = """
-    Variable activations config functools logits_of losses np ops random remember remembered_by
+    Variable activations config functools graph logits_of losses np ops random remember remembered_by
 """
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS.split())
