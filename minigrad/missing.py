@@ -188,7 +188,6 @@ REMEDIES = {
     "tf.image": _CONVOLUTION,
     "tf.io": _FILES,
     "tf.placeholder": _GRAPH,
-    "tf.py_function": "a layer, loss or metric that reads values (`.numpy()`) is run eagerly as it is",
     "tf.saved_model": "save `.keras` files with `model.save`",
     "tf.summary": "the TensorBoard callback writes summaries",
     "tf.train": "optimizers are under `keras.optimizers`, checkpoints are the ModelCheckpoint callback's",

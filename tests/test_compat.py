@@ -436,3 +436,65 @@ def test_the_example_reaches_96_percent(tmp_path):
     accuracy = float(re.search(r"over 5 random splits: ([\d.]+)", done.stdout)[1])
     assert accuracy >= 0.96
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+TF_VALUES = [  # what TensorFlow makes of them, for a = [[1, -2, 0.5], [0.3, 4, -1]] and i = [2, 0]
+    ('tf.matmul(a, a, transpose_b=True)', [[5.25, -8.2], [-8.2, 17.09]]),
+    ('tf.linalg.matmul(a, a, transpose_a=True)', [[1.09, -0.8, 0.2], [-0.8, 20.0, -5.0], [0.2, -5.0, 1.25]]),
+    ('tf.cumsum(a, axis=1, reverse=True)', [[-0.5, -1.5, 0.5], [3.3, 3.0, -1.0]]),
+    ('tf.cumsum(a, axis=1, exclusive=True)', [[0.0, 1.0, -1.0], [0.0, 0.3, 4.3]]),
+    ('tf.cumsum(a, 0, exclusive=True, reverse=True)', [[0.3, 4.0, -1.0], [0.0, 0.0, 0.0]]),
+    ('tf.math.cumprod(a, axis=1, exclusive=True)', [[1.0, 1.0, -2.0], [1.0, 0.3, 1.2]]),
+    ('tf.argmax(a, axis=1, output_type=tf.int32)', [0.0, 1.0]),
+    ('tf.argmin(a)', [1.0, 0.0, 1.0]),
+    ('tf.gather(a, i, batch_dims=1)', [0.5, 0.3]),
+    ('tf.gather(a, i, axis=1)', [[0.5, 1.0], [-1.0, 0.3]]),
+    ('tf.gather(a, [1, 0])', [[0.3, 4.0, -1.0], [1.0, -2.0, 0.5]]),
+    ('tf.one_hot(i, 3, on_value=5.0, off_value=-1.0)', [[-1.0, -1.0, 5.0], [5.0, -1.0, -1.0]]),
+    ('tf.one_hot(i, 3, dtype=tf.int32)', [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]),
+    ('tf.pad(a, [[1, 0], [0, 1]], constant_values=9)', [[9.0, 9.0, 9.0, 9.0], [1.0, -2.0, 0.5, 9.0], [0.3, 4.0, -1.0, 9.0]]),
+    ('tf.pad(a, [[0, 0], [1, 1]], mode="REFLECT")', [[-2.0, 1.0, -2.0, 0.5, -2.0], [4.0, 0.3, 4.0, -1.0, 4.0]]),
+    ('tf.norm(a, ord="euclidean")', 4.7265),
+    ('tf.norm(a, axis=1)', [2.2913, 4.134]),
+    ('tf.nn.moments(a, [0], keepdims=True)[1]', [[0.1225, 9.0, 0.5625]]),
+    ('tf.math.top_k(a, k=2).values', [[1.0, 0.5], [4.0, 0.3]]),
+    ('tf.nn.top_k(a, k=2).indices', [[0.0, 2.0], [1.0, 0.0]]),
+    ('tf.zeros_like(a, dtype=tf.int32)', [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]),
+    ('tf.squeeze(tf.ones((2, 1, 1)), [1, 2])', [1.0, 1.0]),
+    ('tf.reshape(a, tf.stack([3, 2]))', [[1.0, -2.0], [0.5, 0.3], [4.0, -1.0]]),
+    ('tf.math.xlogy([0.0, 2.0], [0.0, 3.0])', [0.0, 2.1972]),
+    ('tf.math.unsorted_segment_sum(a, [1, 1], 2)', [[0.0, 0.0, 0.0], [1.3, 2.0, -0.5]]),
+    ('tf.clip_by_norm(a, 2.0)', [[0.4231, -0.8463, 0.2116], [0.1269, 1.6926, -0.4231]]),
+    ('tf.clip_by_norm(a, 2.0, axes=[1])', [[0.8729, -1.7457, 0.4364], [0.1451, 1.9352, -0.4838]]),
+    ('tf.nn.bias_add(a, [1.0, 2.0, 3.0])', [[2.0, 0.0, 3.5], [1.3, 6.0, 2.0]]),
+    ('tf.nn.softsign(a)', [[0.5, -0.6667, 0.3333], [0.2308, 0.8, -0.5]]),
+    ('tf.linalg.diag_part(tf.matmul(a, a, transpose_b=True))', [5.25, 17.09]),
+    ('tf.tensor_scatter_nd_update(a, [[0, 1], [1, 2]], [7.0, 8.0])', [[1.0, 7.0, 0.5], [0.3, 4.0, 8.0]]),
+    ('tf.tensor_scatter_nd_update(a, [[1]], [[7.0, 8.0, 9.0]])', [[1.0, -2.0, 0.5], [7.0, 8.0, 9.0]]),
+    ('tf.map_fn(lambda row: row * row[0], a)', [[1.0, -2.0, 0.5], [0.09, 1.2, -0.3]]),
+    ('tf.while_loop(lambda n: n < 5.0, lambda n: (n * 2.0,), [tf.constant(1.0)])[0]', 8.0),
+    ('tf.numpy_function(np.sort, [a], tf.float32)', [[-2.0, 0.5, 1.0], [-1.0, 0.3, 4.0]]),
+    ('tf.py_function(lambda x: x * 2.0, [a], tf.float32)', [[2.0, -4.0, 1.0], [0.6, 8.0, -2.0]]),
+    ('tf.constant([1, 2]) + 0', [1.0, 2.0]),
+    ('tf.Variable(3, dtype=tf.int32, trainable=False).read_value()', 3.0),
+    ('tf.Variable(lambda: 2.5, name="b").value()', 2.5),
+    ('tf.float32.max / 1e38', 3.4028),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression, expected", TF_VALUES)
+def test_functions_of_tensorflow_have_its_values(expression, expected):
+    tf = tensorflow.tensorflow()
+    names = {"tf": tf, "np": np, "a": tf.constant([[1.0, -2.0, 0.5], [0.3, 4.0, -1.0]]), "i": tf.constant([2, 0])}
+    np.testing.assert_allclose(np.asarray(eval(expression, names), float), expected, atol=6e-5)
+
+
+def test_a_variable_of_tensorflow_weighs_a_loss_that_is_replayed():
+    tf = tensorflow.tensorflow()
+    beta = tf.Variable(0.0, trainable=False, name="beta", dtype=tf.float32)
+    assert isinstance(beta, tf.Variable) and not beta.trainable and float(beta.value()) == 0.0
+    model = minigrad.Sequential([minigrad.Input((2,)), minigrad.layers.Dense(1)])
+    model.compile("sgd", lambda y, p: tf.reduce_mean(tf.square(y - p), -1) * beta)
+    anneal = minigrad.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: beta.assign(float(epoch)))
+    losses = model.fit(np.ones((4, 2)), np.ones(4), epochs=3, verbose=0, callbacks=[anneal]).history["loss"]
+    assert losses[0] == 0.0 < losses[1] and model.train_program is not None

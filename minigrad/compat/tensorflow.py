@@ -1,6 +1,7 @@
 """What Keras scripts use of `tensorflow` itself, mapped onto minigrad in one table."""
 
 import ast
+import collections
 import functools
 import inspect
 import logging
@@ -21,32 +22,28 @@ from minigrad.registry import snake_case
 _UNARY = """
     abs acos=arccos asin=arcsin atan=arctan ceil cos cosh exp expm1 floor is_finite=isfinite is_inf=isinf is_nan=isnan
     log log1p log_sigmoid logical_not negative reciprocal round rsqrt sigmoid sign sin sinh softplus softsign sqrt
-    square tan tanh erf ones_like zeros_like identity
+    square tan tanh erf identity
 """
 _BINARY = """
     add subtract multiply divide truediv=divide floordiv=floor_divide floormod=mod mod pow=power maximum minimum
     divide_no_nan equal not_equal greater greater_equal less less_equal logical_and logical_or logical_xor
 """
 _OTHERS = """
-    argmax              argmax(input, axis=0)
-    argmin              argmin(input, axis=0)
     broadcast_to        broadcast_to(input, shape)
     cast                cast(x, dtype)
     clip_by_value       clip(t, clip_value_min, clip_value_max)
     concat              concatenate(values, axis)
     cond                cond(pred, true_fn, false_fn)
     convert_to_tensor   convert_to_tensor(value, dtype)
-    cumsum              cumsum(x, axis=0)
+    cumprod             cumprod(x, axis=0, exclusive=False, reverse=False)
+    cumsum              cumsum(x, axis=0, exclusive=False, reverse=False)
     expand_dims         expand_dims(input, axis)
     eye                 eye(num_rows, num_columns)
     fill                full(dims, value)
-    gather              take(params, indices, axis=0)
     linspace            linspace(start, stop, num)
-    matmul              matmul(a, b)
-    norm                norm(tensor, ord, axis, keepdims)
-    one_hot             one_hot(indices, depth)
     ones                ones(shape, dtype)
-    pad                 pad(tensor, paddings)
+    ones_like           ones_like(input, dtype)
+    map_fn              map_fn(fn, elems)
     range               arange(start, limit, delta, dtype)
     rank                ndim(input)
     reduce_all          all(input_tensor, axis, keepdims)
@@ -73,17 +70,18 @@ _OTHERS = """
     transpose           transpose(a, perm)
     unstack             unstack(value, num, axis)
     zeros               zeros(shape, dtype)
+    zeros_like          zeros_like(input, dtype)
     math.in_top_k       in_top_k(targets, predictions, k)
     math.l2_normalize   normalize(x, axis)
-    math.top_k          top_k(input, k=1)
     linalg.diag         diag(diagonal)
+    linalg.diag_part    diagonal(input)
     linalg.trace        trace(x)
+    nn.bias_add         add(value, bias)
     nn.elu              elu(features)
     nn.gelu             gelu(features, approximate=False)
     nn.l2_normalize     normalize(x, axis)
     nn.leaky_relu       leaky_relu(features, alpha)
     nn.log_softmax      log_softmax(logits, axis)
-    nn.moments          moments(x, axes)
     nn.relu             relu(features)
     nn.relu6            relu6(features)
     nn.selu             selu(features)
@@ -91,9 +89,9 @@ _OTHERS = """
     nn.silu             silu(features)
     nn.softmax          softmax(logits, axis)
     nn.softplus         softplus(features)
+    nn.softsign         softsign(features)
     nn.swish            silu(features)
     nn.tanh             tanh(x)
-    nn.top_k            top_k(input, k=1)
 """
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
@@ -127,7 +125,36 @@ def identity(x):
     return ops.reshape(ops.convert_to_tensor(x), ops.shape(x))
 
 
+def _running(operation):
+    """A running sum or product along an axis, from either end, with or without the element itself."""
+
+    def run(x, axis=0, exclusive=False, reverse=False):
+        x = ops.flip(x, axis) if reverse else ops.convert_to_tensor(x)
+        y = operation(x, axis)
+        if exclusive:  # the last one falls out, and nothing comes in front
+            first = ops.split(operation(ops.full_like(x, operation is not ops.cumsum), axis), [1], axis)[0]
+            y = ops.concatenate([first, ops.split(y, [x.shape[axis] - 1], axis)[0]], axis)
+        return ops.flip(y, axis) if reverse else y
+
+    run.__name__ = operation.__name__
+    return run
+
+
+def squeeze(x, axis=None):
+    return ops.squeeze(x, tuple(axis) if isinstance(axis, list) else axis)
+
+
+def reshape(x, newshape):
+    """The shape may be a tensor, whose values are read."""
+    return ops.reshape(x, [int(n) for n in np.ravel(newshape)])
+
+
 _OWN = {
+    "cumprod": _running(minigrad.backend.cumprod),
+    "cumsum": _running(ops.cumsum),
+    "map_fn": minigrad.backend.map_fn,
+    "reshape": reshape,
+    "squeeze": squeeze,
     "identity": identity,
     "sigmoid": minigrad.backend.sigmoid,
     "softmax": minigrad.backend.remembered_by("softmax", ops.softmax),
@@ -153,6 +180,144 @@ def _functions():
 
 
 # ------------------------------------------------------------------------- what is no operation under another name
+
+
+class Variable(minigrad.Variable):
+    """tf.Variable: a Variable that nobody but its maker knows; `value()` and `read_value()` tell what it holds."""
+
+    def __init__(
+        self, initial_value=None, trainable=True, validate_shape=True, caching_device=None, name=None,
+        variable_def=None, dtype=None, **options,
+    ):
+        value = initial_value() if callable(initial_value) else initial_value
+        is_integer = dtype is None and np.asarray(value).dtype.kind in "iu"
+        dtype = np.int64 if is_integer or (dtype is not None and np.dtype(dtype).kind in "iu") else dtype
+        super().__init__(np.asarray(value), dtype=dtype, trainable=trainable is not False, name=name)
+
+    def value(self):
+        """A copy of the values."""
+        return ops.stop_gradient(self)
+
+    read_value = value
+
+
+class DType(str):
+    """A dtype by its name, which knows its limits."""
+
+    @property
+    def _info(self):
+        return (np.finfo if np.dtype(self).kind == "f" else np.iinfo)(self)
+
+    max, min = (property(lambda self, end=end: getattr(self._info, end)) for end in ("max", "min"))
+    as_numpy_dtype = property(lambda self: np.dtype(self).type)
+    name = property(str)
+
+
+def argmax(input, axis=None, output_type="int64", name=None):
+    """Where the first largest element stands along an axis, by default the first."""
+    return ops.cast(ops.argmax(input, axis or 0), output_type)
+
+
+def argmin(input, axis=None, output_type="int64", name=None):
+    """Where the first smallest element stands along an axis, by default the first."""
+    return ops.cast(ops.argmin(input, axis or 0), output_type)
+
+
+def clip_by_norm(t, clip_norm, axes=None, name=None):
+    """t, made shorter where its length (along `axes`) is above clip_norm."""
+    size = ops.sqrt(ops.sum(ops.square(t), axes, keepdims=True))
+    return ops.multiply(t, clip_norm / ops.maximum(size, clip_norm))
+
+
+def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
+    """The slices along an axis at these indices, which are read; the first `batch_dims` axes have indices of each."""
+    axis = batch_dims if axis is None else axis % ops.ndim(params)
+    indices = np.asarray(indices).astype(np.int64)
+    if not batch_dims:
+        return ops.take(params, indices, axis)
+    shape = ops.shape(params)
+    places = np.arange(int(np.prod(shape))).reshape(shape)
+    each = [np.take(places[i], indices[i], axis - batch_dims) for i in np.ndindex(*shape[:batch_dims])]
+    return ops.take(ops.ravel(params), np.reshape(each, (*shape[:batch_dims], *each[0].shape)))
+
+
+def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, name=None):
+    """The matrix product, of matrices that may be turned first."""
+    a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a else a
+    return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b else b)
+
+
+def moments(x, axes, shift=None, keepdims=False, name=None):
+    """(mean, variance) over axes."""
+    return ops.moments(x, axes, keepdims)
+
+
+def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):
+    """The length along an axis, or of all elements."""
+    return ops.norm(tensor, None if ord == "euclidean" else ord, axis, bool(keepdims))
+
+
+def numpy_function(func=None, inp=None, Tout=None, stateful=True, name=None):
+    """func of the values: a step that is being recorded runs eagerly from then on."""
+    return ops.convert_to_tensor(func(*[np.asarray(x) for x in inp]), Tout)
+
+
+def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, name=None):
+    """`on_value` in the column of the index, else `off_value`."""
+    y = ops.one_hot(indices, depth, axis=-1 if axis is None else axis)
+    y = y if (on_value, off_value) == (1.0, 0.0) else y * (on_value - off_value) + off_value
+    return ops.cast(y, dtype or minigrad.config.floatx())
+
+
+def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
+    """More elements at both ends of each axis: `constant_values`, or the tensor mirrored (REFLECT, SYMMETRIC)."""
+    mode = mode.lower()
+    return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
+
+
+def py_function(func=None, inp=None, Tout=None, name=None):
+    """`numpy_function` of a function that takes tensors."""
+    return numpy_function(lambda *arrays: func(*map(ops.convert_to_tensor, arrays)), inp, Tout)
+
+
+TopK = collections.namedtuple("TopKV2", "values indices")
+
+
+def top_k(input, k=1, sorted=True, index_type="int32", name=None):
+    """The k largest along the last axis as `values`, and where they stand as `indices`."""
+    return TopK(*ops.top_k(input, k, sorted))
+
+
+def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
+    """The sum of the rows of each segment."""
+    rows = ops.reshape(data, (ops.shape(data)[0], -1))
+    y = ops.matmul(ops.transpose(ops.one_hot(segment_ids, num_segments, dtype=rows.dtype)), rows)
+    return ops.reshape(y, (num_segments, *ops.shape(data)[1:]))
+
+
+def tensor_scatter_nd_update(tensor, indices, updates, name=None):
+    """The tensor with other elements (or slices) at the places along the last axis of `indices`, which are read."""
+    shape = ops.shape(tensor)
+    places, chosen = np.arange(int(np.prod(shape))), np.asarray(indices).astype(np.int64)
+    targets = places.reshape(shape)[tuple(np.moveaxis(chosen, -1, 0))].ravel()
+    places[targets] = places.size + np.arange(targets.size)
+    both = ops.concatenate([ops.ravel(tensor), ops.ravel(updates)])
+    return ops.reshape(ops.take(both, places), shape)
+
+
+def while_loop(cond, body, loop_vars, **options):
+    """body(*variables) as long as cond(*variables) holds, whose value is read."""
+    while bool(cond(*loop_vars)):
+        loop_vars = body(*loop_vars)
+        loop_vars = loop_vars if isinstance(loop_vars, (list, tuple)) else [loop_vars]
+    return loop_vars
+
+
+def xlogy(x, y, name=None):
+    """x ln y, and 0 where x is 0."""
+    x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
+    is_zero = ops.equal(x, 0.0)
+    return ops.where(is_zero, 0.0, x * ops.log(ops.where(is_zero, 1.0, y)))
 
 
 def constant(value, dtype=None, shape=None, name="Const"):
@@ -328,13 +493,20 @@ def tensorflow():
     }
     below["math"] = {**top, **below["math"]}
     below["math"] |= {
+        "argmax": argmax,
+        "argmin": argmin,
+        "top_k": top_k,
+        "unsorted_segment_sum": unsorted_segment_sum,
+        "xlogy": xlogy,
         "add_n": add_n,
         "confusion_matrix": confusion_matrix,
         "count_nonzero": count_nonzero,
         "squared_difference": squared_difference,
     }
-    below["linalg"] |= {"matmul": top["matmul"], "norm": top["norm"], "einsum": einsum}
+    below["linalg"] |= {"matmul": matmul, "norm": norm, "einsum": einsum}
     below["nn"] |= {
+        "moments": moments,
+        "top_k": top_k,
         "dropout": dropout,
         "l2_loss": l2_loss,
         "sigmoid_cross_entropy_with_logits": sigmoid_cross_entropy_with_logits,
@@ -344,6 +516,7 @@ def tensorflow():
     }
     below["random"] = {"set_seed": minigrad.utils.set_random_seed, "shuffle": shuffle, "uniform": uniform}
     below["random"] |= {name: _random(name) for name in ("normal", "truncated_normal")}
+    below["random"]["categorical"] = minigrad.random.categorical
     below["config"] = {
         "get_visible_devices": _only_cpu,
         "list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
@@ -356,7 +529,7 @@ def tensorflow():
         ),
     }
     below["config"]["experimental"].list_physical_devices = _only_cpu
-    below["dtypes"] = {name: name for name in DTYPES.split()}
+    below["dtypes"] = {name: DType(name) for name in DTYPES.split()}
     below["debugging"] = debugging.functions()
     below["errors"] = debugging.errors()
     below["autograph"] = {
@@ -383,22 +556,34 @@ def tensorflow():
         **top,
         **below["dtypes"],
         Tensor=minigrad.Tensor,
-        Variable=minigrad.backend.variable,
+        Variable=Variable,
         add_n=add_n,
+        argmax=argmax,
+        argmin=argmin,
         argsort=argsort,
         boolean_mask=boolean_mask,
+        clip_by_norm=clip_by_norm,
         constant=constant,
         einsum=einsum,
         executing_eagerly=lambda: True,
         function=function,
+        gather=gather,
         gather_nd=gather_nd,
         get_logger=lambda: logging.getLogger("tensorflow"),
         is_tensor=ops.is_tensor,
+        matmul=matmul,
         newaxis=None,
+        norm=norm,
+        numpy_function=numpy_function,
+        one_hot=one_hot,
+        pad=pad,
         print=_print,
+        py_function=py_function,
         sort=sort,
         split=split,
+        tensor_scatter_nd_update=tensor_scatter_nd_update,
         where=where,
+        while_loop=while_loop,
     )
 
 
