@@ -447,15 +447,16 @@ def test_blas_takes_one_thread_while_we_divide_and_its_own_number_else(monkeypat
     monkeypatch.setattr(threads, "threads", lambda: 3)
     try:
         set_threads(3)
-        threads.enter()
+        none, mine, other = [False], [True], [True]
+        threads.enter(none)
         assert get_threads() == 3, "nothing to divide"
-        threads.leave()
-        threads.enter(has_products=True)
-        inside = threading.Thread(target=lambda: [threads.enter(True), threads.leave()])
+        threads.leave(none)
+        threads.enter(mine)
+        inside = threading.Thread(target=lambda: [threads.enter(other), threads.leave(other)])
         inside.start()
         inside.join()
         assert get_threads() == 1, "another one goes on"
-        threads.leave()
+        threads.leave(mine)
         assert get_threads() == 3
         with pytest.raises(ValueError, match="rows of a"):
             launch(K.matmul, big(400, 100), big(100, 400), big(400, 401))

@@ -1,5 +1,6 @@
 """Threads, forked children and Ctrl-C: right answers to the bit, and a model that can be used afterwards."""
 
+import dis
 import multiprocessing
 import os
 import pickle
@@ -17,7 +18,9 @@ from helpers import assert_same, data, network, state
 
 import minigrad as keras
 from minigrad import layers
+from minigrad.layers.context import context
 from minigrad.parallel import threads
+from minigrad.program import launching
 
 THREADS = 8
 QUIET = {"verbose": 0}
@@ -432,11 +435,12 @@ def test_a_fork_lets_the_other_threads_leave():
     inside, go = threading.Event(), threading.Event()
 
     def compute():
-        threads.enter(has_products=True)
+        mine = [True]
+        threads.enter(mine)
         inside.set()
         go.wait(10)
         time.sleep(0.05)
-        threads.leave()
+        threads.leave(mine)
 
     other = threading.Thread(target=compute)
     other.start()
@@ -451,11 +455,12 @@ def test_a_fork_lets_the_other_threads_leave():
 
 
 def test_computing_in_the_middle_of_computing():
-    assert threads.enter(has_products=True)
-    assert not threads.enter(has_products=True)
-    threads.leave()
+    outer, inner = [True], [True]
+    assert threads.enter(outer)
+    assert not threads.enter(inner)
+    threads.leave(inner)
     assert threads._needs_one()
-    threads.leave()
+    threads.leave(outer)
     assert not threads._busy and not threads._needs_one()
 
 
@@ -480,3 +485,83 @@ def test_a_signal_handler_may_predict():
         signal.signal(signal.SIGALRM, before)
     for one in found:
         assert_same(one, expected)
+
+
+# ------------------------------------------------------------------------------------------------ Ctrl-C
+
+
+CALLS = {dis.opmap[name] for name in ("CALL", "CALL_FUNCTION_EX", "CALL_KW", "CALL_FUNCTION", "CALL_METHOD") if name in dis.opmap}
+
+
+def interrupted(work, name, file, number):
+    """Whether Ctrl-C came while `work()` ran: at the `number`-th place where Python looks for it in a function.
+
+    It looks after a call has returned.
+    """
+    found, last = [0], {}
+
+    def in_function(frame, event, argument):
+        if event == "opcode":
+            before, last[id(frame)] = last.get(id(frame)), frame.f_code.co_code[frame.f_lasti]
+            if before in CALLS:
+                found[0] += 1
+                if found[0] == number:
+                    raise KeyboardInterrupt
+        return in_function
+
+    def anywhere(frame, event, argument):
+        if frame.f_code.co_name == name and frame.f_code.co_filename.replace(os.sep, "/").endswith(file):
+            frame.f_trace_opcodes = True
+            last.pop(id(frame), None)
+            return in_function
+        return None
+
+    outer = sys.gettrace()
+    sys.settrace(anywhere)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(outer)
+    return False
+
+
+def test_ctrl_c_leaves_nothing_behind():
+    """Wherever it comes: what was taken is given back, what was set is set back."""
+    x, y = data()
+    x = x.astype("float32")
+    normalization = keras.layers.BatchNormalization()
+    model = network()
+    model.predict(x, verbose=0)
+    normalization(x)
+
+    def train():
+        model.fit(x, y, verbose=0)
+
+    def predict():
+        model.predict(x, verbose=0)
+
+    places = [
+        (lambda: normalization(x, training=True), "__call__", "layers/base.py"),
+        (predict, "enter", "parallel/threads.py"), (predict, "replay", "parallel/dividing.py"),
+        (predict, "take", "trainer/steps.py"), (predict, "give_back", "trainer/steps.py"),
+        (train, "fit", "trainer/fitting.py"),
+        (lambda: keras.Program(lambda: None), "_instead", "program/launching.py"),
+    ]
+    came = set()
+    for work, name, file in places:
+        for number in range(1, 40):
+            if not interrupted(work, name, file, number):
+                break
+            came.add(name)
+            at = f"call {number} of {name}"
+            assert (context.training, context.inside) == (None, False), at
+            assert not threads._busy and not launching._guests, at
+            assert model.fitting is None, at
+            pool = model._pool
+            assert pool._count == sum(map(len, pool._free.values())), at
+            assert pool._bytes == sum(step.nbytes for steps in pool._free.values() for step in steps), at
+            t = keras.Tensor([1.0], requires_grad=True)
+            assert (t * 2)._node is not None, at
+    assert came >= {"__call__", "enter", "replay", "take", "give_back", "fit", "_instead"}, came

@@ -308,17 +308,17 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
             args = ()
         before, was_inside = _context.training, _context.inside
-        if not was_inside:
-            self._clear_losses()  # those of the call before
-            _context.inside = True
-        training = kwargs.pop("training", None)
-        if training is None:
-            training = before
-        else:
-            _context.training = training = bool(training)
-        if takes_training:
-            kwargs["training"] = bool(training)
-        try:
+        try:  # from here on: Ctrl-C may come after any call
+            if not was_inside:
+                self._clear_losses()  # those of the call before
+                _context.inside = True
+            training = kwargs.pop("training", None)
+            if training is None:
+                training = before
+            else:
+                _context.training = training = bool(training)
+            if takes_training:
+                kwargs["training"] = bool(training)
             outputs = self.call(inputs, *args, **kwargs)
         except Exception as error:
             _say_where(error, self, inputs)

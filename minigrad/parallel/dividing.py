@@ -66,8 +66,9 @@ class DividedPlan(Plan):
             self.lanes = [np.array([m if row is None else row for row in walk]) for m, walk in zip(meeting, walks)]
 
     def replay(self, run, table, steps):
-        is_alone = enter(self.has_products)
+        mine = [self.has_products]
         try:
+            is_alone = enter(mine)
             if self.lanes is None or not is_alone or lanes.crew() is None:
                 run(table, self.walk, steps)
                 return
@@ -78,7 +79,7 @@ class DividedPlan(Plan):
                     else:
                         run(table, self.walk, part)
         finally:
-            leave()
+            leave(mine)
 
     @staticmethod
     def launch(kernel, entry, operands):
@@ -87,9 +88,10 @@ class DividedPlan(Plan):
             entry(*kernel.whole(operands))
             return
         parts = divide(kernel, operands, cost)[1]
-        enter(has_products=True)
+        mine = [True]
         try:
+            enter(mine)
             for part in parts:
                 entry(*part)
         finally:
-            leave()
+            leave(mine)

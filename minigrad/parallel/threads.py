@@ -10,8 +10,8 @@ import time
 MOST = 16  # tried out on two cores only: with many more, waiting for the last one may cost more than it gains
 
 _entering = threading.RLock()
-# The threads that compute -> whether BLAS must take one thread for their products, a flag for each time they entered:
-# what a signal handler computes, it computes in the middle of something else.
+# The threads that compute -> what they gave `enter`, an entry for each time they entered: what a signal handler
+# computes, it computes in the middle of something else.
 _busy = {}
 _default = 0  # how many it takes otherwise
 
@@ -38,33 +38,40 @@ def threads():
     return 1 if _blas() is None else max(1, min(_blas()[1](), MOST))
 
 
-def enter(has_products=False):
-    """This thread begins to compute, with BLAS kept to one thread if asked. Returns whether nothing else computes."""
+def enter(mine):
+    """This thread begins to compute. Returns whether nothing else computes.
+
+    Args:
+        mine: [whether BLAS must be kept to one thread], a list that is given to `leave`, too. Call both within one
+            `try ... finally`: Ctrl-C may come before this function has returned.
+    """
     global _default
     with _entering:
-        if has_products and threads() > 1 and not _needs_one():
+        if mine[0] and threads() > 1 and not _needs_one():
             set_threads, get_threads = _blas()
             _default = get_threads()
             set_threads(1)
-        flags = _busy.setdefault(threading.get_ident(), [])
-        flags.append(has_products)
-        return len(_busy) == 1 and len(flags) == 1
+        entries = _busy.setdefault(threading.get_ident(), [])
+        entries.append(mine)
+        return len(_busy) == 1 and len(entries) == 1
 
 
-def leave():
-    """This thread has computed."""
+def leave(mine):
+    """This thread has computed what it entered for with this list, if it came so far."""
     me = threading.get_ident()
-    flags = _busy[me]
-    had_products = flags.pop()
-    if not flags:
-        del _busy[me]
-    if had_products:
+    entries = [entry for entry in _busy.get(me, ()) if entry is not mine]
+    if entries:
+        _busy[me] = entries
+    else:
+        _busy.pop(me, None)
+    if mine[0]:
         with _entering:
             _restore()
 
 
 def _needs_one():
-    return any(any(flags) for flags in list(_busy.values()))  # a list: other threads may leave meanwhile
+    # A list: other threads may leave meanwhile.
+    return any(has_products for entries in list(_busy.values()) for (has_products,) in entries)
 
 
 def _restore():

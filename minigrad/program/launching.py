@@ -19,7 +19,7 @@ class _State(threading.local):
 
 
 _state = _State()
-_guests = []  # an element for each `trace` or `when` that goes on in any thread: where it is empty, _state says nothing
+_guests = set()  # one for each `trace` or `when` that goes on in any thread: where it is empty, _state says nothing
 
 
 def is_recording():
@@ -38,14 +38,14 @@ class Launches(list):
 @contextlib.contextmanager
 def _instead(trace):
     """Inside, launches go to `trace` (None: they are carried out), whatever is recorded around, and under no flag."""
-    outer = _state.trace, _state.condition
-    _guests.append(trace)
-    try:
+    outer, me = (_state.trace, _state.condition), object()
+    try:  # from here on: Ctrl-C may come after any call
+        _guests.add(me)
         _state.trace, _state.condition = trace, None
         yield
     finally:
         _state.trace, _state.condition = outer
-        _guests.pop()
+        _guests.discard(me)
 
 
 def trace(step):
@@ -99,13 +99,14 @@ def when(flag):
         raise RuntimeError("when(flag) can't stand inside another one: launch what combines the flags into one.")
     if flag.dtype != np.int64 or flag.shape != (1, 1):
         raise ValueError(f"when() expects an int64 array (1, 1), got {flag.dtype} {flag.shape}.")
-    _guests.append(flag)
-    _state.condition = flag
+    me = object()
     try:
+        _guests.add(me)
+        _state.condition = flag
         yield
     finally:
         _state.condition = None
-        _guests.pop()
+        _guests.discard(me)
 
 
 # ---------------------------------------------------------------------------------------------------- memory

@@ -30,11 +30,13 @@ class no_grad:
     _records = False
 
     def __enter__(self):
-        _mode.outside.append(_mode.recording)
+        # No call in here, nor below: Ctrl-C may come after one, and half of it would be done.
+        _mode.outside = [*_mode.outside, _mode.recording]
         _mode.recording = self._records
 
     def __exit__(self, *exception):
-        _mode.recording = _mode.outside.pop()
+        _mode.recording = _mode.outside[-1]
+        del _mode.outside[-1]
 
 
 class enable_grad(no_grad):

@@ -107,10 +107,10 @@ class Fitting:
         self.stop_training = False
         with self._pool.training:
             saving.state.go_on_with_random_numbers(self)
-            self.fitting = Run(
-                self, source, callbacks, None if validation is None else validate, epochs, initial_epoch
-            )
             try:
+                self.fitting = Run(
+                    self, source, callbacks, None if validation is None else validate, epochs, initial_epoch
+                )
                 self.fitting.train()
             except BaseException:
                 callbacks.abort()

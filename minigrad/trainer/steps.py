@@ -54,9 +54,10 @@ class Pool:
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
             generation = self._generation
-            free = self._free.get(key)
-            step = free.pop() if free else None
-            if step is not None:
+            free, step = self._free.get(key), None
+            if free:  # no call in here, nor where the counts change below: Ctrl-C may come after one
+                step = free[-1]
+                del free[-1]
                 self._count -= 1
                 self._bytes -= step.nbytes
         if step is None or not is_valid(step):
@@ -69,9 +70,10 @@ class Pool:
         with self._lock:
             if step.generation != self._generation:
                 return  # it was taken before all were forgotten
-            free = self._free.pop(step.key, [])
-            free.append(step)
-            self._free[step.key] = free
+            free = self._free.get(step.key)
+            if free is not None:
+                del self._free[step.key]  # it becomes the last
+            self._free[step.key] = [*(free or ()), step]
             self._count += 1
             self._bytes += step.nbytes
             while self._count > 1 and (self._count > LIMIT or self._bytes > MEMORY):
@@ -79,8 +81,10 @@ class Pool:
 
     def _drop_oldest(self):
         key = next(key for key, steps in self._free.items() if steps)
-        dropped = self._free[key].pop(0)
-        if not self._free[key]:
+        steps = self._free[key]
+        dropped = steps[0]
+        del steps[0]
+        if not steps:
             del self._free[key]
         self._count -= 1
         self._bytes -= dropped.nbytes
