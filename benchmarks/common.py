@@ -29,10 +29,14 @@ STAR = "* ? measured while other programs used the processor, which slows some l
 
 @dataclass(frozen=True)
 class Model:
-    """A row of layers: all but the last are Dense, BatchNormalization, relu; Adam(1e-3); accuracy."""
+    """A row of layers: all but the last are Dense, BatchNormalization, relu; Adam(1e-3); accuracy.
+
+    With `dropout`, a rate, they are what most people write instead: Dense with relu, BatchNormalization, Dropout.
+    """
     widths: tuple  # inputs, hidden units ..., outputs; one output is a sigmoid, several a softmax
     batch: int
     rows: int  # a multiple of the batch, and enough for an epoch's fixed costs not to count
+    dropout: float = 0.0
 
     @property
     def steps(self):
@@ -48,11 +52,13 @@ class Model:
 
     @property
     def title(self):
-        return f"{'-'.join(map(str, self.widths))}, batch {self.batch}"
+        dropout = f", Dropout({self.dropout})" if self.dropout else ""
+        return f"{'-'.join(map(str, self.widths))}, batch {self.batch}{dropout}"
 
 
 MODELS = {
     "article-32": Model((20, 64, 32, 1), batch=32, rows=32_768),
+    "usual-32": Model((20, 64, 32, 1), batch=32, rows=32_768, dropout=0.3),
     "article-256": Model((20, 64, 32, 1), batch=256, rows=131_072),
     "tabular": Model((100, 256, 128, 64, 1), batch=128, rows=65_536),
     "digits": Model((784, 1024, 1024, 10), batch=128, rows=8_192),
@@ -85,9 +91,15 @@ def build(keras, model):
     """The compiled model, in the words every implementation of the Keras API understands."""
     layers = [keras.Input(shape=(model.widths[0],))]
     for units in model.hidden:
-        layers += [
-            keras.layers.Dense(units), keras.layers.BatchNormalization(), keras.layers.Activation("relu"),
-        ]
+        if model.dropout:
+            layers += [
+                keras.layers.Dense(units, activation="relu"), keras.layers.BatchNormalization(),
+                keras.layers.Dropout(model.dropout),
+            ]
+        else:
+            layers += [
+                keras.layers.Dense(units), keras.layers.BatchNormalization(), keras.layers.Activation("relu"),
+            ]
     activation, loss = ("sigmoid", "binary_crossentropy") if model.binary else \
                        ("softmax", "sparse_categorical_crossentropy")
     layers.append(keras.layers.Dense(model.widths[-1], activation=activation))

@@ -6,6 +6,8 @@
 Measured is `fit()` as a user calls it (or the library's own idiom, see peers.py), without compiling, divided
 by its steps; the sides take turns, and each one's best round counts. The loss after three epochs shows that
 all train the same thing (scikit-learn's has no BatchNormalization: its steps do less, and its loss differs).
+usual-32 is the network of article-32 in the order that most people write: Dense with relu, BatchNormalization,
+Dropout; its loss is that of training, with dropout.
 """
 import sys
 import time
@@ -17,10 +19,12 @@ from common import (
 
 GOALS = {  # the peer's time over minigrad's
     "article-32": {"keras-tf": 100, "keras-jax": 20, "torch": 40, "jax": 3.0, "sklearn": 20},
+    "usual-32": {"keras-tf": 100, "keras-jax": 20, "torch": 40, "jax": 3.0, "sklearn": 20},
     "article-256": {"keras-tf": 15, "keras-jax": 4, "torch": 7, "jax": 1.7, "sklearn": 4},
     "tabular": {"keras-tf": 4, "keras-jax": 1.9, "torch": 3.2, "jax": 1.4, "sklearn": 2.6},
     "digits": {"keras-tf": 2.1, "keras-jax": 1.25, "torch": 1.6, "jax": 1.1, "sklearn": 3.5},
 }
+SLOWER = 1.25  # the most that a step of usual-32 may take in minigrad, in steps of article-32
 WARM_UP = 3  # epochs
 
 
@@ -99,12 +103,17 @@ def main():
     for name in arguments.models:
         lines += rows(name, found[name])
     print(table(lines))
+    ours = {name: found[name]["minigrad"]["best"] for name in found}
+    if ours.get("article-32") and ours.get("usual-32"):
+        ratio = ours["usual-32"]["us"] / ours["article-32"]["us"]
+        print(f"\nminigrad's usual-32 takes {ratio:.2f} times its article-32: "
+              f"{verdict(SLOWER, ratio <= SLOWER, ours['usual-32'], ours['article-32'])}")
     print(f"\n{where}\nBest of {arguments.rounds} rounds in turns; each library's default number of threads.")
     print(*sorted({one["version"] for model in found.values() for one in model.values() if "version" in one}),
           sep="; ")
     print(STAR)
     if "sklearn" in sides:
-        print("scikit-learn's MLPClassifier has no BatchNormalization and no accuracy: its steps do less.")
+        print("scikit-learn's MLPClassifier has no BatchNormalization, Dropout and accuracy: its steps do less.")
     save(arguments.json, machine=where, models=found)
 
 

@@ -198,7 +198,8 @@ def dropout(rate):
 def np_dropout(rate):
     def reference(x):
         state, mask = np.array([[5, 0]], np.uint64), np.empty((1, x.size))
-        launch(K.dropout_mask, np.array([[rate]]), state, mask)
+        y = np.empty_like(mask)
+        launch(K.dropout, x.astype("float64").reshape(1, -1), np.array([[rate]]), state, mask, y)
         return x * mask.reshape(x.shape)
 
     return reference
@@ -349,6 +350,9 @@ def table():
         yield Row("bias_add", ops.bias_add, np.add, signed(*x), signed(n))
     for x, k, n in [((5,), 5, 3), ((1, 4), 4, 1), ((7, 1), 1, 2), ((33, 17), 17, 9), ((2, 3, 4), 4, 5)]:
         yield Row("dense", ops.dense, lambda x, k, b: x @ k + b, signed(*x), signed(k, n), signed(n))
+        above = signed(n) + 20.0, signed(n) - 20.0  # far from the kink: all of it, or nothing
+        for bias in above:
+            yield Row("dense_relu", ops.dense_relu, lambda x, k, b: np.maximum(x @ k + b, 0), signed(*x), signed(k, n), bias)
     for name, reference in [
         ("softmax", np_softmax),
         ("log_softmax", lambda x, axis: np.log(np_softmax(x, axis))),

@@ -507,8 +507,9 @@ def test_a_large_batch_of_ordinary_numbers_is_normalised_to_1e_5():
 
 
 def mask_of(shape, rate, state, dtype="float32"):
-    mask = np.empty(shape, dtype)
-    launch(K.dropout_mask, number(rate, dtype), state, mask)
+    mask, y = np.empty((2, *shape), dtype)
+    launch(K.dropout, np.full(shape, 3, dtype), number(rate, dtype), state, mask, y)
+    assert (y == 3 * mask).all()
     return mask
 
 

@@ -55,7 +55,7 @@ def operands_of(name):
     if name.startswith("matmul"):
         a, b = ((k, m) if name == "matmul_tn" else (m, k)), ((n, k) if name == "matmul_nt" else (k, n))
         return [big(*a), big(*b), np.zeros((m, n), "f4")]
-    if name == "affine":
+    if name in ("affine", "affine_relu"):
         return [big(m, k), big(k, n), big(1, n), np.zeros((m, n), "f4")]
     if name == "batch_normalization":
         rows = [abs(big(1, n)) + 0.1 for _ in range(5)]

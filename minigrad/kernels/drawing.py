@@ -10,11 +10,18 @@ import numpy as np
 
 from minigrad.program import helper, kernel
 
+STRIDE = np.uint64(0x9E3779B97F4A7C15)  # from the place of a number among those that are hashed to the next one's
+
 
 @helper
 def mixed(seed, k):
     """64 random bits: the hash of a seed and a number, both uint64."""
-    z = seed + k * np.uint64(0x9E3779B97F4A7C15)
+    return scrambled(seed + k * STRIDE)
+
+
+@helper
+def scrambled(z):
+    """The hash itself."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
@@ -42,17 +49,23 @@ def standard_normal(state, k, y):
 
 
 @kernel
-def dropout_mask(settings, state: "uint64 out", mask: "out"):
-    """mask_ij = 1 / (1 - rate) with probability 1 - rate, else 0; settings = [rate]"""
-    rate = settings[0, 0]
-    keep = mask.dtype.type(1) / (mask.dtype.type(1) - rate) if rate < 1 else mask.dtype.type(0)
-    unit = mask.dtype.type(1.0 / 16777216.0)  # 24 bits in either precision, so that both drop the same
-    for i in range(mask.shape[0]):
-        for j in range(mask.shape[1]):
-            bits = hashed(state, i * mask.shape[1] + j + 1)
-            u = mask.dtype.type(np.int64(bits >> np.uint64(40))) * unit
-            mask[i, j] = keep if u >= rate else mask.dtype.type(0)
-    state[0, 1] += np.uint64(mask.size)
+def dropout(x, settings, state: "uint64 out", mask: "out", y: "out"):
+    """y = x mask, mask_ij = 1 / (1 - rate) with probability 1 - rate, else 0; settings = [rate]
+
+    A random number has 24 bits in either precision, so that both drop the same; as whole numbers they are compared
+    with the rate in registers of integers. (`z` is `hashed`, one stride further for each element.)
+    """
+    rate, zero, one = settings[0, 0], x.dtype.type(0), x.dtype.type(1)
+    keep = one / (one - rate) if rate < 1 else zero
+    least = np.int64(math.ceil(rate * x.dtype.type(16777216.0)))
+    z = state[0, 0] + state[0, 1] * STRIDE
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            z += STRIDE
+            factor = keep if np.int64(scrambled(z) >> np.uint64(40)) >= least else zero
+            mask[i, j] = factor
+            y[i, j] = x[i, j] * factor
+    state[0, 1] += np.uint64(x.size)
 
 
 @kernel

@@ -194,9 +194,23 @@ def affine(a: "rows", b: "columns", bias: "columns", y: "rows columns out", part
     """y = a b + bias, the row of bias added to every row"""
     _matmul(a, b, y, part)
     top, m, left, n = _rows_columns(part, y)
+    left, end = np.uint64(left), np.uint64(left + n)  # nothing to wrap around, so that it vectorises
     for i in range(top, top + m):
-        for j in range(left, left + n):
+        for j in range(left, end):
             y[i, j] += bias[0, j]
+
+
+@kernel(cost=lambda a, b, bias, y: a.size * y.shape[1])
+def affine_relu(a: "rows", b: "columns", bias: "columns", y: "rows columns out", part: "int64"):
+    """y = max(a b + bias, 0), the row of bias added to every row; a NaN stays a NaN"""
+    _matmul(a, b, y, part)
+    top, m, left, n = _rows_columns(part, y)
+    left, end = np.uint64(left), np.uint64(left + n)
+    zero = y.dtype.type(0)
+    for i in range(top, top + m):
+        for j in range(left, end):
+            v = y[i, j] + bias[0, j]
+            y[i, j] = zero if v < zero else v
 
 
 @helper

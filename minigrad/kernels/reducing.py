@@ -34,6 +34,20 @@ def sum_rows(x, y: "out"):
 
 
 @kernel
+def affine_relu_vjp(gy, y, g: "out", gbias: "out"):
+    """g = gy where y is not 0, else 0: the slope at 0 is 0;   gbias_j = sum over i of g_ij, as in `sum_rows`"""
+    zero = y.dtype.type(0)
+    gbias[:] = zero
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            v = zero if y[i, j] == zero else gy[i, j]
+            g[i, j] = v
+            gbias[0, j] += v
+    if y.shape[1] == 1:
+        gbias[0, 0] = row_sum(g.reshape(1, g.size), 0)
+
+
+@kernel
 def sum_columns(x, y: "out"):
     """y_i = sum over j of x_ij"""
     for i in range(x.shape[0]):

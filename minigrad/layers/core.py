@@ -1,6 +1,6 @@
 """Dense and Identity."""
 
-from minigrad import ops
+from minigrad import activations, ops
 from minigrad.layers import arguments
 from minigrad.layers.base import Layer, SameShape, registry
 
@@ -59,6 +59,8 @@ class Dense(Layer):
     def call(self, inputs):
         self._check(inputs.shape)
         is_linear = self.activation is None  # as somebody may have set it
+        if self.activation is activations.relu and self.bias is not None:
+            return ops.dense_relu(inputs, self.kernel, self.bias)
         y = ops.matmul(inputs, self.kernel) if self.bias is None else ops.dense(inputs, self.kernel, self.bias)
         return y if is_linear else self.activation(y)
 

@@ -142,6 +142,7 @@ from minigrad.ops.keeping import (
 from minigrad.ops.linear import (
     bias_add,
     dense,
+    dense_relu,
     dot,
     einsum,
     inner,
@@ -271,6 +272,7 @@ __all__ = [
     "count_nonzero",
     "cumsum",
     "dense",
+    "dense_relu",
     "diag",
     "diagonal",
     "diff",

@@ -13,8 +13,7 @@ from minigrad.tensor import as_tensor, constant, op
 def dropout(y, x, rate, state):
     """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy scaled alike."""
     mask = empty_like(x)
-    launch(K.dropout_mask, constant(x.dtype, rate), state, mask)
-    launch(K.multiply, x, mask, y)
+    launch(K.dropout, x, constant(x.dtype, rate), state, mask, y)
 
     def vjp(gy, gx):
         launch(K.multiply, gy, mask, gx)
