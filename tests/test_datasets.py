@@ -8,6 +8,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 
 import dataset_files
@@ -252,3 +254,42 @@ def test_other_files_that_hold_something_else(folder):
     (folder / "mnist.npz").mkdir()
     with pytest.raises(ValueError, match="no file"):
         datasets.mnist.load_data()
+
+
+MNIST = """
+import numpy as np
+from keras.datasets import mnist
+from keras.models import Sequential, load_model
+from keras.layers import Dense
+from keras.utils import np_utils
+
+(x_train, y_train), (x_test, y_test) = mnist.load_data()
+x_train, x_test = (x.reshape(len(x), 784).astype("float32") / 255 for x in (x_train, x_test))
+y_train, y_test = np_utils.to_categorical(y_train, 10), np_utils.to_categorical(y_test, 10)
+model = Sequential()
+model.add(Dense(32, activation="relu", input_shape=(784,)))
+model.add(Dense(10, activation="softmax"))
+model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
+model.fit(x_train, y_train, batch_size=20, epochs=10, verbose=0, validation_data=(x_test, y_test))
+model.save("mnist.h5")
+print("Test accuracy:", load_model("mnist.h5").evaluate(x_test, y_test, verbose=0)[1])
+"""
+
+
+def test_the_script_that_most_people_write_first(tmp_path):
+    """On digits that are bars: the one in the n-th pair of rows is an n."""
+    labels = np.arange(300) % 10
+    images = np.random.default_rng(0).integers(0, 90, (300, 28, 28))
+    for image, label in zip(images, labels):
+        image[2 * label : 2 * label + 2] += 120
+    images, labels = images.astype("uint8"), labels.astype("uint8")
+    (tmp_path / "datasets").mkdir()
+    parts = {"x_train": images[:200], "y_train": labels[:200], "x_test": images[200:], "y_test": labels[200:]}
+    np.savez_compressed(tmp_path / "datasets" / "mnist.npz", **parts)
+    (tmp_path / "script.py").write_text(MNIST)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "minigrad", "script.py"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "KERAS_HOME": str(tmp_path)}, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) > 0.95
