@@ -897,3 +897,48 @@ def test_the_order_that_most_people_write():
         weights.append(model.get_weights())
     assert_same(*weights)
     assert programs == [32, 36]
+
+
+class Twice(layers.Layer):
+    """Each row after itself: its output's length follows from its input's."""
+
+    def call(self, inputs):
+        return keras.ops.concatenate([inputs, inputs], 1)
+
+
+@pytest.mark.parametrize("first", [lambda: layers.Reshape((-1, 8)), Twice])
+def test_without_an_input_in_front_lengths_are_free(first):
+    def rows(n):
+        return np.ones((2, n, 8), "float32")
+
+    model = keras.Sequential([first(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for n in (3, 5):
+        y = np.ones((2, first().compute_output_shape((None, n, 8))[1], 1), "float32")
+        model.fit(rows(n), y, verbose=0)
+    assert (model.input_shape, model.output_shape) == ((None, None, 8), (None, None, 1))
+    again = keras.Sequential.from_config(model.get_config(), {"Twice": Twice})
+    assert model(rows(4)).shape == again(rows(4)).shape
+    with pytest.raises(ValueError, match=r"expects input of shape \(None, None, 8\), got \(2, 8\)"):
+        model.predict(np.ones((2, 8)), verbose=0)
+    model = keras.Sequential([keras.Input((3, 8)), first(), layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"expects input of shape \(None, 3, 8\), got \(2, 5, 8\)"):
+        model(rows(5))
+
+
+def test_the_first_layer_may_take_a_dict():
+    class Join(layers.Layer):
+        def call(self, inputs):
+            return keras.ops.concatenate([inputs["a"], inputs["b"]], -1)
+
+    model = keras.Sequential([Join(), layers.Dense(2)])
+    assert model({"a": np.ones((4, 1)), "b": np.ones((4, 2))}).shape == (4, 2)
+    assert model.count_params() == 8 and model.output_shape == (None, 2)
+
+
+def test_a_sequential_of_an_input_is_the_identity():
+    nothing = keras.Sequential([keras.Input((3,))])
+    x = np.ones((2, 3), "float32")
+    assert_same(nothing.predict(x, verbose=0), x)
+    model = keras.Sequential([nothing, layers.Dense(1)])
+    assert model.predict(x, verbose=0).shape == (2, 1) and len(model.layers) == 2

@@ -52,6 +52,11 @@ def each_shape(function, shape):
     return function(tuple(shape))
 
 
+def merged(shape, other):
+    """Two shapes as one: None where their lengths differ."""
+    return tuple(a if a == b else None for a, b in zip(shape, other, strict=True))
+
+
 class Filed:
     """The part of a Layer that files see."""
 

@@ -6,7 +6,7 @@ from minigrad import ops, saving, utils
 from minigrad.graph import Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
 from minigrad.layers.base import Layer, serialize
 from minigrad.layers.context import context, entry
-from minigrad.layers.filing import each_shape
+from minigrad.layers.filing import each_shape, merged
 from minigrad.layers.fusion import fused
 from minigrad.ops.logits import remember
 from minigrad.program import is_recording
@@ -243,9 +243,10 @@ class Model(Trainer, Layer):
         expected = expected or self._input_shape
         if expected is None or shape[1:] == expected[1:]:
             return
-        if len(shape) != len(expected) or any(
-            e is not None and e != n for e, n in zip(expected[1:], shape[1:], strict=True)
-        ):
+        has_rank = len(shape) == len(expected)
+        if has_rank and all(e in (None, n) for e, n in zip(expected[1:], shape[1:], strict=True)):
+            return
+        if not (has_rank and self._has_free_input() and self._takes_too(shape)):
             hint = " A single row must have shape (1, features)." if len(shape) == len(expected) - 1 else ""
             if len(shape) > len(expected) == 2 and math.prod(shape[1:]) == expected[1]:
                 hint = " The rows hold as many numbers: flatten them, x.reshape(len(x), -1), or begin with Flatten()."
@@ -254,3 +255,21 @@ class Model(Trainer, Layer):
                 f"Model {self.name!r} (first layer {first!r}) expects input of shape {tuple(expected)}, "
                 f"got {tuple(shape)}.{hint}"
             )
+
+    def _has_free_input(self):
+        """Whether no Input says what comes, so that the layers say what they take."""
+        return self._graph is None
+
+    def _takes_too(self, shape):
+        """Whether all layers take rows of this shape, too; then lengths in which it differs are free from now on."""
+        if context.made_up:  # this is being found out, and the layers will say
+            return True
+        try:
+            self._foreseen((Symbol(shape, self.dtype, ""),), {})
+            self._widen(merged(self._input_shape, (None, *shape[1:])))
+        except Exception:  # whatever code of the user's makes of a shape that it does not expect
+            return False
+        return True
+
+    def _widen(self, shape):
+        self._input_shape = shape

@@ -1,7 +1,10 @@
 """Sequential: layers one after the other."""
 
+import numpy as np
+
 from minigrad.graph import Graph, Symbol, has_symbols
 from minigrad.layers.base import InputLayer, Layer, registry
+from minigrad.layers.filing import each_shape
 from minigrad.models.model import Model
 from minigrad.tensor import Structure, as_tensor
 
@@ -114,18 +117,27 @@ class Sequential(Model):
 
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
-        shape = self._input_shape if input_shape is None else tuple(input_shape)
+        shape = self._input_shape if input_shape is None else each_shape(tuple, input_shape)
         if shape is None:
             raise ValueError(f"Sequential {self.name!r} needs an input shape to be built: put an Input in front.")
         if not self._layers and self._input_layer is None:
             raise ValueError(f"Sequential {self.name!r} has no layers: add some before it is built or used.")
         if self.built and self._input_shape is not None:
-            self._check_input((1, *shape[1:]))
+            self._check_input(shape)
+        self._widen(shape)
+
+    def _has_free_input(self):
+        return self._input_layer is None
+
+    def _widen(self, shape):
+        """Make the graph of the chain for inputs of this shape."""
         before, calls = self._graph, [(layer, layer._calls) for layer in self._layers]
         self._forget_graph()
-        self._input_shape = shape = (None, *shape[1:])
         try:
-            x = begin = self._input_layer.output if self._input_layer else Symbol(shape, self.dtype)
+            if self._input_layer is not None:
+                x = begin = self._input_layer.output
+            else:
+                x = begin = each_shape(lambda one: Symbol((None, *one[1:]), self.dtype), shape)
             for layer in self._layers:
                 x = layer(x)
             self._set_graph(Graph(begin, x, self.name))
@@ -147,6 +159,8 @@ class Sequential(Model):
         if not self.built:
             if has_symbols(inputs):
                 self._build_for(inputs)
+            elif isinstance(inputs, dict):  # the first layer takes several
+                self._ensure_built({key: np.shape(value) for key, value in inputs.items()})
             else:
                 inputs = as_tensor(inputs, self.dtype)
                 self._ensure_built(inputs.shape)

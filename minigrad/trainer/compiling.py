@@ -108,6 +108,7 @@ class Compiling:
             names = [self.loss, *self._metric_specs, *self._weighted_specs]
             if all(lookup.kind_by_shape(name) is None for name in names):
                 self._make_metrics(self.output_shape)
+                self._has_metrics = "early"
         return self._every_metric[:] if self._has_metrics else []
 
     @property
@@ -126,6 +127,7 @@ class Compiling:
         if y_shape is None and (self._metric_specs or self._weighted_specs):
             raise ValueError("The targets y are missing: the metrics compare the output with them.")
         if self._has_metrics:
+            self._has_metrics = True
             return
         target, output = (None, *(y_shape or ())[1:]), tuple(self.output_shape)
         loss = self.loss

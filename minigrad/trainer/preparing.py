@@ -11,7 +11,7 @@ class _Forgetting:
     """What `_forgetting_after_an_error` returns; a generator would take longer than all that it does."""
 
     def __init__(self, model):
-        self.model, self.had_metrics = model, model._has_metrics and not model._pool.is_empty
+        self.model, self.had_metrics = model, model._has_metrics is True
         self.had_optimizer = model.optimizer is None or model.optimizer.built
         self.unbuilt = [] if model.built else model._unbuilt()
 

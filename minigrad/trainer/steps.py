@@ -33,11 +33,6 @@ class Pool:
         """In a forked child: what other threads of the parent were doing goes on there, not here."""
         self._lock, self.training = threading.RLock(), threading.RLock()
 
-    @property
-    def is_empty(self):
-        """Whether no free step is there: none was ever taken, or all were forgotten."""
-        return not self._free
-
     def clear(self):
         """Forget all Programs."""
         with self._lock:

@@ -26,7 +26,7 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self._metric_specs, self._weighted_specs = [], []
         self._loss = self._loss_weight = None
         self._metric_keys, self._every_metric = [], []
-        self._has_metrics = False  # they are made when the shapes are known
+        self._has_metrics = False  # they are made when the shapes are known; "early": before any data was seen
         self._finite = np.zeros((1, 1), np.int64)
         self._pool = Pool()
         self._eager_because = None
