@@ -21,7 +21,7 @@ def snake_case(name):
 
 
 _counts = collections.Counter()
-_counting = threading.Lock()
+_counting = threading.RLock()
 os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
 
 

@@ -440,6 +440,27 @@ def test_silent_what_was_bound_before_is_let_go():
     assert y.tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("wrong, reason", [
+    ({"x": np.ones((1, 1), "f4")}, "order must hold numbers of the 1 rows"),
+    ({"order": np.array([[2], [10**13], [0]])}, "order must hold"),
+    ({"order": np.array([[2], [-1], [0]])}, "got -1 to 2"),
+    ({"order": np.empty((0, 1), np.int64)}, "order must hold|reads 1 rows"),
+    ({"cursor": np.array([[-(10**13)]])}, "cursor must be a place"),
+])  # fmt: skip
+def test_row_numbers_are_checked_when_they_are_bound(wrong, reason):
+    """A replay would read wherever they lead."""
+    given = {"x": np.arange(3, dtype="f4").reshape(-1, 1), "order": np.arange(3).reshape(-1, 1), "cursor": np.zeros((1, 1), np.int64)}
+    y = buffer(0)
+    p = Program(lambda: launch(K.gather_rows, *given.values(), y), inputs=given)
+    with pytest.raises(ValueError, match=reason):
+        p.bind(**{name: array.copy() for name, array in given.items()} | wrong)
+    p.replay()
+    assert y == 0
+    p.bind(**{**given, "order": np.array([[2], [1], [0]])})
+    p.replay()
+    assert y == 2
+
+
 def test_silent_more_rows_may_be_bound_and_gathered_from():
     x, order, cursor, y = (
         buffer(1).T.copy(),

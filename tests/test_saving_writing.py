@@ -143,3 +143,13 @@ def test_a_new_file_has_the_usual_permissions(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.keras").stat().st_mode) == 0o640
+
+
+def test_what_killed_saves_have_left_goes_with_a_later_one(tmp_path):
+    """Once it is an hour old: what is younger, another process may be writing."""
+    old, young = tmp_path / f"{files.TEMPORARY}0.tmp", tmp_path / f"{files.TEMPORARY}1.tmp"
+    for path in (old, young, tmp_path / "other.tmp"):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 4000,) * 2)
+    files.write(tmp_path / "x", b"whole")
+    assert sorted(os.listdir(tmp_path)) == [young.name, "other.tmp", "x"]

@@ -487,6 +487,48 @@ def test_a_signal_handler_may_predict():
         assert_same(one, expected)
 
 
+COLLECTS = """
+import gc, os, sys, threading, time
+import minigrad as keras
+os.chdir(sys.argv[1])
+model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+model.save_weights("w.weights.h5")
+import h5py
+gc.disable()
+loop = [h5py.File("w.weights.h5", "r")["layers"]]
+loop.append(loop)
+del loop
+started, inside, thread = threading.Event(), threading.Event(), None
+
+class Collects(keras.layers.Dense):
+    def __getattribute__(self, name):
+        if name == "_variables" and started.is_set() and threading.current_thread() is thread:
+            started.clear(); inside.set(); time.sleep(0.5); gc.collect()
+        return super().__getattribute__(name)
+
+layer = Collects(2)
+layer.build((None, 3))
+thread = threading.Thread(target=lambda: layer.weights, daemon=True)
+keras.Variable(1.0)  # the structure has changed: it will be looked at anew
+started.set()
+thread.start()
+assert inside.wait(5)
+pid = os.fork()
+if pid == 0:
+    os._exit(0)
+os.waitpid(pid, 0)
+print("forked", flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_a_fork_while_python_frees_an_object_of_h5py(tmp_path):
+    """In a thread that holds a lock of ours: h5py's lock must not be taken before it."""
+    command = [sys.executable, "-W", "ignore", "-c", COLLECTS, str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "forked\n"
+
+
 # ------------------------------------------------------------------------------------------------ Ctrl-C
 
 

@@ -14,7 +14,16 @@ def is_nonzero(x, y: "bool out"):
             y[i, j] = x[i, j] != 0
 
 
-@kernel
+def _check_gathering(x, order, cursor, y):
+    """Raise a ValueError unless `gather_rows` finds all rows of which `order` has the numbers."""
+    if len(order) == 0 or order.min() < 0 or order.max() >= len(x):
+        found = f"{order.min()} to {order.max()}" if len(order) else "none"
+        raise ValueError(f"order must hold numbers of the {len(x)} rows, from 0 on; got {found}. Bind both at once.")
+    if cursor[0, 0] < 0:
+        raise ValueError(f"cursor must be a place in order, 0 or more, got {cursor[0, 0]}.")
+
+
+@kernel(check=_check_gathering)
 def gather_rows(x: "picked", order: "picked int64", cursor: "int64", y: "out"):
     """y_i = row order[cursor + i] of x: the next batch"""
     n, columns, line = order.shape[0], y.shape[1], 64 // x.itemsize

@@ -103,4 +103,9 @@ def _in_child():
     _after_fork()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+def register_at_fork():
+    """Let a fork wait for those who compute: before it calls whoever was registered until now."""
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+
+
+register_at_fork()

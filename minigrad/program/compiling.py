@@ -62,8 +62,8 @@ class Kernel:
     kernel gets a stretch of it.
     """
 
-    def __init__(self, function, options=OPTIONS, cost=None):
-        self.function, self.options, self.cost = function, options, cost
+    def __init__(self, function, options=OPTIONS, cost=None, check=None):
+        self.function, self.options, self.cost, self.check = function, options, cost, check
         self.is_disjoint = options.get("noalias", False)
         self.name = function.__name__
         self.__doc__ = function.__doc__
@@ -129,16 +129,17 @@ def compiled(function, signature, options=OPTIONS):
     return dispatcher.overloads[signature.args]
 
 
-def kernel(function=None, *, exact=False, disjoint=False, cost=None):
+def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None):
     """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations and `cost` mean.
 
     With `exact=True` sums stay in the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o. With
-    `disjoint=True` operands never overlap: loops over many of them vectorise, which LLVM else gives up.
+    `disjoint=True` operands never overlap: loops over many of them vectorise, which LLVM else gives up. `check` is a
+    function of the operands that raises where their values would lead elsewhere; a Program asks it when they are bound.
     """
     if function is None:
-        return functools.partial(kernel, exact=exact, disjoint=disjoint, cost=cost)
+        return functools.partial(kernel, exact=exact, disjoint=disjoint, cost=cost, check=check)
     fastmath = OPTIONS["fastmath"] - {"reassoc"} if exact else OPTIONS["fastmath"]
-    return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint}, cost)
+    return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint}, cost, check)
 
 
 def helper(function):

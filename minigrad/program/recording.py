@@ -92,8 +92,18 @@ class Program:
                 )
             if len(array) < self._least[name]:
                 raise ValueError(f"The step reads {self._least[name]} rows of input {name!r}, got {len(array)}.")
+        self._check_values(arrays)
         self._exchange(arrays)
         self._missing -= set(arrays)
+
+    def _check_values(self, arrays):
+        """Raise a ValueError where a kernel would be led outside of its operands by the values of new arrays."""
+        places = {place: array for name, array in arrays.items() for place in self._places[name]}
+        for i in {i for i, _ in places if self.instructions[i][0].check is not None}:
+            kernel, operands, _ = self.instructions[i]
+            bound = [places.get((i, k), operand) for k, operand in enumerate(operands)]
+            if any(new is not old for new, old in zip(bound, operands)):
+                kernel.check(*bound)
 
     def _exchange(self, arrays):
         for name, array in arrays.items():

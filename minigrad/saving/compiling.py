@@ -1,10 +1,13 @@
 """How a model was compiled, as a config and back."""
 
+import math
 import warnings
 
 from minigrad import losses, metrics, optimizers
+from minigrad.checks import is_int
 
 _MOST = 1 << 20  # classes, thresholds, ... of a metric: a config must not ask for any amount of memory
+_MOST_STATE = 1 << 22  # numbers that all metrics may keep
 
 
 def compile_config(model):
@@ -36,7 +39,10 @@ def compile_from_config(model, config):
                              "loss_weights"}
     if unknown:
         raise ValueError(f"compile_config has unknown entries {sorted(unknown)}")
-    _check_sizes(config.get("metrics"), config.get("weighted_metrics"))
+    asked = [config.get("metrics"), config.get("weighted_metrics")]
+    _check_sizes(*asked)
+    if _elements(asked) > _MOST_STATE:
+        raise ValueError(f"the metrics ask for {_elements(asked):,} numbers, more than the {_MOST_STATE:,} of a file")
     model.compile(**{key: _READERS[key](value) if key in _READERS else value for key, value in config.items()})
 
 
@@ -69,3 +75,13 @@ def _check_sizes(*values):
             _check_sizes(*(v for k, v in value.items() if k != "seed"))
         elif isinstance(value, int) and abs(value) > _MOST:
             raise ValueError(f"a metric's config has {value}, more than the {_MOST:,} that a file may ask for")
+
+
+def _elements(value):
+    """About how many numbers metrics keep: thresholds times labels, classes times classes; of several, the sum."""
+    if isinstance(value, (list, tuple)):
+        return sum(map(_elements, value))
+    if not isinstance(value, dict):
+        return 0
+    sizes = [v ** (2 if k == "num_classes" else 1) for k, v in value.items() if k.startswith("num_") and is_int(v, 1)]
+    return math.prod(sizes) + sum(map(_elements, value.values()))

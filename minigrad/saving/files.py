@@ -3,8 +3,10 @@
 import contextlib
 import json
 import os
+import time
 import zipfile
 
+_LONGEST = 4000  # characters of a reason, in which a name of the file may stand
 TEMPORARY = ".minigrad-"  # how the names of files begin that are not finished yet
 _MOST = 1032  # DEFLATE makes a byte of at most so many
 
@@ -12,7 +14,8 @@ _MOST = 1032  # DEFLATE makes a byte of at most so many
 def write(path, data):
     """Let the file `path` hold `data`, bytes: all of it, or (after a crash, a kill, a full disk) what it held before.
 
-    The bytes go into a file beside it, to the disk, and only then take its name.
+    The bytes go into a file beside it, to the disk, and only then take its name. Such files that are left of killed
+    calls are deleted once they are an hour old.
     """
     path = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(path)
@@ -34,6 +37,7 @@ def write(path, data):
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise
+    remove_unfinished(folder, age=3600)
     if hasattr(os, "O_DIRECTORY"):  # the new name must reach the disk, too
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -42,12 +46,17 @@ def write(path, data):
             os.close(descriptor)
 
 
-def remove_unfinished(folder):
-    """Delete what killed calls of `write` have left in a folder that nobody else writes to."""
+def remove_unfinished(folder, age=0):
+    """Delete what killed calls of `write` have left in a folder, as far as it is `age` seconds old.
+
+    With 0, nobody else may write to the folder.
+    """
     for name in os.listdir(folder):
         if name.startswith(TEMPORARY):
+            path = os.path.join(folder, name)
             with contextlib.suppress(OSError):
-                os.unlink(os.path.join(folder, name))
+                if time.time() - os.stat(path).st_mtime >= age:
+                    os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -82,7 +91,7 @@ def reason(error):
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, ValueError) and str(error):
-        return str(error)
+        return str(error)[:_LONGEST]
     return f"it is damaged or foreign ({type(error).__name__}: {str(error)[:500]})"
 
 

@@ -1,5 +1,6 @@
 """Arrays in an HDF5 file: written as Keras does, read with suspicion. It knows nothing of models."""
 
+import functools
 import io
 import itertools
 import math
@@ -8,6 +9,10 @@ import zlib
 
 import numpy as np
 
+from minigrad.layers.tracking import building
+from minigrad.parallel import threads
+from minigrad.program.compiling import compiling
+from minigrad.registry import _counting
 from minigrad.saving import indexes
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -24,13 +29,28 @@ def is_file(path):
         return file.read(len(SIGNATURE)) == SIGNATURE
 
 
+@functools.cache
+def _library():
+    """h5py, imported late: it takes 60 ms, and only who saves or loads needs it.
+
+    Before a fork h5py takes its lock, and who registered last is called first. A thread that holds one of our locks
+    may need h5py's, since Python frees objects of h5py anywhere: so ours are taken before it, too.
+    """
+    import h5py
+
+    for lock in (compiling, building, _counting):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    threads.register_at_fork()
+    return h5py
+
+
 def build(groups):
     """The bytes of an HDF5 file.
 
     Args:
         groups: {path: (attributes, {name: array})}, groups with datasets in them.
     """
-    import h5py  # 60 ms: only who saves or loads needs it
+    h5py = _library()
 
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
@@ -53,8 +73,7 @@ class Tree:
     """
 
     def __init__(self, file):
-        import h5py
-
+        h5py = _library()
         indexes.check(file)
         self._h5 = h5py
         self._length = file.seek(0, os.SEEK_END)
