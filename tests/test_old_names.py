@@ -133,6 +133,10 @@ def test_every_private_name_of_keras_as_a_whole(root, installed):
     "import tensorflow as tf\nwith tf.Session() as s: s.run(tf.global_variables_initializer())",
     "import tensorflow as tf\nwith tf.get_default_graph().as_default(): pass",
     "import keras.backend.tensorflow_backend as K\nK.set_session(None)\nK.clear_session()\nK.mean",
+    "from keras import backend as K\nassert K.tensorflow_backend._get_available_gpus() == []",
+    "from keras.layers.containers import Sequential",
+    "from keras.utils.np_utils import probas_to_classes, to_categorical",
+    "import tensorflow as tf\nwith tf.device('/gpu:0'), tf.Graph().as_default(): pass",
     "from keras import objectives, initializations\nobjectives.mse, initializations.uniform",
 ])  # fmt: skip
 def test_lines_of_scripts(line, installed):
@@ -268,7 +272,7 @@ def _told(thing):
 
 
 RULES = [(who, old, new) for who, rules in old_names._arguments.items() for old, new in rules.items()
-         if not who.startswith(("Model.", "optimizers")) and (who, old) not in IN_A_MODEL]  # fmt: skip
+         if not who.startswith(("Model", "optimizers")) and (who, old) not in IN_A_MODEL]  # fmt: skip
 
 
 @pytest.mark.parametrize("who, old, new", RULES)
@@ -306,6 +310,12 @@ def test_lr_and_decay_train_as_in_keras_2(name):
     model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
     weights = np.concatenate([w.ravel() for w in model.get_weights()])
     np.testing.assert_allclose(weights, GOLDEN[name]["weights"], atol=1e-5)
+
+
+def test_the_functional_model_of_keras_1():
+    x = layers.Input((3,))
+    made, texts = warned(lambda: models.Model(input=x, output=layers.Dense(2)(x)))
+    assert made.predict(X, verbose=0).shape == (40, 2) and len(texts) == 2
 
 
 def test_callbacks_change_the_rate_before_the_decay(tmp_path):

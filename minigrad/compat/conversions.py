@@ -163,6 +163,16 @@ def batch_set_value(tuples):
         variable.assign(value)
 
 
+def no_gpus():
+    """There are none here: leave it out."""
+    return []
+
+
+def probas_to_classes(y_pred):
+    """Today: y_pred.argmax(-1), and for one column y_pred > 0.5."""
+    return y_pred.argmax(-1) if y_pred.shape[-1] > 1 else (y_pred > 0.5).astype(np.int32)
+
+
 def to_float(x, name=None):
     """Today: tf.cast(x, tf.float32)."""
     return ops.cast(x, "float32")
@@ -224,8 +234,7 @@ def _steps(generator, steps, samples):
 
 def predict_classes(model, x, batch_size=32, verbose=0):
     """Today: predict(x).argmax(-1), and for one output (predict(x) > 0.5).astype("int32")."""
-    outputs = model.predict(x, batch_size=batch_size, verbose=verbose)
-    return outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype(np.int32)
+    return probas_to_classes(model.predict(x, batch_size=batch_size, verbose=verbose))
 
 
 def predict_proba(model, x, batch_size=32, verbose=0):

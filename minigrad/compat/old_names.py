@@ -36,7 +36,8 @@ MODULES = """
     layers.embeddings layers.noise layers.wrappers layers.pooling layers.local layers.cudnn_recurrent
     layers.convolutional_recurrent layers.merging layers.regularization layers.reshaping layers.attention layers.rnn
     layers.activation layers.experimental layers.experimental.preprocessing layers.preprocessing
-    layers.normalization_v2 layers.containers = layers
+    layers.normalization_v2 = layers
+    layers.containers = models layers
     utils.np_utils utils.vis_utils utils.generic_utils utils.layer_utils utils.data_utils utils.visualize_util
     utils.all_utils utils.tf_utils utils.conv_utils utils.training_utils = utils
     utils.io_utils = utils
@@ -68,6 +69,7 @@ NAMES = """
     backend.tf = tf
     backend.batch_get_value = :batch_get_value
     backend.batch_set_value = :batch_set_value
+    backend._get_available_gpus = :no_gpus
     backend.image_dim_ordering = backend.image_data_format
     backend.get_session tf.Session tf.InteractiveSession tf.get_default_session = :Session
     tf.Graph tf.get_default_graph backend.get_graph = :Graph
@@ -110,6 +112,7 @@ NAMES = """
     regularizers.l1l2 regularizers.WeightRegularizer regularizers.activity_l1l2 = regularizers.L1L2
     regularizers.activity_l1 = regularizers.L1
     regularizers.activity_l2 = regularizers.L2
+    utils.categorical_probas_to_classes utils.probas_to_classes = :probas_to_classes
     utils.plot utils.visualize = utils.plot_model
     tf.set_random_seed tf.random.set_random_seed = tf.random.set_seed
     tf.random_uniform = tf.random.uniform
@@ -156,6 +159,7 @@ ARGUMENTS = """
     ReduceLROnPlateau: epsilon=min_delta
     ModelCheckpoint: period=:period
     TensorBoard: batch_size=- write_grads=- embeddings_layer_names=- embeddings_data=-
+    Model: input=inputs output=outputs
     Model.compile: metrics=:metrics loss_weights=:loss_weights class_mode=- sample_weight_mode=- target_tensors=-
     Model.compile: theano_mode=- experimental_run_tf_function=- distribute=- steps_per_execution=:steps_per_execution
     Model.fit: nb_epoch=epochs show_accuracy=:show_accuracy max_queue_size=- max_q_size=- workers=- nb_worker=-
@@ -238,7 +242,8 @@ def forget():
 def _tell(old, new):
     today = f"{old} is what older Keras called it: today {new}."
     if new[0] == ":":
-        today = f"{old} is what older Keras called it. {_first_line(new)}"
+        first = _first_line(new)
+        today = f"{old} is what older Keras called it. {first}" if first.startswith("Today") else f"{old}: {first}"
     tell(old, f"{old} has no effect here: leave it out." if new == "-" else today)
 
 
@@ -397,6 +402,8 @@ def arguments(function, args, kwargs):
     rules = {**_arguments.get(function.__module__.removeprefix("minigrad."), {}), **_arguments.get(owner, {})}
     parameters = inspect.signature(function).parameters
     own = [name for name in parameters if name == "self"]
+    if len(args) > len(own) and any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
+        return None
     given = {**dict(zip(list(parameters)[len(own) :], args[len(own) :])), **kwargs}
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     found, is_changed = dict(given), False
