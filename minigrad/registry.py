@@ -216,7 +216,11 @@ class Registry:
             return member
         if not isinstance(inner, dict):
             raise ValueError(f"The config of the {self.kind} {config['class_name']!r} must be a dict, got {inner!r}.")
-        return member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
+        made = member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
+        build = getattr(made, "build_from_config", None)
+        if config.get("build_config") and not getattr(build, "__module__", "minigrad").startswith("minigrad"):
+            build(config["build_config"])  # a layer of the user's knows better than a shape how it is built
+        return made
 
     def _knows(self, name):
         return name in self.members or custom_object(name) is not None

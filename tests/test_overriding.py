@@ -145,6 +145,47 @@ def test_layers_made_in_build_are_in_the_file(tmp_path):
     np.testing.assert_array_equal(loaded.predict(X, **QUIET), model.predict(X, **QUIET))
 
 
+@keras.saving.register_keras_serializable()
+class BuiltAs(layers.Layer):
+    """A layer whose build needs more than a shape."""
+
+    def build(self, input_shape, how):
+        self.how, self.given = how, input_shape
+        self.w = self.add_weight(shape=(input_shape[-1],), initializer=how)
+
+    def get_build_config(self):
+        return {"shape": self.given, "how": self.how}
+
+    def build_from_config(self, config):
+        self.build(config["shape"], config["how"])
+
+    def call(self, inputs):
+        return inputs * self.w
+
+
+def test_a_layer_is_built_as_its_own_build_config_says(tmp_path):
+    layer = BuiltAs()
+    layer.build((None, 3), "ones")
+    model = keras.Sequential([layer])
+    model(X)
+    layer.w.assign([1.0, 2.0, 3.0])
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert loaded.layers[0].how == "ones"
+    np.testing.assert_array_equal(loaded.predict(X, **QUIET), model.predict(X, **QUIET))
+
+
+def test_assets_are_refused_where_they_would_be_lost(tmp_path):
+    class Words(layers.Dense):
+        def save_assets(self, folder):
+            raise AssertionError
+
+    model = keras.Sequential([keras.Input((3,)), Words(2, name="words")])
+    with pytest.raises(ValueError, match=r"'words' \(Words\) defines save_assets"):
+        model.save(tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_summary_knows_shapes_of_what_was_built_by_hand():
     model, lines = MadeInBuild(), []
     model.build((None, 3))

@@ -28,6 +28,15 @@ _FORMATS = (None, "keras", "h5", "hdf5", "tf")  # that Keras 2 knew
 _WAY_OUT = "Open it with the Keras that wrote it, and save it again as a .keras or .h5 file."
 
 
+def _refuse_assets(model):
+    for layer in model._all_layers():
+        if hasattr(type(layer), "save_assets"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) defines save_assets, which minigrad does not call: let "
+                "get_config tell what shall be in the file, or save_own_variables. save_weights works."
+            )
+
+
 def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
     """Write the model: architecture, weights, optimizer, how it was compiled, random streams. Keras opens it, too.
 
@@ -48,6 +57,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
     if path.endswith(_H5) or save_format in ("h5", "hdf5"):
         files.write(path, weights.pack_legacy(model, config, include_optimizer, extra))
         return
+    _refuse_assets(model)
     written = datetime.datetime.now()
     about = {"keras_version": legacy.KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
