@@ -542,3 +542,35 @@ def test_nothing_can_be_joined_and_made_probabilities():
     nothing = np.zeros((0, 3), "float32")
     assert ops.concatenate([nothing, nothing], axis=1).shape == (0, 6)
     assert ops.softmax(nothing.T, axis=0).shape == (3, 0)
+
+
+@pytest.mark.parametrize("subscripts, shapes", [
+    ("i...,j...k->...ijk", [(2, 3, 4), (2, 4, 3)]),
+    ("...ij,...jk->...ik", [(2, 1, 3, 4), (5, 4, 2)]),
+    ("...i,i", [(2, 3, 4), (4,)]),
+    ("...i->i...", [(2, 3, 4)]),
+])
+def test_einsum_with_dots_is_numpys(subscripts, shapes):
+    arrays = [np.random.default_rng(0).normal(size=shape) for shape in shapes]
+    np.testing.assert_allclose(ops.einsum(subscripts, *arrays).numpy(), np.einsum(subscripts, *arrays), rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape, places, axis", [((1, 2, 3, 4), (1, 4, 1, 1), 1), ((3, 1), (1, 2), 0), ((2, 3), (1, 1), 1)])
+def test_places_along_an_axis_are_broadcast(shape, places, axis):
+    x = np.random.default_rng(0).normal(size=shape)
+    at = np.arange(np.prod(places)).reshape(places) % shape[axis]
+    lead = [max(n, m) for n, m in zip(shape, places)]  # NumPy itself broadcasts the indices only
+    wide = np.broadcast_to(x, [n if k == axis else m for k, (n, m) in enumerate(zip(shape, lead))])
+    np.testing.assert_array_equal(ops.take_along_axis(x, at, axis).numpy(), np.take_along_axis(wide, at, axis))
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: ops.reshape(np.zeros(20), (-2, 5)), "reshape can't make"),
+    (lambda: ops.pad(np.ones((2, 3)), 1, "reflect", 2), "takes no constant_values"),
+    (lambda: ops.normalize(np.ones((2, 2)), order=-1), "order must be 1 or more"),
+    (lambda: ops.einsum("...i,...i->...", np.ones((2, 3)), np.ones((4, 3))), "einsum can't apply"),
+    (lambda: ops.einsum("...ij", np.ones(3)), "einsum can't apply"),
+])
+def test_arguments_that_make_no_sense(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -756,3 +756,42 @@ def test_input_spec(spec, good, bad, word):
     assert word in str(error.value) and str(bad) in str(error.value)
     with pytest.raises(TypeError, match="axes"):
         keras.InputSpec(axes={"a": 3})
+
+
+def test_an_own_layer_gets_integers_as_they_are_and_counts_in_them():
+    class Looks(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.seen = self.add_weight(dtype="int32", trainable=False)
+            self.table = self.add_weight(shape=(3, 2), initializer="ones")
+
+        def call(self, inputs):
+            self.seen.assign_add(inputs.shape[0])
+            return ops.one_hot(inputs, 3) @ self.table if inputs.dtype == np.int64 else inputs + self.table[0]
+
+    layer = Looks()
+    assert layer(np.array([0, 2], "int32")).shape == (2, 2) and layer(np.ones((4, 2))).dtype == np.float32
+    assert layer.seen.numpy() == 6 and layer.seen.dtype == np.int64
+    model = keras.Sequential([layer, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 2)), np.ones(4), batch_size=2, epochs=3, verbose=0)
+    assert layer.seen.numpy() == 18 and model.train_program is not None
+    layer.seen.assign(2**40 + 1)
+    assert layer.seen.assign_add(1).numpy() == 2**40 + 2
+
+
+def test_a_metric_may_count_in_integers():
+    class Count(keras.metrics.Metric):
+        def __init__(self):
+            super().__init__(name="count")
+            self.n = self.add_variable(shape=(), initializer="zeros", dtype="int32")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            self.n.assign(self.n + ops.shape(y_true)[0])
+
+        def result(self):
+            return ops.cast(self.n, "float32")
+
+    model = keras.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=[Count()])
+    assert model.fit(np.ones((8, 2)), np.ones(8), epochs=2, verbose=0).history["count"] == [8.0, 8.0]

@@ -272,6 +272,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return argument in _call_arguments(type(self))
 
     def _as_input(self, x):
+        if getattr(x, "dtype", None) is not None and not type(self).__module__.startswith("minigrad."):
+            x = ops.convert_to_tensor(x)
+            if x.dtype.kind != "f":
+                return x  # a layer of the user's may count or index
         x = as_tensor(x, self.dtype)
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
 

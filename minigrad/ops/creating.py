@@ -99,6 +99,8 @@ def pad(x, pad_width, mode="constant", constant_values=None):
     if mode not in ("constant", "reflect", "symmetric"):
         raise ValueError(f"pad: mode must be 'constant', 'reflect' or 'symmetric', got {mode!r}.")
     if mode != "constant":
+        if constant_values is not None:
+            raise ValueError(f"pad: mode {mode!r} takes no constant_values; got {constant_values!r}.")
         return _rearrange(x, np.pad(_places(x), pad_width, mode))
     places = np.pad(_places(x), pad_width, constant_values=-1)
     return where(places >= 0, _rearrange(x, np.maximum(places, 0)), constant_values or 0.0)

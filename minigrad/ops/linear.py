@@ -1,5 +1,7 @@
 """Matrix products."""
 
+import string
+
 import numpy as np
 
 from minigrad import kernels as K
@@ -139,20 +141,33 @@ def einsum(subscripts, *operands):
     """Products summed over the letters that the result does not have: "ij,jk->ik" is a matrix product.
 
     Two operands whose common letters all vanish become one matrix product; else all products are laid out in memory
-    before they are summed. No "..." and no letter twice in one operand.
+    before they are summed. "..." stands for any axes, which are broadcast. No letter twice in one operand.
 
     Raises:
         ValueError: subscripts that are not of this form, or that do not fit the operands.
     """
     terms, arrow, result = subscripts.replace(" ", "").partition("->")
     terms, operands = terms.split(","), [as_tensor(x) for x in operands]
+    dots = ""
+    if "..." in subscripts and len(terms) == len(operands):
+        spare = [c for c in string.ascii_letters if c not in subscripts]
+        ranks = [x.ndim - len(term.replace("...", "")) for term, x in zip(terms, operands)]
+        dots = "".join(spare[: max([0, *(n for n, term in zip(ranks, terms) if "..." in term)])])
+        terms = [term.replace("...", dots[max(len(dots) - n, 0) :]) for term, n in zip(terms, ranks)]
+        result = result.replace("...", dots)
     letters = "".join(dict.fromkeys("".join(terms)))
     if not arrow:
-        result = "".join(sorted(c for c in letters if "".join(terms).count(c) == 1))
+        result = dots + "".join(sorted(c for c in letters if "".join(terms).count(c) == 1 and c not in dots))
     is_sound = all(len(set(term)) == len(term) and all(map(str.isalpha, term)) for term in [*terms, result])
-    lengths = {c: n for term, x in zip(terms, operands) for c, n in zip(term, x.shape)}
-    fits = [x.shape == tuple(lengths.get(c) for c in term) for term, x in zip(terms, operands)]
-    if not is_sound or len(terms) != len(operands) or not all(fits) or not set(result) <= set(letters):
+    lengths = {}
+    for term, x in zip(terms, operands):
+        lengths.update({c: n for c, n in zip(term, x.shape) if c not in dots or n != 1 or c not in lengths})
+    fits = [
+        x.ndim == len(term) and all(n == lengths[c] or (n == 1 and c in dots) for c, n in zip(term, x.shape))
+        for term, x in zip(terms, operands)
+    ]
+    is_sound = is_sound and set(dots) <= set(result) <= set(letters)
+    if not is_sound or len(terms) != len(operands) or not all(fits):
         raise ValueError(f"einsum can't apply {subscripts!r} to operands of shape {[x.shape for x in operands]}.")
     common = [c for c in terms[0] if len(terms) == 2 and c in terms[1]]
     if common and not set(common) & set(result):
@@ -161,8 +176,9 @@ def einsum(subscripts, *operands):
     else:
         y, present = None, letters
         for term, x in zip(terms, operands):
+            shape = dict(zip(term, x.shape))
             x = transpose(x, sorted(range(x.ndim), key=lambda n: letters.index(term[n])))
-            x = reshape(x, [lengths[c] if c in term else 1 for c in letters])
+            x = reshape(x, [shape.get(c, 1) for c in letters])
             y = x if y is None else multiply(y, x)
         y = broadcast_to(y, [lengths[c] for c in letters])
     gone = [n for n, c in enumerate(present) if c not in result]

@@ -8,7 +8,7 @@ from minigrad import config
 from minigrad import kernels as K
 from minigrad.ops.elementwise import greater, less, negative, subtract
 from minigrad.ops.functions import isfinite, logical_and
-from minigrad.ops.reducing import _axes, _reduce, sum
+from minigrad.ops.reducing import _axes, _reduce, broadcast_to, sum
 from minigrad.ops.shaping import cast, constant_tensor, expand_dims, moveaxis, ravel, squeeze
 from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, as_tensor, from_kernels, op
@@ -93,7 +93,7 @@ def top_k(x, k, sorted=True):
 
 
 def take_along_axis(x, indices, axis=None):
-    """Along `axis` the elements whose places `indices` tells, of x's shape but for that axis.
+    """Along `axis` the elements whose places `indices` tells; both are broadcast along all other axes.
 
     A negative index counts from the end; one that is out of range gives a NaN.
     """
@@ -102,16 +102,21 @@ def take_along_axis(x, indices, axis=None):
     indices = cast(indices, "int64")
     if indices.ndim != x.ndim and axis is not None:
         raise _misfit(x, indices, axis)
-    moved, back = _last(x, axis)
     index = ravel(indices) if axis is None else moveaxis(indices, axis, -1)
+    moved, back = _last(x, axis)
     if index.shape[:-1] != moved.shape[:-1]:
-        raise _misfit(x, indices, axis)
+        try:
+            lead = np.broadcast_shapes(index.shape[:-1], moved.shape[:-1])
+        except ValueError:
+            raise _misfit(x, indices, axis) from None
+        index, moved = (broadcast_to(t, (*lead, t.shape[-1])) for t in (index, moved))
     return back(_take_along(moved, index=index._data.reshape(-1, index.shape[-1]), k=index.shape[-1]))
 
 
 def _misfit(x, indices, axis):
     return ValueError(
-        f"take_along_axis expects indices of the shape of x, {x.shape}, but for axis {axis}; got {indices.shape}."
+        f"take_along_axis expects indices of the shape of x, {x.shape}, but for axis {axis}; got {indices.shape}. "
+        "(Axes of length one are broadcast.)"
     )
 
 

@@ -125,6 +125,8 @@ def reshape(x, newshape):
     x = as_tensor(x)
     newshape = (newshape,) if isinstance(newshape, int) else tuple(newshape)
     try:
+        if min(newshape, default=0) < -1:  # which NumPy takes for -1
+            raise ValueError
         return view(x, newshape)
     except ValueError:
         raise ValueError(f"reshape can't make {newshape} of {x.shape}: {x.size} elements.") from None

@@ -106,6 +106,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 def normalize(x, axis=-1, order=2, epsilon=None):
     """x / max(norm, epsilon) along `axis`: vectors of length 1, but for those that are 0."""
+    if not order >= 1:
+        raise ValueError(f"normalize: order must be 1 or more, got {order!r}.")
     smallest = config.epsilon() if epsilon is None else float(epsilon)
     if order == 2:  # the root of 0 has no derivative
         return divide(x, sqrt(maximum(sum(square(x), axis, keepdims=True), smallest**2)))

@@ -7,9 +7,9 @@ import numpy as np
 
 from minigrad import config
 from minigrad.kernels import copying as K
-from minigrad.program import address, is_recording, launch
+from minigrad.program import address, empty, is_recording, launch
 from minigrad.registry import auto_name
-from minigrad.tensor.tensor import Tensor, as_array, constant, flat, launch_copy
+from minigrad.tensor.tensor import Tensor, as_array, as_tensor, constant, flat, launch_copy
 
 
 class Structure:
@@ -63,7 +63,10 @@ class Variable(Tensor):
             initializer = Variable.named_initializer(initializer)
         if callable(initializer):
             initializer = initializer(() if shape is None else tuple(shape), dtype=dtype or config.floatx())
-        data = np.array(as_array(initializer, dtype or config.floatx()))
+        dtype = np.dtype(dtype or config.floatx())
+        if dtype.kind in "iu" and dtype != np.uint64:  # a state of random numbers
+            dtype = np.dtype(np.int64)
+        data = np.array(as_array(initializer, dtype))
         super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
         self.name = self.path = name or auto_name("variable")
         self._regularizer = self._constraint = self._gradient = None
@@ -122,11 +125,19 @@ class Variable(Tensor):
 
     def assign_add(self, value):
         """Add `value` to the variable in place."""
-        return self.assign(self.detach() + value)
+        return self.assign(self._summand() + value)
 
     def assign_sub(self, value):
         """Subtract `value` from the variable in place."""
-        return self.assign(self.detach() - value)
+        return self.assign(self._summand() - value)
+
+    def _summand(self):
+        """The values as a constant; integers in float64, which tells all up to 2^53 apart."""
+        if self.dtype.kind != "i":
+            return self.detach()
+        data = empty(self.shape, np.float64)
+        launch_copy(self._data, data)
+        return as_tensor(data)
 
     def move_to(self, data, gradient=None):
         """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
