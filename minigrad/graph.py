@@ -11,7 +11,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.program import RecordingError, trace
 from minigrad.registry import auto_name, snake_case
-from minigrad.tensor import SymbolMet, as_tensor, no_grad
+from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
 
 
 class Symbol:
@@ -280,9 +280,14 @@ class Schedule:
 
     def run(self, inputs, training):
         """The outputs for a tree of tensors in the place of the graph's inputs."""
-        values = dict(enumerate(leaves(inputs)))
+        values = {0: inputs} if type(inputs) is Tensor else dict(enumerate(leaves(inputs)))
         for step in self.steps:
-            step.run(values, training)
+            if step.source is None:
+                step.run(values, training)
+            elif step.takes_training:
+                values[step.target] = step.function(values[step.source], training=training)
+            else:
+                values[step.target] = step.function(values[step.source])
         return values[self.outputs] if type(self.outputs) is int else mapped(values.__getitem__, self.outputs)
 
 
@@ -300,13 +305,12 @@ class _Step:
         self.args, self.kwargs = mapped(
             lambda leaf: _Place(number[id(leaf)]) if isinstance(leaf, Symbol) else leaf, (list(call.args), call.kwargs)
         )
+        # Of the usual call, which is given one value: a Schedule runs it by itself, since that is quicker.
         self.source = self.args[0] if call.is_simple and type(self.args[0]) is _Place else None
+        self.target = self.targets[0]
 
     def run(self, values, training):
         more = {"training": training} if self.takes_training else {}
-        if self.source is not None:  # the usual case, quickly
-            values[self.targets[0]] = self.function(values[self.source], **more)
-            return
         args, kwargs = mapped(lambda leaf: values[leaf] if type(leaf) is _Place else leaf, (self.args, self.kwargs))
         values.update(zip(self.targets, leaves(self.function(*args, **kwargs, **more)), strict=True))
 

@@ -64,18 +64,20 @@ class Model(Trainer, Layer):
         return self._schedule.run(inputs, training)
 
     def __call__(self, inputs, *args, **kwargs):
-        if self._graph is None or args or has_symbols(inputs):
+        if self._graph is None or args or (type(inputs) is not Tensor and has_symbols(inputs)):
             return super().__call__(inputs, *args, **kwargs)
         inputs = self._as_inputs(inputs)
         if kwargs.get("mask") is not None:
             return self._masked(inputs, **kwargs)
-        if self._is_replayable(inputs) and not kwargs.get("training") and not context.training:
+        if not kwargs.get("training") and not context.training and self._is_replayable(inputs):
             return self._replayed(inputs)
         return super().__call__(inputs, **kwargs)
 
     def _as_inputs(self, given):
         """The inputs as tensors that fit the graph's, in a tree like that of its symbols."""
         symbols, name = self._graph.inputs, f"model {self.name!r}"
+        if type(given) is Tensor and type(symbols) is Symbol:
+            return self._as_one(symbols, given)
         if len(leaves(symbols)) == 1:
             (symbol,) = leaves(symbols)
             return self._as_one(symbol, only_one(given, symbol.name, name))

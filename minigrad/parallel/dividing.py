@@ -4,9 +4,8 @@ import numpy as np
 
 from minigrad.parallel import lanes
 from minigrad.parallel.threads import enter, leave, threads
-from minigrad.program import Plan
+from minigrad.program import SMALL, WHOLE, Plan
 
-LARGE = 64**3  # multiplications; up to here OpenBLAS takes no second thread, and nothing is divided
 PART = 300_000  # the least cost of a part of a launch: some microseconds
 STEP = 32  # rows or columns: a part begins where a line of the cache does, and a tile of a matrix product
 
@@ -15,10 +14,10 @@ def divide(kernel, operands, cost):
     """The axis along which a launch is divided (None: it is not), and the operands of each of its parts."""
     axis, ends = _ends(kernel, operands, cost) if cost >= 2 * PART else (None, [])
     if len(ends) < 3:
-        return None, [kernel.whole(operands)]
+        return None, [(*operands, *kernel.undivided)]
     parts = list(zip(ends, ends[1:]))
     if kernel.takes_part:
-        rows = [kernel.whole(operands)[-1].copy() for _ in parts]
+        rows = [WHOLE.copy() for _ in parts]
         for row, part in zip(rows, parts):
             row[0, 2 * axis : 2 * axis + 2] = part
         return axis, [(*operands, row) for row in rows]
@@ -53,7 +52,7 @@ class DividedPlan(Plan):
             if kernel.cost is not None:
                 cost = kernel.cost(*operands)
                 axis, parts = divide(kernel, operands, cost)
-                self.has_products |= cost > LARGE
+                self.has_products |= cost > SMALL
             self.rows_of.append(np.arange(len(self.rows), len(self.rows) + len(parts)))
             self.rows += [(kernel, part, flag) for part in parts]
             launches.append((kernel, operands, flag, axis, self.rows_of[-1].tolist()))
@@ -83,11 +82,7 @@ class DividedPlan(Plan):
 
     @staticmethod
     def launch(kernel, entry, operands):
-        cost = kernel.cost(*operands)
-        if cost <= LARGE:
-            entry(*kernel.whole(operands))
-            return
-        parts = divide(kernel, operands, cost)[1]
+        parts = divide(kernel, operands, kernel.cost(*operands))[1]
         mine = [True]
         try:
             enter(mine)

@@ -5,8 +5,9 @@ of steps inside one call of compiled code. This package knows no kernel, no tens
 plugs in how several threads share a Program.
 """
 
-from minigrad.program.compiling import Kernel, helper, kernel
+from minigrad.program.compiling import WHOLE, Kernel, helper, kernel
 from minigrad.program.launching import (
+    SMALL,
     RecordingError,
     address,
     aligned,
@@ -25,6 +26,8 @@ from minigrad.program.replaying import MAX_OPERANDS
 
 __all__ = [
     "MAX_OPERANDS",
+    "SMALL",
+    "WHOLE",
     "Kernel",
     "Plan",
     "Program",

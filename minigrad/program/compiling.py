@@ -71,6 +71,7 @@ class Kernel:
         self.takes_part = names[-1] == "part"
         if self.takes_part and cost is None:
             raise ValueError(f"Kernel {self.name!r} takes a part, so it needs a cost, by which launches are divided.")
+        self.undivided = (WHOLE,) if self.takes_part else ()  # what comes after the operands of an undivided launch
         self.parameters = names[:-1] if self.takes_part else names
         notes = [function.__annotations__.get(p, "").split() for p in self.parameters]
         self.is_out = [("out" in note) for note in notes]
@@ -96,10 +97,6 @@ class Kernel:
                 self.address[dtype] = result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
                 self.entry[dtype] = result.entry_point
         return self.entry[dtype]
-
-    def whole(self, operands):
-        """The operands of a launch that is not divided."""
-        return (*operands, WHOLE) if self.takes_part else operands
 
     def __repr__(self):
         return f"<kernel {self.name}({', '.join(self.parameters)})>"

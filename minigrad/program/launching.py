@@ -72,6 +72,9 @@ def is_interrupted():
     return bool(_guests) and (_state.trace is not None or _state.condition is not None)
 
 
+SMALL = 64**3  # multiplications; up to here BLAS takes no second thread, and nothing is divided
+
+
 def launch(kernel, *operands):
     """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
 
@@ -88,6 +91,8 @@ def launch(kernel, *operands):
     entry = kernel.entry.get(dtype) or kernel.compile(dtype)
     if kernel.cost is None:
         entry(*operands)
+    elif kernel.cost(*operands) <= SMALL:
+        entry(*operands, *kernel.undivided)
     else:
         Plan.chosen.launch(kernel, entry, operands)
 

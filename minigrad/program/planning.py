@@ -11,7 +11,7 @@ class Plan:
     """
 
     def __init__(self, instructions):
-        self.rows = [(kernel, kernel.whole(operands), flag) for kernel, operands, flag in instructions]
+        self.rows = [(kernel, (*operands, *kernel.undivided), flag) for kernel, operands, flag in instructions]
         self.rows_of = [np.array([i]) for i in range(len(instructions))]  # instruction -> its rows in the table
         self.walk = np.arange(len(self.rows))
 
@@ -21,8 +21,8 @@ class Plan:
 
     @staticmethod
     def launch(kernel, entry, operands):
-        """Carry out one launch of a kernel that has a cost."""
-        entry(*kernel.whole(operands))
+        """Carry out one launch that costs more than SMALL."""
+        entry(*operands, *kernel.undivided)
 
 
 Plan.chosen = Plan
