@@ -149,7 +149,7 @@ OLD = {  # a config of Keras 2, and what it means today
     "an initializer with a dtype": (
         {"class_name": "Zeros", "config": {"dtype": "float32"}}, {"class_name": "Zeros", "config": {}}),
     "a loss": (
-        {"class_name": "Huber", "config": {"reduction": "auto"}},
+        {"class_name": "Huber", "config": {"reduction": "auto", "fn": "huber"}},
         {"class_name": "Huber", "config": {"reduction": "sum_over_batch_size"}}),
     "a metric": (
         {"class_name": "MeanMetricWrapper", "config": {"name": "mae", "dtype": "float32", "fn": "mean_absolute_error"}},

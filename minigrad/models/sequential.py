@@ -186,4 +186,8 @@ class Sequential(Model):
         shape = model._input_shape or config.get("build_input_shape")
         if shape and model._layers:
             model.build(tuple(shape))
+        elif not shape:  # its layers may be built all the same
+            layers = [layer for layer in config["layers"] if layer.get("class_name") != "InputLayer"]
+            for layer, described in zip(model._layers, layers, strict=True):
+                layer.build_from_config(described.get("build_config"))
         return model

@@ -1,10 +1,9 @@
 """How a model was compiled, as a config and back."""
 
 import math
-import warnings
 
 from minigrad import losses, metrics, optimizers
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 
 _MOST = 1 << 20  # classes, thresholds, ... of a metric: a config must not ask for any amount of memory
 _MOST_STATE = 1 << 22  # numbers that all metrics may keep
@@ -29,12 +28,15 @@ def compile_config(model):
             "jit_compile": model.jit_compile or "auto",
         }
     except ValueError as error:
-        warnings.warn(f"How {model.name!r} was compiled can't be saved; the rest can: {error}", stacklevel=7)
+        warn(f"How {model.name!r} was compiled can't be saved; the rest can: {error}")
         return None
 
 
 def compile_from_config(model, config):
-    """Compile a model as the config says."""
+    """Compile a model as the config says; not one whose class has a `compile` of its own, as in Keras."""
+    if not type(model).compile.__module__.startswith("minigrad."):
+        warn(f"{type(model).__name__} has a compile() of its own: call it after the model is loaded.")
+        return
     unknown = set(config) - {*_READERS, "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss",
                              "loss_weights"}
     if unknown:
@@ -43,7 +45,8 @@ def compile_from_config(model, config):
     _check_sizes(*asked)
     if _elements(asked) > _MOST_STATE:
         raise ValueError(f"the metrics ask for {_elements(asked):,} numbers, more than the {_MOST_STATE:,} of a file")
-    model.compile(**{key: _READERS[key](value) if key in _READERS else value for key, value in config.items()})
+    given = {key: value for key, value in config.items() if value is not None}
+    model.compile(**{key: _READERS[key](value) if key in _READERS else value for key, value in given.items()})
 
 
 def _each(read):

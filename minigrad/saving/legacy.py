@@ -11,7 +11,7 @@ Both libraries go by the order of the names, not by the names.
 
 import numpy as np
 
-from minigrad import initializers, metrics, optimizers
+from minigrad import initializers, losses, metrics, optimizers
 from minigrad.saving import files, objects
 
 KERAS_VERSION = "3.15.1"  # whose formats these are
@@ -84,6 +84,8 @@ def modern(config):
             inner["reduction"] = "sum_over_batch_size"
         if name in initializers.registry.members:
             inner.pop("dtype", None)
+        if name in losses.registry.members and name != "LossFunctionWrapper":
+            inner.pop("fn", None)  # which the class has
         own = name.removeprefix("Custom>")
         if own in optimizers.registry.members:
             inner = _modern_optimizer(own, inner)
