@@ -209,7 +209,10 @@ class Registry:
             raise ValueError(f"Expected the config of {self._a()}, a dict with 'class_name'; got {str(config)[:200]}.")
         other = next((one for one in self.kinds if one.module == self.also), None)
         if other is not None and not self._knows(config["class_name"]) and other._knows(config["class_name"]):
-            return other.deserialize(config)
+            found = other.deserialize(config)
+            if config.get("build_config"):  # nobody else knows what it has got weights for
+                found.build_from_config(config["build_config"])
+            return found
         member = self._named_by(config)
         inner = config.get("config") or {}
         if not isinstance(member, type):

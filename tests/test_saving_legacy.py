@@ -4,6 +4,7 @@ import json
 import os
 
 import h5py
+import numpy as np
 import pytest
 from helpers import assert_same, data, network, state
 
@@ -206,6 +207,87 @@ def test_where_nobody_does(module):
         keras.optimizers.deserialize({"module": module, "class_name": "Adam", "config": {}})
 
 
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_layers_as_activations(name, tmp_path):
+    leaky = keras.layers.LeakyReLU(negative_slope=0.25)
+    layers = [keras.layers.Dense(4, activation=keras.layers.PReLU()), keras.layers.Activation(leaky)]
+    model = keras.Sequential([keras.Input((5,)), *layers])
+    x = data()[0]
+    model.predict(x, **QUIET)
+    model.layers[0].activation.set_weights([np.linspace(0.1, 0.4, 4)])
+    model.save(tmp_path / name)
+    again = keras.models.load_model(tmp_path / name)
+    assert_same(again.predict(x, **QUIET), model.predict(x, **QUIET))
+    for copy in (keras.models.clone_model(model), keras.models.model_from_json(model.to_json())):
+        assert type(copy.layers[0].activation) is keras.layers.PReLU
+        assert copy.layers[1].activation.negative_slope == 0.25
+    with pytest.raises(ValueError, match="Unknown activation: 'SGD'"):
+        keras.layers.deserialize({"class_name": "Activation", "config": {"activation": {"class_name": "SGD"}}})
+
+
+def test_configs_hold_objects(tmp_path):
+    class Own(keras.layers.Layer):
+        def __init__(self, inner, act, **kwargs):
+            super().__init__(**kwargs)
+            self.inner, self.act = keras.layers.deserialize(inner) if isinstance(inner, dict) else inner, act
+
+        def call(self, x):
+            return keras.activations.get(self.act)(self.inner(x))
+
+        def get_config(self):
+            return {**super().get_config(), "inner": self.inner, "act": keras.activations.get(self.act)}
+
+    x = data()[0]
+    model = keras.Sequential([keras.Input((5,)), Own(keras.layers.Dense(2), "tanh")])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        again = keras.models.load_model(tmp_path / name, {"Own": Own})
+        assert_same(again.predict(x, **QUIET), model.predict(x, **QUIET))
+
+
+def test_values_that_are_no_objects():
+    for value in (b"hello", slice(None, 20, 1), ..., 1.5):
+        assert saving.deserialize_keras_object(saving.serialize_keras_object(value)) == value
+    for value in (np.array([[1, 2]]), np.float32(1.5), keras.ops.convert_to_tensor([1.0, 2.0])):
+        again = saving.deserialize_keras_object(json.loads(json.dumps(saving.serialize_keras_object(value))))
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(value))
+    with pytest.raises(ValueError, match="arrays of numbers"):
+        saving.deserialize_keras_object({"class_name": "__numpy__", "config": {"value": [1], "dtype": "S999999999"}})
+    again = saving.deserialize_keras_object(saving.serialize_keras_object(keras.random.SeedGenerator(5)))
+    assert again.seed == 5
+    with keras.saving.custom_object_scope(None):
+        assert keras.layers.deserialize({"class_name": "Dense", "config": {"units": 1}}).units == 1
+
+
+def test_layers_that_are_built_in_a_model_that_is_not(tmp_path):
+    layer = keras.layers.Dense(4)
+    layer.build((None, 8))
+    keras.Sequential([layer]).save(tmp_path / "m.keras")
+    assert_same(keras.models.load_model(tmp_path / "m.keras").layers[0].get_weights(), layer.get_weights())
+
+
+def test_a_compile_of_ones_own_is_not_called(tmp_path):
+    class Own(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = keras.layers.Dense(1)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def compile(self, how):
+            super().compile(how, "mse")
+
+    model = Own()
+    model.compile("sgd")
+    model.fit(*data(), **QUIET)
+    model.save(tmp_path / "m.keras")
+    with pytest.warns(UserWarning, match="Own has a compile"):
+        again = keras.models.load_model(tmp_path / "m.keras", {"Own": Own})
+    assert not again.compiled
+    assert_same(again.get_weights(), model.get_weights())
+
+
 # ----------------------------------------------------------------------------------- optimizers' arrays by name
 
 
@@ -250,6 +332,11 @@ def hostile(path, change):
     trained().save(path)
     with h5py.File(path, "r+") as file:
         change(file)
+    if change is repeated:
+        raw = bytearray(path.read_bytes())
+        at = raw.index((60000).to_bytes(4, "little"))
+        raw[at : at + 16 * 1001] = raw[at : at + 16] * 1001
+        path.write_bytes(raw)
     return path
 
 
@@ -260,6 +347,12 @@ def replace_config(change):
         file.attrs["model_config"] = json.dumps(config)
 
     return apply
+
+
+def repeated(file):
+    """A thousand names: the file's references all lead to the first, which is long."""
+    file.attrs["x"] = ["y" * 60000, *("z" * 1000)]
+    file.flush()
 
 
 def external(file):
@@ -275,6 +368,7 @@ HOSTILE = {
     "a layer larger than the file": (replace_config(
         lambda c: c["config"]["layers"][1]["config"].update(units=10**9)), "larger than all that the file holds"),
     "an external link (CVE-2026-1669)": (external, "is a soft or external link"),
+    "strings that are one string": (repeated, "strings of an attribute claim"),
     "a config that is no text": (lambda f: f.attrs.__setitem__("model_config", 5), "holds no strings"),
     "a config that is no JSON": (lambda f: f.attrs.__setitem__("model_config", "{"), "can't be read"),
     "names of nothing": (lambda f: f["model_weights/dense"].attrs.__setitem__("weight_names", [b"a", b"b"]), "no dataset"),
