@@ -39,6 +39,9 @@ DEVIATIONS = {
         ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
         ("batch_size of an Input", "shown in summary", "not shown"),
         ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
+        ("the mask that a layer's compute_mask returns", "goes to the next layers and the loss", "a ValueError"),
+        ("a Sequential with an Input, on rows of other lengths", "computes if the layers can", "a ValueError"),
+        ("save_assets of one's own layer", "is called", "a ValueError: get_config can tell what is to be kept"),
         ("train_step, predict_step, make_train_function, ...", "may be overridden", "refused; compute_loss, ... may"),
     ),
     "Losses and metrics": (
