@@ -223,7 +223,8 @@ ATTRIBUTES = {
         ("add_update", "assign to the variable in `call`"),
         ("get_input_at get_output_at", "there is no graph of calls: Sequential(model.layers[:2])(x) computes so far"),
         ("get_gradients get_updates", _GRADIENTS),
-        ("stateless_call stateless_apply symbolic_call", "there is no compiler to be stateless for: call it as it is"),
+        ("stateless_call symbolic_call", "there is no compiler to be stateless for: call it as it is"),
+        ("stateless_apply", "it keeps its state itself, so call apply (Keras needs the other for JAX)"),
         ("quantize quantized_call", f"minigrad does not quantize: {_KERAS}"),
         ("dtype_policy", "use `dtype`"),
     )

@@ -147,7 +147,7 @@ ARGUMENTS = """
     PReLU: init=alpha_initializer
     Reshape: dims=target_shape
     BatchNormalization: mode=:mode beta_init=beta_initializer gamma_init=gamma_initializer fused=- virtual_batch_size=-
-    BatchNormalization: adjustment=- gamma_regularizer=gamma_regularizer
+    BatchNormalization: adjustment=-
     optimizers.rules: lr=:lr nesterov=:flag amsgrad=:flag decay=:decay epsilon=:epsilon schedule_decay=- jit_compile=-
     optimizers.rules: is_legacy_optimizer=-
     L1: l=l1
@@ -178,7 +178,8 @@ ATTRIBUTES = """
     Metric: reset_states=reset_state
 """
 
-# Keys of the logs and of History; each also with "val_" in front.
+# Keys of the logs and of History; each also with "val_" in front. Before 2.3, Keras called metrics=["accuracy"] "acc"
+# there, and "mse" by the function's full name; since then a metric is called what the script calls it.
 KEYS = """
     acc = accuracy
     accuracy = acc
@@ -306,8 +307,10 @@ def module(full):
         targets = _modules[key]
     else:
         return UNKNOWN
-    old = root if root in _private else full
-    _tell_module(old, targets)
+    if root in _private:
+        tell(root, f"{root} is where older Keras kept it: today keras.")
+    else:
+        _tell_module(full, targets)
     return [_today(target) for target in targets]
 
 
