@@ -9,8 +9,8 @@ import itertools
 import numpy as np
 
 from minigrad import ops
+from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
-from minigrad.registry import auto_name, snake_case
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
 
 

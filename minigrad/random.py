@@ -9,9 +9,10 @@ import numpy as np
 from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.checks import is_int
+from minigrad.names import auto_name
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, is_recording, launch
-from minigrad.registry import Configurable, auto_name
+from minigrad.registry import Configurable
 from minigrad.tensor import as_tensor, constant
 
 

@@ -1,42 +1,15 @@
-"""One register / get / serialize / deserialize for every string and config that Keras knows; and automatic names.
+"""One register / get / serialize / deserialize for every string and config that Keras knows.
 
 A `Registry` holds the classes (or functions) of one kind under all the strings they answer to.
 """
 
-import collections
 import contextlib
-import os
 import re
 import threading
 
 from minigrad import older
+from minigrad.names import snake_case
 from minigrad.spelling import Explaining, did_you_mean, some_of
-
-
-def snake_case(name):
-    """`BatchNormalization` -> `batch_normalization`, with Keras' rules (RMSprop -> rm_sprop, AUC -> auc)."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
-
-
-_counts = collections.Counter()
-_counting = threading.RLock()
-os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
-
-
-def auto_name(prefix):
-    """`dense`, then `dense_1`, `dense_2`, ...: one count a prefix in the whole process, until `reset_names`."""
-    with _counting:
-        count = _counts[prefix]
-        _counts[prefix] += 1
-    return f"{prefix}_{count}" if count else prefix
-
-
-def reset_names():
-    """Start all counts of `auto_name` anew."""
-    with _counting:
-        _counts.clear()
 
 
 class _Scopes(threading.local):

@@ -6,14 +6,12 @@ import threading
 import pytest
 
 from minigrad import activations, registry
+from minigrad.names import auto_name, reset_names, snake_case
 from minigrad.registry import (
     Configurable,
     Registry,
-    auto_name,
     custom_object_scope,
     register_keras_serializable,
-    reset_names,
-    snake_case,
 )
 from minigrad.spelling import rejected_keywords
 

@@ -14,8 +14,8 @@ import minigrad
 from minigrad import ops
 from minigrad.compat import debugging
 from minigrad.compat.debugging import nothing
+from minigrad.names import snake_case
 from minigrad.program import is_recording
-from minigrad.registry import snake_case
 
 # A line: the name below tf, the operation of minigrad, TensorFlow's names of its arguments (in the operation's order)
 # and defaults that differ. Functions of one or two tensors have the same names in both.

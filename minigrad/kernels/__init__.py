@@ -18,7 +18,7 @@ FILES = (
 
 def __getattr__(name):
     """The kernel of this name. All files are loaded when the first is asked for; `tensor` imports just `copying`."""
-    if not name.startswith("__"):
+    if not name.startswith("__") and name not in FILES:
         for file in FILES:
             found = vars(importlib.import_module(f"{__name__}.{file}"))
             globals().update({n: value for n, value in found.items() if isinstance(value, Kernel)})

@@ -15,8 +15,9 @@ from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
 from minigrad.missing import NoAttribute
+from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError
-from minigrad.registry import Configurable, Registry, auto_name, snake_case
+from minigrad.registry import Configurable, Registry
 from minigrad.spelling import explaining, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
 

@@ -10,7 +10,8 @@ import inspect
 from minigrad import config
 from minigrad.declared import Number, constructor
 from minigrad.losses.targets import fitted, paired, reduce_weighted
-from minigrad.registry import Configurable, Registry, snake_case
+from minigrad.names import snake_case
+from minigrad.registry import Configurable, Registry
 from minigrad.tensor import Tensor, as_tensor
 
 registry = Registry("loss", "keras.losses")

@@ -13,9 +13,10 @@ from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
 from minigrad.missing import NoAttribute
+from minigrad.names import auto_name, snake_case
 from minigrad.ops.logits import remember
 from minigrad.program import RecordingError, is_recording, launch
-from minigrad.registry import Configurable, Registry, auto_name, custom_object, snake_case
+from minigrad.registry import Configurable, Registry, custom_object
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
 
 registry = Registry("metric", "keras.metrics")

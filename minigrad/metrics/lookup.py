@@ -3,7 +3,7 @@
 import inspect
 
 from minigrad.metrics.base import MeanMetricWrapper, Metric, registry
-from minigrad.registry import snake_case
+from minigrad.names import snake_case
 
 # Names that mean one thing or another by the shapes of targets and output, in any case: see `by_shape`.
 BY_SHAPE = {"accuracy": "accuracy", "acc": "accuracy", "crossentropy": "crossentropy", "ce": "crossentropy"}

@@ -8,9 +8,9 @@ from minigrad.layers.base import Layer, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
 from minigrad.layers.fusion import fused
+from minigrad.names import auto_name
 from minigrad.ops.logits import remember
 from minigrad.program import is_recording
-from minigrad.registry import auto_name
 from minigrad.saving import compiling
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 from minigrad.trainer import Trainer

@@ -6,6 +6,7 @@ and needs no derivative of its own.
 
 import functools
 
+from minigrad.missing import NoAttribute
 from minigrad.ops.activation import (
     celu,
     elu,
@@ -455,6 +456,13 @@ for _name in __all__:
 
 Plan.chosen = DividedPlan  # from here on several threads share large launches
 
+def _missing(self, name):
+    if hasattr(type(self), name):
+        return object.__getattribute__(self, name)  # a property or a slot: raises what it raised before
+    raise NoAttribute(type(self).__name__, name)
+
+
+Tensor.__getattr__ = _missing
 Tensor.__add__ = Tensor.__radd__ = add
 Tensor.__sub__ = subtract
 Tensor.__rsub__ = lambda self, other: subtract(other, self)

@@ -16,10 +16,11 @@ from minigrad import kernels as K
 from minigrad.checks import is_int, warn
 from minigrad.declared import Number
 from minigrad.missing import NoAttribute
+from minigrad.names import auto_name, snake_case
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
-from minigrad.registry import Registry, auto_name, custom_object, custom_object_scope, snake_case
+from minigrad.registry import Registry, custom_object, custom_object_scope
 from minigrad.spelling import rejected_keywords
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
 

@@ -10,9 +10,9 @@ import zlib
 import numpy as np
 
 from minigrad.layers.tracking import building
+from minigrad.names import _counting
 from minigrad.parallel import threads
 from minigrad.program.compiling import compiling
-from minigrad.registry import _counting
 from minigrad.saving import indexes
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.checks import warn
 from minigrad.layers.base import InputLayer, Layer
-from minigrad.registry import snake_case
+from minigrad.names import snake_case
 from minigrad.saving import hdf5, legacy, state
 
 

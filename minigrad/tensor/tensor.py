@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from minigrad import config, missing
+from minigrad import config
 from minigrad.kernels import copying as K
 from minigrad.program import RecordingError, empty, empty_like, is_recording, launch
 
@@ -145,11 +145,6 @@ class Tensor:
             RecordingError: while a Program is being recorded, since the value would be frozen into it.
         """
         return self._readable()
-
-    def __getattr__(self, name):
-        if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property or a slot: raises what it raised before
-        raise missing.NoAttribute(type(self).__name__, name)
 
     def _readable(self):
         if is_recording():

@@ -7,8 +7,8 @@ import numpy as np
 
 from minigrad import config
 from minigrad.kernels import copying as K
+from minigrad.names import auto_name
 from minigrad.program import address, empty, is_recording, launch
-from minigrad.registry import auto_name
 from minigrad.tensor.tensor import Tensor, as_array, as_tensor, constant, flat, launch_copy
 
 

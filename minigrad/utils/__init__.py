@@ -16,13 +16,13 @@ from minigrad.config import (
     is_interactive_logging_enabled,
 )
 from minigrad.graph import is_keras_tensor
+from minigrad.names import reset_names
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
-    reset_names,
 )
 from minigrad.utils.arrays import normalize, split_dataset, to_categorical
 from minigrad.utils.dataset import PyDataset, Sequence

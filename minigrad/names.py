@@ -1,0 +1,32 @@
+"""Automatic names of layers, variables and symbols."""
+
+import collections
+import os
+import re
+import threading
+
+
+def snake_case(name):
+    """`BatchNormalization` -> `batch_normalization`, with Keras' rules (RMSprop -> rm_sprop, AUC -> auc)."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+_counts = collections.Counter()
+_counting = threading.RLock()
+os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
+
+
+def auto_name(prefix):
+    """`dense`, then `dense_1`, `dense_2`, ...: one count a prefix in the whole process, until `reset_names`."""
+    with _counting:
+        count = _counts[prefix]
+        _counts[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def reset_names():
+    """Start all counts of `auto_name` anew."""
+    with _counting:
+        _counts.clear()

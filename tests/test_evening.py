@@ -1,0 +1,84 @@
+"""What is small stays small: the engine loads and reads alone, in an evening; few Python calls lie between two kernels.
+
+The numbers may fall without a word. They rise only with a reason, which the commit tells.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import minigrad as keras
+from minigrad import Tensor, ops
+from minigrad.layers import Activation, BatchNormalization, Dense
+
+ROOT = Path(keras.__file__).parent
+
+LOAD = """if True:
+    import sys, types
+    root = sys.modules["minigrad"] = types.ModuleType("minigrad")  # none of what minigrad/__init__.py imports
+    root.__path__ = [sys.argv[1]]
+    import minigrad.program, minigrad.tensor
+    print(*[module.__file__ for name, module in sys.modules.items() if name.startswith("minigrad.")], sep="\\n")
+"""
+
+
+def lines(path):
+    return len(path.read_text().splitlines())
+
+
+def frames(function):
+    """How many Python functions are entered by a call of `function`, itself not counted."""
+    count = [-2]  # itself, and sys.setprofile at the end
+
+    def profile(frame, event, argument):
+        count[0] += event == "call"
+
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count[0] + 1
+
+
+def test_the_engine_loads_alone_and_reads_in_an_evening():
+    done = subprocess.run([sys.executable, "-c", LOAD, str(ROOT)], capture_output=True, text=True, check=True)
+    files = [Path(name) for name in done.stdout.split()]
+    folders = {file.relative_to(ROOT).parts[0] for file in files}
+    assert folders == {"config.py", "names.py", "kernels", "program", "tensor"}
+    assert {file.name for file in files if file.parent.name == "kernels"} == {"__init__.py", "copying.py"}
+    assert len(files) <= 15 and sum(map(lines, files)) <= 2300
+
+
+def test_the_lines_of_the_package():
+    assert sum(lines(path) for path in ROOT.rglob("*.py")) <= 26_500
+
+
+def test_frames_of_relu_forward_and_backward():
+    x = Tensor(np.ones((3, 4), "float32"), requires_grad=True)
+    g = np.ones((3, 4), "float32")
+
+    def once():
+        ops.relu(x).backward(g)
+
+    once()  # which compiles
+    x.grad = None
+    assert frames(once) <= 26
+
+
+def test_frames_of_an_eager_step():
+    model = keras.Sequential([
+        Dense(64, input_shape=(20,)), BatchNormalization(), Activation("relu"), Dense(32), BatchNormalization(),
+        Activation("relu"), Dense(1, activation="sigmoid"),
+    ])  # fmt: skip
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    x, y = np.ones((32, 20), "float32"), np.ones((32, 1), "float32")
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    assert frames(lambda: model.train_on_batch(x, y)) <= 415
+    model.run_eagerly = False
+    for _ in range(2):
+        model.train_on_batch(x, y)
+    assert frames(lambda: model.train_on_batch(x, y)) <= 90
