@@ -162,7 +162,7 @@ class Registry:
             "registered_name": None if module else get_registered_name(kind),
         }
         for what in ("build_config", "compile_config"):
-            extra = getattr(member, f"get_{what}", lambda: None)()
+            extra = getattr(kind, f"get_{what}", lambda member: None)(member)
             if extra is not None:
                 config[what] = extra
         return config

@@ -411,6 +411,9 @@ def test_arguments_that_stood_elsewhere():
     dense = warned(lambda: layers.Dense(3, "uniform", "relu"))[0]
     assert _told(dense) == _told(layers.Dense(3, "relu", kernel_initializer="uniform"))
     assert layers.Dense(3, "relu").activation is activations.relu
+    for wrong in ("rleu", {"class_name": "nothing", "config": {}}, [], np.zeros(2)):
+        with pytest.raises(ValueError, match="activation"):
+            layers.Dense(3, wrong)
     sgd, texts = warned(lambda: optimizers.SGD(0.1, 0.9, 0.5, True))
     assert sgd._learning_rate.get_config()["decay_rate"] == 0.5 and sgd.nesterov is True and sgd.weight_decay is None
     assert len(texts) == 1 and "SGD(nesterov=0.5)" in texts[0]
@@ -485,6 +488,8 @@ def test_differences_list_every_old_word():
 
 
 def test_who_uses_no_old_word_does_not_load_the_tables():
-    code = "import sys, minigrad as k; k.Sequential([k.Input((2,)), k.layers.Dense(1)]).compile('adam', 'mse'); "
+    code = "import sys, minigrad as k; m = k.Sequential([k.layers.Dense(1), k.layers.BatchNormalization()]); "
+    code += "m.build((None, 2)); "
+    code += "m.compile('adam', 'mse', metrics=['mae']); k.models.clone_model(m); m.get_config(); m.to_json(); "
     code += "assert not [m for m in sys.modules if m.startswith('minigrad.compat')]"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0

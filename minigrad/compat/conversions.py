@@ -52,7 +52,7 @@ def activation(value, others, defaults):
             f"Dense: activation must be a name or a function, got {value}. (The first Keras took the number of inputs "
             f"in front: today Dense({value}, input_dim={others.get('units')}).)"
         )
-    if value not in initializers.registry.members:
+    if not isinstance(value, str) or value not in initializers.registry.members:
         return None
     is_name = isinstance(others.get("use_bias"), str)
     return {"kernel_initializer": value} | ({"activation": others.pop("use_bias")} if is_name else {})

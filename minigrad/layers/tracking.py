@@ -109,7 +109,7 @@ class Owner:
 
     def _own_weight(self, name, shape, trainable=True):
         """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""
-        options = {kind: getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")}
+        options = {kind: vars(self).get(f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
         return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
 
     def _track(self, variable):
