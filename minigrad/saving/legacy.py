@@ -51,6 +51,7 @@ _ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not kn
     "renorm": False,
     "renorm_clipping": None,
     "renorm_momentum": 0.99,
+    "rms_scaling": False,
     "use_ema": False,
     "weight_decay": None,
 }
