@@ -295,6 +295,8 @@ def test_optimizers_take_lr_and_decay(name):
     assert isinstance(found._learning_rate, optimizers.schedules.InverseTimeDecay)
     with pytest.raises(ValueError, match="lr"):
         make(lr=0.1, learning_rate=0.2)
+    with pytest.raises(ValueError, match="Leave decay out"):
+        make(optimizers.schedules.ExponentialDecay(0.1, 10, 0.5), decay=0.1)
     if name != "SGD":
         assert warned(lambda: make(epsilon=None))[0].epsilon == 1e-7
 

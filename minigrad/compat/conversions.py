@@ -93,6 +93,8 @@ def decay(value, others, defaults):
     if not value:
         return {}
     rate = others.pop("learning_rate", defaults["learning_rate"])
+    if not is_number(rate):
+        raise ValueError(f"decay={value!r} decays a learning rate that is a number; got {rate!r}. Leave decay out.")
     return {"learning_rate": Decay(float(rate), 1, value)}
 
 
