@@ -31,7 +31,8 @@ def hooked(base, ops):
             super().update_step(gradient * 0.5, variable, learning_rate * 0.75)
 
         def assign(self, variable, value):
-            super().assign(variable, value * (0.875 if variable.trainable else 1.0))
+            is_weight = variable.trainable and base.__name__ != "Nadam"  # whose product is trainable in Keras
+            super().assign(variable, value * (0.875 if is_weight else 1.0))
 
         def assign_add(self, variable, value):
             super().assign_add(variable, value * (0.75 if variable.trainable else 1.0))
