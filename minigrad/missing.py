@@ -188,7 +188,7 @@ REMEDIES = {
     "tf.image": _CONVOLUTION,
     "tf.io": _FILES,
     "tf.placeholder": _GRAPH,
-    "tf.saved_model": "save `.keras` files with `model.save`",
+    "tf.saved_model": "save `.keras` or `.h5` files with `model.save`",
     "tf.summary": "the TensorBoard callback writes summaries",
     "tf.train": "optimizers are under `keras.optimizers`, checkpoints are the ModelCheckpoint callback's",
 }

@@ -58,9 +58,9 @@ def test_options_of_save(tmp_path):
 def test_weights_under_the_names_of_older_scripts(name, written, sentence, tmp_path):
     model, other = trained(), network(seed=2)
     with pytest.warns(UserWarning, match=sentence):
-        model.save_weights(tmp_path / name)
-    assert os.listdir(tmp_path) == [written]
-    other.load_weights(tmp_path / name)
+        model.save_weights(tmp_path / "new" / name)
+    assert os.listdir(tmp_path / "new") == [written]
+    other.load_weights(tmp_path / "new" / name)
     assert_same(other.get_weights(), model.get_weights())
 
 

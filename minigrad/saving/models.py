@@ -55,7 +55,9 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
     extra = {"random": settings.random_state()}
     config = registry.serialize(model)
     if path.endswith(_H5) or save_format in ("h5", "hdf5"):
-        files.write(path, weights.pack_legacy(model, config, include_optimizer, extra))
+        data = weights.pack_legacy(model, config, include_optimizer, extra)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # as Keras does for such files
+        files.write(path, data)
         return
     _refuse_assets(model)
     written = datetime.datetime.now()
@@ -195,6 +197,7 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, save_form
     if is_old or is_bare:
         what = "The file gets the ending .weights.h5" if is_bare else "The file holds the weights as Keras 2 wrote them"
         warn(f"{what}: today's save_weights takes only names that end in .weights.h5.")
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     files.write(path, weights.pack_legacy(model) if is_old else weights.pack(model))
 
 
