@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
+from minigrad.graph import leaves, mapped
 from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, as_tensor, constant
 
@@ -51,9 +52,65 @@ class LazyRows:
         return LazyRows(self.take, (stop - start, *self.shape[1:]), self.dtype, self.first + start)
 
 
+class Several:
+    """The inputs of a model that has several: arrays of as many rows, in a tree like that of the model.
+
+    It is sliced as one array is.
+
+    Args:
+        tree: a list, tuple or dict of arrays or lazy rows; names: what each of them is called.
+    """
+
+    def __init__(self, tree, names):
+        self.tree, self.names = tree, list(names)
+        check_lengths(**dict(zip(self.names, leaves(tree), strict=True)))
+
+    @property
+    def shape(self):
+        """The number of rows, and the shape of one row of each array."""
+        return (len(self), *(array.shape[1:] for array in leaves(self.tree)))
+
+    def __len__(self):
+        return len(leaves(self.tree)[0])
+
+    def __getitem__(self, rows):
+        return Several(mapped(lambda array: array[rows], self.tree), self.names)
+
+    def part(self, start, stop):
+        """The rows from `start` to before `stop`, not copied."""
+        return Several(mapped(lambda array: part(array, start, stop), self.tree), self.names)
+
+
+def named_arrays(*batch):
+    """The arrays of (x, y, w) by their names: "x", or "x/left" and "x/right" of Several; None is left out."""
+    return {
+        name: array
+        for whole, names in zip(batch, _layout(*batch), strict=True)
+        if whole is not None
+        for name, array in zip(leaves(names), leaves(getattr(whole, "tree", whole)), strict=True)
+    }
+
+
+def batch_of(found, *batch):
+    """(x, y, w) like `batch`, with what the dict `found` has under the names of `named_arrays`."""
+    return [mapped(found.get, names) for names in _layout(*batch)]
+
+
+def _layout(*batch):
+    """The names of (x, y, w), each in the place of its array; None for what there is not."""
+    found = []
+    for name, whole in zip(("x", "y", "w"), batch, strict=False):
+        if isinstance(whole, Several):
+            names = iter(whole.names)
+            found.append(mapped(lambda _, name=name, names=names: f"{name}/{next(names)}", whole.tree))
+        else:
+            found.append(None if whole is None else name)
+    return found
+
+
 def part(rows, start, stop):
-    """The rows from `start` to before `stop` of an array or of lazy rows, not copied."""
-    return rows.part(start, stop) if isinstance(rows, LazyRows) else rows[start:stop]
+    """The rows from `start` to before `stop` of an array, of lazy rows or of Several, not copied."""
+    return rows[start:stop] if isinstance(rows, np.ndarray) else rows.part(start, stop)
 
 
 def not_finite(rows, name, columns=None):
@@ -151,8 +208,8 @@ def _only_one(given, name):
     if isinstance(given, dict) or (arrays and min(ranks) >= 2):
         raise ValueError(
             f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but a model has one input and one output "
-            "here. Put them side by side, np.concatenate(arrays, axis=1), and take them apart where they are needed, "
-            f"{name}[:, :n] and {name}[:, n:]. (If they are the rows: np.stack(arrays).)"
+            "here. Make a Model(inputs, outputs) of several inputs, or put them side by side: np.concatenate(arrays, "
+            "axis=1). (If they are the rows: np.stack(arrays).)"
         )
     return given
 
@@ -238,7 +295,7 @@ class Rows:
 
     def __init__(self, x, y, w, batch_size, columns=None):
         self.columns = columns  # names of those of x
-        given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
+        given, self._layout = named_arrays(x, y, w), _layout(x, y, w)
         self.shapes = {name: a.shape[1:] for name, a in given.items()}
         self.size = len(x)
         self.order = np.arange(self.size, dtype=np.int64).reshape(-1, 1)
@@ -321,13 +378,9 @@ class Rows:
 
     def next_batch(self, rows):
         """Launch the gathering of the next `rows` rows; (x, y, w) as tensors, None for what there is not."""
-        batch = []
-        for name in ("x", "y", "w"):
-            source = self.arrays.get(name)
-            if source is None:
-                batch.append(None)
-                continue
+        found = {}
+        for name, source in self.arrays.items():
             target = empty((rows, source.shape[1]), source.dtype)
             launch(K.gather_rows, source, self._places, self.cursor, target)
-            batch.append(as_tensor(target.reshape(rows, *self.shapes[name])))
-        return batch
+            found[name] = as_tensor(target.reshape(rows, *self.shapes[name]))
+        return [mapped(found.get, names) for names in self._layout]

@@ -121,7 +121,7 @@ class Model(Trainer, Layer):
         return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
 
     def _infer(self, x):
-        return self._only_output(super().__call__(x, training=False))
+        return super().__call__(x, training=False)
 
     def _masked(self, x, mask, training=None):
         for call in self._graph.calls:

@@ -7,6 +7,7 @@ import numpy as np
 
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
+from minigrad.graph import leaves, mapped
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.sources import Stream
@@ -182,4 +183,8 @@ class Evaluating:
 
 
 def _joined(outputs):
-    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+    """The outputs of all batches, one after the other: an array, or a tree of them where the model has several."""
+    if len(outputs) == 1:
+        return outputs[0]
+    parts = zip(*map(leaves, outputs), strict=True)
+    return mapped(lambda _: np.concatenate(next(parts)), outputs[0])

@@ -3,7 +3,8 @@
 import math
 
 from minigrad.checks import warn
-from minigrad.data import as_column, as_rows, check_lengths, chunks, class_weights
+from minigrad.data import Several, as_column, as_rows, check_lengths, chunks, class_weights
+from minigrad.graph import flat_like, leaves, mapped
 from minigrad.tensor import Structure
 
 
@@ -34,14 +35,41 @@ class Preparing:
 
     def _prepare_x(self, x):
         """x as rows that fit the model, which is built for them if it was not."""
-        return self._fitted(as_rows(x, "x", self.dtype))
+        return self._fitted(self._as_rows(x))
+
+    def _as_rows(self, x):
+        """x as an array of rows, or as Several where the model has several inputs."""
+        symbols = None if self._graph is None else self._graph.inputs
+        if symbols is None and isinstance(x, dict) and len(x) > 1:
+            return Several({name: as_rows(one, f"x[{name!r}]", self.dtype) for name, one in x.items()}, x)
+        if symbols is None or len(leaves(symbols)) == 1:
+            return as_rows(x, "x", self.dtype)
+        if hasattr(x, "columns"):  # a data frame: an input is the column of its name
+            x = {name: x[name] for name in x.columns}
+        names = list(symbols) if isinstance(symbols, dict) else [symbol.name for symbol in leaves(symbols)]
+        given = zip(names, flat_like(symbols, x, f"Model {self.name!r}"), strict=True)
+        found = iter([as_rows(one, f"x[{name!r}]", self.dtype) for name, one in given])
+        return Several(mapped(lambda _: next(found), symbols), names)
 
     def _fitted(self, x):
+        if isinstance(x, Several):
+            return self._fitted_one_by_one(x)
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
             x = as_column(x)
         self._ensure_built((None, *x.shape[1:]))
         self._check_input(x.shape)
         return x
+
+    def _fitted_one_by_one(self, x):
+        self._ensure_built(mapped(lambda one: (None, *one.shape[1:]), x.tree))
+        if self._graph is None:
+            return x
+        found = []
+        for one, symbol in zip(leaves(x.tree), self.inputs, strict=True):
+            found.append(as_column(one) if one.ndim == 1 and symbol.shape == (None, 1) else one)
+            self._check_input(found[-1].shape, symbol.shape)
+        found = iter(found)
+        return Several(mapped(lambda _: next(found), x.tree), x.names)
 
     def _prepare(self, x, y, w=None, class_weight=None):
         """x, y and sample weights as arrays that fit the model, checked before anything is changed."""
@@ -49,7 +77,7 @@ class Preparing:
             raise ValueError("Give sample_weight or class_weight, not both.")
         if y is None and not self._may_have_another_loss():
             raise ValueError("The targets y are missing: the loss compares the output with them. Pass x and y.")
-        x = as_rows(x, "x", self.dtype)
+        x = self._as_rows(x)
         y = None if y is None else as_rows(y, "y", self.dtype)
         w = None if w is None else as_rows(w, "sample_weight", self.dtype)
         check_lengths(x=x, y=y, sample_weight=w)

@@ -13,6 +13,8 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
+from minigrad.data import batch_of, named_arrays
+from minigrad.graph import mapped
 from minigrad.layers.context import users_line
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
@@ -50,8 +52,8 @@ class Programs:
             return self._observe(self._total_loss(x, y, y_pred, w, training=False), x, y, y_pred, w)
 
     def _infer(self, x):
-        """The output in inference mode, launch by launch."""
-        return self._forward(x, training=False)
+        """The output in inference mode, launch by launch, or a tree of several."""
+        return self(x, training=False)
 
     def _forward(self, x, training):
         return self._only_output(self(x, training=training))
@@ -181,9 +183,8 @@ class Programs:
         key = kind, x.shape, None if y is None else y.shape, None if w is None else w.shape
 
         def build():
-            given = {name: a for name, a in (("x", x), ("y", y), ("w", w)) if a is not None}
-            stage = {name: aligned(a.shape, self.dtype) for name, a in given.items()}
-            tensors = [as_tensor(stage[name]) if name in stage else None for name in ("x", "y", "w")]
+            stage = {name: aligned(a.shape, self.dtype) for name, a in named_arrays(x, y, w).items()}
+            tensors = batch_of({name: as_tensor(array) for name, array in stage.items()}, x, y, w)
             result = []
 
             def run():
@@ -213,19 +214,16 @@ class Programs:
         step = self._staged_step(kind, x, y, w)
         if reset:
             self._restart_metrics()
-        step.stage["x"][...] = x[:]  # of lazy rows this makes an array
-        if y is not None:
-            step.stage["y"][...] = y[:]
-        if w is not None:
-            step.stage["w"][...] = w[:]
+        for name, array in named_arrays(x, y, w).items():
+            step.stage[name][...] = array[:]  # of lazy rows this makes an array
         results = None
         if kind != "predict":
             self._take(step)
         else:
             step.replay()
             y = step.result[0]
-            logits, only = y._logits or (None, None)
-            results = y._data.copy(), None if logits is None else (logits._data.copy(), only)
+            logits, only = (y._logits if isinstance(y, Tensor) else None) or (None, None)
+            results = mapped(lambda one: one._data.copy(), y), None if logits is None else (logits._data.copy(), only)
         self._pool.give_back(step)
         return results
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int, warn
-from minigrad.data import Rows, split_batch
+from minigrad.data import Rows, batch_of, named_arrays, split_batch
 from minigrad.tensor import as_tensor
 from minigrad.trainer.steps import SLICE
 from minigrad.utils import PyDataset
@@ -31,8 +31,9 @@ class ArraySource:
         """Let the model, the loss and the metrics see the shapes of a batch, before anything is changed."""
         model = self.model
         first = min(self.batch_size, len(x))
-        batch = [None if a is None else as_tensor(np.zeros((first, *a.shape[1:]), a.dtype)) for a in (x, y, w)]
-        model._check_step(*batch, training=True)
+        zeros = {name: np.zeros((first, *a.shape[1:]), a.dtype) for name, a in named_arrays(x, y, w).items()}
+        found = {name: as_tensor(array) for name, array in zeros.items()}
+        model._check_step(*batch_of(found, x, y, w), training=True)
         model._build_optimizer()
 
     def begin(self, run):
