@@ -49,7 +49,8 @@ def test_steps_may_be_numbers_arrays_or_tensors(schedule):
     steps = np.arange(12)
     expected = [float(schedule(int(t))) for t in steps]
     for many in (steps, steps.astype("float32"), list(range(12)), keras.Tensor(steps.astype("float32"))):
-        np.testing.assert_array_equal(schedule(many).numpy(), np.array(expected, "float32"))
+        # Where registers are narrow, a cosine may differ by a bit between a row of steps and a single one.
+        np.testing.assert_allclose(schedule(many).numpy(), np.array(expected, "float32"), rtol=4e-7)
     assert schedule(steps.reshape(3, 4)).shape == (3, 4)
     count = Variable(7, dtype="int64", trainable=False)
     assert float(schedule(count)) == float(schedule(np.int64(7))) == float(schedule(7.0)) == expected[7]
