@@ -1,4 +1,4 @@
-"""Writes scripts.json: the figures that the scripts of tests/scripts/ print under the real Keras on TensorFlow.
+"""Writes scripts.json: the figures that the scripts of tests/scripts/ print under the real Keras on TensorFlow (3.15; tf_keras 2.21).
 
     python tests/golden/make_scripts.py [names of scripts]
 """

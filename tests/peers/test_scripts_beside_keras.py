@@ -1,6 +1,6 @@
 """The scripts of tests/scripts/ under the real Keras and under minigrad, both at once: they end alike.
 
-Needs Keras 3 with TensorFlow; some ten seconds a script, most of them TensorFlow's start.
+Needs Keras 3 with TensorFlow, and tf_keras; some ten seconds a script, most of them TensorFlow's start.
 """
 
 import json
@@ -16,6 +16,7 @@ import script_runs
 pytestmark = pytest.mark.peers
 pytest.importorskip("keras")
 pytest.importorskip("tensorflow")
+pytest.importorskip("tf_keras")
 GOLDEN = json.loads(script_runs.GOLDEN.read_text())
 
 
