@@ -20,7 +20,7 @@ _KERAS = "use Keras itself for that"
 _CONVOLUTION = f"minigrad has no convolutions, pooling or images: flatten small images and use Dense, or {_KERAS}"
 _SEQUENCE = f"minigrad has no recurrence, attention or text: for tables of numbers use Dense, for sequences {_KERAS}"
 _FUNCTIONAL = "make `Model(inputs, outputs)` of what Input and layers called on it return"
-_MERGE = "`ops.concatenate`, `+` and `*` do the same, with what Input and layers called on it return, too"
+_MERGE = "it is gone from Keras, too: use Add, Multiply, Concatenate, Dot ... for each mode"
 _MIXED = "minigrad computes in float32 or float64: leave the line out"
 _GRADIENT = (
     "there is no tape to open: set `requires_grad=True` on a Tensor, compute, and call `loss.backward()`; `fit` needs "
@@ -63,8 +63,7 @@ REMEDIES = {
             "*Spectrogram EinsumDense",
             _SEQUENCE,
         ),
-        ("Merge Concatenate Add Subtract Multiply Average Maximum Minimum Dot", _MERGE),
-        ("concatenate add subtract multiply average maximum minimum dot", _MERGE),
+        ("Merge", _MERGE),
         ("TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer", _KERAS),
         ("TimeDistributedDense", "Dense takes inputs of any number of axes, and works on the last one"),
         ("MaxoutDense Highway DenseFeatures Locally*", f"minigrad does not have it: {_OWN_LAYER}"),

@@ -118,7 +118,7 @@ MISSING = [
     ("from keras.layers import Embedding, Dense\nEmbedding(3, 4)", ["keras.layers.Embedding", "no recurrence"]),
     ("import keras\nkeras.layers.Lambda(abs)", ["Lambda", "write a function's few lines as a Layer"]),
     ("import keras\nkeras.Sequentail", ["did you mean", "Sequential"]),
-    ("import keras\nkeras.layers.Concatenate()", ["ops.concatenate"]),
+    ("import keras\nkeras.layers.Merge()", ["Concatenate"]),
     ("from keras import mixed_precision\nmixed_precision.set_global_policy('mixed_float16')", ["mixed_precision", "float32 or float64"]),
     ("from tensorflow.keras.mixed_precision import set_global_policy\nset_global_policy('mixed_float16')", ["mixed_precision", "leave the line out"]),
     ("from keras.datasets import mnist\nmnist.load_data('/no/such/file')", ["downloads no data", "/no/such/file"]),

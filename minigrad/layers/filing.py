@@ -47,7 +47,7 @@ def each_shape(function, shape):
     """`function` of a shape, a tuple; of each of them, where there is a list or a dict of shapes."""
     if isinstance(shape, dict):
         return {key: function(tuple(one)) for key, one in shape.items()}
-    if isinstance(shape, list) and shape and all(isinstance(one, (list, tuple)) for one in shape):
+    if shape and all(isinstance(one, (list, tuple)) for one in shape):
         return [function(tuple(one)) for one in shape]
     return function(tuple(shape))
 

@@ -1,0 +1,210 @@
+"""Layers of several inputs, which they make one output of; and functions that make such a layer and call it."""
+
+import functools
+
+from minigrad import ops
+from minigrad.checks import is_int
+from minigrad.graph import mapped
+from minigrad.layers.base import Layer, registry
+
+
+class Merge(Layer):
+    """A layer that is called on a list of inputs with equally many rows.
+
+    Inputs of fewer axes get axes of length one after the rows; then all are broadcast as in NumPy.
+
+    Raises:
+        ValueError: anything but a list; inputs that differ in their rows, or can't be broadcast.
+    """
+
+    _combine = None  # the operation that makes one of two inputs
+    _count = None  # how many inputs there must be; None: one or more
+
+    def build(self, input_shape):
+        self.compute_output_shape(input_shape)  # finds what does not fit
+
+    def call(self, inputs):
+        shapes = self._shapes(mapped(lambda x: x.shape, inputs))
+        rank = max(map(len, shapes))
+        inputs = [
+            x if len(shape) == rank else ops.reshape(x, (shape[0], *[1] * (rank - len(shape)), *shape[1:]))
+            for x, shape in zip(inputs, shapes, strict=True)
+        ]
+        return functools.reduce(type(self)._combine, inputs)
+
+    def compute_output_shape(self, input_shape):
+        shapes = self._shapes(input_shape)
+        rank, rows = max(map(len, shapes)), self._rows(shapes)
+        lengths = [{shape[-axis] for shape in shapes if len(shape) > axis} for axis in range(rank - 1, 0, -1)]
+        if any(len(of_axis - {1, None}) > 1 for of_axis in lengths):
+            raise self._misfit("inputs that can be broadcast", shapes)
+        return (rows, *(None if None in of_axis else max(of_axis) for of_axis in lengths))
+
+    def _shapes(self, shapes):
+        """The shapes of the inputs, a list of tuples."""
+        is_list = isinstance(shapes, (list, tuple)) and all(isinstance(one, (list, tuple)) and one for one in shapes)
+        if not is_list or not shapes or len(shapes) != (self._count or len(shapes)):
+            raise self._misfit(f"to be called on a list of {self._count or 'one or more'} inputs with rows", shapes)
+        return [tuple(shape) for shape in shapes]
+
+    def _rows(self, shapes):
+        """How many rows the inputs have; None if that is not known."""
+        rows = {shape[0] for shape in shapes} - {None}
+        if len(rows) > 1:
+            raise self._misfit("inputs with equally many rows", shapes)
+        return rows.pop() if rows else None
+
+    def _misfit(self, expected, shapes):
+        return ValueError(f"Layer {self.name!r} ({type(self).__name__}) expected {expected}; got shapes {shapes}.")
+
+
+@registry.register()
+class Add(Merge):
+    """The sum of all inputs, a list."""
+
+    _combine = ops.add
+
+
+@registry.register()
+class Subtract(Merge):
+    """The first input minus the second."""
+
+    _combine, _count = ops.subtract, 2
+
+
+@registry.register()
+class Multiply(Merge):
+    """The product of all inputs, a list, element by element."""
+
+    _combine = ops.multiply
+
+
+@registry.register()
+class Average(Merge):
+    """The mean of all inputs, a list, element by element."""
+
+    _combine = ops.add
+
+    def call(self, inputs):
+        return super().call(inputs) / float(len(inputs))
+
+
+@registry.register()
+class Maximum(Merge):
+    """The largest of all inputs, a list, element by element."""
+
+    _combine = ops.maximum
+
+
+@registry.register()
+class Minimum(Merge):
+    """The smallest of all inputs, a list, element by element."""
+
+    _combine = ops.minimum
+
+
+@registry.register()
+class Concatenate(Merge):
+    """The inputs, a list, joined along `axis`; all their other axes must agree.
+
+    Args:
+        axis: an int; -1 is the last.
+    """
+
+    def __init__(self, axis=-1, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        if not is_int(axis):
+            raise ValueError(f"Concatenate {self.name!r}: axis must be an int, got {axis!r}.")
+
+    def call(self, inputs):
+        self._shapes(mapped(lambda x: x.shape, inputs))
+        return ops.concatenate(inputs, self.axis)
+
+    def compute_output_shape(self, input_shape):
+        shapes, axis = self._shapes(input_shape), self.axis
+        if len({len(shape) for shape in shapes}) > 1 or not -len(shapes[0]) <= axis < len(shapes[0]):
+            raise self._misfit(f"inputs of equally many axes, one of them the axis {axis}", shapes)
+        lengths = [set(of_axis) for of_axis in zip(*shapes, strict=True)]
+        lengths[axis] = {None if None in lengths[axis] else sum(shape[axis] for shape in shapes)}
+        if any(len(of_axis - {None}) > 1 for of_axis in lengths):
+            raise self._misfit(f"inputs that agree in all axes but {axis}", shapes)
+        return tuple(max(of_axis - {None}, default=None) for of_axis in lengths)
+
+
+@registry.register()
+class Dot(Merge):
+    """Products of two inputs, summed along an axis of each: (n, a, k), (n, k, b) with axes=(2, 1) give (n, a, b).
+
+    Two inputs (n, k) give (n, 1).
+
+    Args:
+        axes: the axis of both, or a pair of axes, not 0; negative ones count from the last.
+        normalize: divide the vectors along the axes by their lengths first: the result is the cosine.
+
+    Raises:
+        TypeError, ValueError: axes that are none.
+    """
+
+    _count = 2
+
+    def __init__(self, axes, normalize=False, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        if not is_int(axes) and not isinstance(axes, (list, tuple)):
+            raise TypeError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
+        if not is_int(axes) and (len(axes) != 2 or not all(map(is_int, axes))):
+            raise ValueError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
+
+    def call(self, inputs):
+        shapes = mapped(lambda x: x.shape, inputs)
+        self.compute_output_shape(shapes)
+        x, y = (
+            ops.moveaxis(ops.normalize(x, axis) if self.normalize else x, axis, -1)
+            for x, axis in zip(inputs, self._axes(shapes), strict=True)
+        )
+        left, right = x.shape, y.shape
+        x = ops.reshape(x, (*left[:-1], *[1] * (len(right) - 2), left[-1]))
+        y = ops.reshape(y, (right[0], *[1] * (len(left) - 2), *right[1:]))
+        return ops.sum(x * y, axis=-1, keepdims=x.ndim == 2)
+
+    def compute_output_shape(self, input_shape):
+        shapes = self._shapes(input_shape)
+        axes = self._axes(shapes)
+        if len({shape[axis] for shape, axis in zip(shapes, axes, strict=True)} - {None}) > 1:
+            raise self._misfit(f"inputs whose axes {axes} have one length", shapes)
+        rest = [n for shape, summed in zip(shapes, axes, strict=True) for n in (*shape[1:summed], *shape[summed + 1 :])]
+        return (self._rows(shapes), *(rest or [1]))
+
+    def _axes(self, shapes):
+        """The axis of each input, counted from the first."""
+        given = [self.axes] * 2 if is_int(self.axes) else self.axes
+        if not all(-len(shape) < axis < len(shape) and axis for axis, shape in zip(given, shapes, strict=True)):
+            raise self._misfit(f"inputs that have the axes {self.axes}, which must not be that of the rows", shapes)
+        return [axis % len(shape) for axis, shape in zip(given, shapes, strict=True)]
+
+
+def _function(layer):
+    """The function that makes such a layer and calls it on a list."""
+
+    def merge(inputs, **kwargs):
+        return layer(**kwargs)(inputs)
+
+    merge.__name__ = merge.__qualname__ = layer.__name__.lower()
+    merge.__doc__ = f"`{layer.__name__}(**kwargs)(inputs)`: {layer.__doc__}"
+    return merge
+
+
+add, subtract, multiply, average, maximum, minimum = map(
+    _function, (Add, Subtract, Multiply, Average, Maximum, Minimum)
+)
+
+
+def concatenate(inputs, axis=-1, **kwargs):
+    """The inputs, a list, joined along `axis`: `Concatenate(axis)(inputs)`."""
+    return Concatenate(axis, **kwargs)(inputs)
+
+
+def dot(inputs, axes=-1, **kwargs):
+    """Products of two inputs, summed along an axis of each: `Dot(axes, **kwargs)(inputs)`."""
+    return Dot(axes, **kwargs)(inputs)
