@@ -82,6 +82,10 @@ class Operation:
         self.function = function
         self.name = name or auto_name(snake_case(function.__name__))
 
+    @property
+    def _class_name(self):
+        return "".join(word.capitalize() for word in self.function.__name__.split("_"))
+
     def __call__(self, *args, **kwargs):
         return self.function(*args, **kwargs)
 

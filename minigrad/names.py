@@ -30,3 +30,9 @@ def reset_names():
     """Start all counts of `auto_name` anew."""
     with _counting:
         _counts.clear()
+
+
+def class_name(thing):
+    """What files, summaries and pictures call the class of a layer: its name, unless Keras has another."""
+    kind = type(thing)
+    return thing._class_name if "_class_name" in vars(kind) else kind.__name__

@@ -8,7 +8,7 @@ import re
 import threading
 
 from minigrad import older
-from minigrad.names import snake_case
+from minigrad.names import class_name, snake_case
 from minigrad.spelling import Explaining, did_you_mean, some_of
 
 
@@ -157,7 +157,7 @@ class Registry:
         module = next((one.modules[kind] for one in (self, *self.kinds) if kind in one.modules), None)
         config = {
             "module": module,
-            "class_name": kind.__name__,
+            "class_name": class_name(member),
             "config": member.get_config(),
             "registered_name": None if module else get_registered_name(kind),
         }

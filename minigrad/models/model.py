@@ -1,21 +1,25 @@
 """Model: a layer that can be trained, evaluated and asked for predictions."""
 
+import functools
+import inspect
 import math
 
 from minigrad import ops, saving, utils
 from minigrad.graph import Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
-from minigrad.layers.base import Layer, serialize
+from minigrad.layers.base import Layer, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
 from minigrad.layers.fusion import fused
 from minigrad.names import auto_name
 from minigrad.ops.logits import remember
 from minigrad.program import is_recording
-from minigrad.saving import compiling
+from minigrad.registry import custom_object_scope
+from minigrad.saving import compiling, functional
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred
 from minigrad.trainer import Trainer
 
 
+@registry.register("Functional", module="keras.src.models.functional")
 class Model(Trainer, Layer):
     """A layer with `compile`, `fit`, `evaluate` and `predict`.
 
@@ -31,6 +35,7 @@ class Model(Trainer, Layer):
     """
 
     _word = "Model"
+    _class_name = "Functional"  # of Model itself: what Keras makes of Model(inputs, outputs)
 
     def __init__(self, *args, inputs=None, outputs=None, **kwargs):
         if len(args) > 2 or (args and inputs is not None) or (len(args) == 2 and outputs is not None):
@@ -166,6 +171,10 @@ class Model(Trainer, Layer):
         """The symbol of what comes out, or the list or dict of them."""
         return self._require_graph("output").outputs
 
+    @property
+    def _has_list_of_layers(self):
+        return self._graph is not None
+
     def _require_graph(self, what):
         if self._graph is None:
             raise AttributeError(
@@ -213,6 +222,26 @@ class Model(Trainer, Layer):
         )
 
     # ---- files
+
+    def get_config(self):
+        """The name and, of a model made of inputs and outputs, its layers and their calls, as Keras tells them.
+
+        A subclass with other arguments than those of Model is made again by these arguments.
+        """
+        if self._graph is None or not _takes_a_graph(type(self)):
+            config = super().get_config()
+            return self._given_arguments(config) if type(self).get_config is Model.get_config else config
+        return {"name": self.name, "trainable": self._trainable, **functional.describe(self._graph)}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """A new model from `get_config()`, with new weights."""
+        if "output_layers" not in config or not _takes_a_graph(cls):
+            return super().from_config(config)
+        with custom_object_scope(custom_objects or {}):
+            inputs, outputs = functional.read(config)
+        more = {key: value for key, value in config.items() if key not in ("layers", "input_layers", "output_layers")}
+        return cls(inputs=inputs, outputs=outputs, **more)
 
     @entry
     def save(self, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
@@ -275,3 +304,10 @@ class Model(Trainer, Layer):
 
     def _widen(self, shape):
         self._input_shape = shape
+
+
+@functools.cache
+def _takes_a_graph(model_class):
+    """Whether a class of models is made with `inputs` and `outputs`."""
+    parameters = inspect.signature(model_class.__init__).parameters
+    return {"inputs", "outputs"} <= set(parameters) or {"args", "kwargs"} <= set(parameters)

@@ -170,7 +170,7 @@ class Sequential(Model):
 
     def get_config(self):
         layers = self._layers if self._input_layer is None else [self._input_layer, *self._layers]
-        config = super().get_config()
+        config = Layer.get_config(self)
         config["layers"] = [registry.serialize(layer) for layer in layers]
         if self._input_shape is not None:
             config["build_input_shape"] = list(self._input_shape)

@@ -137,8 +137,11 @@ def _described(config):
         return [_described(one) for one in config]
     if not isinstance(config, dict) or config.get("class_name") in (None, "function"):
         return config
-    kept = {key: config[key] for key in ("config", "build_config") if config.get(key) is not None}
+    told = ("config", "build_config", "name", "inbound_nodes")
+    kept = {key: config[key] for key in told if config.get(key) is not None}
     kept["class_name"] = config.get("registered_name") or config["class_name"]
+    if str(config.get("module")).startswith("keras.src.ops."):  # or it would be taken for a layer
+        kept["module"] = config["module"]
     if "layers" in (inner := kept["config"]):
         kept["config"] = {**inner, "layers": _described(inner["layers"])}
     return kept

@@ -76,7 +76,7 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
     if "class_name" not in config:
         return {key: deserialize_keras_object(one) for key, one in config.items()}
     if config["class_name"] in _VALUES:
-        return _VALUES[config["class_name"]][2](config["config"])
+        return value(config)
     name = config.get("config") if config["class_name"] == "function" else config["class_name"]
     if name == "DTypePolicy":
         return (config.get("config") or {}).get("name")
@@ -85,6 +85,13 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
     same = [kind for kind in Registry.kinds if kind.module.rpartition(".")[2] in parts]
     own = str(name).removeprefix("Custom>")
     return _kind_of(lambda kind: (kind in same or not same) and own in kind.members).deserialize(config)
+
+
+def value(config):
+    """What a config tells that is no object of Keras', but an array, a slice, ..."""
+    if config["class_name"] not in _VALUES:
+        raise ValueError(f"Expected a number, an array or a slice, got the config of a {config['class_name']!r}.")
+    return _VALUES[config["class_name"]][2](config["config"])
 
 
 def _kind_of(is_right):

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.checks import warn
 from minigrad.layers.base import InputLayer, Layer
-from minigrad.names import snake_case
+from minigrad.names import class_name, snake_case
 from minigrad.saving import hdf5, legacy, state
 
 
@@ -43,7 +43,7 @@ def located(model):
             is_layer = isinstance(value, Layer)
             if not is_layer and not isinstance(value, (list, tuple, dict)):
                 continue
-            name = snake_case(type(value).__name__) if is_layer else "container"
+            name = snake_case(class_name(value)) if is_layer else "container"
             counts[name] = counts.get(name, -1) + 1
             place = f"{path}{name}_{counts[name]}/" if counts[name] else f"{path}{name}/"
             (visit if is_layer else inside)(value, place)

@@ -1,0 +1,271 @@
+"""The graph of a model as a config, and back: which function is called with what, and where its results go.
+
+    layers          every layer and operation, each with its `inbound_nodes`: {"args": ..., "kwargs": ...} per call
+    input_layers    where each input of the model comes from: [name, number of the call, number of the result]
+    output_layers   the same of the outputs; a list or dict of such where there are several
+
+In the arguments of a call, a symbol is a `__keras_tensor__` with such a triple as its "keras_history". Keras 2 has
+nothing but a list of [name, call, result, kwargs] per call.
+"""
+
+import graphlib
+import inspect
+import math
+
+import numpy as np
+
+from minigrad import activations, ops
+from minigrad.graph import Operation, Symbol, has_symbols, mapped, record
+from minigrad.layers.base import InputLayer, registry
+from minigrad.names import class_name
+from minigrad.saving import objects
+from minigrad.tensor import Variable
+
+_MOST = 1 << 24  # elements per row that a file may ask for on the way, and the largest number in a size
+
+_OPERATIONS = {  # a module of Keras: the functions of `ops` that it has as classes, their names in CamelCase
+    "core": "cast convert_to_tensor stop_gradient unstack",
+    "linalg": "norm",
+    "math": "erf in_top_k logsumexp rsqrt top_k",
+    "nn": "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid log_softmax moments "
+    "normalize one_hot relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid "
+    "sparsemax squareplus tanh_shrink threshold",
+    "numpy": "absolute add all any argmax argmin argsort arccos arccosh arcsin arcsinh arctan arctanh average "
+    "broadcast_to ceil clip concatenate cos cosh count_nonzero cumsum diag diagonal diff divide divide_no_nan dot "
+    "einsum equal exp exp2 expand_dims expm1 flip floor floor_divide full_like get_item greater greater_equal hstack "
+    "hypot inner isclose isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp logical_and logical_not "
+    "logical_or logical_xor matmul max maximum mean min minimum mod moveaxis multiply nan_to_num negative not_equal "
+    "ones_like outer pad power prod ravel reciprocal repeat reshape roll round select sign sin sinh sort split sqrt "
+    "square squeeze stack std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace transpose tril "
+    "triu trunc var vdot vstack where zeros_like",
+}
+_CLASSES = {  # function -> the module and the name of its class in Keras
+    function: (f"keras.src.ops.{module}", class_name(Operation(function, module)))
+    for module, names in _OPERATIONS.items()
+    for function in (getattr(ops, name) for name in names.split())
+}
+_CLASSES[activations.relu] = ("keras.src.activations.activations", "ReLU")
+_FUNCTIONS = {place: function for function, place in _CLASSES.items()}
+_IN_CALL = {  # what Keras gives to the call of an operation; its other arguments make the operation
+    "a", "atol", "choicelist", "condition", "condlist", "constant_values", "default", "fill_value", "indices", "key",
+    "operands", "predictions", "rtol", "targets", "variable", "weights", "x", "x1", "x2", "xs",
+}  # fmt: skip
+_SIZES = {"shape", "repeats", "pad_width", "num_classes"}
+
+
+def _flat(tree):
+    """The leaves of a tree in the order in which Keras numbers results: dicts by their sorted keys."""
+    if isinstance(tree, dict):
+        tree = [tree[key] for key in sorted(tree)]
+    return [leaf for part in tree for leaf in _flat(part)] if isinstance(tree, (list, tuple)) else [tree]
+
+
+def _is_functional(entry):
+    """Whether an entry of `layers` is a model of inputs and outputs, whose calls `output_layers` counts from 1."""
+    return isinstance(entry.get("config"), dict) and "output_layers" in entry["config"]
+
+
+# ------------------------------------------------------------------------------------------------------- writing
+
+
+def describe(graph):
+    """The layers, input_layers and output_layers of a config.
+
+    Raises:
+        ValueError: an operation, or an argument of a call, that a config can't tell.
+    """
+    calls, places, entries = {}, {}, []
+    for call in graph.calls:
+        of_one = calls.setdefault(call.function, [])
+        places |= {id(one): [call.function.name, len(of_one), i] for i, one in enumerate(_flat(call.outputs))}
+        of_one.append(call)
+    for symbol in _flat(graph.inputs):
+        if id(symbol) not in places:  # it stands in the middle of a larger graph
+            layer = InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
+            calls = {layer: layer._calls, **calls}
+            places[id(symbol)] = [layer.name, 0, 0]
+    for function, its_calls in calls.items():
+        is_operation = isinstance(function, Operation)
+        entry, nodes = _operation(function, its_calls, places) if is_operation else _layer(function, its_calls, places)
+        entries.append({**entry, "name": function.name, "inbound_nodes": nodes})
+    functional = {entry["name"] for entry in entries if _is_functional(entry)}
+
+    def output(symbol):
+        name, call, result = places[id(symbol)]
+        return [name, call + (name in functional), result]
+
+    return {
+        "layers": entries,
+        "input_layers": mapped(lambda symbol: places[id(symbol)], graph.inputs),
+        "output_layers": mapped(output, graph.outputs),
+    }
+
+
+def _layer(layer, calls, places):
+    return registry.serialize(layer), [_node(layer, call.args, call.kwargs, places) for call in calls if call.inputs]
+
+
+def _operation(operation, calls, places):
+    """The entry of an operation: which of its arguments make it, and which its calls are given."""
+    if operation.function not in _CLASSES:
+        raise ValueError(f"Keras knows no operation {operation.name!r}, so a file can't hold it.")
+    module, kind = _CLASSES[operation.function]
+    nodes = []
+    for call in calls:
+        bound = inspect.signature(operation.function).bind(*call.args, **call.kwargs)
+        bound.apply_defaults()
+        settings, args = {}, []
+        for name, value in bound.arguments.items():
+            if name not in _IN_CALL:
+                settings[name] = np.dtype(value).name if isinstance(value, (type, np.dtype)) else value
+            else:
+                args += value if name == "operands" else [value]
+        if has_symbols(settings):
+            raise ValueError(f"Operation {operation.name!r}: Keras takes {list(settings)} as numbers, not as tensors.")
+        if kind == "GetItem" and isinstance(args[1], list):  # Keras takes a list for a tuple
+            args[1] = np.asarray(args[1])
+        nodes.append(_node(operation, args, {}, places))
+    config = {"name": operation.name, **objects.serialize_keras_object(settings)}
+    return {"module": module, "class_name": kind, "config": config, "registered_name": kind}, nodes
+
+
+def _node(function, args, kwargs, places):
+    """The arguments of a call."""
+
+    def told(leaf):
+        if isinstance(leaf, Variable):
+            raise ValueError(
+                f"{function.name!r} is called with the variable {leaf.name!r}, which is no layer's: a file can't hold "
+                "it. Make it with add_weight in a layer."
+            )
+        if not isinstance(leaf, Symbol):
+            return objects.serialize_keras_object(leaf)
+        config = {"shape": list(leaf.shape), "dtype": leaf.dtype, "keras_history": places[id(leaf)]}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    args, kwargs = mapped(told, (list(args), kwargs))
+    return {"args": args, "kwargs": kwargs}
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+def read(config):
+    """The inputs and outputs, trees of symbols, that a config made by `describe` (here or in Keras) tells.
+
+    Raises:
+        ValueError: names that are none, calls that need each other, or more than a file may ask for.
+    """
+    functions, settings, nodes = {}, {}, {}
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    if len(entries) != len(config["layers"]):
+        raise ValueError(f"it has several layers of one name; the names are {sorted(entries)[:10]}")
+    for name, entry in entries.items():
+        functions[name], settings[name] = _function(entry)
+        is_input = isinstance(functions[name], InputLayer)
+        nodes |= {(name, i): node for i, node in enumerate([None] if is_input else entry["inbound_nodes"])}
+    is_old = any(isinstance(node, list) for node in nodes.values())
+    # In Keras 2, the calls of all models are counted from 1 everywhere.
+    counted_from_1 = {n for n, one in entries.items() if _is_functional(one) or (is_old and "layers" in one["config"])}
+    made = {}
+
+    def key(history, first):
+        if not (isinstance(history, (list, tuple)) and len(history) >= 3 and isinstance(history[0], str)):
+            raise ValueError(f"{str(history)[:100]} says not which result of which layer is meant")
+        name, call, _ = history[:3]
+        found = (name, call - (name in first) if type(call) is int else call)
+        if found not in nodes:
+            raise ValueError(f"call {call!r} of layer {name!r} is needed, and the file has no such call")
+        return found
+
+    def symbol(history, first):
+        results, place = made[key(history, first)], history[2]
+        if type(place) is not int or not 0 <= place < len(results):
+            raise ValueError(f"layer {history[0]!r} has {len(results)} results, and number {place!r} is needed")
+        return results[place]
+
+    inside = counted_from_1 if is_old else ()
+    needs = {}
+    for (name, i), node in nodes.items():
+        needs[name, i] = [(name, i - 1)] if i else []
+        _arguments(node, lambda history, needed=needs[name, i]: needed.append(key(history, inside)))
+    try:
+        order = list(graphlib.TopologicalSorter(needs).static_order())
+    except graphlib.CycleError as error:
+        raise ValueError(f"the calls of its layers need each other: {error.args[1][:10]}") from error
+    for name, i in order:
+        if nodes[name, i] is None:
+            made[name, i] = [functions[name].output]
+            continue
+        args, kwargs = _arguments(nodes[name, i], lambda history: symbol(history, inside))
+        if not has_symbols(args, kwargs):
+            raise ValueError(f"layer {name!r} is called with nothing that comes from an input")
+        made[name, i] = _flat(_called(functions[name], settings[name], args, kwargs))
+        for one in made[name, i]:
+            if math.prod(n or 1 for n in one.shape) > _MOST:
+                raise ValueError(f"layer {name!r} would return {one.shape}, more than the {_MOST:,} elements allowed")
+
+    def whole(tree):
+        if isinstance(tree, dict):
+            return {name: whole(part) for name, part in tree.items()}
+        if isinstance(tree, (list, tuple)) and not isinstance((*tree, None)[0], str):
+            return type(tree)(map(whole, tree))
+        return symbol(tree, counted_from_1)
+
+    inputs, outputs = whole(config["input_layers"]), whole(config["output_layers"])
+    if is_old:  # which has a list also of one
+        inputs, outputs = (t[0] if isinstance(t, list) and len(t) == 1 else t for t in (inputs, outputs))
+    return inputs, outputs
+
+
+def _function(entry):
+    """The layer or operation of an entry, and (of an operation) the arguments that it is made with."""
+    kind, module, config = entry["class_name"], entry.get("module"), entry["config"]
+    is_operation = str(module).startswith(("keras.src.ops.", "keras.src.activations."))
+    if module is None and isinstance(config, dict) and "trainable" not in config:  # so .h5 files of Keras 3 have it
+        module = next((module for module, name in _FUNCTIONS if name == kind), None)
+        is_operation = module is not None
+    if not is_operation:
+        return registry.deserialize(entry), None
+    if (module, kind) not in _FUNCTIONS:
+        raise ValueError(f"{entry['name']!r} is an operation {module}.{kind}, which minigrad does not know")
+    settings = {name: _value(value) for name, value in config.items() if name != "name"}
+    for name in _SIZES.intersection(settings):
+        if any(isinstance(n, (int, float)) and abs(n) > _MOST for n in _flat(settings[name])):
+            raise ValueError(f"operation {entry['name']!r} asks for {name}={settings[name]!r}, more than {_MOST:,}")
+    return Operation(_FUNCTIONS[module, kind], entry["name"]), settings
+
+
+def _arguments(node, symbol):
+    """The args and kwargs of a call, with `symbol(history)` where there is a symbol; of an Input, none."""
+    if node is None:
+        return [], {}
+    if isinstance(node, list):
+        symbols = [symbol(one) for one in node]
+        return [symbols if len(symbols) != 1 else symbols[0]], _value(node[-1][3] if len(node[-1]) > 3 else {})
+    return _value(node["args"], symbol), _value(node["kwargs"], symbol)
+
+
+def _value(tree, symbol=None):
+    """What stands in the arguments of a call: numbers, strings, lists and dicts of them, arrays, slices, symbols."""
+    if isinstance(tree, (list, tuple)):
+        return [_value(one, symbol) for one in tree]
+    if not isinstance(tree, dict) or "class_name" not in tree:
+        return {name: _value(one, symbol) for name, one in tree.items()} if isinstance(tree, dict) else tree
+    if tree["class_name"] == "__keras_tensor__" and symbol is not None:
+        return symbol(tree["config"]["keras_history"])
+    return objects.value(tree)
+
+
+def _called(function, settings, args, kwargs):
+    """What a layer or an operation returns for symbols."""
+    if settings is None:
+        return function(*args, **kwargs)
+    signature = inspect.signature(function.function)
+    if "operands" in signature.parameters:
+        return record(function, (settings["subscripts"], *args), {})
+    named = dict(zip([name for name in signature.parameters if name in _IN_CALL], args))
+    if function.function is ops.get_item and isinstance(named["key"], list):
+        named["key"] = tuple(named["key"])
+    bound = signature.bind(**named, **settings, **kwargs)
+    return record(function, bound.args, bound.kwargs)
