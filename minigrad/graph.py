@@ -101,6 +101,12 @@ class Call:
         self.inputs = [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Symbol)]
         self.outputs = None
 
+    def with_arguments(self, kwargs):
+        """The same call, which makes the same symbols, with other arguments."""
+        other = Call(self.function, self.args, kwargs)
+        other.outputs = self.outputs
+        return other
+
     @property
     def is_simple(self):
         """Whether it is given one symbol and nothing else, and returns one."""

@@ -208,6 +208,18 @@ def test_dropout_in_a_graph_draws_in_training_only():
     assert 0.3 < np.mean(model(X, training=True).numpy() == 0) < 0.7
 
 
+def test_a_mask_goes_to_all_layers_that_take_one():
+    class Kept(layers.Layer):
+        def call(self, x, mask=None):
+            return x if mask is None else x * ops.expand_dims(ops.cast(mask, x.dtype), -1)
+
+    x = keras.Input((3, 2))
+    model = keras.Model(x, Kept()(x) + 0.5 * Kept()(x))
+    rows, mask = np.ones((1, 3, 2), "float32"), np.array([[True, False, True]])
+    assert model(rows, mask=mask).numpy()[0, :, 0].tolist() == [1.5, 0, 1.5]
+    assert_same(model(rows).numpy(), 1.5 * rows)
+
+
 def test_a_symbol_without_a_call_can_be_an_input():
     x = Symbol((None, 2))
     assert Graph(x, x + 1.0).layers == []

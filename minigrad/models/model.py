@@ -128,12 +128,13 @@ class Model(Trainer, Layer):
     def _infer(self, x):
         return super().__call__(x, training=False)
 
-    def _masked(self, x, mask, training=None):
+    def _masked(self, inputs, mask, training=None):
+        """The outputs where each layer that takes a mask is given this one."""
+        calls = []
         for call in self._graph.calls:
-            if call.inputs:
-                layer = call.function
-                x = layer(x, training=training, **({"mask": mask} if layer._takes("mask") else {}))
-        return x
+            takes = isinstance(call.function, Layer) and call.function._takes("mask") and "mask" not in call.kwargs
+            calls.append(call.with_arguments(call.kwargs | {"mask": mask}) if takes else call)
+        return Schedule(self._graph, calls).run(inputs, training)
 
     def call(self, inputs, training=None, mask=None):
         """The outputs for the inputs, both tensors or trees of them."""
