@@ -394,7 +394,7 @@ BAD_ARGUMENTS = {
     "Dense activation number": (lambda: layers.Dense(3, activation=5), ["activation", "5"]),
     "Dense initializer": (lambda: layers.Dense(3, kernel_initializer="he_norml"), ["he_norml", "he_normal"]),
     "Dense regularizer": (lambda: layers.Dense(3, kernel_regularizer="l3"), ["l3"]),
-    "Dense constraint": (lambda: layers.Dense(3, bias_constraint="maxnorm"), ["maxnorm", "max_norm"]),
+    "Dense constraint": (lambda: layers.Dense(3, bias_constraint="max_nrm"), ["max_nrm", "max_norm"]),
     "Dense keyword": (lambda: layers.Dense(3, activaton="relu"), ["Dense", "activaton", "activation"]),
     "BatchNormalization axis": (
         lambda: layers.BatchNormalization(axis=1.5),
@@ -436,7 +436,7 @@ BAD_ARGUMENTS = {
         lambda: layers.BatchNormalization(momentun=0.9),
         ["BatchNorm", "momentun", "momentum"],
     ),
-    "Activation": (lambda: layers.Activation("ReLU"), ["ReLU"]),
+    "Activation": (lambda: layers.Activation("ReLo"), ["ReLo"]),
     "Activation keyword": (lambda: layers.Activation("relu", nam="a"), ["Activation", "nam", "name"]),
     "Dropout above 1": (lambda: layers.Dropout(1.1), ["Dropout", "rate", "1.1"]),
     "Dropout below 0": (lambda: layers.Dropout(-0.1), ["Dropout", "rate", "-0.1"]),
@@ -505,9 +505,9 @@ BAD_ARGUMENTS = {
     "input_shape int": (lambda: layers.Dense(3, input_shape=20), ["Dense", "input_shape", "20"]),
     "input_dim string": (lambda: layers.Dense(3, input_dim="20"), ["Dense", "input_dim", "'20'"]),
     "input_shape negative": (lambda: layers.Dense(3, input_shape=(-2,)), ["Dense", "input_shape", "-2"]),
-    "batch_input_shape": (
-        lambda: layers.Dense(3, batch_input_shape=(None, 2)),
-        ["Dense", "batch_input_shape"],
+    "batch_inputs_shape": (
+        lambda: layers.Dense(3, batch_inputs_shape=(None, 2)),
+        ["Dense", "batch_inputs_shape", "input_shape"],
     ),
     "name with a slash": (lambda: layers.Dense(3, name="a/b"), ["Dense", "name", "a/b"]),
     "name not a string": (lambda: layers.Dropout(0.1, name=3), ["Dropout", "name", "3"]),

@@ -100,7 +100,7 @@ def test_every_old_module_can_be_imported(path, installed):
 @pytest.mark.parametrize("root", old_names._private)
 def test_every_private_name_of_keras_as_a_whole(root, installed):
     module, texts = warned(lambda: importlib.import_module(f"{root}.layers"))
-    assert module.Dense is layers.Dense and f"{root} is where older Keras kept it: today keras." in texts
+    assert module.Dense is layers.Dense and f"{root} is no public place of today's Keras: import from keras." in texts
 
 
 @pytest.mark.parametrize("line", [

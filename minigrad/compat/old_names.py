@@ -308,7 +308,7 @@ def module(full):
     else:
         return UNKNOWN
     if root in _private:
-        tell(root, f"{root} is where older Keras kept it: today keras.")
+        tell(root, f"{root} is no public place of today's Keras: import from keras.")
     else:
         _tell_module(full, targets)
     return [_today(target) for target in targets]
