@@ -4,6 +4,7 @@ A layer or an operation that is given a Symbol computes nothing. It finds out wh
 returns symbols for that. A Graph puts the calls between its inputs and its outputs in order, and runs them.
 """
 
+import collections
 import itertools
 
 import numpy as np
@@ -123,6 +124,13 @@ def leaves(tree):
     elif not isinstance(tree, (list, tuple)):
         return [tree]
     return [leaf for part in tree for leaf in leaves(part)]
+
+
+def results(tree):
+    """The leaves in the order in which Keras counts the results of a call: dicts go by their sorted keys."""
+    if isinstance(tree, dict):
+        tree = [tree[key] for key in sorted(tree)]
+    return [leaf for part in tree for leaf in results(part)] if isinstance(tree, (list, tuple)) else [tree]
 
 
 def mapped(function, tree):
@@ -260,6 +268,28 @@ class Graph:
     def layers(self):
         """The layers among the functions, in order."""
         return [function for function in self.functions if not isinstance(function, Operation)]
+
+    @property
+    def is_chain(self):
+        """Whether each call is given what the one before returns, and nothing else."""
+        before = leaves(self.inputs)
+        if len(before) > 1 or len(self.functions) < len(self.calls):
+            return False
+        for call in self.calls:
+            if call.inputs and (len(call.inputs) > 1 or all(call.inputs[0] is not one for one in before)):
+                return False
+            before = leaves(call.outputs)
+        return True
+
+    def places(self):
+        """id of a symbol -> where it comes from, as Keras says it: [name of a function, which call, which result]."""
+        found = {id(symbol): [symbol.name, 0, 0] for symbol in leaves(self.inputs)}
+        counts = collections.Counter()
+        for call in self.calls:
+            for i, symbol in enumerate(results(call.outputs)):
+                found[id(symbol)] = [call.function.name, counts[call.function], i]
+            counts[call.function] += 1
+        return found
 
     def consumers(self):
         """id of a symbol -> the calls that it goes into, with None for each output of the graph that it is."""

@@ -180,3 +180,32 @@ def test_what_a_config_can_t_tell():
     ]:
         with pytest.raises(ValueError, match=words):
             keras.Model(x, y).to_json()
+
+
+def test_clones():
+    model = branches()
+    clone = keras.models.clone_model(model)
+    assert [layer.name for layer in clone.layers] == [layer.name for layer in model.layers]
+    assert not set(map(id, clone.weights)) & set(map(id, model.weights))
+    clone.set_weights(model.get_weights())
+    assert_same(values(clone), values(model))
+
+    def wider(layer):
+        config = layer.get_config()
+        return type(layer).from_config({**config, "activation": "relu"} if isinstance(layer, Dense) else config)
+
+    changed = keras.models.clone_model(model, clone_function=wider)
+    assert changed.get_layer("shared").activation is keras.activations.relu
+    assert changed.get_layer("inner").layers[0].activation is keras.activations.linear
+    changed = keras.models.clone_model(model, clone_function=wider, recursive=True)
+    assert changed.get_layer("inner").layers[0].activation is keras.activations.relu
+    a, b = keras.Input((4,)), keras.Input((3,))
+    assert keras.models.clone_model(model, [a, b]).inputs == [a, b]
+    with pytest.raises(ValueError, match="2 results of keras.Input"):
+        keras.models.clone_model(model, [a])
+
+
+def test_a_clone_of_a_variable_in_a_graph_needs_no_config():
+    x = keras.Input((4,))
+    model = keras.Model(x, ops.mean_all(Dense(2)(x)))
+    assert keras.models.clone_model(model)(A).shape == ()

@@ -229,7 +229,7 @@ class Model(Trainer, Layer):
 
         A subclass with other arguments than those of Model is made again by these arguments.
         """
-        if self._graph is None or not _takes_a_graph(type(self)):
+        if self._graph is None or not takes_a_graph(type(self)):
             config = super().get_config()
             return self._given_arguments(config) if type(self).get_config is Model.get_config else config
         return {"name": self.name, "trainable": self._trainable, **functional.describe(self._graph)}
@@ -237,7 +237,7 @@ class Model(Trainer, Layer):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         """A new model from `get_config()`, with new weights."""
-        if "output_layers" not in config or not _takes_a_graph(cls):
+        if "output_layers" not in config or not takes_a_graph(cls):
             return super().from_config(config)
         with custom_object_scope(custom_objects or {}):
             inputs, outputs = functional.read(config)
@@ -308,7 +308,7 @@ class Model(Trainer, Layer):
 
 
 @functools.cache
-def _takes_a_graph(model_class):
+def takes_a_graph(model_class):
     """Whether a class of models is made with `inputs` and `outputs`."""
-    parameters = inspect.signature(model_class.__init__).parameters
-    return {"inputs", "outputs"} <= set(parameters) or {"args", "kwargs"} <= set(parameters)
+    names = inspect.getfullargspec(model_class.__init__)
+    return {"inputs", "outputs"} <= {*names.args, *names.kwonlyargs} or None not in (names.varargs, names.varkw)

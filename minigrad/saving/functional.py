@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from minigrad import activations, ops
-from minigrad.graph import Operation, Symbol, has_symbols, mapped, record
+from minigrad.graph import Operation, Symbol, has_symbols, leaves, mapped, record, results
 from minigrad.layers.base import InputLayer, registry
 from minigrad.names import class_name
 from minigrad.saving import objects
@@ -53,13 +53,6 @@ _IN_CALL = {  # what Keras gives to the call of an operation; its other argument
 _SIZES = {"shape", "repeats", "pad_width", "num_classes"}
 
 
-def _flat(tree):
-    """The leaves of a tree in the order in which Keras numbers results: dicts by their sorted keys."""
-    if isinstance(tree, dict):
-        tree = [tree[key] for key in sorted(tree)]
-    return [leaf for part in tree for leaf in _flat(part)] if isinstance(tree, (list, tuple)) else [tree]
-
-
 def _is_functional(entry):
     """Whether an entry of `layers` is a model of inputs and outputs, whose calls `output_layers` counts from 1."""
     return isinstance(entry.get("config"), dict) and "output_layers" in entry["config"]
@@ -74,16 +67,12 @@ def describe(graph):
     Raises:
         ValueError: an operation, or an argument of a call, that a config can't tell.
     """
-    calls, places, entries = {}, {}, []
+    places, calls, entries = graph.places(), {}, []
+    for symbol in leaves(graph.inputs):
+        if symbol.call is None or symbol.call.inputs:  # it stands in the middle of a larger graph
+            calls[InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)] = []
     for call in graph.calls:
-        of_one = calls.setdefault(call.function, [])
-        places |= {id(one): [call.function.name, len(of_one), i] for i, one in enumerate(_flat(call.outputs))}
-        of_one.append(call)
-    for symbol in _flat(graph.inputs):
-        if id(symbol) not in places:  # it stands in the middle of a larger graph
-            layer = InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
-            calls = {layer: layer._calls, **calls}
-            places[id(symbol)] = [layer.name, 0, 0]
+        calls.setdefault(call.function, []).append(call)
     for function, its_calls in calls.items():
         is_operation = isinstance(function, Operation)
         entry, nodes = _operation(function, its_calls, places) if is_operation else _layer(function, its_calls, places)
@@ -179,10 +168,10 @@ def read(config):
         return found
 
     def symbol(history, first):
-        results, place = made[key(history, first)], history[2]
-        if type(place) is not int or not 0 <= place < len(results):
-            raise ValueError(f"layer {history[0]!r} has {len(results)} results, and number {place!r} is needed")
-        return results[place]
+        found, place = made[key(history, first)], history[2]
+        if type(place) is not int or not 0 <= place < len(found):
+            raise ValueError(f"layer {history[0]!r} has {len(found)} results, and number {place!r} is needed")
+        return found[place]
 
     inside = counted_from_1 if is_old else ()
     needs = {}
@@ -200,7 +189,7 @@ def read(config):
         args, kwargs = _arguments(nodes[name, i], lambda history: symbol(history, inside))
         if not has_symbols(args, kwargs):
             raise ValueError(f"layer {name!r} is called with nothing that comes from an input")
-        made[name, i] = _flat(_called(functions[name], settings[name], args, kwargs))
+        made[name, i] = results(_called(functions[name], settings[name], args, kwargs))
         for one in made[name, i]:
             if math.prod(n or 1 for n in one.shape) > _MOST:
                 raise ValueError(f"layer {name!r} would return {one.shape}, more than the {_MOST:,} elements allowed")
@@ -231,7 +220,7 @@ def _function(entry):
         raise ValueError(f"{entry['name']!r} is an operation {module}.{kind}, which minigrad does not know")
     settings = {name: _value(value) for name, value in config.items() if name != "name"}
     for name in _SIZES.intersection(settings):
-        if any(isinstance(n, (int, float)) and abs(n) > _MOST for n in _flat(settings[name])):
+        if any(isinstance(n, (int, float)) and abs(n) > _MOST for n in results(settings[name])):
             raise ValueError(f"operation {entry['name']!r} asks for {name}={settings[name]!r}, more than {_MOST:,}")
     return Operation(_FUNCTIONS[module, kind], entry["name"]), settings
 

@@ -1,12 +1,14 @@
 """`model.summary()`: the table of layers and the parameter counts below, byte for byte as Keras prints them.
 
-It asks a model for names, shapes and weights, and needs no class of the engine.
+It asks a model for names, shapes, weights and its graph, and needs no class of the engine.
 """
 import math
 import re
 import shutil
 
 import numpy as np
+
+from minigrad.names import class_name
 
 # As in Keras' own summary, by their number in the 256 colours of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
@@ -21,6 +23,7 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     printing; `expand_nested`, show the layers of layers; `show_trainable`, add a column of Y and N;
     `layer_range`, two regular expressions: from the first name matching one to the last matching the other.
 
+    A graph that is no chain gets a column more: which result of which call of which layer each is given, name[0][0].
     The total counts the optimizer's variables too, once there are any. A layer of unknown shape shows `?`.
     Raises ValueError if a column would be narrower than 4, or no name matches.
 
@@ -33,8 +36,16 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
 
     header = ["Layer (type)", "Output Shape", "Param #"]
     justify = ["left", "left", "right"]
-    positions = positions or [0.45, 0.8, 1.0]
-    widest = 88
+    graph = None if hasattr(model, "add") else getattr(model, "_graph", None)
+    is_chain = graph is None or graph.is_chain
+    if is_chain:
+        positions = positions or [0.45, 0.8, 1.0]
+        widest = 88
+    else:
+        header.append("Connected to")
+        justify.append("left")
+        positions = positions or [0.3, 0.56, 0.74, 1.0]
+        widest = 108
     if show_trainable:
         header.append("Trainable")
         justify.append("center")
@@ -45,8 +56,12 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     table = Table(width=line_length, show_lines=True)
     for name, side, width in zip(header, justify, _column_widths(positions, line_length)):
         table.add_column(name, justify=side, width=width)
-    for layer, depth in _walk(_in_range(model.layers, layer_range), expand_nested):
-        table.add_row(*(Text.assemble(*cell) for cell in _cells(layer, depth, show_trainable)))
+    layers = model.layers if graph is None else graph.functions
+    outputs = {} if graph is None else {call.function: call.outputs for call in graph.calls}
+    sources = None if is_chain else _sources(graph)
+    for layer, depth in _walk(_in_range(layers, layer_range), expand_nested):
+        cells = _cells(layer, depth, outputs, sources, show_trainable)
+        table.add_row(*(Text.assemble(*cell) for cell in cells))
     text = Group(Text(f'Model: "{model.name}"', "bold"), table,
                  *(Text.assemble(*line) for line in _footer(model)))
 
@@ -102,27 +117,53 @@ def _walk(layers, expand_nested, depth=0):
             yield from _walk(getattr(layer, "layers", ()), expand_nested, depth + 1)
 
 
-def _cells(layer, depth, show_trainable):
+def _sources(graph):
+    """For each layer or operation, the cell that says what it is given."""
+    places, found = graph.places(), {}
+    for call in graph.calls:
+        cell = found.setdefault(call.function, [])
+        for symbol in call.inputs:
+            name, number, result = places[id(symbol)]
+            cell += [", "] if cell else []
+            cell += [f"{name}[", (str(number), NUMBER), "][", (str(result), NUMBER), "]"]
+    return found
+
+
+def _cells(layer, depth, outputs, sources, show_trainable):
     """The cells of one row, each a list of text and (text, style)."""
     indent = "   " * depth + "└ " if depth else ""
-    yield [f"{indent}{layer.name} (", (type(layer).__name__, CLASS), ")"]
-    yield _shape(getattr(layer, "output_shape", None))
-    if layer.built:
+    yield [f"{indent}{layer.name} (", (class_name(layer), CLASS), ")"]
+    is_known = depth == 0 and layer in outputs
+    yield _shape(outputs[layer] if is_known else getattr(layer, "output_shape", None))
+    if not hasattr(layer, "built"):  # an operation
+        yield [("0", NUMBER)]
+    elif layer.built:
         yield [(f"{layer.count_params():,}", NUMBER)]
     else:
         yield [("0", NUMBER), " (unbuilt)"]
+    if sources is not None:
+        yield (sources.get(layer) if depth == 0 else None) or ["-"]
     if show_trainable:
-        if not layer.weights:
+        if not getattr(layer, "weights", None):
             yield [("-", "bold")]
         else:
             yield [("Y", f"bold {NUMBER}") if layer.trainable else ("N", f"bold {FROZEN}")]
 
 
 def _shape(shape):
+    """A shape, or a list or dict of shapes; of symbols, their shapes."""
+    shape = getattr(shape, "shape", shape)
     if shape is None:
         return ["?"]
-    sizes = [part for size in shape for part in (", ", (str(size), UNKNOWN if size is None else NUMBER))]
-    return ["(", *sizes[1:], ")"]
+    if isinstance(shape, dict):
+        parts, (begin, end) = [[f"{key}: ", *_shape(one)] for key, one in shape.items()], "{}"
+    elif all(size is None or isinstance(size, int) for size in shape):
+        parts, (begin, end) = [[(str(size), UNKNOWN if size is None else NUMBER)] for size in shape], "()"
+    else:
+        parts, (begin, end) = [_shape(one) for one in shape], "[]" if isinstance(shape, list) else "()"
+    if begin == "[" and len(parts) == 1:
+        return parts[0]
+    return [begin, *[piece for part in parts for piece in (", ", *part)][1:], end]
 
 
 def _footer(model):
