@@ -4,7 +4,6 @@ A layer or an operation that is given a Symbol computes nothing. It finds out wh
 returns symbols for that. A Graph puts the calls between its inputs and its outputs in order, and runs them.
 """
 
-import collections
 import itertools
 
 import numpy as np
@@ -99,7 +98,7 @@ class Call:
 
     def __init__(self, function, args=(), kwargs=None):
         self.function, self.args, self.kwargs = function, args, kwargs or {}
-        self.inputs = [leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Symbol)]
+        self.inputs = [leaf for leaf in results((self.args, self.kwargs)) if isinstance(leaf, Symbol)]
         self.outputs = None
 
     def with_arguments(self, kwargs):
@@ -127,7 +126,7 @@ def leaves(tree):
 
 
 def results(tree):
-    """The leaves in the order in which Keras counts the results of a call: dicts go by their sorted keys."""
+    """The leaves in Keras' order, by which files count the results of calls: dicts go by their sorted keys."""
     if isinstance(tree, dict):
         tree = [tree[key] for key in sorted(tree)]
     return [leaf for part in tree for leaf in results(part)] if isinstance(tree, (list, tuple)) else [tree]
@@ -257,7 +256,7 @@ class Graph:
                         f"or a list or dict of such; got {leaf!r} ({type(leaf).__name__})."
                     )
         self.inputs, self.outputs = inputs, outputs
-        self.calls = _ordered(leaves(inputs), leaves(outputs), name)
+        self.calls = _ordered(results(inputs), results(outputs), name)
         self.functions = list(dict.fromkeys(call.function for call in self.calls))
         names = [function.name for function in self.functions]
         double = next((one for one in names if names.count(one) > 1), None)
@@ -281,14 +280,22 @@ class Graph:
             before = leaves(call.outputs)
         return True
 
+    def calls_by_function(self):
+        """function -> its calls in this graph, in the order in which they were made."""
+        found = {}
+        for call in self.calls:
+            found.setdefault(call.function, []).append(call)
+        for function, calls in found.items():
+            made = {id(call): i for i, call in enumerate(getattr(function, "_calls", ()))}
+            calls.sort(key=lambda call: made.get(id(call), 0))
+        return found
+
     def places(self):
         """id of a symbol -> where it comes from, as Keras says it: [name of a function, which call, which result]."""
         found = {id(symbol): [symbol.name, 0, 0] for symbol in leaves(self.inputs)}
-        counts = collections.Counter()
-        for call in self.calls:
-            for i, symbol in enumerate(results(call.outputs)):
-                found[id(symbol)] = [call.function.name, counts[call.function], i]
-            counts[call.function] += 1
+        for function, calls in self.calls_by_function().items():
+            for n, call in enumerate(calls):
+                found |= {id(symbol): [function.name, n, i] for i, symbol in enumerate(results(call.outputs))}
         return found
 
     def consumers(self):

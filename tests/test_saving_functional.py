@@ -1,7 +1,9 @@
 """Functional models as configs and in files: what is written is what Keras writes, and reads back to the same bits."""
 
 import json
+import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,11 @@ from helpers import assert_same
 import minigrad as keras
 from minigrad import ops
 from minigrad.layers import BatchNormalization, Dense
+
+sys.path.insert(0, str(Path(__file__).parent / "golden"))
+import make_functional as golden
+
+GOLDEN = golden.HERE
 
 RANDOM = np.random.default_rng(5)
 A, B = RANDOM.standard_normal((6, 4)).astype("float32"), RANDOM.standard_normal((6, 3)).astype("float32")
@@ -209,3 +216,40 @@ def test_a_clone_of_a_variable_in_a_graph_needs_no_config():
     x = keras.Input((4,))
     model = keras.Model(x, ops.mean_all(Dense(2)(x)))
     assert keras.models.clone_model(model)(A).shape == ()
+
+
+@pytest.mark.parametrize("name", ["keras.keras", "keras.h5", "tf_keras.keras", "tf_keras.h5"])
+def test_files_of_keras(name, tmp_path):
+    model = keras.models.load_model(GOLDEN / name)
+    model.save(tmp_path / name)
+    with np.load(GOLDEN / "expected.npz") as expected:
+        for one in (model, keras.models.load_model(tmp_path / name)):
+            for i, y in enumerate(one.predict([golden.rows(4), golden.rows(3)], verbose=0)):
+                np.testing.assert_allclose(y, expected[f"{name}/{i}"], 1e-5, 1e-6)
+
+
+def test_the_summary_of_a_graph_is_keras_s(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    keras.utils.clear_session()
+    texts = []
+    golden.branches(keras, with_operations=True).summary(print_fn=texts.append)
+    assert texts == [(GOLDEN / "keras.txt").read_text(encoding="utf-8")]
+
+
+def test_summaries_of_graphs(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def lines(model, **options):
+        texts = []
+        model.summary(print_fn=texts.append, line_length=110, **options)
+        return texts[0].splitlines()
+
+    x = keras.Input((4,), name="x")
+    h = Dense(3, name="d")(x)
+    chain = keras.Model(x, ops.relu(h))
+    assert "Connected to" not in lines(chain)[2] and any("relu (Relu)" in line for line in lines(chain))
+    two = keras.Model(x, {"b": h, "a": [h, h + 1.0]}, name="two")
+    model = keras.Model(x, two(x)["a"][1] + two(x)["b"])
+    row = next(line for line in lines(model, show_trainable=True) if "two" in line)
+    assert "{b: (None, 3), a:" in row and "x[0][0], x[0][0]" in row and "Y" in row
+    assert any("two[0][1], two[1][2]" in line for line in lines(model))

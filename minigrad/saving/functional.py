@@ -71,8 +71,7 @@ def describe(graph):
     for symbol in leaves(graph.inputs):
         if symbol.call is None or symbol.call.inputs:  # it stands in the middle of a larger graph
             calls[InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)] = []
-    for call in graph.calls:
-        calls.setdefault(call.function, []).append(call)
+    calls |= graph.calls_by_function()
     for function, its_calls in calls.items():
         is_operation = isinstance(function, Operation)
         entry, nodes = _operation(function, its_calls, places) if is_operation else _layer(function, its_calls, places)

@@ -57,8 +57,9 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     for name, side, width in zip(header, justify, _column_widths(positions, line_length)):
         table.add_column(name, justify=side, width=width)
     layers = model.layers if graph is None else graph.functions
-    outputs = {} if graph is None else {call.function: call.outputs for call in graph.calls}
-    sources = None if is_chain else _sources(graph)
+    calls = {} if graph is None else graph.calls_by_function()
+    outputs = {id(function): its_calls[-1].outputs for function, its_calls in calls.items()}
+    sources = None if is_chain else _sources(calls, graph.places())
     for layer, depth in _walk(_in_range(layers, layer_range), expand_nested):
         cells = _cells(layer, depth, outputs, sources, show_trainable)
         table.add_row(*(Text.assemble(*cell) for cell in cells))
@@ -117,12 +118,12 @@ def _walk(layers, expand_nested, depth=0):
             yield from _walk(getattr(layer, "layers", ()), expand_nested, depth + 1)
 
 
-def _sources(graph):
-    """For each layer or operation, the cell that says what it is given."""
-    places, found = graph.places(), {}
-    for call in graph.calls:
-        cell = found.setdefault(call.function, [])
-        for symbol in call.inputs:
+def _sources(calls, places):
+    """id of a layer or operation -> the cell that says what it is given."""
+    found = {}
+    for function, its_calls in calls.items():
+        cell = found[id(function)] = []
+        for symbol in (symbol for call in its_calls for symbol in call.inputs):
             name, number, result = places[id(symbol)]
             cell += [", "] if cell else []
             cell += [f"{name}[", (str(number), NUMBER), "][", (str(result), NUMBER), "]"]
@@ -133,8 +134,8 @@ def _cells(layer, depth, outputs, sources, show_trainable):
     """The cells of one row, each a list of text and (text, style)."""
     indent = "   " * depth + "└ " if depth else ""
     yield [f"{indent}{layer.name} (", (class_name(layer), CLASS), ")"]
-    is_known = depth == 0 and layer in outputs
-    yield _shape(outputs[layer] if is_known else getattr(layer, "output_shape", None))
+    is_known = depth == 0 and id(layer) in outputs
+    yield _shape(outputs[id(layer)] if is_known else getattr(layer, "output_shape", None))
     if not hasattr(layer, "built"):  # an operation
         yield [("0", NUMBER)]
     elif layer.built:
@@ -142,7 +143,7 @@ def _cells(layer, depth, outputs, sources, show_trainable):
     else:
         yield [("0", NUMBER), " (unbuilt)"]
     if sources is not None:
-        yield (sources.get(layer) if depth == 0 else None) or ["-"]
+        yield (sources.get(id(layer)) if depth == 0 else None) or ["-"]
     if show_trainable:
         if not getattr(layer, "weights", None):
             yield [("-", "bold")]
