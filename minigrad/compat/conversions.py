@@ -21,6 +21,7 @@ __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 
 
 def batch_input_shape(value, others, defaults):
+    """Today: input_shape, which leaves out the rows."""
     return {"input_shape": tuple(value)[1:]}
 
 
@@ -31,10 +32,12 @@ def input_length(value, others, defaults):
 
 
 def weights(value, others, defaults):
+    """An error that says how: today layer.set_weights([...]) once the layer is built."""
     raise ValueError("weights=[...]: older Keras started a layer so. Today: layer.set_weights([...]) once it is built.")
 
 
 def mode(value, others, defaults):
+    """Mode 0 is what BatchNormalization does today; others are an error that says what to do instead."""
     if value == 0:
         return {}
     if value == 1:
@@ -46,7 +49,7 @@ def mode(value, others, defaults):
 
 
 def activation(value, others, defaults):
-    """Today: the initializer by name, kernel_initializer="uniform"."""
+    """An initializer by position. Today: by name, kernel_initializer="uniform"."""
     if is_int(value):
         raise ValueError(
             f"Dense: activation must be a name or a function, got {value}. (The first Keras took the number of inputs "
@@ -77,7 +80,7 @@ schedules.registry.modules[Decay] = schedules.registry.module
 
 
 def flag(value, others, defaults):
-    """The decay that stood there in Keras 2, and in SGD `nesterov` behind it."""
+    """A number by position: the decay that stood there in Keras 2, and in SGD `nesterov` behind it."""
     if not isinstance(value, float):
         return None
     behind = others.pop("weight_decay", False) if isinstance(others.get("weight_decay"), bool) else False
@@ -85,6 +88,7 @@ def flag(value, others, defaults):
 
 
 def lr(value, others, defaults):
+    """Today: learning_rate."""
     return {"learning_rate": float(value) if is_number(value) else value}
 
 
@@ -99,10 +103,12 @@ def decay(value, others, defaults):
 
 
 def epsilon(value, others, defaults):
+    """None stood for keras.config.epsilon()."""
     return {"epsilon": config.epsilon()} if value is None else None
 
 
 def scale(value, others, defaults):
+    """Today: minval=-scale, maxval=scale."""
     return {"minval": -value, "maxval": value}
 
 
@@ -121,11 +127,12 @@ def period(value, others, defaults):
 
 
 def metrics(value, others, defaults):
+    """A string. Today: a list, metrics=["accuracy"]."""
     return {"metrics": [value]} if isinstance(value, str) else None
 
 
 def loss_weights(value, others, defaults):
-    """Today: metrics=[...], by name; the third argument of compile is loss_weights."""
+    """Names of metrics by position. Today: by name, metrics=[...]; the third argument is loss_weights."""
     is_names = isinstance(value, (list, tuple)) and any(isinstance(v, str) or callable(v) for v in value)
     return {"metrics": list(value)} if is_names and "metrics" not in others else None
 
@@ -136,10 +143,12 @@ def show_accuracy(value, others, defaults):
 
 
 def steps_per_execution(value, others, defaults):
+    """None stood for 1."""
     return {"steps_per_execution": 1} if value is None else None
 
 
 def verbose(value, others, defaults):
+    """A string of digits. Today: a number."""
     return {"verbose": int(value)} if isinstance(value, str) and value.isdigit() else None
 
 

@@ -29,6 +29,7 @@ PRIVATE_ROOTS = """
     tensorflow.python.keras.api._v2.keras tensorflow.python.keras.engine tensorflow.python.keras.optimizer_v2
     tensorflow.python.keras.experimental tensorflow.python.keras.legacy
 """
+PRIVATE_TODAY = ("src", "_tf_keras", "_tf_keras.keras")  # below keras; these are not old, and no word is said
 
 # Modules below those names, and below tensorflow ("tf."). Several on the right are searched one after the other.
 MODULES = """
@@ -256,14 +257,16 @@ def described():
     """Pairs of texts: old words, and what they are called today."""
     by_today = {}
     for old, targets in _modules.items():
-        by_today.setdefault(f"today {' and '.join(targets)}", []).append(old)
+        is_kept = targets[0].startswith("compat.")
+        by_today.setdefault("as it was" if is_kept else f"today {' and '.join(targets)}", []).append(old)
     by_today["today keras, and what lies below it"] = PRIVATE_ROOTS.split()
     for old, new in _names.items():
         by_today.setdefault(_meaning(new), []).append(old)
     for table, show in ((_arguments, "{}({}=)"), (_attributes, "{}.{}")):
         for owner, rules in table.items():
             for old, new in rules.items():
-                by_today.setdefault(_meaning(new), []).append(show.format(owner, old))
+                whose = "any optimizer" if owner == "optimizers.rules" else owner
+                by_today.setdefault(_meaning(new), []).append(show.format(whose, old))
     for old, new in _keys.items():
         by_today.setdefault(f"the key {' or '.join(new)} of logs and History", []).append(old)
     return [(", ".join(old), today) for today, old in by_today.items()]
@@ -272,7 +275,7 @@ def described():
 def _meaning(new):
     if new == "-":
         return "no effect"
-    return f"today {new}" if new[0] != ":" else _first_line(new) or "no effect, or another value"
+    return f"today {new}" if new[0] != ":" else _first_line(new)
 
 
 # ------------------------------------------------------------------------------------------------- dotted names
@@ -308,7 +311,8 @@ def module(full):
     else:
         return UNKNOWN
     if root in _private:
-        tell(root, f"{root} is no public place of today's Keras: import from keras.")
+        if root.partition(".")[2] not in PRIVATE_TODAY:
+            tell(root, f"{root} is where older Keras kept it: today keras.")
     else:
         _tell_module(full, targets)
     return [_today(target) for target in targets]
