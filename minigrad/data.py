@@ -11,8 +11,9 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.graph import leaves, mapped
+from minigrad.ops.shaping import constant_tensor
 from minigrad.program import empty, launch
-from minigrad.tensor import Tensor, as_tensor, constant
+from minigrad.tensor import Tensor, constant
 
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
 CHUNK = 2**23  # bytes
@@ -382,5 +383,5 @@ class Rows:
         for name, source in self.arrays.items():
             target = empty((rows, source.shape[1]), source.dtype)
             launch(K.gather_rows, source, self._places, self.cursor, target)
-            found[name] = as_tensor(target.reshape(rows, *self.shapes[name]))
+            found[name] = constant_tensor(target.reshape(rows, *self.shapes[name]))
         return [mapped(found.get, names) for names in self._layout]

@@ -55,6 +55,10 @@ class Symbol:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
 
+# The dtype of a symbol, if it is one of integers -> that of the tensors in its place.
+HELD = {f"{sign}int{bits}": "int64" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+
+
 def is_keras_tensor(value):
     """Whether `value` is a Symbol: what `Input`, or a layer called on it, has returned."""
     return isinstance(value, Symbol)

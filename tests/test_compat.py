@@ -115,7 +115,7 @@ print(tf.keras.Sequential.__name__, tf.keras.Input.__name__, tf.keras.backend.ep
 MISSING = [
     ("from keras import layers\nlayers.Conv2D", ["keras.layers.Conv2D: minigrad has no convolutions", "Dense", "README"]),
     ("from tensorflow.keras.layers import LSTM\nLSTM(3)", ["tensorflow.keras.layers.LSTM", "no recurrence"]),
-    ("from keras.layers import Embedding, Dense\nEmbedding(3, 4)", ["keras.layers.Embedding", "no recurrence"]),
+    ("from keras.layers import Masking, Dense\nMasking()", ["keras.layers.Masking", "no recurrence"]),
     ("import keras\nkeras.layers.Lambda(abs)", ["Lambda", "write a function's few lines as a Layer"]),
     ("import keras\nkeras.Sequentail", ["did you mean", "Sequential"]),
     ("import keras\nkeras.layers.Merge()", ["Concatenate"]),

@@ -128,6 +128,10 @@ def cases(n):
     for cursor in (0, 1, 4):  # the last ones go round to the first rows
         expected = values[np.roll(order[:, 0], -cursor)[:3]]
         yield "gather_rows", [values, order, whole(cursor)], [np.zeros((3, n))], [expected]
+    index = np.array([[3, -1, 0, 3, 5]])
+    yield "take_rows", [values, index % 5], [values], [values[index[0] % 5]]
+    added = np.vstack([values[2], np.zeros((2, n)), values[0] + values[3]])
+    yield "put_add_rows", [values, index], [np.ones((4, n))], [added]
     for block in (1, 3, 50):
         inputs = [np.full((1, 1), 2**64 - 5, np.uint64), whole(block)]
         yield "shuffle", inputs, [np.zeros((50, 1), np.int64)], [shuffled(2**64 - 5, block, 50)]

@@ -38,6 +38,9 @@ DEVIATIONS = {
         ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
         ("batch_size of an Input", "shown in summary", "not shown"),
         ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
+        ("Embedding(mask_zero=True)", "makes a mask", "a ValueError"),
+        ("Embedding: numbers that are no index of a row", "another row, 0 or an error (by back end)", "a ValueError"),
+        ("Embedding: the same in the middle of a step", "the same", "a row of NaN"),
         ("the mask that a layer's compute_mask returns", "goes to the next layers and the loss", "a ValueError"),
         ("a Sequential with an Input, on rows of other lengths", "computes if the layers can", "a ValueError"),
         ("save_assets of one's own layer", "is called", "a ValueError: get_config can tell what is to be kept"),
@@ -69,6 +72,7 @@ DEVIATIONS = {
         ("exclude_from_weight_decay after build", "accepted", "a ValueError"),
         ("moving averages (use_ema)", "are zeros before the first step", "start as the weights"),
         ("assign overridden, so that a slot gets another value", "this step goes on from it", "the next one does"),
+        ("a row of an Embedding used twice in a batch", "Adam squares each gradient alone (TensorFlow)", "their sum"),
         ("averages below 1e-30", "become denormal numbers, which are slow", "become 0"),
     ),
     "Training": (

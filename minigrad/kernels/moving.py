@@ -1,5 +1,7 @@
 """Gathering, repeating, putting in place: what moves numbers and computes nothing; and counting."""
 
+import math
+
 from minigrad.kernels.vectors import prefetch
 from minigrad.program import kernel
 
@@ -51,6 +53,29 @@ def put_add(gy, index: "int64", gx: "out"):
     gx[:] = gx.dtype.type(0)
     for k in range(index.shape[1]):
         gx[0, index[0, k]] += gy[0, k]
+
+
+@kernel
+def take_rows(x, index: "int64", y: "out"):
+    """y_kj = x[index_k, j]; an index out of range gives a row of NaN"""
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < x.shape[0]:
+            for j in range(x.shape[1]):
+                y[k, j] = x[row, j]
+        else:
+            y[k, :] = y.dtype.type(math.nan)
+
+
+@kernel
+def put_add_rows(gy, index: "int64", gx: "out"):
+    """gx = 0, then gx[index_k, j] += gy_kj: the transpose of `take_rows`"""
+    gx[:] = gx.dtype.type(0)
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < gx.shape[0]:
+            for j in range(gx.shape[1]):
+                gx[row, j] += gy[k, j]
 
 
 @kernel

@@ -133,7 +133,8 @@ def is_finite(x, y: "bool out"):
 
 @kernel
 def truncate(x, y: "int64 out"):
-    """y = x without what stands behind the point, as an integer"""
+    """y = x without what stands behind the point, as an integer; what is none, such as NaN, becomes the least one"""
+    least = np.int64(-(2**63))
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            y[i, j] = np.int64(x[i, j])
+            y[i, j] = np.int64(x[i, j]) if abs(x[i, j]) < 2.0**63 else least

@@ -4,6 +4,7 @@ from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, 
 from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import Input, InputLayer, Layer, deserialize, serialize
 from minigrad.layers.core import Dense, Identity
+from minigrad.layers.embedding import Embedding
 from minigrad.layers.merging import (
     Add,
     Average,
@@ -46,6 +47,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",

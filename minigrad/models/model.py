@@ -5,7 +5,7 @@ import inspect
 import math
 
 from minigrad import ops, saving, utils
-from minigrad.graph import Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
+from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
 from minigrad.layers.base import Layer, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
@@ -35,6 +35,7 @@ class Model(Trainer, Layer):
     """
 
     _word = "Model"
+    _indexes = ()  # (which input, layer) where a layer is given what must be shown to its `_check_rows` first
     _class_name = "Functional"  # of Model itself: what Keras makes of Model(inputs, outputs)
 
     def __init__(self, *args, inputs=None, outputs=None, **kwargs):
@@ -59,6 +60,12 @@ class Model(Trainer, Layer):
         shapes = mapped(lambda symbol: symbol.shape, graph.inputs)
         self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
         self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
+        given = {id(symbol): i for i, symbol in enumerate(leaves(graph.inputs))}
+        self._indexes = [
+            (given[id(call.args[0])], call.function)
+            for call in graph.calls
+            if call.args and id(call.args[0]) in given and getattr(call.function, "_indexes", False)
+        ]
         self.built = self._is_ready = True
 
     def _run(self, inputs, training):
@@ -90,14 +97,19 @@ class Model(Trainer, Layer):
         return mapped(lambda symbol: next(found), symbols)
 
     def _as_one(self, symbol, value):
-        x = value if type(value) is Tensor else as_tensor(value, symbol.dtype)
-        if x.dtype != symbol.dtype:
-            x = ops.cast(x, symbol.dtype)
+        dtype = HELD.get(symbol.dtype, symbol.dtype)
+        x = value if type(value) is Tensor else as_tensor(value, dtype)
+        if x.dtype != dtype:
+            x = ops.cast(x, dtype)
         if x.shape[1:] != symbol.shape[1:]:
             if x.ndim == 1 and symbol.shape == (None, 1):
                 x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
             self._check_input(x.shape, symbol.shape)
         return x
+
+    def _as_input(self, x):
+        is_fit = self._graph is not None and isinstance(x, Tensor) and x.dtype.kind == "i"  # for an Input of integers
+        return x if is_fit else super()._as_input(x)
 
     def _is_replayable(self, x):
         """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
@@ -112,6 +124,8 @@ class Model(Trainer, Layer):
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
+        if self._indexes:
+            self._check_indexes(x._data)
         data, logits = self._run_staged("predict", x._data)
         if not any(v.requires_grad for v in self._structure()[1]):
 

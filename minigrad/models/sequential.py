@@ -59,7 +59,8 @@ class Sequential(Model):
                 )
             self._input_layer = layer
             self._input_shape = layer._input_shape
-            self.dtype = layer.dtype
+            if np.dtype(layer.dtype).kind == "f":  # not integers, which are looked up
+                self.dtype = layer.dtype
             return
         if rebuild:
             self._check_names([*self._layers, layer])

@@ -167,6 +167,17 @@ def _take(y, x, index, n):
     return vjp
 
 
+@op("(k,m) -> (n,m)")
+def take_rows(y, x, index, n):
+    """y_i = row index_i of x, NaN if there is none; its vjp adds each gy_i to that row of gx."""
+    launch(K.take_rows, x, index, y)
+
+    def vjp(gy, gx):
+        launch(K.put_add_rows, gy, index, gx)
+
+    return vjp
+
+
 @op("(k) -> (n)")
 def _stretch(y, x, first, n):
     """y_i = x_(first + i); its vjp puts gy there in gx, which is 0 elsewhere."""

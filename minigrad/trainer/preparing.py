@@ -4,7 +4,7 @@ import math
 
 from minigrad.checks import warn
 from minigrad.data import Several, as_column, as_rows, check_lengths, chunks, class_weights
-from minigrad.graph import flat_like, leaves, mapped
+from minigrad.graph import HELD, flat_like, leaves, mapped
 from minigrad.tensor import Structure
 
 
@@ -42,13 +42,14 @@ class Preparing:
         symbols = None if self._graph is None else self._graph.inputs
         if symbols is None and isinstance(x, dict) and len(x) > 1:
             return Several({name: as_rows(one, f"x[{name!r}]", self.dtype) for name, one in x.items()}, x)
-        if symbols is None or len(leaves(symbols)) == 1:
-            return as_rows(x, "x", self.dtype)
+        flat = [] if symbols is None else leaves(symbols)
+        if len(flat) < 2:
+            return as_rows(x, "x", HELD.get(flat[0].dtype, self.dtype) if flat else self.dtype)
         if hasattr(x, "columns"):  # a data frame: an input is the column of its name
             x = {name: x[name] for name in x.columns}
-        names = list(symbols) if isinstance(symbols, dict) else [symbol.name for symbol in leaves(symbols)]
-        given = zip(names, flat_like(symbols, x, f"Model {self.name!r}"), strict=True)
-        found = iter([as_rows(one, f"x[{name!r}]", self.dtype) for name, one in given])
+        names = list(symbols) if isinstance(symbols, dict) else [symbol.name for symbol in flat]
+        given = zip(names, flat_like(symbols, x, f"Model {self.name!r}"), flat, strict=True)
+        found = iter([as_rows(one, f"x[{name!r}]", HELD.get(symbol.dtype, self.dtype)) for name, one, symbol in given])
         return Several(mapped(lambda _: next(found), symbols), names)
 
     def _fitted(self, x):
@@ -58,7 +59,16 @@ class Preparing:
             x = as_column(x)
         self._ensure_built((None, *x.shape[1:]))
         self._check_input(x.shape)
+        if self._indexes:
+            self._check_indexes(x)
         return x
+
+    def _check_indexes(self, x):
+        """Let layers that take their input for indexes look at it."""
+        for i, layer in self._indexes:
+            layer._check_rows(leaves(getattr(x, "tree", x))[i])
+
+    _check_rows = _check_indexes  # as a layer of another model
 
     def _fitted_one_by_one(self, x):
         self._ensure_built(mapped(lambda one: (None, *one.shape[1:]), x.tree))
@@ -69,7 +79,9 @@ class Preparing:
             found.append(as_column(one) if one.ndim == 1 and symbol.shape == (None, 1) else one)
             self._check_input(found[-1].shape, symbol.shape)
         found = iter(found)
-        return Several(mapped(lambda _: next(found), x.tree), x.names)
+        x = Several(mapped(lambda _: next(found), x.tree), x.names)
+        self._check_indexes(x)
+        return x
 
     def _prepare(self, x, y, w=None, class_weight=None):
         """x, y and sample weights as arrays that fit the model, checked before anything is changed."""

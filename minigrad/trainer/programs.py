@@ -16,6 +16,7 @@ from minigrad.checks import warn
 from minigrad.data import batch_of, named_arrays
 from minigrad.graph import mapped
 from minigrad.layers.context import users_line
+from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
 from minigrad.trainer.compiling import Compiling
@@ -183,8 +184,8 @@ class Programs:
         key = kind, x.shape, None if y is None else y.shape, None if w is None else w.shape
 
         def build():
-            stage = {name: aligned(a.shape, self.dtype) for name, a in named_arrays(x, y, w).items()}
-            tensors = batch_of({name: as_tensor(array) for name, array in stage.items()}, x, y, w)
+            stage = {name: aligned(a.shape, a.dtype) for name, a in named_arrays(x, y, w).items()}
+            tensors = batch_of({name: constant_tensor(array) for name, array in stage.items()}, x, y, w)
             result = []
 
             def run():

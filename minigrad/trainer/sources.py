@@ -9,7 +9,7 @@ import numpy as np
 from minigrad import config
 from minigrad.checks import is_int, warn
 from minigrad.data import Rows, batch_of, named_arrays, split_batch
-from minigrad.tensor import as_tensor
+from minigrad.ops.shaping import constant_tensor
 from minigrad.trainer.steps import SLICE
 from minigrad.utils import PyDataset
 
@@ -32,7 +32,7 @@ class ArraySource:
         model = self.model
         first = min(self.batch_size, len(x))
         zeros = {name: np.zeros((first, *a.shape[1:]), a.dtype) for name, a in named_arrays(x, y, w).items()}
-        found = {name: as_tensor(array) for name, array in zeros.items()}
+        found = {name: constant_tensor(array) for name, array in zeros.items()}
         model._check_step(*batch_of(found, x, y, w), training=True)
         model._build_optimizer()
 

@@ -1,0 +1,100 @@
+"""Embedding: a row of numbers to be learnt for each integer."""
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.checks import warn
+from minigrad.data import chunks
+from minigrad.layers import arguments
+from minigrad.layers.base import Layer, registry
+from minigrad.ops.shaping import take_rows
+from minigrad.program import is_recording
+
+EXACT = 2**24  # up to here float32 has all integers
+
+
+@registry.register()
+class Embedding(Layer):
+    """Each integer becomes the row of the matrix `embeddings` that has its number: (n, ...) -> (n, ..., output_dim).
+
+    Integers may come as floats, as `fit` makes them of data behind no Input(dtype="int32"). In the middle of a step,
+    where no error can be raised any more, a number out of range gives a row of NaN.
+
+    Args:
+        input_dim: how many integers there are: 0, 1, ..., input_dim - 1; output_dim: how long the rows are.
+        embeddings_initializer, embeddings_regularizer, embeddings_constraint: strings or objects for the matrix.
+        weights: the matrix to begin with, or a list that holds it.
+
+    Raises:
+        ValueError: a number out of range; `mask_zero`, LoRA or quantization, which minigrad does not know.
+    """
+
+    _indexes = True  # whether data that goes in is to be shown to `_check_rows` first
+
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        embeddings_initializer="uniform",
+        embeddings_regularizer=None,
+        embeddings_constraint=None,
+        mask_zero=False,
+        weights=None,
+        lora_rank=None,
+        lora_alpha=None,
+        quantization_config=None,
+        **kwargs,
+    ):
+        if kwargs.pop("input_length", None) is not None:
+            warn("Embedding: input_length is an old argument without effect: the data tells how long its rows are.")
+        super().__init__(**kwargs)
+        if not (lora_rank is lora_alpha is quantization_config is None):
+            raise ValueError(f"Embedding {self.name!r}: minigrad knows neither LoRA nor quantization.")
+        if mask_zero:
+            raise ValueError(
+                f"Embedding {self.name!r}: minigrad passes no masks from layer to layer, so mask_zero must be False. "
+                "Where 0 is padding, multiply the result by ops.expand_dims(ops.cast(x != 0, 'float32'), -1), and "
+                "divide sums by the number of integers that count."
+            )
+        del lora_rank, lora_alpha
+        given = {name: value for name, value in locals().items() if name != "weights"}
+        self._keep(given)
+        arguments.whole(self, "input_dim")
+        arguments.whole(self, "output_dim")
+        if weights is not None:
+            self.build()
+            self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
+
+    def build(self, input_shape=None):
+        self.embeddings = self._own_weight("embeddings", (self.input_dim, self.output_dim))
+        self.built = True
+
+    def call(self, inputs):
+        if self.input_dim > EXACT and inputs.dtype == np.float32:
+            raise ValueError(
+                f"Layer {self.name!r} (Embedding) got its integers as float32, which lacks some of the "
+                f"{self.input_dim} from {EXACT} on: put Input(shape, dtype='int64') in front."
+            )
+        if not is_recording():
+            self._check_rows(inputs.numpy())
+        index = ops.cast(inputs, "int64")._data.reshape(1, -1)
+        y = take_rows(self.embeddings, index=index, n=index.size)
+        return ops.reshape(y, (*inputs.shape, self.output_dim))
+
+    def _as_input(self, x):
+        return ops.convert_to_tensor(x)  # integers stay integers
+
+    def _check_rows(self, rows):
+        """Raise a ValueError where there is anything but integers in range."""
+        for some in chunks(rows):
+            low, high = some.min(initial=0), some.max(initial=0)
+            is_whole = some.dtype.kind != "f" or not np.any(some != np.trunc(some))
+            if not (low >= 0 and high < self.input_dim and is_whole):
+                found = f"integers from {low:.0f} to {high:.0f}" if is_whole else "numbers that are no integers, or NaN"
+                raise ValueError(
+                    f"Layer {self.name!r} (Embedding) expected integers from 0 to {self.input_dim - 1}, for "
+                    f"input_dim={self.input_dim}; got {found}."
+                )
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape, self.output_dim)
