@@ -73,6 +73,7 @@ LATE = {  # imports inside a function, and what they save
     ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",
     ("utils.plot", "matplotlib.font_manager"): "the same",
     ("utils.plot", "matplotlib.patches"): "the same",
+    ("utils.plot", "matplotlib.path"): "the same",
     ("utils.plot", "matplotlib.textpath"): "the same",
     ("utils.summary", "rich.console"): "rich takes 35 ms to import; only who prints a summary needs it",
     ("utils.summary", "rich.table"): "the same",

@@ -89,11 +89,11 @@ def test_boxes_hold_their_texts_and_do_not_overlap():
 
     wanted = {"names": True, "shapes": True, "dtype": False, "activations": True, "trainable": False, "nested": False}
     model = keras.Sequential([keras.Input((7,)), L.Dense(3, activation="relu", name="a" * 60)])
-    boxes = list(plot._boxes(model, wanted, with_input=True))
+    boxes, arrows = plot._parts(model, wanted, with_input=True)
     for box in boxes:
         assert box.width >= plot._width(box.title, bold=True) + plot.PADDING
         assert all(box.width / len(row) >= plot._width(text) + plot.PADDING for row in box.rows for text in row)
-    group = plot._Group(None, boxes, "TB", True)
+    group = plot._Group(None, boxes, arrows, "TB")
     assert group.width == max(box.width for box in boxes)
     assert group.height == sum(box.height for box in boxes) + plot.GAP
 
@@ -130,3 +130,47 @@ def test_a_model_that_is_not_built(tmp_path):
 def test_matplotlib_is_imported_only_for_a_picture():
     command = "import sys, minigrad; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", command], check=True)
+
+
+def residual():
+    keras.utils.clear_session()
+    x = keras.Input((4,), name="x")
+    shared = L.Dense(4, name="shared")
+    h = L.Activation("relu", name="act")(shared(shared(x)))
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(4, name="inside")], name="inner")
+    return keras.Model(x, [L.Dense(1, name="last")(h + inner(x)) * 2.0, h])
+
+
+def test_a_graph(tmp_path):
+    texts = words(drawn(residual(), tmp_path, show_layer_names=True, show_shapes=True, expand_nested=True))
+    for title in ("x (InputLayer)", "shared (Dense), call 1 of 2", "shared (Dense), call 2 of 2", "act (Activation)",
+                  "add (Add)", "inner (Sequential)", "inside (Dense)", "last (Dense)", "multiply (Multiply)"):  # fmt: skip
+        assert texts.count(title) == 1, title
+    assert "Input: [(None, 4), (None, 4)]" in texts
+
+
+@pytest.mark.parametrize("rankdir, axis, sign", [("TB", 1, 1), ("BT", 1, -1), ("LR", 0, 1), ("RL", 0, -1)])
+def test_directions_of_a_graph(rankdir, axis, sign, tmp_path):
+    places = {text: place[axis] for *place, text in drawn(residual(), tmp_path, rankdir=rankdir, show_layer_names=True)}
+    order = ["x (InputLayer)", "shared (Dense), call 1 of 2", "shared (Dense), call 2 of 2", "act (Activation)",
+             "add (Add)", "last (Dense)", "multiply (Multiply)"]  # fmt: skip
+    assert sorted(order, key=lambda text: sign * places[text]) == order
+
+
+def test_boxes_of_a_graph_do_not_overlap_and_arrows_lead_along():
+    from minigrad.utils.plot import _Layout
+
+    random = np.random.default_rng(0)
+    for count in (2, 5, 30):
+        sizes = [tuple(size) for size in random.uniform(20, 90, (count, 2))]
+        arrows = sorted({(int(random.integers(end)), end) for end in range(1, count) for _ in range(2)})
+        layout = _Layout(sizes, arrows)
+        boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centers, sizes)]
+        assert all(box[0] >= -1e-6 and box[2] <= layout.size[0] + 1e-6 for box in boxes)
+        for i, a in enumerate(boxes):
+            for b in boxes[:i]:
+                assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+        for points, (start, end) in zip(layout.lines(), arrows, strict=True):
+            along = [y for _, y in points]
+            assert np.diff(along).min() >= -1e-6 and len(points) % 4 == 1
+            assert along[0] == pytest.approx(boxes[start][3]) and along[-1] == pytest.approx(boxes[end][1])

@@ -1,11 +1,10 @@
-"""`plot_model`: a picture of a model's layers, drawn with matplotlib alone.
-
-It asks a model for names, shapes and layers, and needs no class of the engine. Lengths are points (1/72 inch).
-"""
+"""`plot_model`: a picture of a model's layers, drawn with matplotlib alone. Lengths are points (1/72 inch)."""
 
 import inspect
 import os
 
+from minigrad.graph import leaves, mapped
+from minigrad.names import class_name
 from minigrad.spelling import rejected_keywords
 
 SIZE, PADDING, GAP, MARGIN = 9.0, 6.0, 22.0, 10.0  # of the font; around a text; between boxes; around the picture
@@ -28,11 +27,11 @@ def plot_model(
     splines="ortho",
     **kwargs,
 ):
-    """Draw the layers of `model` one after the other into the file `to_file` (png, svg, pdf, jpg by its ending).
+    """Draw the graph of `model`, a box per call of a layer, into the file `to_file` (png, svg, pdf, jpg by its ending).
 
     A box holds the layer's class (`show_layer_names`: and name) and, as wanted, its shapes, dtype, activation and
     whether it is trained. `rankdir`: where to go, "TB" (from top to bottom), "BT", "LR" or "RL". `expand_nested`: show
-    the layers of a nested model inside a frame. `splines` changes nothing: arrows are straight. Needs matplotlib (the
+    the layers of a nested model inside a frame. `splines` changes nothing. Needs matplotlib (the
     extra `plot`). In a notebook the picture is returned, too. The layers of a subclassed Model have no arrows: which
     one feeds which is not known.
 
@@ -61,7 +60,7 @@ def plot_model(
         "trainable": show_trainable,
         "nested": expand_nested,
     }
-    picture = _Group(None, _boxes(model, wanted, with_input=True), rankdir, hasattr(model, "add"))
+    picture = _Group(None, *_parts(model, wanted, with_input=True), rankdir)
     width, height = (n + 2 * MARGIN for n in (picture.width, picture.height))
     figure = Figure(layout="none", figsize=(width / 72, height / 72), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
@@ -82,23 +81,46 @@ def _shown(path):
     return display.Image(filename=path) if is_shown else None
 
 
-def _boxes(model, wanted, with_input=False):
-    """What is drawn for a model, in order."""
-    if with_input and getattr(model, "_input_shape", None) is not None:
-        shape = tuple(model._input_shape)
-        yield _Box("InputLayer", None, _rows(wanted, shape, shape, model.dtype), DARK)
-    for layer in model.layers:
-        title = f"{layer.name} ({type(layer).__name__})" if wanted["names"] else type(layer).__name__
-        if wanted["nested"] and getattr(layer, "layers", None):
-            yield _Group(title, _boxes(layer, wanted), None, hasattr(layer, "add"))
-            continue
-        shapes = [getattr(layer, f"{side}_shape", None) for side in ("input", "output")]
-        activation = getattr(getattr(layer, "activation", None), "__name__", None)
-        trainable, color = None, DARK
-        if wanted["trainable"] and layer.weights:
-            trainable, color = layer.trainable, TRAINABLE if layer.trainable else FROZEN
-        rows = _rows(wanted, *shapes, layer.dtype, trainable)
-        yield _Box(title, activation if wanted["activations"] else None, rows, color)
+def _parts(model, wanted, with_input=False):
+    """The boxes of a model in order, and the arrows between them, pairs of numbers of boxes."""
+    is_list = hasattr(model, "add")
+    graph = None if is_list else getattr(model, "_graph", None)
+    boxes, arrows, numbers = [], [], {}  # numbers: id of a symbol -> that of the box it comes from
+    if graph is None:
+        shape = getattr(model, "_input_shape", None)
+        if with_input and shape is not None:
+            boxes.append(_Box("InputLayer", None, _rows(wanted, shape, shape, model.dtype), DARK))
+        for layer in model.layers:
+            shapes = [getattr(layer, f"{side}_shape", None) for side in ("input", "output")]
+            boxes.append(_part(layer, wanted, shapes, layer.dtype))
+        return boxes, [(i, i + 1) for i in range(len(boxes) - 1)] if is_list else []
+    for symbol in leaves(graph.inputs):
+        if symbol.call is None or symbol.call.inputs:  # it stands in the middle of a larger graph
+            numbers[id(symbol)] = len(boxes)
+            boxes.append(_Box("InputLayer", None, _rows(wanted, symbol.shape, symbol.shape, symbol.dtype), DARK))
+    calls = graph.calls_by_function()
+    for call in graph.calls:
+        arrows += [(numbers[id(symbol)], len(boxes)) for symbol in call.inputs]
+        numbers |= {id(symbol): len(boxes) for symbol in leaves(call.outputs)}
+        output = mapped(lambda symbol: symbol.shape, call.outputs)
+        inputs = [symbol.shape for symbol in call.inputs] or [output]
+        shapes = [inputs[0] if len(inputs) == 1 else inputs, output]
+        several = len(calls[call.function])
+        which = f", call {calls[call.function].index(call) + 1} of {several}" if several > 1 else ""
+        boxes.append(_part(call.function, wanted, shapes, leaves(call.outputs)[0].dtype, which))
+    return boxes, list(dict.fromkeys(arrows))
+
+
+def _part(layer, wanted, shapes, dtype, which=""):
+    """The box of a layer or an operation; of a nested model, if wanted, the group of its boxes."""
+    title = f"{layer.name} ({class_name(layer)})" if wanted["names"] else class_name(layer)
+    if wanted["nested"] and getattr(layer, "layers", None):
+        return _Group(title + which, *_parts(layer, wanted), None)
+    activation = getattr(getattr(layer, "activation", None), "__name__", None) if wanted["activations"] else None
+    trainable, color = None, DARK
+    if wanted["trainable"] and getattr(layer, "weights", None):
+        trainable, color = layer.trainable, TRAINABLE if layer.trainable else FROZEN
+    return _Box(title + which, activation, _rows(wanted, *shapes, dtype, trainable), color)
 
 
 def _rows(wanted, input_shape, output_shape, dtype, trainable=None):
@@ -112,7 +134,7 @@ def _rows(wanted, input_shape, output_shape, dtype, trainable=None):
 
 
 def _text(shape):
-    return "?" if shape is None else str(tuple(shape))
+    return "?" if shape is None else str(shape)
 
 
 def _width(text, bold=False):
@@ -147,28 +169,29 @@ class _Box:
 
 
 class _Group:
-    """Boxes and groups in a row or a column, with arrows from one to the next; with a title it has a frame."""
+    """Boxes and groups in ranks, with arrows that lead from rank to rank; with a title it has a frame."""
 
-    def __init__(self, title, members, rankdir, is_chain):
-        self.title, self.is_chain, self.members = title, is_chain, list(members)
+    def __init__(self, title, members, arrows, rankdir):
+        self.title, self.members, self.arrows = title, list(members), arrows
         self.direct(rankdir or "TB")
 
     def direct(self, rankdir):
-        """Take the direction of the whole picture, which groups inside share."""
-        self.rankdir, self.is_column = rankdir, rankdir in ("TB", "BT")
+        """Take the direction of the whole picture, which groups inside share, and find out what stands where."""
+        self.is_column, self.is_forward = rankdir in ("TB", "BT"), rankdir in ("TB", "LR")
         for member in self.members:
             if isinstance(member, _Group):
                 member.direct(rankdir)
-        widths, heights = ([getattr(m, side) for m in self.members] or [0.0] for side in ("width", "height"))
-        gaps = GAP * (len(widths) - 1)
+        sizes = [(m.width, m.height) if self.is_column else (m.height, m.width) for m in self.members]
+        self.layout = _Layout(sizes, self.arrows)
+        self.inner = self.layout.size if self.is_column else self.layout.size[::-1]
         self.inset, self.header = (PADDING * 1.5, SIZE + 2 * PADDING) if self.title else (0.0, 0.0)
-        self.inner = (max(widths), sum(heights) + gaps) if self.is_column else (sum(widths) + gaps, max(heights))
         title = _width(self.title, bold=True) + 2 * PADDING if self.title else 0.0
         self.width = max(self.inner[0], title) + 2 * self.inset
         self.height = self.inner[1] + self.header + self.inset
 
     def draw(self, axes, x, y):
-        from matplotlib.patches import FancyBboxPatch
+        from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+        from matplotlib.path import Path
 
         if self.title:
             style = "round,pad=0,rounding_size=4"
@@ -177,23 +200,118 @@ class _Group:
             )
             _write(axes, x + self.width / 2, y + self.header / 2, self.title, DARK, bold=True)
         left, top = x + (self.width - self.inner[0]) / 2, y + self.header
-        at, before = (top if self.is_column else left), None
-        for member in self.members if self.rankdir in ("TB", "LR") else reversed(self.members):
-            place = (x + (self.width - member.width) / 2, at)
-            if not self.is_column:
-                place = (at, top + (self.inner[1] - member.height) / 2)
-            member.draw(axes, *place)
-            if before is not None and self.is_chain:
-                self._arrow(axes, x, top, before, at)
-            at += member.height if self.is_column else member.width
-            before, at = at, at + GAP
 
-    def _arrow(self, axes, x, top, start, end):
-        across = x + self.width / 2 if self.is_column else top + self.inner[1] / 2
-        tail, head = (start, end) if self.rankdir in ("TB", "LR") else (end, start)
-        points = [(across, p) if self.is_column else (p, across) for p in (head, tail)]
-        style = {"arrowstyle": "-|>", "color": LINE, "lw": 1.2, "shrinkA": 1, "shrinkB": 1, "mutation_scale": 9}
-        axes.annotate("", points[0], points[1], arrowprops=style)
+        def place(across, along):
+            along = along if self.is_forward else self.layout.size[1] - along
+            return (left + across, top + along) if self.is_column else (left + along, top + across)
+
+        for points in self.layout.lines():
+            codes = [Path.MOVETO, *[Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4] * (len(points) // 4)]
+            path = Path([place(*point) for point in points], codes)
+            style = {"arrowstyle": "-|>", "color": LINE, "lw": 1.2, "mutation_scale": 9, "capstyle": "butt"}
+            axes.add_patch(FancyArrowPatch(path=path, shrinkA=1, shrinkB=1, **style))
+        for member, (across, along) in zip(self.members, self.layout.centers):
+            across, along = place(across, along)
+            member.draw(axes, across - member.width / 2, along - member.height / 2)
+
+
+class _Layout:
+    """Where boxes of the sizes (across, along) stand, so that all arrows lead along (Sugiyama et al. 1981).
+
+    An arrow that passes ranks keeps a lane free in each. `centers`: of the boxes; `size`: of it all.
+    """
+
+    def __init__(self, sizes, arrows):
+        self.sizes, self.ranks = list(sizes), self._ranks(len(sizes), arrows)
+        self.paths, links = [], []  # each arrow as a path over numbers of boxes and lanes
+        for start, end in arrows:
+            lanes = range(len(self.sizes), len(self.sizes) + self.ranks[end] - self.ranks[start] - 1)
+            self.sizes += [(0.0, 0.0)] * len(lanes)
+            self.ranks += range(self.ranks[start] + 1, self.ranks[end])
+            self.paths.append([start, *lanes, end])
+            links += zip(self.paths[-1], self.paths[-1][1:])
+        count = max(self.ranks, default=-1) + 1
+        self.rows = [[i for i, rank in enumerate(self.ranks) if rank == n] for n in range(count)]
+        self.above = {i: [a for a, b in links if b == i] for i in range(len(self.sizes))}
+        self.below = {i: [b for a, b in links if a == i] for i in range(len(self.sizes))}
+        gap = GAP if all(len(row) == 1 for row in self.rows) else 1.5 * GAP
+        self.thickness = [max(self.sizes[i][1] for i in row) for row in self.rows]
+        self.begins = [sum(self.thickness[:n]) + gap * n for n in range(len(self.rows))]
+        self._order()
+        self.across = self._across()
+        low = min((a - w / 2 for a, (w, _) in zip(self.across, self.sizes)), default=0.0)
+        high = max((a + w / 2 for a, (w, _) in zip(self.across, self.sizes)), default=0.0)
+        self.across = [a - low for a in self.across]
+        self.size = (high - low, self.begins[-1] + self.thickness[-1] if self.rows else 0.0)
+        self.centers = [
+            (self.across[i], self.begins[rank] + self.thickness[rank] / 2) for i, rank in enumerate(self.ranks)
+        ][: len(sizes)]
+
+    @staticmethod
+    def _ranks(count, arrows):
+        """The rank of each box: behind all that lead to it; one that nothing leads to, just before what it leads to."""
+        if not arrows:
+            return list(range(count))
+        ranks = [0] * count
+        for start, end in sorted(arrows, key=lambda arrow: arrow[1]):
+            ranks[end] = max(ranks[end], ranks[start] + 1)
+        for i in {start for start, _ in arrows} - {end for _, end in arrows}:
+            ranks[i] = min(ranks[end] for start, end in arrows if start == i) - 1
+        return ranks
+
+    def _order(self):
+        """Order each rank by where its neighbours stand, so that fewer arrows cross."""
+        for sweep in range(8):
+            neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])
+            for row in rows:
+                places = {i: n for other in self.rows for n, i in enumerate(other)}
+                means = {i: _mean([places[j] for j in neighbours[i]], places[i]) for i in row}
+                row.sort(key=means.get)
+
+    def _across(self):
+        """Centres across the direction: as near to those of the neighbours as the boxes of the rank allow."""
+        across = [0.0] * len(self.sizes)
+        for sweep in range(9):
+            neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])
+            for row in rows:
+                wish = [_mean([across[j] for j in neighbours[i]], across[i]) for i in row]
+                apart = [(self.sizes[a][0] + self.sizes[b][0]) / 2 + GAP for a, b in zip(row, row[1:])]
+                first, last = list(wish), list(wish)  # moved to the one side and to the other: between lies the middle
+                for n, distance in enumerate(apart):
+                    first[n + 1] = max(first[n + 1], first[n] + distance)
+                for n, distance in reversed(list(enumerate(apart))):
+                    last[n] = min(last[n], last[n + 1] - distance)
+                for i, a, b in zip(row, first, last):
+                    across[i] = (a + b) / 2
+        return across
+
+    def lines(self):
+        """The points of each arrow: a start, and for each rank that follows a straight piece and a curve's three."""
+        for path in self.paths:
+            points = []
+            for here, there in zip(path, path[1:]):
+                rank = self.ranks[here]
+                middle = self.begins[rank] + self.thickness[rank] / 2
+                edge, begin = self.begins[rank] + self.thickness[rank], self.begins[rank + 1]
+                if here < len(self.centers):  # a box ends where it ends, not where its rank does
+                    middle += self.sizes[here][1] / 2
+                end = begin
+                if there < len(self.centers):
+                    end += (self.thickness[rank + 1] - self.sizes[there][1]) / 2
+                start, goal = self.across[here], self._entry(there, here)
+                points = points or [(start, middle)]
+                points += [(start, edge), (start, (edge + begin) / 2), (goal, (edge + begin) / 2), (goal, end)]
+            yield points
+
+    def _entry(self, box, source):
+        """Where across an arrow enters a box: several do beside each other, in the order of where they come from."""
+        sources = sorted(self.above[box], key=self.across.__getitem__)
+        step = min(2 * PADDING, self.sizes[box][0] / (len(sources) + 1))
+        return self.across[box] + (sources.index(source) - (len(sources) - 1) / 2) * step
+
+
+def _mean(values, otherwise):
+    return sum(values) / len(values) if values else otherwise
 
 
 def _write(axes, x, y, text, color, bold=False):
