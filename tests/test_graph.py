@@ -223,3 +223,15 @@ def test_a_mask_goes_to_all_layers_that_take_one():
 def test_a_symbol_without_a_call_can_be_an_input():
     x = Symbol((None, 2))
     assert Graph(x, x + 1.0).layers == []
+
+
+def test_arguments_of_a_call_reach_a_normalization_that_would_be_fused():
+    rows, kept = np.array([[1, 2], [3, 5], [100, 100]], "float32"), np.array([True, True, False])
+    x, mask, norm = keras.Input((2,)), keras.Input((), dtype="bool"), BatchNormalization(momentum=0.0)
+    keras.Model([x, mask], ReLU()(norm(x, mask=mask)))([rows, kept], training=True)
+    assert norm.moving_mean.numpy().tolist() == [2.0, 3.5]
+    norm = BatchNormalization()
+    model = keras.Model(x, Dense(1)(norm(Dense(2)(x), training=False)))
+    model.compile("sgd", "mse")
+    model.fit(rows, rows[:, :1], **QUIET)
+    assert norm.moving_mean.numpy().tolist() == [0.0, 0.0]

@@ -12,7 +12,7 @@ from minigrad.layers.normalization import BatchNormalization
 def fused(graph):
     """The calls of `graph`, in which [Dense,] BatchNormalization [, relu] is one call: one pass over memory each way.
 
-    Layers are fused only where nothing else uses what stands between them.
+    Layers are fused only where nothing else uses what stands between them, and they are given nothing else.
     """
     consumers, gone, found = graph.consumers(), set(), []
     for call in graph.calls:
@@ -21,7 +21,7 @@ def fused(graph):
         chain = _chain(call, consumers)
         layers = [one.function for one in chain]
         has_dense = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
-        if has_dense or _is_last_axis_norm(layers):
+        if call.is_simple and (has_dense or _is_last_axis_norm(layers)):
             norm, after = layers[has_dense], layers[has_dense + 1 :]
             has_relu = bool(after) and _is_relu(after[0]) and _share_dtype([norm, after[0]])
             chain = chain[: has_dense + 1 + has_relu]
