@@ -23,6 +23,12 @@ def test_a_script_ends_as_under_keras(name, tmp_path):
     script_runs.assert_alike(name, script_runs.run(name, tmp_path, "-m", "minigrad"), GOLDEN[name])
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (script_runs.FOLDER / "today").glob("*.py")))
+def test_a_script_in_todays_words_is_warned_of_none(name, tmp_path):
+    figures = script_runs.run(f"today/{name}", tmp_path, "-W", "error::FutureWarning", "-m", "minigrad")
+    script_runs.assert_alike(name, figures, GOLDEN[name])
+
+
 def test_a_comparison_can_fail():
     figures = GOLDEN["binary_classifier"]
     script_runs.assert_alike("binary_classifier", figures, figures)

@@ -15,6 +15,7 @@ DEVIATIONS = {
         ("history['acc'], monitor='val_acc' beside metrics=['accuracy']", "KeyError", "the accuracy, and a warning"),
         ("config.backend()", "'tensorflow', 'jax' or 'torch'", "'minigrad'"),
         ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
+        ("x.shape of a tensor", "a TensorShape, with as_list()", "a tuple: list(x.shape)"),
         ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
         ("tf.errors", "classes of its own", "what is raised here: InvalidArgumentError is ValueError"),
         ("tf.print in a step of fit", "prints values in every step", "prints shapes, while the step is recorded"),
