@@ -34,7 +34,6 @@ _FILES = "load the data with scikit-learn, pandas or NumPy: minigrad downloads n
 _CATEGORIES = "encode columns with pandas or scikit-learn before `fit`"
 _OWN_LAYER = "write a Layer with `build` and `call`"
 _GRAPH = "graphs and sessions are those of TensorFlow 1: compute with tensors as they are, train with `fit`"
-_LAMBDA = "write a function's few lines as a Layer with a `call`: a Lambda holds code that no file can be trusted with"
 _DISTRIBUTE = "minigrad runs on one CPU: leave the line out"
 _SCIKIT = "use `scikeras`, or `keras.wrappers.scikit_learn.KerasClassifier(build_fn=...)` as in Keras 2"
 
@@ -67,7 +66,6 @@ REMEDIES = {
         ("TFSMLayer TorchModuleWrapper JaxLayer FlaxLayer", _KERAS),
         ("TimeDistributedDense", "Dense takes inputs of any number of axes, and works on the last one"),
         ("MaxoutDense Highway DenseFeatures Locally*", f"minigrad does not have it: {_OWN_LAYER}"),
-        ("Lambda", _LAMBDA),
         ("GroupNormalization", "LayerNormalization normalizes each row, too, over all features instead of groups"),
         ("Linear", "it is called Dense here, Dense(units)"),
         ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),

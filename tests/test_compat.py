@@ -116,7 +116,6 @@ MISSING = [
     ("from keras import layers\nlayers.Conv2D", ["keras.layers.Conv2D: minigrad has no convolutions", "Dense", "README"]),
     ("from tensorflow.keras.layers import LSTM\nLSTM(3)", ["tensorflow.keras.layers.LSTM", "no recurrence"]),
     ("from keras.layers import Masking, Dense\nMasking()", ["keras.layers.Masking", "no recurrence"]),
-    ("import keras\nkeras.layers.Lambda(abs)", ["Lambda", "write a function's few lines as a Layer"]),
     ("import keras\nkeras.Sequentail", ["did you mean", "Sequential"]),
     ("import keras\nkeras.layers.Merge()", ["Concatenate"]),
     ("from keras import mixed_precision\nmixed_precision.set_global_policy('mixed_float16')", ["mixed_precision", "float32 or float64"]),

@@ -5,6 +5,7 @@ from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import Input, InputLayer, Layer, deserialize, serialize
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.lambda_layer import Lambda
 from minigrad.layers.merging import (
     Add,
     Average,
@@ -55,6 +56,7 @@ __all__ = [
     "Input",
     "InputLayer",
     "InputSpec",
+    "Lambda",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",

@@ -78,6 +78,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     input_spec = None  # an InputSpec, or several that all must hold
     _word = "Layer"  # what it is in an error
     _makes_masks = False  # whether the class has a compute_mask of its own
+    _is_users = False  # whether code of the user's runs in `call`
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
 
     def __init__(
@@ -153,6 +154,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _completing(cls.build)
+        if "_is_users" not in vars(cls):
+            cls._is_users = not cls.__module__.startswith("minigrad.")
         cls._makes_masks = cls.compute_mask is not Layer.compute_mask
 
     @_completing
@@ -273,7 +276,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return argument in _call_arguments(type(self))
 
     def _as_input(self, x):
-        if getattr(x, "dtype", None) is not None and not type(self).__module__.startswith("minigrad."):
+        if self._is_users and getattr(x, "dtype", None) is not None:
             x = ops.convert_to_tensor(x)
             if x.dtype.kind != "f":
                 return x  # a layer of the user's may count or index

@@ -115,7 +115,7 @@ class Model(Trainer, Layer):
         """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
         if self._own_layers_as_of != Structure.version:
             self._has_own_layers = isinstance(self._graph.outputs, Symbol) and all(
-                type(layer).__module__.startswith("minigrad.") and layer.activity_regularizer is None
+                not layer._is_users and layer.activity_regularizer is None
                 for layer in self._all_layers()
             )
             self._own_layers_as_of = Structure.version
