@@ -208,9 +208,9 @@ def _only_one(given, name):
         return arrays[0]
     if isinstance(given, dict) or (arrays and min(ranks) >= 2):
         raise ValueError(
-            f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but a model has one input and one output "
-            "here. Make a Model(inputs, outputs) of several inputs, or put them side by side: np.concatenate(arrays, "
-            "axis=1). (If they are the rows: np.stack(arrays).)"
+            f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but this model takes one there. Make a "
+            "Model(inputs, outputs) of several inputs, or put them side by side: np.concatenate(arrays, axis=1). (If "
+            "they are the rows: np.stack(arrays).)"
         )
     return given
 

@@ -238,7 +238,8 @@ def test_metrics_that_are_gone_name_the_way_out(word):
         Sequential([layers.Dense(1)]).compile("sgd", "mse", metrics=[word])
 
 
-NEEDED = {"Dense": {"units": 3}, "Dropout": {"rate": 0.5}, "AlphaDropout": {"rate": 0.5}, "Layer": {},
+NEEDED = {"Dense": {"units": 3}, "Embedding": {"input_dim": 5, "output_dim": 2}, "Dropout": {"rate": 0.5},
+          "AlphaDropout": {"rate": 0.5}, "Layer": {},
           "GaussianDropout": {"rate": 0.5}, "GaussianNoise": {"stddev": 0.5}, "Reshape": {"target_shape": (2, 1)},
           "ModelCheckpoint": {"filepath": "m.keras"}, "to_categorical": {"x": [0, 2]}}  # fmt: skip
 VALUES = {"units": 4, "kernel_initializer": "he_normal", "use_bias": False, "kernel_regularizer": "l2",
@@ -246,6 +247,7 @@ VALUES = {"units": 4, "kernel_initializer": "he_normal", "use_bias": False, "ker
           "stddev": 0.1, "negative_slope": 0.2, "threshold": 0.5, "alpha_initializer": "ones", "dtype": "float64",
           "target_shape": (1, 2), "beta_initializer": "ones", "gamma_initializer": "zeros", "l1": 0.1, "l2": 0.1,
           "max_value": 3, "min_value": 0.5, "minval": -1.0, "maxval": 2.0, "min_delta": 0.5, "num_classes": 5,
+          "embeddings_initializer": "ones", "embeddings_regularizer": "l2", "embeddings_constraint": "non_neg",
           "x": [0, 2]}  # fmt: skip
 CONVERTED = {  # (who, old arguments): today's
     ("Layer", "batch_input_shape"): ((None, 4), {"input_shape": (4,)}),

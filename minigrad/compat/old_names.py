@@ -140,6 +140,7 @@ ARGUMENTS = """
     Dense: activation=:activation
     Layer: batch_input_shape=:batch_input_shape input_dtype=dtype input_length=:input_length
     Layer: dynamic=- experimental_autocast=- implementation=- weights=:weights
+    Embedding: init=embeddings_initializer W_regularizer=embeddings_regularizer W_constraint=embeddings_constraint
     Dropout: p=rate
     AlphaDropout: p=rate
     GaussianDropout: p=rate
