@@ -219,7 +219,7 @@ ATTRIBUTES = {
         ("tolist", "use numpy().tolist()"),
         ("add_metric", "give metrics to compile(metrics=[...]), as in Keras 3"),
         ("add_update", "assign to the variable in `call`"),
-        ("get_input_at get_output_at", "`layer.input` and `layer.output` are what it was called with and what came out"),
+        ("get_input_at get_output_at", "`layer.input` and `layer.output` are what it got and what came out"),
         ("get_gradients get_updates", _GRADIENTS),
         ("stateless_call symbolic_call", "there is no compiler to be stateless for: call it as it is"),
         ("stateless_apply", "it keeps its state itself, so call apply (Keras needs the other for JAX)"),
