@@ -120,7 +120,6 @@ REMEDIES = {
     "distillation": f"minigrad has no ready-made distillation: override compute_loss, or {_KERAS}",
     "initializers.STFT*": _SEQUENCE,
     "initializers.stft": _SEQUENCE,
-    "layers.Wrapper": "subclass Layer and keep the wrapped one as an attribute",
     "losses.CTC": _SEQUENCE,
     "metrics.f1score": "use metrics.F1Score()",
     "metrics.fbeta*": "use metrics.FBetaScore(beta=...)",

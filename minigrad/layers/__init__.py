@@ -35,6 +35,7 @@ from minigrad.layers.regularization import (
 )
 from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
+from minigrad.layers.wrapper import Wrapper
 
 __all__ = [
     "ELU",
@@ -74,6 +75,7 @@ __all__ = [
     "Softmax",
     "Subtract",
     "UnitNormalization",
+    "Wrapper",
     "add",
     "average",
     "concatenate",
