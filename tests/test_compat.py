@@ -203,6 +203,12 @@ def test_minigrad_itself_explains_what_it_lacks(name, words):
     assert not hasattr(module, last)
 
 
+@pytest.mark.parametrize("name, word", [("function", "`predict`"), ("gradients", "backward"), ("placeholder", "Input")])
+def test_functions_of_old_backends_have_remedies(name, word):
+    with pytest.raises(AttributeError, match=f"minigrad has no backend.{name}: .*{word}"):
+        getattr(minigrad.backend, name)
+
+
 def test_remedies_hold_for_all_below_a_name():
     assert missing.remedy("applications.vgg16.VGG16") == missing.REMEDIES["applications"]
     assert missing.remedy("layers.Nothing") is None and missing.remedy("nothing") is None
