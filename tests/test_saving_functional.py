@@ -189,6 +189,28 @@ def test_what_a_config_can_t_tell():
             keras.Model(x, y).to_json()
 
 
+def test_a_list_of_one(tmp_path):
+    x = keras.Input((4,))
+    model = keras.Model([x], [Dense(2)(x)])
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert_same(again.predict(A, verbose=0), model([A]).numpy())
+
+
+def test_a_trained_model_goes_on(tmp_path):
+    x = keras.Input((4,))
+    h = Dense(4)(x)
+    model = keras.Model(x, Dense(1)(keras.layers.Add()([BatchNormalization()(h), x])))
+    model.compile("adam", "mse")
+    model.fit(A, B[:, :1], verbose=0)
+    for ending in ("keras", "h5"):
+        model.save(tmp_path / f"model.{ending}")
+    expected = model.fit(A, B[:, :1], epochs=2, verbose=0).history
+    for ending in ("keras", "h5"):
+        again = keras.models.load_model(tmp_path / f"model.{ending}")
+        assert again.fit(A, B[:, :1], epochs=2, verbose=0).history == expected
+
+
 def test_clones():
     model = branches()
     clone = keras.models.clone_model(model)

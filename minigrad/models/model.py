@@ -51,6 +51,8 @@ class Model(Trainer, Layer):
         self._graph, self._schedule, self._scheduled_as_of = None, None, -1
         self._own_layers_as_of = -1
         if inputs is not None:
+            if isinstance(outputs, (list, tuple)) and len(outputs) == 1:  # it returns one tensor, as in Keras
+                (outputs,) = outputs
             self._set_graph(Graph(inputs, outputs, self.name))
 
     # ---- the graph

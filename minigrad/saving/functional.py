@@ -200,10 +200,7 @@ def read(config):
             return type(tree)(map(whole, tree))
         return symbol(tree, counted_from_1)
 
-    inputs, outputs = whole(config["input_layers"]), whole(config["output_layers"])
-    if is_old:  # which has a list also of one
-        inputs, outputs = (t[0] if isinstance(t, list) and len(t) == 1 else t for t in (inputs, outputs))
-    return inputs, outputs
+    return whole(config["input_layers"]), whole(config["output_layers"])
 
 
 def _function(entry):
