@@ -56,7 +56,7 @@ def test_names_of_constraints(name, kind):
     assert type(constraints.get(name)).__name__ == kind and constraints.get(None) is None
 
 
-@pytest.mark.parametrize("name", ["nonneg", "maxnorm"])
+@pytest.mark.parametrize("name", ["nonnegative", "largestnorm"])
 def test_unknown_constraints(name):
     with pytest.raises(ValueError, match=f"Unknown constraint: '{name}'"):
         constraints.get(name)

