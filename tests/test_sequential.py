@@ -788,7 +788,7 @@ def test_an_unbuilt_model_that_got_wrong_data_can_still_be_built():
 
 
 def test_several_inputs_and_outputs():
-    """A model may be called with them; what is trained or predicts has one of each, and says so."""
+    """A model may be called with them; what is trained has one output, and says so."""
 
     class Both(keras.Model):
         def __init__(self):
@@ -806,18 +806,16 @@ def test_several_inputs_and_outputs():
     x, y = np.ones((6, 3), "float32"), np.ones((6, 2), "float32")
     assert [Both()(given).shape for given in ([x, x], (x, x), {"a": x, "b": x})] == [(6, 2)] * 3
     assert [t.shape for t in Twice()(x)] == [(6, 2), (6, 3)]
-    for bad in ([x, x], (x, x), {"a": x, "b": x}):
+    for given in ([x, x], (x, x), {"a": x, "b": x}):
         model = Both()
         model.compile("sgd", "mse")
-        with pytest.raises(ValueError, match=r"x is a \w+ of 2 arrays.*np.concatenate"):
-            model.fit(bad, y, verbose=0)
-        with pytest.raises(ValueError, match=r"x is a \w+ of 2 arrays.*np.concatenate"):
-            model.predict(bad, verbose=0)
+        assert len(model.fit(given, y, verbose=0).history["loss"]) == 1
+        assert model.predict(given, verbose=0).shape == (6, 2)
     model = Twice()
     model.compile("sgd", "mse")
-    for call in (lambda: model.fit(x, y, verbose=0), lambda: model.predict(x, verbose=0)):
-        with pytest.raises(ValueError, match="returned a tuple.*one output.*ops.concatenate"):
-            call()
+    with pytest.raises(ValueError, match="returned a tuple.*one output.*ops.concatenate"):
+        model.fit(x, y, verbose=0)
+    assert [one.shape for one in model.predict(x, verbose=0)] == [(6, 2), (6, 3)]
     class Named(Both):
         def call(self, inputs):
             return {"out": self.dense(inputs)}

@@ -20,6 +20,7 @@ class Sequential(Model):
     """
 
     _has_list_of_layers = True
+    _takes_lists = False
 
     def __init__(self, layers=None, trainable=True, name=None):
         if layers is not None and not hasattr(layers, "__iter__"):

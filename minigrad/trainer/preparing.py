@@ -30,8 +30,15 @@ class _Forgetting:
                 self.model._pool.clear()
 
 
+def _are_inputs(x):
+    """Whether x is a list of several inputs; flat arrays in a list may be the rows of one."""
+    return isinstance(x, (list, tuple)) and len(x) > 1 and all(getattr(one, "ndim", 0) >= 2 for one in x)
+
+
 class Preparing:
     """The part of a Model that looks at data."""
+
+    _takes_lists = True  # whether a list of arrays, where no graph says so, is one of several inputs
 
     def _prepare_x(self, x):
         """x as rows that fit the model, which is built for them if it was not."""
@@ -42,6 +49,8 @@ class Preparing:
         symbols = None if self._graph is None else self._graph.inputs
         if symbols is None and isinstance(x, dict) and len(x) > 1:
             return Several({name: as_rows(one, f"x[{name!r}]", self.dtype) for name, one in x.items()}, x)
+        if symbols is None and self._takes_lists and _are_inputs(x):
+            return Several([as_rows(one, f"x[{i}]", self.dtype) for i, one in enumerate(x)], map(str, range(len(x))))
         flat = [] if symbols is None else leaves(symbols)
         if len(flat) < 2:
             return as_rows(x, "x", HELD.get(flat[0].dtype, self.dtype) if flat else self.dtype)
