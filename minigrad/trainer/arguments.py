@@ -51,8 +51,11 @@ def check_loss(loss):
         loss = list(loss.values())
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         (loss,) = loss
-    if isinstance(loss, (list, tuple)):
-        raise ValueError(f"loss must be one loss, since a model has one output here; got {loss!r}.")
+    if isinstance(loss, (list, tuple)) or (isinstance(loss, dict) and "class_name" not in loss):
+        raise ValueError(
+            f"loss must be one loss, since what is trained has one output here; got {loss!r}. Join the outputs, "
+            "ops.concatenate(outputs, axis=-1), and take them apart in a loss function, or override compute_loss."
+        )
     if lookup.kind_by_shape(loss) != "crossentropy":
         losses.get(loss)
     return loss
