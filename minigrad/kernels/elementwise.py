@@ -277,7 +277,7 @@ def mod_vjp_b(gy, a, b, gb: "out"):
     """gb = -gy floor(a / b)"""
     for i in range(gb.shape[0]):
         for j in range(gb.shape[1]):
-            gb[i, j] = -gy[i, j] * math.floor(a[i, j] / b[i, j])
+            gb[i, j] = -gy[i, j] * np.floor(a[i, j] / b[i, j])
 
 
 @kernel

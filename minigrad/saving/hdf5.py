@@ -34,13 +34,15 @@ def _library():
     """h5py, imported late: it takes 60 ms, and only who saves or loads needs it.
 
     Before a fork h5py takes its lock, and who registered last is called first. A thread that holds one of our locks
-    may need h5py's, since Python frees objects of h5py anywhere: so ours are taken before it, too.
+    may need h5py's, since Python frees objects of h5py anywhere: so ours are taken before it, too. The order is the one
+    in which threads take them: who builds a layer computes, compiles, and asks for names.
     """
     import h5py
 
-    for lock in (compiling, building, _counting):
+    for lock in (_counting, compiling):
         os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
     threads.register_at_fork()
+    os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
     return h5py
 
 
