@@ -4,7 +4,7 @@ import math
 
 from minigrad.checks import warn
 from minigrad.data import Several, as_column, as_rows, check_lengths, chunks, class_weights
-from minigrad.graph import HELD, flat_like, leaves, mapped
+from minigrad.graph import HELD, Symbol, flat_like, leaves, mapped
 from minigrad.tensor import Structure
 
 
@@ -47,6 +47,8 @@ class Preparing:
     def _as_rows(self, x):
         """x as an array of rows, or as Several where the model has several inputs."""
         symbols = None if self._graph is None else self._graph.inputs
+        if type(symbols) is Symbol:
+            return as_rows(x, "x", HELD.get(symbols.dtype, self.dtype))
         if symbols is None and isinstance(x, dict) and len(x) > 1:
             return Several({name: as_rows(one, f"x[{name!r}]", self.dtype) for name, one in x.items()}, x)
         if symbols is None and self._takes_lists and _are_inputs(x):

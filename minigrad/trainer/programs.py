@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
-from minigrad.data import batch_of, named_arrays
+from minigrad.data import Several, batch_of, named_arrays
 from minigrad.graph import mapped
 from minigrad.layers.context import users_line
 from minigrad.ops.shaping import constant_tensor
@@ -215,16 +215,20 @@ class Programs:
         step = self._staged_step(kind, x, y, w)
         if reset:
             self._restart_metrics()
-        for name, array in named_arrays(x, y, w).items():
-            step.stage[name][...] = array[:]  # of lazy rows this makes an array
+        given = named_arrays(x, y, w) if type(x) is Several else {"x": x, "y": y, "w": w}
+        for name, array in given.items():
+            if array is not None:
+                step.stage[name][...] = array[:]  # of lazy rows this makes an array
         results = None
         if kind != "predict":
             self._take(step)
         else:
             step.replay()
             y = step.result[0]
-            logits, only = (y._logits if isinstance(y, Tensor) else None) or (None, None)
-            results = mapped(lambda one: one._data.copy(), y), None if logits is None else (logits._data.copy(), only)
+            is_one = isinstance(y, Tensor)
+            logits, only = (y._logits if is_one else None) or (None, None)
+            found = y._data.copy() if is_one else mapped(lambda one: one._data.copy(), y)
+            results = found, None if logits is None else (logits._data.copy(), only)
         self._pool.give_back(step)
         return results
 
