@@ -47,11 +47,12 @@ def validation_epochs(freq):
 
 
 def check_loss(loss):
-    if isinstance(loss, dict) and "class_name" not in loss and len(loss) == 1:
+    is_config = isinstance(loss, dict) and not loss.keys().isdisjoint({"class_name", "config"})
+    if isinstance(loss, dict) and not is_config and len(loss) == 1:
         loss = list(loss.values())
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         (loss,) = loss
-    if isinstance(loss, (list, tuple)) or (isinstance(loss, dict) and "class_name" not in loss):
+    if isinstance(loss, (list, tuple)) or (isinstance(loss, dict) and not is_config):
         raise ValueError(
             f"loss must be one loss, since what is trained has one output here; got {loss!r}. Join the outputs, "
             "ops.concatenate(outputs, axis=-1), and take them apart in a loss function, or override compute_loss."
