@@ -10,10 +10,10 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
-from minigrad.graph import leaves, mapped
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, constant
+from minigrad.tree import leaves, mapped
 
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
 CHUNK = 2**23  # bytes

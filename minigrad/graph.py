@@ -12,6 +12,7 @@ from minigrad import ops
 from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
+from minigrad.tree import leaves, mapped
 
 
 class Symbol:
@@ -120,30 +121,11 @@ class Call:
 # ------------------------------------------------------------------------------------------------------- trees
 
 
-def leaves(tree):
-    """The values in lists, tuples and dicts, in order."""
-    if isinstance(tree, dict):
-        tree = tree.values()
-    elif not isinstance(tree, (list, tuple)):
-        return [tree]
-    return [leaf for part in tree for leaf in leaves(part)]
-
-
 def results(tree):
     """The leaves in Keras' order, by which files count the results of calls: dicts go by their sorted keys."""
     if isinstance(tree, dict):
         tree = [tree[key] for key in sorted(tree)]
     return [leaf for part in tree for leaf in results(part)] if isinstance(tree, (list, tuple)) else [tree]
-
-
-def mapped(function, tree):
-    """The tree with `function(leaf)` in the place of each leaf."""
-    if isinstance(tree, dict):
-        return {key: mapped(function, part) for key, part in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        parts = [mapped(function, part) for part in tree]
-        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
-    return function(tree)
 
 
 def has_symbols(*trees):

@@ -47,7 +47,7 @@ def test_the_engine_loads_alone_and_reads_in_an_evening():
     done = subprocess.run([sys.executable, "-c", LOAD, str(ROOT)], capture_output=True, text=True, check=True)
     files = [Path(name) for name in done.stdout.split()]
     folders = {file.relative_to(ROOT).parts[0] for file in files}
-    assert folders == {"config.py", "names.py", "kernels", "program", "tensor"}
+    assert folders == {"config.py", "names.py", "tree.py", "kernels", "program", "tensor"}
     assert {file.name for file in files if file.parent.name == "kernels"} == {"__init__.py", "copying.py"}
     assert len(files) <= 15 and sum(map(lines, files)) <= 2300
 

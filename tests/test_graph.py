@@ -9,9 +9,10 @@ from helpers import assert_same
 
 import minigrad as keras
 from minigrad import layers, ops
-from minigrad.graph import Graph, Symbol, leaves
+from minigrad.graph import Graph, Symbol
 from minigrad.layers import Activation, BatchNormalization, Dense, Dropout, ReLU
 from minigrad.layers.fusion import Normalized, fused
+from minigrad.tree import leaves
 
 QUIET = {"verbose": 0}
 RANDOM = np.random.default_rng(3)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad import config, older, ops, regularizers
 from minigrad.checks import is_int, warn
-from minigrad.graph import Result, Symbol, has_symbols, leaves, mapped, record, traced
+from minigrad.graph import Result, Symbol, has_symbols, record, traced
 from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
@@ -20,6 +20,7 @@ from minigrad.program import RecordingError
 from minigrad.registry import Configurable, Registry
 from minigrad.spelling import explaining, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
+from minigrad.tree import leaves, mapped
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize

@@ -4,8 +4,8 @@ import functools
 
 from minigrad import ops
 from minigrad.checks import is_int
-from minigrad.graph import mapped
 from minigrad.layers.base import Layer, registry
+from minigrad.tree import mapped
 
 
 class Merge(Layer):

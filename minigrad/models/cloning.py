@@ -3,10 +3,11 @@
 import contextlib
 import warnings
 
-from minigrad.graph import Operation, Symbol, leaves, mapped, record
+from minigrad.graph import Operation, Symbol, record
 from minigrad.layers.base import InputLayer
 from minigrad.models.model import Model, takes_a_graph
 from minigrad.models.sequential import Sequential
+from minigrad.tree import leaves, mapped
 
 
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):

@@ -5,7 +5,7 @@ import inspect
 import math
 
 from minigrad import ops, saving, utils
-from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, leaves, mapped, only_one
+from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one
 from minigrad.layers.base import Layer, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
@@ -15,8 +15,9 @@ from minigrad.ops.logits import remember
 from minigrad.program import is_recording
 from minigrad.registry import custom_object_scope
 from minigrad.saving import compiling, functional
-from minigrad.tensor import Structure, Tensor, as_tensor, deferred
+from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes
 from minigrad.trainer import Trainer
+from minigrad.tree import leaves, mapped
 
 
 @registry.register("Functional", module="keras.src.models.functional")
@@ -122,7 +123,7 @@ class Model(Trainer, Layer):
             )
             self._own_layers_as_of = Structure.version
         is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
-        return is_usual and self._has_own_layers and not self.run_eagerly and not is_recording()
+        return is_usual and self._has_own_layers and not self.run_eagerly and not is_recording() and not tapes.open
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""

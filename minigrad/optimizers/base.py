@@ -22,13 +22,24 @@ from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
 from minigrad.registry import Registry, custom_object, custom_object_scope
 from minigrad.spelling import rejected_keywords
-from minigrad.tensor import Structure, Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
+from minigrad.tensor import (
+    Structure,
+    Tensor,
+    Variable,
+    as_tensor,
+    common_row,
+    constant,
+    flat,
+    launch_copy,
+    no_grad,
+)
 
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
 
 _CUT = "Is the loss computed from them by functions of minigrad.ops? NumPy's cut the gradient."
 _HOOKS = "apply_gradients", "apply", "update_step", "assign", "assign_add", "assign_sub"  # which may be overridden
+_CHANGING = "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "gradient_accumulation_steps"  # gradients
 _RANGES = {  # of the settings that all optimizers have
     "weight_decay": "[0, inf)",
     "clipnorm": "(0, inf)",
@@ -269,6 +280,10 @@ class Optimizer(Memory):
                 "model, or call build(variables) with all of them."
             )
         self.build(self._trainable if self.built else variables)
+        row = common_row(grads, variables, self._gradients)
+        if row is not None:
+            self._apply_row(row, grads, variables)
+            return
         sources = [None if g is None else self._source(g, v) for g, v in zip(grads, variables, strict=True)]
         for source, v in zip(sources, variables, strict=True):
             if source is not None and source.shape != v.shape:
@@ -280,6 +295,26 @@ class Optimizer(Memory):
                 v._grad = v._gradient
                 if source is not v._grad:
                     launch_copy(source, v._grad)
+        self._step(variables)
+
+    def _apply_row(self, row, grads, variables):
+        """One step from gradients that are the parts of a row, which a GradientTape has laid out as ours."""
+        own = self._gradients
+        for v in self._trainable:
+            v._grad = None
+        is_kept = self._overrides(*_HOOKS) or any(getattr(self, name) is not None for name in _CHANGING)
+        if is_recording() and not is_kept:
+            for gradient, v in zip(grads, variables, strict=True):
+                v._grad = None if gradient is None else gradient._data
+            try:
+                self._gradients = row
+                self._step(variables)
+            finally:
+                self._gradients = own
+            return
+        launch(K.copy, row, own)
+        for gradient, v in zip(grads, variables, strict=True):
+            v._grad = None if gradient is None else v._gradient
         self._step(variables)
 
     def _source(self, gradient, variable):

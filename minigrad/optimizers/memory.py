@@ -185,8 +185,9 @@ class Memory(Declared):
         }
         added = list(self._added)
         self._weights, self._gradients = layout.row(), layout.row()
-        for v, *parts in zip(variables, layout.parts(self._weights), layout.parts(self._gradients), strict=True):
-            v.move_to(*parts)
+        places = [(self._gradients, *place) for place in layout.places]
+        for v, *home in zip(variables, *map(layout.parts, (self._weights, self._gradients)), places, strict=True):
+            v.move_to(*home)
         self._rows = {"average": self._weights.copy()} if self.use_ema else {}  # averages start as the weights
         for name, slot in self._wanted().items():
             initial = getattr(self, slot.initial) if isinstance(slot.initial, str) else slot.initial

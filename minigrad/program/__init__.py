@@ -8,6 +8,7 @@ plugs in how several threads share a Program.
 from minigrad.program.compiling import WHOLE, Kernel, helper, kernel
 from minigrad.program.launching import (
     SMALL,
+    Plan,
     RecordingError,
     address,
     aligned,
@@ -20,7 +21,6 @@ from minigrad.program.launching import (
     trace,
     when,
 )
-from minigrad.program.planning import Plan
 from minigrad.program.recording import Program, compare
 from minigrad.program.replaying import MAX_OPERANDS
 

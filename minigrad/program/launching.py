@@ -1,12 +1,10 @@
-"""`launch`, the one door, and the memory of what passes through it."""
+"""`launch`, the one door, who carries out what passes through it, and its memory."""
 
 import contextlib
 import math
 import threading
 
 import numpy as np
-
-from minigrad.program.planning import Plan
 
 
 class RecordingError(RuntimeError):
@@ -70,6 +68,31 @@ def apart(note):
 def is_interrupted():
     """Whether launches of this thread are not simply carried out: a recording goes on, or a block of `when`."""
     return bool(_guests) and (_state.trace is not None or _state.condition is not None)
+
+
+class Plan:
+    """One thread does everything, the one that asks. `parallel` plugs in a plan for several threads, as `Plan.chosen`.
+
+    Args:
+        instructions: the launches of a Program, a list of (kernel, operands, flag).
+    """
+
+    def __init__(self, instructions):
+        self.rows = [(kernel, (*operands, *kernel.undivided), flag) for kernel, operands, flag in instructions]
+        self.rows_of = [np.array([i]) for i in range(len(instructions))]  # instruction -> its rows in the table
+        self.walk = np.arange(len(self.rows))
+
+    def replay(self, run, table, steps):
+        """Carry out all rows of the table `steps` times; `run(table, walk, steps)` carries out those of a walk."""
+        run(table, self.walk, steps)
+
+    @staticmethod
+    def launch(kernel, entry, operands):
+        """Carry out one launch that costs more than SMALL."""
+        entry(*operands, *kernel.undivided)
+
+
+Plan.chosen = Plan
 
 
 SMALL = 64**3  # multiplications; up to here BLAS takes no second thread, and nothing is divided

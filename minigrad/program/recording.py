@@ -6,8 +6,7 @@ import time
 
 import numpy as np
 
-from minigrad.program.launching import RecordingError, address, trace
-from minigrad.program.planning import Plan
+from minigrad.program.launching import Plan, RecordingError, address, trace
 from minigrad.program.replaying import HEAD, MAX_OPERANDS, PER_OPERAND, replay_entry
 
 

@@ -15,11 +15,12 @@ import math
 import numpy as np
 
 from minigrad import activations, ops
-from minigrad.graph import Operation, Symbol, has_symbols, leaves, mapped, record, results
+from minigrad.graph import Operation, Symbol, has_symbols, record, results
 from minigrad.layers.base import InputLayer, registry
 from minigrad.names import class_name
 from minigrad.saving import objects
 from minigrad.tensor import Variable
+from minigrad.tree import leaves, mapped
 
 _MOST = 1 << 24  # elements per row that a file may ask for on the way, and the largest number in a size
 

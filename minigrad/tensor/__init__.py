@@ -4,6 +4,7 @@ This package knows no operation: those are in `ops`, which also gives Tensor its
 """
 
 from minigrad.tensor.operation import Signature, from_kernels, op
+from minigrad.tensor.tape import GradientTape, common_row
 from minigrad.tensor.tensor import (
     SymbolMet,
     Tensor,
@@ -17,11 +18,13 @@ from minigrad.tensor.tensor import (
     flat,
     launch_copy,
     no_grad,
+    tapes,
     view,
 )
 from minigrad.tensor.variable import Structure, Variable
 
 __all__ = [
+    "GradientTape",
     "Signature",
     "Structure",
     "SymbolMet",
@@ -29,6 +32,7 @@ __all__ = [
     "Variable",
     "as_array",
     "as_tensor",
+    "common_row",
     "constant",
     "copied",
     "deferred",
@@ -39,5 +43,6 @@ __all__ = [
     "launch_copy",
     "no_grad",
     "op",
+    "tapes",
     "view",
 ]

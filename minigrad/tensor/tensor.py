@@ -20,8 +20,18 @@ class _Mode(threading.local):
         self.outside = []  # the same for each block around the one we are in
 
 
+class _Tapes(threading.local):
+    open = 0  # how many GradientTapes this thread is inside of
+
+    @staticmethod
+    def now():
+        """A rank: nodes from now on have lower ones."""
+        return next(_ranks)
+
+
 _mode = _Mode()
 _ranks = itertools.count(0, -1)
+tapes = _Tapes()
 
 
 class no_grad:
@@ -81,7 +91,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "requires_grad")
-    _gradient = None  # memory for `grad`, where a Variable has some
+    _gradient = _place = None  # memory for `grad`, where a Variable has some, and its place in an optimizer's row
     __array_priority__ = 100  # so that `ndarray + Tensor` asks Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -230,7 +240,7 @@ class Tensor:
         self._pass_back(gradient, None if inputs is None else _leaves(inputs))
 
     def _pass_back(self, gradient, leaves):
-        gradients, outside = _Gradients(leaves), _mode.leaves
+        gradients, outside = Gradients(leaves), _mode.leaves
         try:
             _mode.leaves = leaves  # for what is computed again, see `deferred`
             gradients.hand(self._node or self, gradient)
@@ -350,26 +360,28 @@ def _leaves(inputs):
     return found
 
 
-class _Gradients:
+class Gradients:
     """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
 
+    needed = None  # the ids of the nodes and leaves that need one; None: all
+
     def __init__(self, leaves):
-        self.leaves = leaves  # the ids of those that get one; None: all
+        self.leaves = leaves  # the ids of those that keep theirs; None: all
         self.waiting = []  # a heap of (rank, node), the newest node first
         self.begun = []  # leaves that had no gradient before
-        self._of = {}
+        self.of = {}
 
     def pass_on(self):
         """Pass the gradient of the newest of the nodes that wait on to its parents."""
         node = heapq.heappop(self.waiting)[1]
-        gradient = self._of.pop(node)
+        gradient = self.of.pop(node)
         if node.vjp is None:
             self.hand(node.parents[0], gradient)
             return
         views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
         for parent, view in zip(node.parents, views[1:]):
             buffer = None
-            if parent is not None:
+            if parent is not None and (self.needed is None or id(parent) in self.needed):
                 buffer, total = self.room(parent)
                 if total is not None:
                     later.append((buffer, total))
@@ -383,7 +395,7 @@ class _Gradients:
     def room(self, parent):
         """Memory for a gradient of `parent`, and what to add it to: None for the first one, which stays."""
         if type(parent) is Node:
-            total, buffer = self._of.get(parent), empty(parent.shape, parent.dtype)
+            total, buffer = self.of.get(parent), empty(parent.shape, parent.dtype)
             if total is None:
                 self._wait(parent, buffer)
             return buffer, total
@@ -401,7 +413,7 @@ class _Gradients:
 
     def hand(self, parent, gradient):
         """Give a finished gradient to `parent`: a node without one may share the memory, a leaf gets its own."""
-        if type(parent) is Node and parent not in self._of:
+        if type(parent) is Node and parent not in self.of:
             self._wait(parent, gradient.reshape(parent.shape))
             return
         buffer, total = self.room(parent)
@@ -411,7 +423,7 @@ class _Gradients:
             _add(gradient, total)
 
     def _wait(self, node, gradient):
-        self._of[node] = gradient
+        self.of[node] = gradient
         heapq.heappush(self.waiting, (node.rank, node))
 
 

@@ -50,7 +50,7 @@ class Variable(Tensor):
         name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
     """
 
-    __slots__ = ("_constraint", "_gradient", "_regularizer", "name", "path")
+    __slots__ = ("_constraint", "_gradient", "_place", "_regularizer", "name", "path")
     constraint = _option("_constraint", "What holds after each update, a function of the variable, or None.")
     regularizer = _option("_regularizer", "The penalty that it adds to the loss, a function of the variable, or None.")
     named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
@@ -69,7 +69,7 @@ class Variable(Tensor):
         data = np.array(as_array(initializer, dtype))
         super().__init__(data, requires_grad=trainable and data.dtype.kind == "f", dtype=data.dtype)
         self.name = self.path = name or auto_name("variable")
-        self._regularizer = self._constraint = self._gradient = None
+        self._regularizer = self._constraint = self._gradient = self._place = None
         Structure.changed()
 
     @classmethod
@@ -77,7 +77,7 @@ class Variable(Tensor):
         """A Variable that no layer owns, whose values are those of the array `data`, not a copy."""
         new = cls.__new__(cls)
         Tensor.__init__(new, data, dtype=data.dtype)
-        new._regularizer = new._constraint = new._gradient = None
+        new._regularizer = new._constraint = new._gradient = new._place = None
         new.name, new.path = name, path
         return new
 
@@ -139,12 +139,15 @@ class Variable(Tensor):
         launch_copy(self._data, data)
         return as_tensor(data)
 
-    def move_to(self, data, gradient=None):
-        """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer."""
+    def move_to(self, data, gradient=None, place=None):
+        """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer.
+
+        `place` says which part of the optimizer's row of gradients: (row, first column, last column).
+        """
         data[...] = self._data
         Structure.left[address(self._data)] = self._data if self._data.base is None else self._data.base
         Structure.left.pop(address(data), None)
-        self._data, self._gradient, self._grad = data, gradient, None
+        self._data, self._gradient, self._place, self._grad = data, gradient, place, None
         Structure.changed()
 
     def __repr__(self):

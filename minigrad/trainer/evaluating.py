@@ -7,10 +7,10 @@ import numpy as np
 
 from minigrad.callbacks import CallbackList
 from minigrad.data import is_array_like
-from minigrad.graph import leaves, mapped
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.sources import Stream
+from minigrad.tree import leaves, mapped
 
 _STOP = {"test": "stop_evaluating", "predict": "stop_predicting"}  # what a callback sets to end it
 

@@ -4,8 +4,9 @@ import math
 
 from minigrad.checks import warn
 from minigrad.data import Several, as_column, as_rows, check_lengths, chunks, class_weights
-from minigrad.graph import HELD, Symbol, flat_like, leaves, mapped
+from minigrad.graph import HELD, Symbol, flat_like
 from minigrad.tensor import Structure
+from minigrad.tree import leaves, mapped
 
 
 class _Forgetting:

@@ -14,13 +14,13 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.data import Several, batch_of, named_arrays
-from minigrad.graph import mapped
 from minigrad.layers.context import users_line
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.steps import Step
+from minigrad.tree import mapped
 
 
 class Programs:

@@ -1,0 +1,228 @@
+"""GradientTape: gradients of what was computed inside a block, with respect to any tensors, as TensorFlow has it."""
+
+import heapq
+
+import numpy as np
+
+from minigrad.program import empty_like
+from minigrad.tensor.tensor import (
+    Gradients,
+    Node,
+    Tensor,
+    as_array,
+    as_tensor,
+    emit,
+    enable_grad,
+    launch_copy,
+    no_grad,
+    tapes,
+)
+from minigrad.tree import leaves, mapped
+
+
+class GradientTape(enable_grad):
+    """Operations inside the block are recorded; `gradient` returns derivatives of their results.
+
+    >>> with GradientTape() as tape:
+    ...     loss = ops.mean(ops.square(model(x, training=True) - y))
+    >>> gradients = tape.gradient(loss, model.trainable_variables)
+    >>> optimizer.apply(gradients, model.trainable_variables)
+
+    What was computed before the block is a constant for it. Second derivatives can't be computed.
+
+    Args:
+        persistent: accepted; any tape may be asked more than once.
+        watch_accessed_variables: False: only what `watch` names has a gradient.
+    """
+
+    def __init__(self, persistent=False, watch_accessed_variables=True):
+        self._watches_all = watch_accessed_variables
+        self._began, self._watched, self._borrowed = None, [], []
+
+    def __enter__(self):
+        super().__enter__()
+        tapes.open += 1
+        self.reset()
+        return self
+
+    def __exit__(self, *exception):
+        tapes.open -= 1
+        for tensor in self._borrowed:
+            tensor.requires_grad = False
+        self._borrowed = []
+        super().__exit__(*exception)
+
+    def watch(self, tensor):
+        """Let `gradient` be asked for with respect to a tensor, or to each of a list, that is no trainable variable."""
+        for one in leaves(tensor):
+            if not isinstance(one, Tensor):
+                raise ValueError(f"watch: expected tensors, got {one!r} ({type(one).__name__}): ops.convert_to_tensor.")
+            self._watched.append(one)
+            if not one.requires_grad and one.dtype.kind == "f":
+                one.requires_grad = True
+                self._borrowed.append(one)
+
+    def watched_variables(self):
+        """What `watch` was called with."""
+        return tuple(self._watched)
+
+    def stop_recording(self):
+        """Inside `with tape.stop_recording():` operations are not recorded."""
+        return no_grad()
+
+    def reset(self):
+        """Forget what was recorded so far."""
+        self._began = tapes.now()
+
+    def gradient(self, target, sources, output_gradients=None, unconnected_gradients="none"):
+        """d(target)/d(source) for each source, in a tree like that of the sources.
+
+        Args:
+            target: a tensor, or a list or dict of tensors, whose derivatives are summed; so are those of the elements.
+            sources: a variable, a tensor that was watched or computed inside the block, or a list or dict of these.
+            output_gradients: what the derivatives of the targets are multiplied by, by default ones.
+            unconnected_gradients: what a source gets on which no target depends: "none" for None, or "zero".
+
+        Raises:
+            RuntimeError: the tape has recorded nothing.
+            ValueError: a target or a source that is no tensor.
+        """
+        if self._began is None:
+            raise RuntimeError("gradient: nothing was recorded. Compute inside `with GradientTape() as tape:`.")
+        targets, flat = leaves(target), leaves(sources)
+        for what, tensors in (("target", targets), ("sources", flat)):
+            for one in tensors:
+                if not isinstance(one, Tensor):
+                    raise ValueError(f"gradient: {what} must hold tensors, got {one!r} ({type(one).__name__}).")
+        if output_gradients is None:
+            given = [None] * len(targets)
+        else:  # a target that is a tensor may have a list of numbers
+            given = leaves(output_gradients) if isinstance(target, (list, tuple, dict)) else [output_gradients]
+        if len(given) != len(targets):
+            raise ValueError(f"gradient: got {len(given)} output_gradients for {len(targets)} targets.")
+        wanted = [s for s in flat if self._watches_all or any(s is w for w in self._watched)]
+        asked = Asked(targets, wanted, self._began)
+        asked.run(targets, given)
+        found = iter([asked.result(s, unconnected_gradients, (*targets, *wanted)) for s in flat])
+        return mapped(lambda _: next(found), sources)
+
+
+class Asked(Gradients):
+    """The gradients of some sources, leaves or not, in memory of their own; of all else only what they need.
+
+    Args:
+        since: the rank at which the tape began: older nodes are constants.
+    """
+
+    def __init__(self, targets, sources, since):
+        super().__init__(None)
+        self.found, self.rows = {}, {}
+        self.sources = {id(s._node or s) for s in sources}
+        self.needed, self.through = set(self.sources), set()
+        for node in _recorded(targets, since):
+            if any(parent is not None and id(parent) in self.needed for parent in node.parents):
+                self.needed.add(id(node))
+                self.through.add(id(node))
+
+    def run(self, targets, gradients):
+        """Pass the gradients of the targets (None: ones) back to the sources."""
+        for target, gradient in zip(targets, gradients, strict=True):
+            start = target._node or target
+            if id(start) in self.needed:
+                own = np.ones(target.shape, target.dtype) if gradient is None else as_array(gradient, target.dtype)
+                if own.shape != target.shape:
+                    raise ValueError(f"gradient: an output gradient of {own.shape} for a target of {target.shape}.")
+                if len(targets) > 1:  # those of others may be added to it
+                    own, given = empty_like(own), own
+                    launch_copy(given, own)
+                self.hand(start, own)
+        while self.waiting:
+            self.pass_on()
+
+    def pass_on(self):
+        """Keep the gradient of the newest node if it is a source; pass it on if others need it."""
+        node = self.waiting[0][1]
+        if id(node) in self.sources:
+            self.found[id(node)] = kept = empty_like(self.of[node])
+            launch_copy(self.of[node], kept)
+        if id(node) in self.through:
+            super().pass_on()
+        else:
+            heapq.heappop(self.waiting)
+            del self.of[node]
+
+    def room(self, parent):
+        """Memory for a gradient of `parent`, and what to add it to; see `Gradients`."""
+        if type(parent) is Node:
+            return super().room(parent)
+        total = self.found.get(id(parent))
+        if total is not None:
+            return empty_like(total), total
+        self.found[id(parent)] = buffer = self._memory(parent)
+        return buffer, None
+
+    def _memory(self, leaf):
+        """Memory for the gradient of a leaf: of an optimizer's variables in one row, laid out as its own."""
+        if leaf._place is None:
+            return empty_like(leaf._data)
+        home, first, last = leaf._place
+        row = self.rows.get(id(home))
+        if row is None:
+            self.rows[id(home)] = row = empty_like(home)
+            row[...] = 0.0  # between the variables; no launch, since nothing is ever written there
+        return row[0, first:last].reshape(leaf.shape)
+
+    def result(self, source, unconnected, origins):
+        """The gradient of a source as a tensor. Under another tape it can't be differentiated once more."""
+        data = self.found.get(id(source._node or source))
+        if data is None:
+            return None if unconnected in ("none", None) else as_tensor(np.zeros(source.shape, source.dtype))
+        if tapes.open:
+            return emit(data, _no_second, origins, None)
+        return Gradient(data, source, self.rows) if source._place is not None else as_tensor(data)
+
+
+class Gradient(Tensor):
+    """A gradient that is a part of a row, laid out as the one of its variable's optimizer, which need not copy it."""
+
+    __slots__ = ("home", "row", "variable")
+
+    def __init__(self, data, variable, rows):
+        super().__init__(data)
+        self.variable, self.home = variable, variable._place[0]
+        self.row = rows[id(self.home)]
+
+
+def common_row(gradients, variables, home):
+    """The row of which all the gradients (None: there is none) are the parts, each at the place of its variable.
+
+    None if they lie elsewhere. `home` is the row of gradients of the variables' optimizer.
+    """
+    row = None
+    for gradient, variable in zip(gradients, variables):
+        if gradient is None:
+            continue
+        if type(gradient) is not Gradient or gradient.variable is not variable or gradient.home is not home:
+            return None
+        if row is not None and gradient.row is not row:
+            return None
+        row = gradient.row
+    return row
+
+
+def _recorded(targets, since):
+    """The nodes that the targets were computed through and that are newer than the rank `since`, the oldest first."""
+    found, stack = {}, [target._node for target in targets]
+    while stack:
+        node = stack.pop()
+        if type(node) is Node and id(node) not in found and node.rank < since:
+            found[id(node)] = node
+            stack += node.parents
+    return sorted(found.values(), key=lambda node: -node.rank)
+
+
+def _no_second(gradient, *buffers):
+    raise NotImplementedError(
+        "A gradient of a gradient can't be computed: each operation knows its first derivative only. Use the inner "
+        "gradient as a constant, ops.stop_gradient(gradient), or write the penalty with a formula of its own."
+    )

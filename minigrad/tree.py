@@ -1,0 +1,20 @@
+"""Trees: values in lists, tuples and dicts, at any depth, such as the inputs of a model that has several."""
+
+
+def leaves(tree):
+    """The values in lists, tuples and dicts, in order."""
+    if isinstance(tree, dict):
+        tree = tree.values()
+    elif not isinstance(tree, (list, tuple)):
+        return [tree]
+    return [leaf for part in tree for leaf in leaves(part)]
+
+
+def mapped(function, tree):
+    """The tree with `function(leaf)` in the place of each leaf."""
+    if isinstance(tree, dict):
+        return {key: mapped(function, part) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        parts = [mapped(function, part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return function(tree)
