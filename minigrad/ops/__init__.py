@@ -434,6 +434,8 @@ __all__ = [
 
 def _with_symbols(operation):
     """The operation, which given a symbol of a model's graph (`graph.Symbol`) is recorded as a call of that graph."""
+    if hasattr(operation, "public"):
+        return operation.public
 
     @functools.wraps(operation)
     def call(*args, **kwargs):

@@ -49,7 +49,7 @@ def _convert(kernel, dtype):
 
 def constant_tensor(array):
     """A tensor of the array as it is, whatever its dtype: integers stay integers."""
-    return emit(array, None, (), None)
+    return emit(array)
 
 
 _casts = {

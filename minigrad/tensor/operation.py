@@ -2,13 +2,14 @@
 
 import functools
 import inspect
+import operator
 import re
 
 import numpy as np
 
 from minigrad import config
 from minigrad.program import empty, launch
-from minigrad.tensor.tensor import Tensor, as_tensor, emit, launch_copy
+from minigrad.tensor.tensor import SymbolMet, Tensor, as_tensor, emit, launch_copy
 
 
 class Signature:
@@ -76,6 +77,8 @@ class Signature:
 
 MOST_LAYOUTS = 10_000  # of one operation, which are remembered
 
+_data, _shape = operator.attrgetter("_data"), operator.attrgetter("shape")
+
 
 def op(signature, dtype=None):
     """Make a function of arrays an operation on tensors.
@@ -84,54 +87,65 @@ def op(signature, dtype=None):
     launches kernels that fill y and returns `vjp(gy, *buffers)`, which launches those that fill the buffers with
     the gradients (None where nobody wants one) and leave gy alone, or returns None if it can't be differentiated.
     `dtype` is that of the result, by default the operands'.
+
+    Where it meets a symbol, the operation raises SymbolMet: one that calls it may be what is recorded. The same
+    operation as an attribute of it, `public`, is recorded itself.
     """
     rule = Signature(signature)
 
     def decorate(function):
-        name = function.__name__.lstrip("_")
-        layouts = {}
-
-        @functools.wraps(function)
-        def apply(*operands, **attributes):
-            for t in operands:
-                if not isinstance(t, Tensor):
-                    operands = [t if isinstance(t, Tensor) else _constant_like(t, operands) for t in operands]
-                    break
-            arrays = [t._data for t in operands]
-            key = tuple([a.shape for a in arrays])
-            if rule.free:
-                key += tuple([attributes[axis] for axis in rule.free])
-            layout = layouts.get(key)
-            if layout is None:
-                if len(layouts) > MOST_LAYOUTS:
-                    layouts.clear()
-                layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
-            shape, views = layout
-            kind = arrays[-1].dtype
-            if kind.kind != "f" and not rule.free:  # repeating and indexing, which have free axes, compute nothing
-                if kind.kind == "i":
-                    return apply(*[_floating(t, config.floatx()) for t in operands], **attributes)
-                raise TypeError(f"{name} computes with floating-point tensors; got {kind}: use ops.cast(x, dtype).")
-            for a in arrays:
-                if a.dtype is not kind and a.dtype != kind and a.dtype.kind != "b" and not rule.free:
-                    if a.dtype.kind == "i":
-                        return apply(*[_floating(t, kind) for t in operands], **attributes)
-                    raise TypeError(f"{name} got operands of {a.dtype} and {kind}: cast one, with ops.cast(x, dtype).")
-            result = empty(shape, dtype or kind)
-            if views is None:
-                vjp = function(result, *arrays, **attributes)
-            else:
-                seen = [a if v is None else a.reshape(v) for a, v in zip((result, *arrays), views)]
-                vjp = function(*seen, **attributes)
-            return emit(result, vjp, operands, views)
-
-        apply.signature, apply.raw = signature, function
         inner = inspect.signature(function)
-        apply.__signature__ = inner.replace(parameters=list(inner.parameters.values())[1:])
-        apply.__doc__ = f"{signature}\n\n{function.__doc__}"
+        inner = inner.replace(parameters=list(inner.parameters.values())[1:])
+        apply, public = (_applied(function, rule, dtype, is_public) for is_public in (False, True))
+        for made in (apply, public):
+            made.signature, made.raw, made.__signature__ = signature, function, inner
+            made.__doc__ = f"{signature}\n\n{function.__doc__}"
+        apply.public = public
         return apply
 
     return decorate
+
+
+def _applied(function, rule, dtype, is_public):
+    """The operation of `op`. It runs for each tensor that is computed: hence loops where comprehensions could stand."""
+    name, free, layouts = function.__name__.lstrip("_"), rule.free, {}
+
+    @functools.wraps(function)
+    def apply(*operands, **attributes):
+        for t in operands:
+            if not isinstance(t, Tensor):
+                try:
+                    operands = _tensors(operands)
+                except SymbolMet as met:
+                    if is_public:
+                        return met.symbol.record(apply, operands, attributes)
+                    raise
+                break
+        arrays = [*map(_data, operands)]
+        kind = arrays[-1].dtype
+        is_float = kind.kind == "f"
+        for array in arrays:
+            is_float = is_float and array.dtype is kind
+        if not is_float and not free:  # repeating and indexing, which have free axes, compute nothing
+            operands = _computable(name, operands)
+            arrays = [*map(_data, operands)]
+            kind = arrays[-1].dtype
+        key = (*map(_shape, arrays), *map(attributes.get, free))
+        layout = layouts.get(key)
+        if layout is None:
+            if len(layouts) > MOST_LAYOUTS:
+                layouts.clear()
+            layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
+        shape, views = layout
+        result = empty(shape, dtype or kind)
+        arrays.insert(0, result)
+        if views is not None:
+            for i, view in enumerate(views):
+                if view is not None:
+                    arrays[i] = arrays[i].reshape(view)
+        return emit(result, function(*arrays, **attributes), operands, views)
+
+    return apply
 
 
 def from_kernels(signature, name, formula, forward, backward=None, needs="", dtype=None):
@@ -157,6 +171,19 @@ def from_kernels(signature, name, formula, forward, backward=None, needs="", dty
     return op(signature, dtype)(function)
 
 
+def _computable(name, operands):
+    """The operands of one floating-point dtype: integers become numbers of it, and bools may stand beside it."""
+    dtype = operands[-1].dtype
+    found = [_floating(t, config.floatx() if dtype.kind == "i" else dtype) for t in operands]
+    dtype = found[-1].dtype
+    if dtype.kind != "f":
+        raise TypeError(f"{name} computes with floating-point tensors; got {dtype}: use ops.cast(x, dtype).")
+    for t in found:
+        if t.dtype != dtype and t.dtype.kind != "b":
+            raise TypeError(f"{name} got operands of {t.dtype} and {dtype}: cast one, with ops.cast(x, dtype).")
+    return found
+
+
 def _floating(tensor, dtype):
     """Integers as floating-point numbers; another tensor as it is."""
     if tensor.dtype.kind != "i":
@@ -166,9 +193,9 @@ def _floating(tensor, dtype):
     return as_tensor(data)
 
 
-def _constant_like(value, operands):
-    """A constant tensor of the dtype of the first tensor among `operands`, or else of the first array."""
+def _tensors(operands):
+    """The operands as tensors. What is none becomes one, of the dtype of the first tensor (or array) of floats."""
     for other in sorted(operands, key=lambda o: not isinstance(o, Tensor)):
         if isinstance(other, (Tensor, np.ndarray)) and other.dtype.kind == "f":
-            return as_tensor(value, other.dtype)
-    return as_tensor(value)
+            return [as_tensor(value, other.dtype) for value in operands]
+    return [as_tensor(value) for value in operands]

@@ -3,6 +3,7 @@
 import functools
 import heapq
 import itertools
+import operator
 import threading
 
 import numpy as np
@@ -71,7 +72,9 @@ class Node:
         self.dtype = data.dtype
         self.vjp = vjp
         self.views = views
-        self.parents = [(t._node or t) if t.requires_grad else None for t in operands]
+        self.parents = parents = []
+        for t in operands:  # a comprehension would be one more call
+            parents.append((t._node or t) if t.requires_grad else None)
         self.rank = next(_ranks)  # the newer, the lower
 
 
@@ -128,25 +131,11 @@ class Tensor:
                 value = self._gradient
         self._grad = value
 
-    @property
-    def shape(self):
-        """The length of each axis, a tuple."""
-        return self._data.shape
-
-    @property
-    def ndim(self):
-        """The number of axes."""
-        return self._data.ndim
-
-    @property
-    def size(self):
-        """The number of elements."""
-        return self._data.size
-
-    @property
-    def dtype(self):
-        """The NumPy dtype."""
-        return self._data.dtype
+    # Found without a call of Python's: a step asks for them a hundred times.
+    shape = property(operator.attrgetter("_data.shape"), doc="The length of each axis, a tuple.")
+    ndim = property(operator.attrgetter("_data.ndim"), doc="The number of axes.")
+    size = property(operator.attrgetter("_data.size"), doc="The number of elements.")
+    dtype = property(operator.attrgetter("_data.dtype"), doc="The NumPy dtype.")
 
     def numpy(self):
         """The values as a NumPy array (not a copy).
@@ -208,7 +197,7 @@ class Tensor:
 
     def detach(self):
         """A tensor with the same data that is not on the tape: a constant for `backward`."""
-        return _result(self._data, None)
+        return emit(self._data)
 
     def backward(self, gradient=None, inputs=None):
         """Add d(self)/d(leaf) to `leaf.grad` for every leaf with `requires_grad` that self was computed from.
@@ -302,7 +291,7 @@ def _plain_inside(value):
 
 def as_tensor(value, dtype=None):
     """`value` itself if it is a Tensor, else a constant one."""
-    return value if isinstance(value, Tensor) else _result(as_array(value, dtype), None)
+    return value if isinstance(value, Tensor) else emit(as_array(value, dtype))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -324,19 +313,10 @@ def _fixed(array):
 # -------------------------------------------------------------------------------------------------- the tape
 
 
-def _result(data, node):
-    tensor = Tensor.__new__(Tensor)
-    tensor._data = data
-    tensor._node = node
-    tensor.requires_grad = node is not None
-    tensor._grad = tensor._logits = None
-    return tensor
-
-
 def deferred(data, again):
     """A tensor of values found without the tape; `again()` computes it on the tape, should a gradient be asked for."""
     if not _mode.recording:
-        return _result(data, None)
+        return emit(data)
 
     def vjp(gy):
         before, _mode.recording = _mode.recording, True
@@ -345,7 +325,7 @@ def deferred(data, again):
         finally:
             _mode.recording = before
 
-    return _result(data, Node(data, vjp, (), None))
+    return _on_tape(data, vjp, ())
 
 
 def _leaves(inputs):
@@ -397,7 +377,8 @@ class Gradients:
         if type(parent) is Node:
             total, buffer = self.of.get(parent), empty(parent.shape, parent.dtype)
             if total is None:
-                self._wait(parent, buffer)
+                self.of[parent] = buffer
+                heapq.heappush(self.waiting, (parent.rank, parent))
             return buffer, total
         if self.leaves is not None and id(parent) not in self.leaves:
             return empty_like(parent._data), None
@@ -414,7 +395,8 @@ class Gradients:
     def hand(self, parent, gradient):
         """Give a finished gradient to `parent`: a node without one may share the memory, a leaf gets its own."""
         if type(parent) is Node and parent not in self.of:
-            self._wait(parent, gradient.reshape(parent.shape))
+            self.of[parent] = gradient.reshape(parent.shape)
+            heapq.heappush(self.waiting, (parent.rank, parent))
             return
         buffer, total = self.room(parent)
         if total is None:
@@ -422,25 +404,25 @@ class Gradients:
         else:
             _add(gradient, total)
 
-    def _wait(self, node, gradient):
-        self.of[node] = gradient
-        heapq.heappush(self.waiting, (node.rank, node))
-
 
 def _add(gradient, total):
     launch(K.add_to, flat(gradient), flat(total))
 
 
-def emit(result, vjp, operands, views):
+def emit(result, vjp=None, operands=(), views=None):
     """A tensor of the array `result`, on the tape if `vjp` is given and one of the operands is to be differentiated.
 
     `views` are the 2-D shapes in which `vjp` wants the gradient of the result and of each operand; None: as it is.
     """
+    tensor = Tensor.__new__(Tensor)
+    tensor._data, tensor._grad, tensor._logits = result, None, None
+    tensor._node, tensor.requires_grad = None, False
     if vjp is not None and _mode.recording:
         for t in operands:
             if t.requires_grad:
-                return _result(result, Node(result, vjp, operands, views))
-    return _result(result, None)
+                tensor._node, tensor.requires_grad = Node(result, vjp, operands, views), True
+                break
+    return tensor
 
 
 def view(tensor, shape):
@@ -458,4 +440,10 @@ def copied(tensor):
 def _same(tensor, data):
     """A tensor of `data`, which are the elements of another one."""
     on_tape = tensor.requires_grad and _mode.recording
-    return _result(data, Node(data, None, (tensor,), None) if on_tape else None)
+    return _on_tape(data, None, (tensor,)) if on_tape else emit(data)
+
+
+def _on_tape(data, vjp, operands):
+    tensor = emit(data)
+    tensor._node, tensor.requires_grad = Node(data, vjp, operands, None), True
+    return tensor
