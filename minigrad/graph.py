@@ -4,6 +4,7 @@ A layer or an operation that is given a Symbol computes nothing. It finds out wh
 returns symbols for that. A Graph puts the calls between its inputs and its outputs in order, and runs them.
 """
 
+import collections
 import itertools
 
 import numpy as np
@@ -244,10 +245,9 @@ class Graph:
         self.inputs, self.outputs = inputs, outputs
         self.calls = _ordered(results(inputs), results(outputs), name)
         self.functions = list(dict.fromkeys(call.function for call in self.calls))
-        names = [function.name for function in self.functions]
-        double = next((one for one in names if names.count(one) > 1), None)
-        if double is not None:
-            raise ValueError(f"Model {name!r} has several layers named {double!r}; all names must differ.")
+        for double, times in collections.Counter(function.name for function in self.functions).most_common(1):
+            if times > 1:
+                raise ValueError(f"Model {name!r} has several layers named {double!r}; all names must differ.")
 
     @property
     def layers(self):

@@ -156,14 +156,14 @@ class Owner:
         found = self._found
         if above or found.version != Structure.version:
             version = Structure.version
-            layers, variables = [self], [v for v, _ in self._own()]
+            layers, variables = [self], {id(v): v for v, _ in self._own()}
             for child in self._children():
                 if child is self or child in above:
                     continue
                 below, theirs = child._structure((*above, self))
                 layers += below
-                variables += [v for v in theirs if all(v is not known for known in variables)]
-            found = _Found(version, layers, variables)
+                variables |= {id(v): v for v in theirs}
+            found = _Found(version, layers, list(variables.values()))
             if not above:
                 self._found = found
         return found.layers, found.variables

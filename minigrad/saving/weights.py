@@ -27,12 +27,9 @@ def located(model):
         found.append((path, layer))
         if layer._has_list_of_layers:
             inside(layer.layers, f"{path}layers/")
-        for name in sorted(vars(layer), key=lambda name: (name.startswith("_"), name)):
-            value = vars(layer)[name]
-            if isinstance(value, Layer):
-                visit(value, f"{path}{name}/")
-            elif isinstance(value, (list, tuple, dict)):
-                inside(value, f"{path}{name}/")
+        held = {name: v for name, v in vars(layer).items() if isinstance(v, (Layer, list, tuple, dict))}
+        for name in sorted(held, key=lambda name: (name.startswith("_"), name)):
+            (visit if isinstance(held[name], Layer) else inside)(held[name], f"{path}{name}/")
 
     def inside(container, path):
         if id(container) in seen:
