@@ -26,12 +26,12 @@ class Symbol:
     """
 
     __array_ufunc__ = None  # so that `array * symbol` asks the symbol
-    __slots__ = ("__weakref__", "call", "dtype", "name", "place", "shape")
+    __slots__ = ("__weakref__", "_keras_mask", "call", "dtype", "name", "place", "shape")
 
     def __init__(self, shape, dtype="float32", name=None, call=None, place=0, **keras):
         self.shape, self.dtype = tuple(shape), np.dtype(dtype).name
         self.name = auto_name("keras_tensor") if name is None else name
-        self.call, self.place = call, place
+        self.call, self.place, self._keras_mask = call, place, None
 
     @property
     def ndim(self):
@@ -106,12 +106,6 @@ class Call:
         self.function, self.args, self.kwargs = function, args, kwargs or {}
         self.inputs = [leaf for leaf in results((self.args, self.kwargs)) if isinstance(leaf, Symbol)]
         self.outputs = None
-
-    def with_arguments(self, kwargs):
-        """The same call, which makes the same symbols, with other arguments."""
-        other = Call(self.function, self.args, kwargs)
-        other.outputs = self.outputs
-        return other
 
     @property
     def is_simple(self):
@@ -206,7 +200,7 @@ def _results(function, args, kwargs, more):
         if not isinstance(leaf, Symbol):
             return leaf
         shape = [2 + 3 * axis + more if n is None else n for axis, n in enumerate(leaf.shape)]
-        return as_tensor(np.zeros(shape, leaf.dtype), leaf.dtype)
+        return as_tensor(np.zeros(shape), HELD.get(leaf.dtype, leaf.dtype))
 
     found = []
 

@@ -58,7 +58,7 @@ REMEDIES = {
             _CONVOLUTION,
         ),
         (
-            "*LSTM* *GRU* *RNN* Bidirectional TimeDistributed Masking ?*Embedding *Attention TextVectorization "
+            "*LSTM* *GRU* *RNN* Bidirectional TimeDistributed ?*Embedding *Attention TextVectorization "
             "*Spectrogram EinsumDense",
             _SEQUENCE,
         ),

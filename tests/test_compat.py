@@ -115,7 +115,7 @@ print(tf.keras.Sequential.__name__, tf.keras.Input.__name__, tf.keras.backend.ep
 MISSING = [
     ("from keras import layers\nlayers.Conv2D", ["keras.layers.Conv2D: minigrad has no convolutions", "Dense", "README"]),
     ("from tensorflow.keras.layers import LSTM\nLSTM(3)", ["tensorflow.keras.layers.LSTM", "no recurrence"]),
-    ("from keras.layers import Masking, Dense\nMasking()", ["keras.layers.Masking", "no recurrence"]),
+    ("from keras.layers import GRU, Dense\nGRU(2)", ["keras.layers.GRU", "no recurrence"]),
     ("import keras\nkeras.Sequentail", ["did you mean", "Sequential"]),
     ("import keras\nkeras.layers.Merge()", ["Concatenate"]),
     ("from keras import mixed_precision\nmixed_precision.set_global_policy('mixed_float16')", ["mixed_precision", "float32 or float64"]),

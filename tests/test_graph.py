@@ -211,6 +211,8 @@ def test_dropout_in_a_graph_draws_in_training_only():
 
 def test_a_mask_goes_to_all_layers_that_take_one():
     class Kept(layers.Layer):
+        supports_masking = True
+
         def call(self, x, mask=None):
             return x if mask is None else x * ops.expand_dims(ops.cast(mask, x.dtype), -1)
 

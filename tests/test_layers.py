@@ -132,6 +132,7 @@ EXAM = {
     "GaussianDropout": Row(lambda **k: layers.GaussianDropout(0.3, seed=3, **k), more=HIGH_RANK),
     "GaussianNoise": Row(lambda **k: layers.GaussianNoise(0.3, seed=3, **k), more=HIGH_RANK),
     "ActivityRegularization": Row(lambda **k: layers.ActivityRegularization(0.1, 0.2, **k), more=HIGH_RANK),
+    "Masking": Row(lambda **k: layers.Masking(**k), more=HIGH_RANK),
     "Identity": Row(lambda **k: layers.Identity(**k), more=HIGH_RANK),
     "Reshape": Row(lambda **k: layers.Reshape((3, 2), **k), (6,), output=(3, 2), more=[(2, 2, 3)]),
     "Reshape, -1": Row(lambda **k: layers.Reshape((-1, 2), **k), (3, 4), output=(6, 2), more=[(2, 3, 2, 2)]),
@@ -211,7 +212,7 @@ EXAM = {
 }
 
 BUILT_AT_ONCE = """
-    Activation ActivityRegularization AlphaDropout Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU ReLU
+    Activation ActivityRegularization AlphaDropout Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU Masking ReLU
     Reshape Softmax UnitNormalization
 """  # as in Keras; the other layers without weights are not
 every_row = pytest.mark.parametrize("row", EXAM.values(), ids=EXAM)
@@ -315,6 +316,7 @@ def test_gradients(name, training):
         assert gradcheck(function, *tensors)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not support masking")  # the Flatten
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @every_row
 def test_replay_equals_eager(row, dtype):

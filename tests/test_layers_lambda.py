@@ -77,5 +77,3 @@ def test_no_file_holds_one(tmp_path):
 def test_bad_arguments():
     with pytest.raises(TypeError, match="'tanh'"):
         Lambda("tanh")
-    with pytest.raises(ValueError, match="mask"):
-        Lambda(ops.tanh, mask=ops.tanh)

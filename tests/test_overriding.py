@@ -229,24 +229,6 @@ def test_an_activation_may_be_taken_away():
     assert len(keras.utils.fold_batchnorm(model).layers) == 1
 
 
-def test_masks_are_refused_where_they_would_be_lost():
-    class Masking(layers.Layer):
-        def compute_mask(self, inputs, mask=None):
-            return self.of(inputs)
-
-        def call(self, inputs):
-            return inputs
-
-    layer = Masking()
-    layer.of = lambda inputs: None
-    assert layer(X).shape == X.shape and not layer.supports_masking
-    layer.of = lambda inputs: ops.not_equal(inputs, 0.0)
-    with pytest.raises(ValueError, match="compute_mask returned a mask"):
-        layer(X)
-    dense = layers.Dense(1)
-    assert dense.supports_masking and dense.compute_mask(X, "mask") == "mask"
-
-
 def test_layers_know_their_metrics():
     class Watched(layers.Layer):
         def __init__(self):

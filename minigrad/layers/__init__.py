@@ -3,7 +3,7 @@
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import Input, InputLayer, Layer, deserialize, serialize
-from minigrad.layers.core import Dense, Identity
+from minigrad.layers.core import Dense, Identity, Masking
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.lambda_layer import Lambda
 from minigrad.layers.merging import (
@@ -61,6 +61,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
+    "Masking",
     "Maximum",
     "Minimum",
     "Multiply",

@@ -16,6 +16,7 @@ from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
 from minigrad.missing import NoAttribute
 from minigrad.names import auto_name, snake_case
+from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError
 from minigrad.registry import Configurable, Registry
 from minigrad.spelling import explaining, rejected_keywords
@@ -78,7 +79,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     input_spec = None  # an InputSpec, or several that all must hold
     _word = "Layer"  # what it is in an error
-    _makes_masks = False  # whether the class has a compute_mask of its own
+    supports_masking = False  # whether outputs have masks: else those of the inputs are lost, with a warning
+    _makes_masks = False  # whether they may have some where the inputs have none
     _is_users = False  # whether code of the user's runs in `call`
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
 
@@ -101,7 +103,6 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if trainable not in (True, False):
             raise ValueError(f"{owner}: trainable must be True or False, got {trainable!r}.")
         Owner.__init__(self, trainable)
-        self.supports_masking = not self._makes_masks
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
@@ -157,7 +158,9 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             cls.build = _completing(cls.build)
         if "_is_users" not in vars(cls):
             cls._is_users = not cls.__module__.startswith("minigrad.")
-        cls._makes_masks = cls.compute_mask is not Layer.compute_mask
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = True
+            cls._makes_masks = vars(cls).get("_makes_masks", True)
 
     @_completing
     def build(self, input_shape=None):
@@ -165,7 +168,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         self.built = True
 
     def compute_mask(self, inputs, previous_mask=None):
-        """The mask of the outputs, by default that of the inputs. minigrad passes no masks from layer to layer."""
+        """The mask of the outputs, or a list or dict of them; by default that of the inputs, `previous_mask`.
+
+        It is asked if `supports_masking` is True, as it is where a class defines this method.
+        """
         return previous_mask
 
     def call(self, inputs):
@@ -236,15 +242,18 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         self._ensure_built(shape)
 
     def _record(self, inputs, args, kwargs):
-        """The symbols of what the layer will return for symbols."""
+        """The symbols of what the layer will return for symbols. The call has no masks: those go beside tensors."""
         self._build_for(inputs)
+        mask, masked = self._masks_in(inputs, args, kwargs)
         if args or type(self).compute_output_shape is Layer.compute_output_shape:
-            results = self._foreseen((inputs, *args), kwargs)
+            results = self._foreseen((inputs, *args), masked)
         else:
             shape = self.compute_output_shape(mapped(lambda leaf: leaf.shape, inputs))
             results = each_shape(lambda one: Result(one, self.dtype), shape)
         outputs = record(self, (inputs, *args), kwargs, results)
         self._calls += (leaves(outputs)[0].call,)
+        if mask is not None or self._makes_masks:
+            self._mask_outputs(inputs, outputs, mask)
         return outputs
 
     def _only_call(self):
@@ -310,13 +319,15 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if not is_usual or inputs._data.dtype != self.dtype:
             if has_symbols(inputs, args, kwargs):
                 return self._record(inputs, args, kwargs)
-            inputs = self._fitting(inputs)
+            given, inputs = inputs, self._fitting(inputs)
+            if MASKS:  # a copy in another dtype has the same
+                attach(leaves(mapped(mask_of, given)), inputs)
         takes_training = "training" in _call_arguments(type(self))
         if args and takes_training:
             # `self.dropout(x, training)` means the same as with the name
             kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
             args = ()
-        before, was_inside = _context.training, _context.inside
+        before, was_inside, mask = _context.training, _context.inside, None
         try:  # from here on: Ctrl-C may come after any call
             if not was_inside:
                 self._clear_losses()  # those of the call before
@@ -328,6 +339,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 _context.training = training = bool(training)
             if takes_training:
                 kwargs["training"] = bool(training)
+            if MASKS or "mask" in kwargs:
+                mask, kwargs = self._masks_in(inputs, args, kwargs)
             outputs = self.call(inputs, *args, **kwargs)
         except Exception as error:
             _say_where(error, self, inputs)
@@ -336,16 +349,37 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             _context.training, _context.inside = before, was_inside
         if self.activity_regularizer is not None:
             self.add_loss(self.activity_regularizer(outputs) / float(max(outputs.shape[0], 1)))
-        if self._makes_masks:
-            self._refuse_a_mask(self.compute_mask(inputs, kwargs.get("mask")), kwargs.get("mask"))
+        if mask is not None or self._makes_masks:
+            self._mask_outputs(inputs, outputs, mask)
         return outputs
 
-    def _refuse_a_mask(self, mask, given):
-        if mask is not given and any(m is not None for m in (mask if isinstance(mask, (list, tuple)) else [mask])):
-            raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}): its compute_mask returned a mask, which minigrad passes "
-                "on neither to the next layers nor to the loss. Pass masks by hand, as layer(x, mask=mask), and weigh "
-                "the loss by sample_weight."
+    # ---- masks
+
+    def _masks_in(self, inputs, args, kwargs):
+        """The mask of the inputs, a tree like theirs or None, and the arguments, with what `call` takes of masks.
+
+        That is `mask` where there is one argument of tensors, and `a_mask` for each argument `a` where there are more.
+        """
+        names = [name for name in _call_arguments(type(self)) if name != "self"]
+        placed = dict(zip(names, (inputs, *args), strict=False))
+        given = placed | kwargs
+        tensors = {name: tree for name, tree in given.items() if name != "mask" and any(map(_is_tensor, leaves(tree)))}
+        masks = {name: mapped(mask_of, tree) for name, tree in tensors.items()}
+        masks = {name: mask for name, mask in masks.items() if any(one is not None for one in leaves(mask))}
+        first = masks.get(names[0])
+        wanted = {"mask": first} if len(tensors) == 1 else {f"{name}_mask": mask for name, mask in masks.items()}
+        wanted = {n: m for n, m in wanted.items() if n in names and n not in placed and kwargs.get(n) is None}
+        return first if given.get("mask") is None else given["mask"], kwargs | wanted
+
+    def _mask_outputs(self, inputs, outputs, mask):
+        """Let the outputs that have no mask have those that `compute_mask` tells."""
+        if self.supports_masking:
+            attach(leaves(self.compute_mask(inputs, mask)), outputs)
+        elif all(mask_of(one) is None for one in leaves(outputs)):
+            warn(
+                f"Layer {self.name!r} ({type(self).__name__}) was given an input with a mask and does not support "
+                "masking: the layers after it and the loss see no mask. A layer of one's own that keeps the rows and "
+                "steps of its input sets self.supports_masking = True."
             )
 
     # ---- losses and metrics
@@ -421,6 +455,17 @@ def _say_where(error, layer, inputs):
         error.add_note(f"This happened in {layer._word.lower()} {layer.name!r} ({type(layer).__name__}){of}.")
 
 
+def _is_tensor(value):
+    return isinstance(value, (Tensor, Symbol))
+
+
+def attach(masks, outputs):
+    """Let each of the outputs that has no mask have the one in its place."""
+    for mask, output in zip(masks, leaves(outputs), strict=False):
+        if mask is not None and _is_tensor(output) and output._keras_mask is None:
+            output._keras_mask = mask
+
+
 def _any_rows(shape):
     return (None, *shape[1:])
 
@@ -437,6 +482,8 @@ def _call_arguments(layer_class):
 
 class SameShape(Layer):
     """A layer whose output has the shape of its input."""
+
+    supports_masking = True
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

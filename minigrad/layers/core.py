@@ -1,4 +1,4 @@
-"""Dense and Identity."""
+"""Dense, Identity and Masking."""
 
 from minigrad import activations, ops
 from minigrad.layers import arguments
@@ -21,6 +21,8 @@ class Dense(Layer):
     Raises:
         ValueError: an input whose last axis is not the one it was built for, naming the layer.
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -83,3 +85,27 @@ class Identity(SameShape):
 
     def call(self, inputs):
         return inputs
+
+
+@registry.register()
+class Masking(SameShape):
+    """y = x, with a mask that leaves out the steps of which all features are `mask_value`; there y is 0.
+
+    Later layers and the loss skip what is masked; the mask of rows (n, t, features) has the shape (n, t).
+    """
+
+    _has_no_state = True
+
+    def __init__(self, mask_value=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+
+    def compute_mask(self, inputs, mask=None):
+        """Where any feature is not `mask_value`."""
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
+
+    def call(self, inputs):
+        mask = self.compute_mask(inputs)
+        y = ops.where(ops.expand_dims(mask, -1), inputs, 0.0)
+        y._keras_mask = mask
+        return y

@@ -23,10 +23,11 @@ class Embedding(Layer):
     Args:
         input_dim: how many integers there are: 0, 1, ..., input_dim - 1; output_dim: how long the rows are.
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: strings or objects for the matrix.
+        mask_zero: whether 0 is padding, which the mask of the output leaves out.
         weights: the matrix to begin with, or a list that holds it.
 
     Raises:
-        ValueError: a number out of range; `mask_zero`, LoRA or quantization, which minigrad does not know.
+        ValueError: a number out of range; LoRA or quantization, which minigrad does not know.
     """
 
     _indexes = True  # whether data that goes in is to be shown to `_check_rows` first
@@ -50,12 +51,7 @@ class Embedding(Layer):
         super().__init__(**kwargs)
         if not (lora_rank is lora_alpha is quantization_config is None):
             raise ValueError(f"Embedding {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        if mask_zero:
-            raise ValueError(
-                f"Embedding {self.name!r}: minigrad passes no masks from layer to layer, so mask_zero must be False. "
-                "Where 0 is padding, multiply the result by ops.expand_dims(ops.cast(x != 0, 'float32'), -1), and "
-                "divide sums by the number of integers that count."
-            )
+        self.supports_masking = self._makes_masks = bool(mask_zero)
         del lora_rank, lora_alpha
         given = {name: value for name, value in locals().items() if name != "weights"}
         self._keep(given)
@@ -80,6 +76,10 @@ class Embedding(Layer):
         index = ops.cast(inputs, "int64")._data.reshape(1, -1)
         y = take_rows(self.embeddings, index=index, n=index.size)
         return ops.reshape(y, (*inputs.shape, self.output_dim))
+
+    def compute_mask(self, inputs, mask=None):
+        """Where the inputs are not 0, if `mask_zero` says that 0 is padding."""
+        return ops.not_equal(inputs, 0.0) if self.mask_zero else None
 
     def _as_input(self, x):
         return ops.convert_to_tensor(x)  # integers stay integers

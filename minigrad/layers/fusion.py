@@ -7,6 +7,7 @@ from minigrad.graph import Call
 from minigrad.layers.activation import Activation, ReLU
 from minigrad.layers.core import Dense
 from minigrad.layers.normalization import BatchNormalization
+from minigrad.ops.masks import MASKS
 
 
 def fused(graph):
@@ -55,11 +56,14 @@ class Normalized:
         self.dense, self.norm, self.floor = dense, norm, floor
 
     def __call__(self, x, training):
+        mask = x._keras_mask if MASKS else None
         if x._data.dtype != self.norm.dtype:
             x = ops.cast(x, self.norm.dtype)
-        if self.dense is None:
-            return self.norm.normalize(x, training, None, None, None, self.floor)
-        return self.norm.normalize(x, training, None, self.dense.kernel, self.dense.bias, self.floor)
+        product = (None, None) if self.dense is None else (self.dense.kernel, self.dense.bias)
+        y = self.norm.normalize(x, training, mask, *product, self.floor)
+        if mask is not None:
+            y._keras_mask = mask
+        return y
 
 
 def _share_dtype(layers):

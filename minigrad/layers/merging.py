@@ -17,6 +17,7 @@ class Merge(Layer):
         ValueError: anything but a list; inputs that differ in their rows, or can't be broadcast.
     """
 
+    _makes_masks = False
     _combine = None  # the operation that makes one of two inputs
     _count = None  # how many inputs there must be; None: one or more
 
@@ -31,6 +32,20 @@ class Merge(Layer):
             for x, shape in zip(inputs, shapes, strict=True)
         ]
         return functools.reduce(type(self)._combine, inputs)
+
+    def compute_mask(self, inputs, mask=None):
+        """What counts in one of the inputs, if all of them have a mask."""
+        masks = self._masks(inputs, mask)
+        return None if any(one is None for one in masks) else functools.reduce(ops.logical_or, masks)
+
+    def _masks(self, inputs, mask):
+        """The masks of the inputs, a list."""
+        if mask is None:
+            return [None] * len(inputs)
+        if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
+            kind = type(self).__name__
+            raise ValueError(f"Layer {self.name!r} ({kind}) takes a list, a mask (or None) for each of its inputs.")
+        return mask
 
     def compute_output_shape(self, input_shape):
         shapes = self._shapes(input_shape)
@@ -121,6 +136,13 @@ class Concatenate(Merge):
         self._shapes(mapped(lambda x: x.shape, inputs))
         return ops.concatenate(inputs, self.axis)
 
+    def compute_mask(self, inputs, mask=None):
+        """The masks joined as the inputs are; an input without one counts as a whole."""
+        masks = self._masks(inputs, mask)
+        if all(one is None for one in masks):
+            return None
+        return ops.any(ops.concatenate([_spread(*pair) for pair in zip(masks, inputs, strict=True)], self.axis), -1)
+
     def compute_output_shape(self, input_shape):
         shapes, axis = self._shapes(input_shape), self.axis
         if len({len(shape) for shape in shapes}) > 1 or not -len(shapes[0]) <= axis < len(shapes[0]):
@@ -156,6 +178,9 @@ class Dot(Merge):
         if not is_int(axes) and (len(axes) != 2 or not all(map(is_int, axes))):
             raise ValueError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
 
+    def compute_mask(self, inputs, mask=None):
+        """None: sums over an axis have no mask."""
+
     def call(self, inputs):
         shapes = mapped(lambda x: x.shape, inputs)
         self.compute_output_shape(shapes)
@@ -182,6 +207,13 @@ class Dot(Merge):
         if not all(-len(shape) < axis < len(shape) and axis for axis, shape in zip(given, shapes, strict=True)):
             raise self._misfit(f"inputs that have the axes {self.axes}, which must not be that of the rows", shapes)
         return [axis % len(shape) for axis, shape in zip(given, shapes, strict=True)]
+
+
+def _spread(mask, x):
+    """A mask with the axes of x."""
+    if mask is None:
+        return ops.ones_like(x, dtype="bool")
+    return mask if mask.ndim == x.ndim else ops.logical_or(ops.expand_dims(mask, -1), ops.zeros_like(x, dtype="bool"))
 
 
 def _function(layer):

@@ -104,6 +104,8 @@ class RMSNormalization(_ByRow):
         ValueError: as LayerNormalization.
     """
 
+    supports_masking = False
+
     def __init__(self, axis=-1, epsilon=1e-6, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())

@@ -7,10 +7,11 @@ reduction. A class made of a function, `class Huber(FunctionLoss, function=huber
 import functools
 import inspect
 
-from minigrad import config
+from minigrad import config, ops
 from minigrad.declared import Number, constructor
 from minigrad.losses.targets import fitted, paired, reduce_weighted
 from minigrad.names import snake_case
+from minigrad.ops.masks import MASKS, mask_of
 from minigrad.registry import Configurable, Registry
 from minigrad.tensor import Tensor, as_tensor
 
@@ -41,6 +42,8 @@ def loss_function(*aliases):
 class Loss(Configurable):
     """Base class: define `call(y_true, y_pred)`, one value a row; calling the loss weights and reduces them.
 
+    What the mask of y_pred leaves out does not count, nor in the number of values.
+
     Args:
         reduction: "sum_over_batch_size" or "mean" (sum of weighted values / number of values),
             "mean_with_sample_weight" (/ sum of the weights), "sum", "none" or None (the values).
@@ -61,10 +64,13 @@ class Loss(Configurable):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         dtype = self._dtype if isinstance(y_pred, Tensor) else self.dtype
+        mask = mask_of(y_pred) if MASKS else None
         values = self.call(*fitted(y_true, y_pred, dtype))
         if not isinstance(values, Tensor):
             values = as_tensor(values)
-        return reduce_weighted(values, sample_weight, self.reduction)
+        if MASKS and (also := values._keras_mask) is not None:
+            mask = also if mask is None else ops.logical_and(mask, also)
+        return reduce_weighted(values, sample_weight, self.reduction, mask)
 
     def call(self, y_true, y_pred):
         """The loss of each row. Targets (n,) beside an output (n, 1) come as (n, 1)."""

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import config, ops
 from minigrad.checks import warn
 from minigrad.losses.base import FunctionLoss, loss_function, registry
-from minigrad.losses.targets import counting, labelled, reduce_weighted, unflattened
+from minigrad.losses.targets import labelled, unflattened
 from minigrad.ops.logits import logits_of
 from minigrad.tensor import as_tensor
 
@@ -142,7 +142,7 @@ class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_cros
 
 @registry.register()
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
-    """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0; exact from logits."""
+    """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0 and masked; exact from logits."""
     y_true, y_pred = labelled(y_true, y_pred, axis)
     logits = _logits(y_pred, from_logits, "softmax")
     if logits is None:
@@ -161,7 +161,9 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
         return ops.sparse_crossentropy_logits(y_true, logits)
     kept = ops.not_equal(y_true, float(ignore_class))
     loss = ops.sparse_crossentropy_logits(ops.where(kept, y_true, 0.0), logits)
-    return ops.where(kept, loss, 0.0)
+    loss = ops.where(kept, loss, 0.0)
+    loss._keras_mask = kept
+    return loss
 
 
 class SparseCategoricalCrossentropy(
@@ -173,18 +175,6 @@ class SparseCategoricalCrossentropy(
 
     Rows whose label is `ignore_class` do not count, neither in the sum nor in the mean.
     """
-
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        if self.ignore_class is not None:
-            sample_weight = self._kept(*labelled(y_true, y_pred, self.axis), sample_weight)
-        return super().__call__(y_true, y_pred, sample_weight)
-
-    def _kept(self, labels, y_pred, sample_weight):
-        """The sample weights without the ignored rows; where the mean divides by all rows, the others weigh more."""
-        kept = counting(labels, self.ignore_class, y_pred.dtype)
-        if self.reduction in ("sum_over_batch_size", "mean"):
-            kept = kept * (float(labels.size) / ops.maximum(ops.sum(kept), config.epsilon()))
-        return kept if sample_weight is None else reduce_weighted(kept, sample_weight, "none")
 
     def check_targets(self, targets, output_shape):
         classes = output_shape[self.axis]

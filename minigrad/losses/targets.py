@@ -76,8 +76,25 @@ def unflattened(name, y_true, y_pred):
     )
 
 
-def reduce_weighted(values, sample_weight, reduction):
+def masked(mask, sample_weight, dtype, is_mean=False):
+    """The weights, 0 where the mask is false. `is_mean`: enlarged so that a mean over all is one over those left."""
+    weights = ops.cast(mask, dtype)
+    if is_mean:
+        weights = weights * (float(weights.size) / ops.maximum(ops.sum(weights), config.epsilon()))
+    if sample_weight is None:
+        return weights
+    sample_weight = ops.cast(as_tensor(sample_weight, dtype), dtype)
+    if sample_weight.ndim == weights.ndim + 1 and sample_weight.shape[-1] == 1:
+        sample_weight = ops.squeeze(sample_weight, -1)
+    while sample_weight.ndim < weights.ndim:
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    return sample_weight * weights
+
+
+def reduce_weighted(values, sample_weight, reduction, mask=None):
     """One number of the values per row: see `Loss` for what each reduction means."""
+    if mask is not None:
+        sample_weight = masked(mask, sample_weight, values.dtype, reduction in ("sum_over_batch_size", "mean"))
     if sample_weight is not None:
         sample_weight = ops.cast(as_tensor(sample_weight, values.dtype), values.dtype)
         if sample_weight.ndim == values.ndim + 1 and sample_weight.shape[-1] == 1:

@@ -15,6 +15,7 @@ from minigrad.losses.base import function_constructor, own_arguments
 from minigrad.missing import NoAttribute
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.logits import remember
+from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, custom_object
 from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
@@ -250,7 +251,13 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""
+        sample_weight = self._counted(y_pred, sample_weight)
         super().update_state(self.fn(*targets.fitted(y_true, y_pred), **self.arguments), sample_weight)
+
+    def _counted(self, y_pred, sample_weight):
+        """The weights, 0 for what the mask of y_pred leaves out."""
+        mask = mask_of(y_pred) if MASKS else None
+        return sample_weight if mask is None else targets.masked(mask, sample_weight, self.dtype)
 
     def get_config(self):
         return {**super().get_config(), "fn": registry.serialize(self.fn), **self.arguments}
@@ -294,6 +301,7 @@ class FunctionMetric(MeanMetricWrapper):
         return {key: getattr(self, key) for key in self._own}
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        sample_weight = self._counted(y_pred, sample_weight)
         y_true, y_pred = targets.fitted(y_true, y_pred)
         if self._elementwise and y_true.ndim == y_pred.ndim == 1:
             logits, y_true, y_pred = y_pred._logits, targets.column(y_true), targets.column(y_pred)

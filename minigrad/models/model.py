@@ -6,16 +6,17 @@ import math
 
 from minigrad import ops, saving, utils
 from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one
-from minigrad.layers.base import Layer, registry, serialize
+from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
 from minigrad.layers.fusion import fused
 from minigrad.names import auto_name
 from minigrad.ops.logits import remember
+from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import is_recording
 from minigrad.registry import custom_object_scope
 from minigrad.saving import compiling, functional
-from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes
+from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes, view
 from minigrad.trainer import Trainer
 from minigrad.tree import leaves, mapped
 
@@ -82,9 +83,8 @@ class Model(Trainer, Layer):
         if self._graph is None or args or (type(inputs) is not Tensor and has_symbols(inputs)):
             return super().__call__(inputs, *args, **kwargs)
         inputs = self._as_inputs(inputs)
-        if kwargs.get("mask") is not None:
-            return self._masked(inputs, **kwargs)
-        if not kwargs.get("training") and not context.training and self._is_replayable(inputs):
+        is_plain = not kwargs.get("training") and kwargs.get("mask") is None and not context.training
+        if is_plain and self._is_replayable(inputs):
             return self._replayed(inputs)
         return super().__call__(inputs, **kwargs)
 
@@ -108,6 +108,8 @@ class Model(Trainer, Layer):
             if x.ndim == 1 and symbol.shape == (None, 1):
                 x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
             self._check_input(x.shape, symbol.shape)
+        if MASKS and x is not value:
+            x._keras_mask = mask_of(value)
         return x
 
     def _as_input(self, x):
@@ -122,14 +124,14 @@ class Model(Trainer, Layer):
                 for layer in self._all_layers()
             )
             self._own_layers_as_of = Structure.version
-        is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
+        is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype and x._keras_mask is None
         return is_usual and self._has_own_layers and not self.run_eagerly and not is_recording() and not tapes.open
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
         if self._indexes:
             self._check_indexes(x._data)
-        data, logits = self._run_staged("predict", x._data)
+        data, logits, mask = self._run_staged("predict", x._data)
         if not any(v.requires_grad for v in self._structure()[1]):
 
             def found(data, again):
@@ -138,6 +140,8 @@ class Model(Trainer, Layer):
         else:
             found = deferred
         y = found(data, lambda: self._infer(x))
+        if mask is not None:
+            y._keras_mask = as_tensor(mask)
         if logits is None:
             return y
         return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
@@ -145,18 +149,17 @@ class Model(Trainer, Layer):
     def _infer(self, x):
         return super().__call__(x, training=False)
 
-    def _masked(self, inputs, mask, training=None):
-        """The outputs where each layer that takes a mask is given this one."""
-        calls = []
-        for call in self._graph.calls:
-            takes = isinstance(call.function, Layer) and call.function._takes("mask") and "mask" not in call.kwargs
-            calls.append(call.with_arguments(call.kwargs | {"mask": mask}) if takes else call)
-        return Schedule(self._graph, calls).run(inputs, training)
+    def _mask_outputs(self, inputs, outputs, mask):
+        if self.supports_masking:  # else the layers inside know
+            super()._mask_outputs(inputs, outputs, mask)
 
     def call(self, inputs, training=None, mask=None):
-        """The outputs for the inputs, both tensors or trees of them."""
+        """The outputs for the inputs, both tensors or trees of them; `mask` is that of the inputs."""
         if self._graph is None:
             raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs), or be given its graph.")
+        if mask is not None:
+            inputs = mapped(lambda x: view(x, x.shape), inputs)  # those that were given keep the masks that they have
+            attach(leaves(mask), inputs)
         return self._run(inputs, training)
 
     def _children(self):

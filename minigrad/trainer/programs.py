@@ -15,12 +15,13 @@ from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.data import Several, batch_of, named_arrays
 from minigrad.layers.context import users_line
+from minigrad.ops.masks import MASKS, mask_of
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.steps import Step
-from minigrad.tree import mapped
+from minigrad.tree import leaves, mapped
 
 
 class Programs:
@@ -193,7 +194,10 @@ class Programs:
                     result[:] = [self._train(*tensors) if kind == "train" else self._test(*tensors)]
                 else:
                     with no_grad():
-                        result[:] = [self._infer(tensors[0])]
+                        y = self._infer(tensors[0])
+                    result[:] = [y, mask_of(y)]
+                    for one in leaves(y) if MASKS else ():
+                        one._keras_mask = None  # or there would be masks as long as the step is kept
 
             step = self._build_step(run, {}, f"one {kind} step of {self.name}, {len(x)} rows", result, stage)
             self._pool.shown[kind] = step.program
@@ -208,7 +212,7 @@ class Programs:
         self._pool.give_back(self._staged_step(kind, *(None if a is None else a[:rows] for a in arrays)))
 
     def _run_staged(self, kind, x, y=None, w=None, reset=False):
-        """Run one staged step on a batch of arrays; the output of "predict" and its logits, if any, copied.
+        """Run one staged step on a batch of arrays; of "predict" the output, its logits and its mask, if any, copied.
 
         `reset` makes the metrics start anew, once it is known that the batch is fit for the model.
         """
@@ -224,11 +228,12 @@ class Programs:
             self._take(step)
         else:
             step.replay()
-            y = step.result[0]
+            y, mask = step.result
             is_one = isinstance(y, Tensor)
             logits, only = (y._logits if is_one else None) or (None, None)
             found = y._data.copy() if is_one else mapped(lambda one: one._data.copy(), y)
-            results = found, None if logits is None else (logits._data.copy(), only)
+            logits = None if logits is None else (logits._data.copy(), only)
+            results = found, logits, None if mask is None else np.array(mask)
         self._pool.give_back(step)
         return results
 
