@@ -1,7 +1,7 @@
 """One exam that every layer passes; then values of the simple ones, and layers shared, frozen and exchanged.
 
 A layer without a row in `EXAM` fails, so a new one can't be forgotten. In depth: test_layers_*.py.
-Those of several inputs sit theirs in test_layers_merging.py, Embedding and Lambda in files of their own.
+Those of several inputs sit theirs in test_layers_merging.py, Embedding, Lambda and Masking in files of their own.
 """
 
 import json
@@ -132,7 +132,6 @@ EXAM = {
     "GaussianDropout": Row(lambda **k: layers.GaussianDropout(0.3, seed=3, **k), more=HIGH_RANK),
     "GaussianNoise": Row(lambda **k: layers.GaussianNoise(0.3, seed=3, **k), more=HIGH_RANK),
     "ActivityRegularization": Row(lambda **k: layers.ActivityRegularization(0.1, 0.2, **k), more=HIGH_RANK),
-    "Masking": Row(lambda **k: layers.Masking(**k), more=HIGH_RANK),
     "Identity": Row(lambda **k: layers.Identity(**k), more=HIGH_RANK),
     "Reshape": Row(lambda **k: layers.Reshape((3, 2), **k), (6,), output=(3, 2), more=[(2, 2, 3)]),
     "Reshape, -1": Row(lambda **k: layers.Reshape((-1, 2), **k), (3, 4), output=(6, 2), more=[(2, 3, 2, 2)]),
@@ -212,7 +211,7 @@ EXAM = {
 }
 
 BUILT_AT_ONCE = """
-    Activation ActivityRegularization AlphaDropout Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU Masking ReLU
+    Activation ActivityRegularization AlphaDropout Dropout ELU GaussianDropout GaussianNoise Identity LeakyReLU ReLU
     Reshape Softmax UnitNormalization
 """  # as in Keras; the other layers without weights are not
 every_row = pytest.mark.parametrize("row", EXAM.values(), ids=EXAM)
@@ -230,7 +229,7 @@ def test_every_layer_sits_the_exam():
     public = {n for n, v in vars(layers).items() if isinstance(v, type) and issubclass(v, layers.Layer)} - {
         "Layer"
     }
-    elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Wrapper"}
+    elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Masking", "Wrapper"}
     assert public == {type(row.make()).__name__ for row in EXAM.values()} | elsewhere
 
 
@@ -316,7 +315,6 @@ def test_gradients(name, training):
         assert gradcheck(function, *tensors)
 
 
-@pytest.mark.filterwarnings("ignore:.*does not support masking")  # the Flatten
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @every_row
 def test_replay_equals_eager(row, dtype):

@@ -263,8 +263,10 @@ def test_files(tmp_path):
                 assert_same(again.predict(X, **QUIET), model.predict(X, **QUIET))
                 assert again.evaluate(X, y, **QUIET) == model.evaluate(X, y, **QUIET)
             assert_same(keras.models.clone_model(model).count_params(), model.count_params())
-    layer = Masking(0.5)
-    assert Masking.from_config(layer.get_config()).mask_value == 0.5
+    layer = Masking(0.5, dtype="float64")
+    assert Masking.from_config(layer.get_config()).mask_value == 0.5 and layer.built
+    assert layer.compute_output_shape((None, 4, 2)) == (None, 4, 2) and not layer.weights
+    assert gradcheck(layer, Tensor(random_input((3, 4, 2)), requires_grad=True))
 
 
 def test_a_loss_says_where_a_mask_does_not_fit():
