@@ -137,6 +137,22 @@ def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".nbi", ".nbc"])
+@pytest.mark.parametrize("share", [0, 0.4, 0.8, 1])
+def test_silent_a_byte_that_a_bad_disk_has_changed_is_noticed(suffix, share, a_kernel, tmp_path, monkeypatch):
+    """Also one of the machine code, which unpickles all the same: it would crash, or compute something else."""
+    monkeypatch.setattr(sys, "stderr", Terminal(True))
+    launch(a_kernel, buffer(1), buffer(0))
+    (path,) = (path for path in cached(tmp_path) if path.suffix == suffix)
+    whole = path.read_bytes()
+    place = round(share * (len(whole) - 1))
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+    for _ in range(2):  # it is compiled anew, and then loaded
+        y = buffer(0)
+        launch(program.kernel(a_kernel.function), buffer(4), y)
+        assert (y, sys.stderr.getvalue().count(NOTICE)) == (8, 2)
+
+
 @pytest.mark.parametrize("error", [AttributeError, TypeError, MemoryError, UnicodeDecodeError("utf-8", b"", 0, 1, "bad")])
 def test_whatever_a_damaged_cache_raises_the_kernel_compiles(error, a_kernel, monkeypatch):
     """One byte of an index changed makes Numba raise anything."""

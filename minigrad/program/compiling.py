@@ -1,15 +1,19 @@
 """Kernels: loops that Numba compiles, once per dtype and machine."""
 
+import contextlib
 import functools
 import inspect
+import io
 import os
 import sys
 import threading
+import zlib
 
 import numba
 import numpy as np
 from numba import types
 from numba.core import event
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.cpu import CPUTargetOptions
 from numba.core.errors import NumbaError
 from numba.core.options import TargetOptions
@@ -102,19 +106,60 @@ class Kernel:
         return f"<kernel {self.name}({', '.join(self.parameters)})>"
 
 
+class _Files(IndexDataCacheFile):
+    """Numba's files of a kernel, each with a checksum of its name and content behind what Numba reads of it.
+
+    A byte of machine code that a bad disk has changed would crash the process, or compute something else.
+    """
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath):
+        content = io.BytesIO()
+        with super()._open_for_write(filepath) as file:
+            yield content
+            file.write(content.getvalue() + _checksum(filepath, content.getvalue()))
+
+    def _load_index(self):
+        _require_whole(self._index_path)
+        return super()._load_index()
+
+    def _load_data(self, name):
+        _require_whole(self._data_path(name))
+        return super()._load_data(name)
+
+
+def _checksum(path, content):
+    return zlib.crc32(content, zlib.crc32(os.path.basename(path).encode())).to_bytes(4, "little")
+
+
+def _require_whole(path):
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        content = file.read()
+        if content[-4:] != _checksum(path, content[:-4]):
+            raise ValueError(f"{path} is damaged")
+
+
+class _Cache(FunctionCache):
+    def __init__(self, function):
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp()
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+
 def compiled(function, signature, options=OPTIONS):
     """Numba's compile result of `function`, from the disk cache where that works and without it where not."""
     with event.install_listener("numba:compile", _Notice()):
         try:
-            dispatcher = numba.njit(**options, cache=True)(function)
+            dispatcher = numba.njit(**options)(function)
+            dispatcher._cache = _Cache(function)
             try:
                 dispatcher.compile(signature)
                 return dispatcher.overloads[signature.args]
             except NumbaError:  # the kernel itself is wrong
                 raise
             except Exception:
-                # A file is torn or damaged, or two processes wrote it at once; or the module had another name when the
-                # kernel was compiled, which is not there to be imported: write it anew.
+                # A file is damaged; or the module had another name when the kernel was compiled, which is not there to
+                # be imported: write it anew.
                 dispatcher._cache.flush()
                 dispatcher.compile(signature)
         except NumbaError:
