@@ -59,7 +59,7 @@ REMEDIES = {
         ),
         (
             "*LSTM* *GRU* *RNN* Bidirectional TimeDistributed ?*Embedding *Attention TextVectorization "
-            "*Spectrogram EinsumDense",
+            "*Spectrogram",
             _SEQUENCE,
         ),
         ("Merge", _MERGE),

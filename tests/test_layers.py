@@ -80,6 +80,18 @@ EXAM = {
         output=(2,),
     ),
     "Dense, rank 3": Row(lambda **k: layers.Dense(3, **k), (4, 5), {"kernel": (5, 3), "bias": (3,)}, (4, 3)),
+    "EinsumDense": Row(
+        lambda **k: layers.EinsumDense("abc,cde->abde", (None, 2, 3), "tanh", "be", **k),
+        (4, 5),
+        {"kernel": (5, 2, 3), "bias": (4, 1, 3)},
+        (4, 2, 3),
+    ),
+    "EinsumDense, dots": Row(
+        lambda **k: layers.EinsumDense("...ab,bc->...ac", (4, 3), kernel_regularizer="l2", **k),
+        (2, 4, 5),
+        {"kernel": (5, 3)},
+        (2, 4, 3),
+    ),
     "BatchNormalization": Row(
         lambda **k: layers.BatchNormalization(**k),
         weights=norm(5, "gamma", "beta"),

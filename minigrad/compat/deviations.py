@@ -40,6 +40,7 @@ DEVIATIONS = {
         ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
         ("batch_size of an Input", "shown in summary", "not shown"),
         ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
+        ("EinsumDense(equation, output_shape=(None, 4))", "of an unknown length", "of the length that the input tells"),
         ("Embedding: numbers that are no index of a row", "another row, 0 or an error (by back end)", "a ValueError"),
         ("Embedding: the same in the middle of a step", "the same", "a row of NaN"),
         ("a mask in a model of inputs and outputs", "is computed by calls of the graph", "goes beside the tensors"),

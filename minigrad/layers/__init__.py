@@ -4,6 +4,7 @@ from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, 
 from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import Input, InputLayer, Layer, deserialize, serialize
 from minigrad.layers.core import Dense, Identity, Masking
+from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.lambda_layer import Lambda
 from minigrad.layers.merging import (
@@ -49,6 +50,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "EinsumDense",
     "Embedding",
     "Flatten",
     "GaussianDropout",

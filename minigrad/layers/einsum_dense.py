@@ -1,0 +1,115 @@
+"""EinsumDense: a Dense that says in letters which axes it sums over."""
+
+import copy
+import string
+
+from minigrad import ops
+from minigrad.initializers import VarianceScaling
+from minigrad.layers import arguments
+from minigrad.layers.base import Layer, registry
+
+_FORMS = "'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...'"
+
+
+@registry.register()
+class EinsumDense(Layer):
+    """y = activation(einsum(equation, x, kernel) + bias), such as "abc,cd->abd" for a Dense on (rows, steps, features).
+
+    Args:
+        equation: as for `ops.einsum`, with x first and the kernel second. "..." at either end of x and y stands for any
+            axes, the rows among them where it stands in front.
+        output_shape: the lengths of the axes of y but for the rows and "...", an int or several; None for a length that
+            x tells.
+        activation, kernel_*, bias_*: as for Dense.
+        bias_axes: the letters of y over which the bias differs; None: there is no bias.
+
+    Raises:
+        ValueError: an equation of another form, lengths that do not fit, LoRA or quantization.
+    """
+
+    def __init__(
+        self,
+        equation,
+        output_shape,
+        activation=None,
+        bias_axes=None,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        lora_rank=None,
+        lora_alpha=None,
+        gptq_unpacked_column_size=None,
+        quantization_config=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not (lora_rank is lora_alpha is gptq_unpacked_column_size is quantization_config is None):
+            raise ValueError(f"EinsumDense {self.name!r}: minigrad knows neither LoRA nor quantization.")
+        del lora_rank, lora_alpha, gptq_unpacked_column_size
+        self._keep({key: value for key, value in locals().items() if key != "output_shape"})
+        self.partial_output_shape = tuple(output_shape) if isinstance(output_shape, (tuple, list)) else (output_shape,)
+
+    def build(self, input_shape):
+        _, of_kernel, of_output, lengths = self._letters(input_shape)
+        shape = [lengths.get(c) for c in of_kernel]
+        if None in shape:
+            raise self._misfit(f"inputs and an output_shape that tell the lengths of {of_kernel!r}", input_shape)
+        initializer = self.kernel_initializer
+        if isinstance(initializer, VarianceScaling) and None in (initializer.input_axes, initializer.output_axes):
+            initializer = copy.copy(initializer)  # which knows over which axes is summed
+            initializer.input_axes = [i for i, c in enumerate(of_kernel) if c not in of_output]
+            initializer.output_axes = [i for i, c in enumerate(of_kernel) if c in of_output]
+        options = {kind: getattr(self, f"kernel_{kind}") for kind in ("regularizer", "constraint")}
+        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel", **options)
+        self.bias = None
+        if self.bias_axes is not None:
+            places = [of_output.find(c) for c in self.bias_axes]
+            if not places or -1 in places:
+                raise self._misfit(f"bias_axes among the letters {of_output!r} of the output", input_shape)
+            varying = [lengths.get(c) if c in self.bias_axes else 1 for c in of_output[min(places) :]]
+            self.bias = self._own_weight("bias", varying)
+        self.input_spec = arguments.InputSpec(ndim=len(input_shape))
+
+    def call(self, inputs):
+        y = ops.einsum(self.equation, inputs, self.kernel)
+        y = y if self.bias is None else y + self.bias
+        return y if self.activation is None else self.activation(y)
+
+    def compute_output_shape(self, input_shape):
+        _, _, of_output, lengths = self._letters(input_shape)
+        return tuple(lengths[c] for c in of_output)
+
+    def _letters(self, input_shape):
+        """The letters of the input, the kernel and the output, "..." spelled out, and their lengths."""
+        terms = self.equation.replace(" ", "").replace("->", ",").split(",")
+        ends = [(term.startswith("..."), term.endswith("...")) for term in terms]
+        letters = [term.replace("...", "", 1) for term in terms]
+        no_dots = (False, False)
+        if ends != [ends[0], no_dots, ends[0]] or ends[0] == (True, True) or not all(map(str.isalpha, letters)):
+            raise ValueError(f"EinsumDense {self.name!r}: equation must look like {_FORMS}, got {self.equation!r}.")
+        (of_input, of_kernel, of_output), (is_front, _) = letters, ends[0]
+        rest = len(input_shape) - len(of_input)
+        if rest < 0 or (rest > 0 and ends[0] == no_dots):
+            raise self._misfit(f"inputs with an axis for each letter of {self.equation!r}", input_shape)
+        dots = "".join(c for c in string.ascii_letters if c not in self.equation)[:rest]
+        told = of_output if is_front and rest else of_output[1:]
+        of_input, of_output = (dots + c if is_front else c + dots for c in (of_input, of_output))
+        lengths = dict(zip(of_input, input_shape, strict=True))
+        if len(told) != len(self.partial_output_shape) or not set(of_output) <= {*of_input, *of_kernel}:
+            raise self._misfit(f"an output_shape of {len(told)} lengths, of {told!r} in {self.equation!r}", input_shape)
+        for c, length in zip(told, self.partial_output_shape, strict=True):
+            if length is not None and lengths.setdefault(c, length) not in (None, length):
+                raise self._misfit(f"one length of axis {c!r}, which is {lengths[c]} and {length}", input_shape)
+        return of_input, of_kernel, of_output, {c: lengths.get(c) for c in of_input + of_kernel}
+
+    def _misfit(self, expected, input_shape):
+        return ValueError(
+            f"Layer {self.name!r} (EinsumDense) expected {expected}; got inputs of shape {tuple(input_shape)} and "
+            f"output_shape={self.partial_output_shape}."
+        )
+
+    def get_config(self):
+        return {"activity_regularizer": None, **super().get_config(), "output_shape": self.partial_output_shape}
