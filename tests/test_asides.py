@@ -111,10 +111,13 @@ def handled(handler):
 
 def test_silent_a_signal_in_the_middle_of_a_recording(tmp_path):
     asked, found, fired = teacher(), [], []
-    expected = asked.predict(X[:5], **QUIET)
+    called = keras.Sequential([asked, layers.BatchNormalization(), layers.Dropout(0.5)])
+    expected = asked.predict(X[:5], **QUIET), called(X[:5]).numpy(), float(ops.sum(X))
+    state = [v.numpy() for v in called.variables]
 
     def handler(*_):
-        found.append(asked.predict(X[:5], **QUIET))
+        found.append((asked.predict(X[:5], **QUIET), called(X[:5]).numpy(), float(ops.sum(X))))
+        assert_same([v.numpy() for v in called.variables], state)  # it was not told to train
         asked.fit(X, Y, **QUIET)
         asked.save_weights(tmp_path / "now.weights.h5")
         model.predict(X[:5], **QUIET)
@@ -127,6 +130,7 @@ def test_silent_a_signal_in_the_middle_of_a_recording(tmp_path):
     with handled(handler), warnings.catch_warnings():
         warnings.simplefilter("error")
         losses = model.fit(X, Y, epochs=2, shuffle=False, **QUIET).history["loss"]
+        assert signal.getsignal(signal.SIGINT) is handler
     assert fired and model.train_program is not None, "the step did not ask"
     assert_same(found[0], expected)
     assert asked.train_program is not None and len(asked.losses) == 1

@@ -1,11 +1,12 @@
 """What goes on in a thread around a call: what layers were told, and what is asked in the middle of it."""
 
+import contextlib
 import functools
 import os
 import threading
 import traceback
 
-from minigrad.program import apart, is_interrupted, is_recording
+from minigrad.program import apart, is_interrupted, is_recording, surroundings
 from minigrad.tensor import Tensor
 
 
@@ -16,6 +17,20 @@ class _Context(threading.local):
 
 
 context = _Context()
+
+
+@contextlib.contextmanager
+def _outside():
+    """Inside, it is as if no layer were calling another one."""
+    before = context.training, context.inside
+    try:
+        context.training, context.inside = None, False
+        yield
+    finally:
+        context.training, context.inside = before
+
+
+surroundings.append(_outside)
 
 
 def entry(method):
@@ -40,13 +55,8 @@ def entry(method):
                 "frozen. Called as a function, model(x), it becomes a part of the step."
                 f"{users_line(traceback.extract_stack())}"
             )
-        before = context.training, context.inside
-        with apart(note), self._keeping_losses():
-            try:
-                context.training, context.inside = None, False
-                return method(self, *args, **kwargs)
-            finally:
-                context.training, context.inside = before
+        with apart(note), self._keeping_losses(), _outside():
+            return method(self, *args, **kwargs)
 
     return ask
 

@@ -18,6 +18,7 @@ from minigrad.program.launching import (
     is_interrupted,
     is_recording,
     launch,
+    surroundings,
     trace,
     when,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "is_recording",
     "kernel",
     "launch",
+    "surroundings",
     "trace",
     "when",
 ]

@@ -1,8 +1,11 @@
 """`launch`, the one door, who carries out what passes through it, and its memory."""
 
 import contextlib
+import functools
 import math
+import signal
 import threading
+from _signal import getsignal  # as signal's, which makes enums of numbers and takes 25 times as long
 
 import numpy as np
 
@@ -46,10 +49,45 @@ def _instead(trace):
         _guests.discard(me)
 
 
+_SIGNALS = tuple(map(int, signal.valid_signals()))
+surroundings = [functools.partial(_instead, None)]  # context managers, in all of which a signal handler runs
+
+
+@contextlib.contextmanager
+def _handlers_apart():
+    """Inside, signal handlers written in Python run in `surroundings`, where they know nothing of the recording.
+
+    They are called between any two instructions of the main thread.
+    """
+    before = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                handler = getsignal(number)
+                if callable(handler) and handler is not signal.default_int_handler:  # which computes nothing
+                    before[number] = handler, functools.partial(_handle, handler)
+                    signal.signal(number, before[number][1])
+        yield
+    finally:
+        for number, (handler, ours) in before.items():
+            if getsignal(number) is ours:  # nobody has set another one meanwhile
+                signal.signal(number, handler)
+
+
+def _handle(handler, number, frame):
+    with contextlib.ExitStack() as stack:
+        for surrounding in surroundings:
+            stack.enter_context(surrounding())
+        handler(number, frame)
+
+
 def trace(step):
-    """Run `step` with every launch written down and none carried out; what is recorded around it goes on afterwards."""
+    """Run `step` with every launch written down and none carried out; what is recorded around it goes on afterwards.
+
+    A signal handler that runs meanwhile computes for real.
+    """
     launches = Launches()
-    with _instead(launches):
+    with _handlers_apart(), _instead(launches):
         step()
     return launches
 
