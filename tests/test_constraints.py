@@ -124,7 +124,7 @@ class Centred(constraints.Constraint):
 
 @pytest.mark.parametrize("constraint", [
     Centred(), "max_norm", "non_neg", "unit_norm", constraints.MinMaxNorm(0.2, 0.4, rate=0.5, axis=1),
-], ids=str)
+], ids=["of one's own", "max_norm", "non_neg", "unit_norm", "MinMaxNorm"])
 def test_constraints_are_recorded(constraint):
     def train(run_eagerly):
         keras.utils.set_random_seed(2)

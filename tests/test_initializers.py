@@ -10,7 +10,8 @@ from helpers import assert_same
 import minigrad as keras
 from minigrad import initializers
 
-SHAPE = (300, 400)
+SHAPE = (300, 400)  # enough numbers for a distribution
+SMALL = (6, 9)
 
 
 class Random:
@@ -112,24 +113,24 @@ def test_distribution(row):
 @every_random
 def test_seeds(row):
     """A seed means values; an instance repeats itself; instances without a seed follow the global one."""
-    assert_same(row.make(seed=3)(SHAPE), row.make(seed=3)(SHAPE))
-    assert not np.array_equal(row.make(seed=3)(SHAPE), row.make(seed=4)(SHAPE))
+    assert_same(row.make(seed=3)(SMALL), row.make(seed=3)(SMALL))
+    assert not np.array_equal(row.make(seed=3)(SMALL), row.make(seed=4)(SMALL))
     one = row.make()
-    assert_same(one(SHAPE), one(SHAPE))
-    assert not np.array_equal(one(SHAPE), row.make()(SHAPE))
+    assert_same(one(SMALL), one(SMALL))
+    assert not np.array_equal(one(SMALL), row.make()(SMALL))
     keras.utils.set_random_seed(5)
-    first, second = row.make()(SHAPE), row.make()(SHAPE)
+    first, second = row.make()(SMALL), row.make()(SMALL)
     keras.utils.set_random_seed(5)
-    assert_same(row.make()(SHAPE), first)
-    assert_same(row.make()(SHAPE), second)
+    assert_same(row.make()(SMALL), first)
+    assert_same(row.make()(SMALL), second)
     np.random.seed(0)
     np.random.random(3)  # NumPy's own state plays no part
-    assert_same(row.make(seed=3)(SHAPE), row.make(seed=3)(SHAPE))
+    assert_same(row.make(seed=3)(SMALL), row.make(seed=3)(SMALL))
 
 
 @every_random
 def test_float64_has_more_digits_of_the_same_values(row):
-    double, single = row.make(seed=1)(SHAPE, "float64"), row.make(seed=1)(SHAPE, "float32")
+    double, single = row.make(seed=1)(SMALL, "float64"), row.make(seed=1)(SMALL, "float32")
     assert double.dtype == np.float64
     assert_same(double.astype("float32"), single)
     assert not np.array_equal(double, single)
@@ -151,7 +152,7 @@ def test_config_round_trip(make):
     assert type(again) is type(initializer) and again.get_config() == initializer.get_config()
     if "seed" in initializer.get_config():
         seeded = make(seed=7)
-        assert_same(initializers.deserialize(initializers.serialize(seeded))(SHAPE), seeded(SHAPE))
+        assert_same(initializers.deserialize(initializers.serialize(seeded))(SMALL), seeded(SMALL))
 
 
 @pytest.mark.parametrize("shape, expected", [
