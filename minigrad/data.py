@@ -54,12 +54,12 @@ class LazyRows:
 
 
 class Several:
-    """The inputs of a model that has several: arrays of as many rows, in a tree like that of the model.
+    """The inputs, targets or sample weights of a model that has several: arrays of as many rows, in a tree like theirs.
 
     It is sliced as one array is.
 
     Args:
-        tree: a list, tuple or dict of arrays or lazy rows; names: what each of them is called.
+        tree: a list, tuple or dict of arrays or lazy rows, or None in the place of one; names: what each is called.
     """
 
     def __init__(self, tree, names):
@@ -68,28 +68,37 @@ class Several:
 
     @property
     def shape(self):
-        """The number of rows, and the shape of one row of each array."""
-        return (len(self), *(array.shape[1:] for array in leaves(self.tree)))
+        """The number of rows, and the name and the shape of one row of each array."""
+        return (len(self), *((name, array.shape[1:]) for name, array in self.arrays()))
+
+    def arrays(self):
+        """The pairs of names and arrays."""
+        return [(name, array) for name, array in zip(self.names, leaves(self.tree)) if array is not None]
+
+    def mapped(self, function):
+        """The same with `function(array)` in the place of each array."""
+        return Several(mapped(lambda array: None if array is None else function(array), self.tree), self.names)
 
     def __len__(self):
-        return len(leaves(self.tree)[0])
+        return len(self.arrays()[0][1])
 
     def __getitem__(self, rows):
-        return Several(mapped(lambda array: array[rows], self.tree), self.names)
+        return self.mapped(lambda array: array[rows])
 
     def part(self, start, stop):
         """The rows from `start` to before `stop`, not copied."""
-        return Several(mapped(lambda array: part(array, start, stop), self.tree), self.names)
+        return self.mapped(lambda array: part(array, start, stop))
 
 
 def named_arrays(*batch):
     """The arrays of (x, y, w) by their names: "x", or "x/left" and "x/right" of Several; None is left out."""
-    return {
-        name: array
-        for whole, names in zip(batch, _layout(*batch), strict=True)
-        if whole is not None
-        for name, array in zip(leaves(names), leaves(getattr(whole, "tree", whole)), strict=True)
-    }
+    found = {}
+    for name, whole in zip(("x", "y", "w"), batch, strict=False):
+        if isinstance(whole, Several):
+            found |= {f"{name}/{one}": array for one, array in whole.arrays()}
+        elif whole is not None:
+            found[name] = whole
+    return found
 
 
 def batch_of(found, *batch):
@@ -320,7 +329,8 @@ class Rows:
     def warn_of_gaps(self):
         """Say where in the data NaN or infinity is, if anywhere. All of it is read."""
         for name, rows in (self._sources or self.arrays).items():
-            found = not_finite(rows, "sample_weight" if name == "w" else name, self.columns if name == "x" else None)
+            words = "sample_weight" + name[1:] if name[0] == "w" else name
+            found = not_finite(rows, words, self.columns if name == "x" else None)
             if found:
                 warn(f"{found}: so the loss is not finite. Fill or drop what is missing before `fit`.")
 

@@ -102,7 +102,7 @@ MESSAGES = {
     ),
     # ---- what is given
     "words as labels": (lambda: fitted(X, np.array(["a", "b"] * 16), "mse"), "y must ... np.unique(y, return_inverse=True)"),
-    "losses by output": (lambda: compiled().compile("sgd", {"a": "mse", "b": "mae"}), "one output ... ops.concatenate"),
+    "losses by output": (lambda: compiled().compile("sgd", {"a": "mse", "b": "mae"}), "loss must be ... one output"),
     "a class of callbacks": (lambda: compiled().fit(X, Y, callbacks=[callbacks.History]), "make one, History(...)"),
     "Sequential(layer)": (lambda: keras.Sequential(layers.Dense(1)), "a list of layers, [Dense(64), Dense(1)]"),
     "Sequential(layer, layer)": (lambda: keras.Sequential(layers.Dense(1), layers.Dense(1)), "expects a list of layers"),

@@ -46,9 +46,9 @@ def start(layer, name, shape, initializer):
 def each_shape(function, shape):
     """`function` of a shape, a tuple; of each of them, where there is a list or a dict of shapes."""
     if isinstance(shape, dict):
-        return {key: function(tuple(one)) for key, one in shape.items()}
-    if shape and all(isinstance(one, (list, tuple)) for one in shape):
-        return [function(tuple(one)) for one in shape]
+        return {key: each_shape(function, one) for key, one in shape.items()}
+    if shape and all(isinstance(one, (list, tuple, dict)) for one in shape):
+        return [each_shape(function, one) for one in shape]
     return function(tuple(shape))
 
 

@@ -19,10 +19,8 @@ building = threading.RLock()
 os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
-_OUR_OWN = {  # attributes that hold no layer below, are known, or hold the metrics that a model is compiled with
-    "_calls", "_found", "_given", "_graph", "_kept", "_losses", "_schedule", "_variables",
-    "_every_metric", "_metric_specs", "_plain", "_tracker", "_weighted", "_weighted_specs",
-}
+# Attributes that hold no layer below, or are known.
+_OUR_OWN = {"_calls", "_found", "_given", "_graph", "_kept", "_losses", "_schedule", "_variables"}
 
 
 class _Found:

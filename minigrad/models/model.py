@@ -5,7 +5,7 @@ import inspect
 import math
 
 from minigrad import ops, saving, utils
-from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one
+from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
@@ -181,6 +181,11 @@ class Model(Trainer, Layer):
     def outputs(self):
         """A list of the symbols of what comes out."""
         return leaves(self._require_graph("outputs").outputs)
+
+    @property
+    def output_names(self):
+        """The names of the layers that make the outputs, those of a dict by its sorted keys."""
+        return [symbol.call.function.name for symbol in results(self._require_graph("output_names").outputs)]
 
     @property
     def input(self):

@@ -21,6 +21,7 @@ class Sequential(Model):
 
     _has_list_of_layers = True
     _takes_lists = False
+    output_names = None  # there is one, which may have any name in a dict
 
     def __init__(self, layers=None, trainable=True, name=None):
         if layers is not None and not hasattr(layers, "__iter__"):
@@ -111,7 +112,7 @@ class Sequential(Model):
 
     def _changed(self):
         """Forget what was found out about other layers: Programs, and metrics that depend on the output's shape."""
-        self._has_metrics = False
+        self._objective.forget()
         self._pool.clear()
         Structure.changed()
 

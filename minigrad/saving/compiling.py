@@ -16,13 +16,14 @@ def compile_config(model):
     """
     if not model.compiled:
         return {}
+    objective = model._objective
     try:
         return {
             "optimizer": optimizers.serialize(model.optimizer),
-            "loss": losses.serialize(model.loss),
-            "loss_weights": model._loss_weight,
-            "metrics": [metrics.serialize(one) for one in model._metric_specs] or None,
-            "weighted_metrics": [metrics.serialize(one) for one in model._weighted_specs] or None,
+            "loss": _each(losses.serialize)(objective.loss),
+            "loss_weights": objective.loss_weights,
+            "metrics": _each(metrics.serialize)(objective.metrics) or None,
+            "weighted_metrics": _each(metrics.serialize)(objective.weighted_metrics) or None,
             "run_eagerly": model.run_eagerly,
             "steps_per_execution": model.steps_per_execution,
             "jit_compile": model.jit_compile or "auto",
@@ -49,17 +50,17 @@ def compile_from_config(model, config):
     model.compile(**{key: _READERS[key](value) if key in _READERS else value for key, value in given.items()})
 
 
-def _each(read):
-    """A reader of one, of a list, or of a dict of such configs; names stay names."""
+def _each(function):
+    """`function` for a loss, metric or config, or a list or dict of some; names and None stay what they are."""
 
-    def read_all(value):
+    def all_of(value):
         if isinstance(value, (list, tuple)):
-            return [read_all(one) for one in value]
+            return [all_of(one) for one in value]
         if isinstance(value, dict) and "class_name" not in value:
-            return {key: read_all(one) for key, one in value.items()}
-        return read(value) if isinstance(value, dict) else value
+            return {key: all_of(one) for key, one in value.items()}
+        return value if value is None or isinstance(value, str) else function(value)
 
-    return read_all
+    return all_of
 
 
 _READERS = {

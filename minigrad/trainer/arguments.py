@@ -1,9 +1,8 @@
 """The checks of what `compile`, `fit`, `evaluate` and `predict` are called with."""
 
 
-from minigrad import config, losses
+from minigrad import config
 from minigrad.checks import is_int, warn
-from minigrad.metrics import lookup
 
 
 def kind_of(value):
@@ -44,44 +43,3 @@ def validation_epochs(freq):
     if isinstance(freq, (list, tuple, set)):
         return lambda epoch: epoch + 1 in freq
     raise ValueError(f"validation_freq must be a positive int or a list of epochs from 1, got {freq!r}.")
-
-
-def check_loss(loss):
-    is_config = isinstance(loss, dict) and not loss.keys().isdisjoint({"class_name", "config"})
-    if isinstance(loss, dict) and not is_config and len(loss) == 1:
-        loss = list(loss.values())
-    if isinstance(loss, (list, tuple)) and len(loss) == 1:
-        (loss,) = loss
-    if isinstance(loss, (list, tuple)) or (isinstance(loss, dict) and not is_config):
-        raise ValueError(
-            f"loss must be one loss, since what is trained has one output here; got {loss!r}. Join the outputs, "
-            "ops.concatenate(outputs, axis=-1), and take them apart in a loss function, or override compute_loss."
-        )
-    if lookup.kind_by_shape(loss) != "crossentropy":
-        losses.get(loss)
-    return loss
-
-
-def metric_list(what, given):
-    """The checked metrics as a list; None if nothing was given. One list or dict inside is that of the one output."""
-    if given is None:
-        return None
-    found = list(given.values()) if isinstance(given, dict) else given
-    if isinstance(found, (list, tuple)) and len(found) == 1 and isinstance(found[0], (list, tuple)):
-        (found,) = found
-    if not isinstance(found, (list, tuple)) or (isinstance(given, dict) and len(given) != 1):
-        raise ValueError(
-            f"{what} must be a list, such as ['accuracy'], or a dict with one entry, since there is one output; got "
-            f"{given!r} ({type(given).__name__})."
-        )
-    for one in found:
-        check_metric(one)
-    return list(found)
-
-
-def check_metric(metric):
-    if lookup.kind_by_shape(metric) is not None:
-        return
-    if metric is None or (not isinstance(metric, str) and not callable(metric) and not isinstance(metric, dict)):
-        raise ValueError(f"metrics must be names, Metric instances or functions; got {metric!r}.")
-    lookup.check(metric)

@@ -4,13 +4,13 @@
 import numpy as np
 
 from minigrad import optimizers
-from minigrad.checks import is_int, is_number, warn
-from minigrad.losses.base import as_loss
+from minigrad.checks import is_int, warn
 from minigrad.metrics import lookup
-from minigrad.metrics.base import LossTracker, Pending
+from minigrad.metrics.base import Pending
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor, as_tensor, no_grad
-from minigrad.trainer.arguments import check_loss, metric_list
+from minigrad.trainer.objective import Objective, asked
+from minigrad.tree import leaves
 
 # What Keras lets a subclass of Model define instead of its own.
 _STEPS = (
@@ -37,37 +37,41 @@ class Compiling:
 
         Args:
             optimizer: a name or an Optimizer. A name makes a new one; an instance keeps its state.
-            loss: a name, a Loss, or a function (y_true, y_pred) -> one value a row.
-            loss_weights: a number (or a list or dict of one) the loss is multiplied by.
+            loss: a name, a Loss, or a function (y_true, y_pred) -> one value a row. Of several outputs each has its
+                own, in a list or a dict by their names, where None stands for an output without a loss; or one loss
+                is that of each.
+            loss_weights: a number the loss is multiplied by, or a list or dict of numbers. What is minimized is the
+                weighted sum of the losses of all outputs.
             metrics: a list of names ("accuracy" means binary, categorical or sparse by the shapes), Metrics or
-                functions; weighted_metrics: those that take the sample weights into account.
+                functions; of several outputs a list or dict of such lists. weighted_metrics: those that take the
+                sample weights into account.
             run_eagerly: run every step in Python instead of replaying a Program; same numbers to the bit.
             steps_per_execution: how many batches lie between two calls of a batch hook.
             jit_compile, auto_scale_loss: accepted for Keras; they change nothing here.
 
         Raises:
-            ValueError: an unknown name, or metrics that are not in a list.
+            ValueError: an unknown name, metrics that are not in a list, or a loss, weight or metric for an output that
+                does not exist.
+
+        >>> model = Model(x, {"price": Dense(1)(h), "sold": Dense(1, activation="sigmoid")(h)})
+        >>> model.compile("adam", {"price": "mse", "sold": "binary_crossentropy"}, metrics={"sold": ["accuracy"]})
         """
         self._require_own_steps()
         new_optimizer = optimizers.get(optimizer)
-        new_loss = self.loss if loss is None else check_loss(loss)
-        plain, weighted = metric_list("metrics", metrics), metric_list("weighted_metrics", weighted_metrics)
+        before = self._objective
+        objective = Objective(
+            before.loss if loss is None else loss,
+            before.loss_weights if loss is None and loss_weights is None else loss_weights,
+            before.metrics if metrics is None else metrics,
+            before.weighted_metrics if weighted_metrics is None else weighted_metrics,
+        )
         if not is_int(steps_per_execution, 1):
             raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
         if run_eagerly and jit_compile is True:
             warn("run_eagerly=True switches jit_compile off.")
-        weight = list(loss_weights.values()) if isinstance(loss_weights, dict) else loss_weights
-        weight = list(weight) if isinstance(weight, (list, tuple)) else [weight]
-        if len(weight) != 1 or not (weight[0] is None or is_number(weight[0])):
-            raise ValueError(
-                f"loss_weights must be a number, since there is one output; got {loss_weights!r}. (It is the third "
-                "argument of compile, metrics the fourth: give them by name, metrics=[...].)"
-            )
-        self.optimizer, self.loss = new_optimizer, new_loss
-        self._loss_weight = weight[0]
-        self._metric_specs = self._metric_specs if plain is None else plain
-        self._weighted_specs = self._weighted_specs if weighted is None else weighted
-        self._has_metrics = False
+        if self._graph is not None:
+            self._place(objective)
+        self.optimizer, self.loss, self._objective = new_optimizer, objective.loss, objective
         self.jit_compile = False if jit_compile == "auto" or run_eagerly else bool(jit_compile)
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
@@ -91,66 +95,62 @@ class Compiling:
         if self.loss is None and not self._may_have_another_loss():
             raise ValueError(f"Model {self.name!r} was compiled without a loss, which {method}() needs.")
 
+    @property
+    def _has_own_loss(self):
+        """Whether compute_loss is overridden."""
+        return not type(self).compute_loss.__module__.startswith("minigrad.")
+
     def _may_have_another_loss(self):
         """Whether a loss may come from elsewhere than `compile`: compute_loss is overridden, or a layer adds one."""
-        return not type(self).compute_loss.__module__.startswith("minigrad.") or any(
+        return self._has_own_loss or any(
             layer.activity_regularizer is not None or not type(layer).__module__.startswith("minigrad.")
             for layer in self._all_layers()
         )
 
     @property
     def metrics(self):
-        """All metrics, the loss first, those of `compile`, and those that layers of one's own keep as attributes.
+        """All metrics: the loss, those of `compile`, and those that layers of one's own keep as attributes.
 
         Where their kind depends on the shape of the targets, as that of "accuracy" does, they appear with the data.
         """
-        if not self._has_metrics and self.compiled and self.built:
-            names = [self.loss, *self._metric_specs, *self._weighted_specs]
-            if all(lookup.kind_by_shape(name) is None for name in names):
-                self._make_metrics(self.output_shape)
-                self._has_metrics = "early"
-        return self._every_metric[:] if self._has_metrics else []
+        objective = self._objective
+        if not objective.named and self.compiled and self.built:
+            every = (objective.loss, objective.metrics, objective.weighted_metrics)
+            if all(lookup.kind_by_shape(one) is None for tree in every for one in asked(tree)):
+                self._build_objective(None, early=True)
+        return list(objective.named.values())
 
     @property
     def metrics_names(self):
-        """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken."""
+        """What logs call the metrics: by their names, with "weighted_" before or a number behind one that is taken.
+
+        Those of several outputs begin with the name of the output: NAME_loss, NAME_accuracy.
+        """
         return [name for name, _ in self._named_metrics()]
 
     def _named_metrics(self):
         """The pairs of names and metrics."""
         if type(self).metrics is not Compiling.metrics:  # a class of the user's tells others
             return [(m.name, m) for m in self.metrics]
-        return zip(self._metric_keys, self._every_metric) if self._has_metrics else []
+        return self._objective.named.items()
 
-    def _make_metrics(self, y_shape):
-        """Resolve the loss and the metrics for targets of this shape (None: there are no targets), once."""
-        if y_shape is None and (self._metric_specs or self._weighted_specs):
-            raise ValueError("The targets y are missing: the metrics compare the output with them.")
-        if self._has_metrics:
-            self._has_metrics = True
+    def _place(self, objective):
+        """Bring what `compile` asks for to the outputs of the model, which is built."""
+        has_names = getattr(self, "output_names", None) is not None
+        objective.place(self.output_shape, [one.call.function.name for one in self.outputs] if has_names else None)
+
+    def _build_objective(self, y, early=False):
+        """Make the losses and the metrics for targets like y, a tree of arrays (None: there are no targets), once."""
+        objective = self._objective
+        if objective.state == "built":
             return
-        target, output = (None, *(y_shape or ())[1:]), tuple(self.output_shape)
-        loss = self.loss
-        if lookup.kind_by_shape(loss) == "crossentropy":
-            loss = lookup.by_shape(target, output, "crossentropy")
-        self._loss = None if loss is None else as_loss(loss)
-        self._tracker = LossTracker("loss", self.dtype)
-        self._plain = [lookup.as_metric(m, target, output) for m in self._metric_specs]
-        self._weighted = [lookup.as_metric(m, target, output) for m in self._weighted_specs]
-        given = [self._tracker, *self._plain, *self._weighted]
-        self._every_metric = [*given, *(m for m in super().metrics if m not in given)]
-        self._metric_keys = ["loss"]
-        for metric in self._every_metric[1:]:
-            is_double = metric in self._weighted and metric.name in self._metric_keys
-            name = f"weighted_{metric.name}" if is_double else metric.name
-            key, count = name, 0
-            while key in self._metric_keys:
-                count += 1
-                key = f"{name}_{count}"
-            self._metric_keys.append(key)
-            for variable in metric.variables:
-                variable.path = f"{key}/{variable.name}"
-        self._has_metrics = True
+        if objective.named:
+            objective.state = "built"
+            return
+        if objective.state is None:
+            self._place(objective)
+        is_list = isinstance(y, list) and not any(hasattr(one, "shape") for one in leaves(y))
+        objective.build(as_tensor(y) if is_list else y, self.dtype, super().metrics, early)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Let the metrics see a batch; their values so far, a dict.
@@ -158,16 +158,10 @@ class Compiling:
         Override it to add to the logs: what it returns are those of the step. It becomes a part of the recorded step,
         so it must compute with minigrad.ops; a step that computes with the value of a metric runs eagerly.
         """
-        self._make_metrics(None if y is None else as_tensor(y).shape)
+        self._build_objective(y)
         with no_grad():
-            self._update_metrics(y, y_pred, sample_weight)
+            self._objective.update(y, y_pred, sample_weight)
         return self.get_metrics_result()
-
-    def _update_metrics(self, y, y_pred, w):
-        for metric in self._plain:
-            metric.update_state(y, y_pred)
-        for metric in self._weighted:
-            metric.update_state(y, y_pred, sample_weight=w)
 
     def get_metrics_result(self):
         """The value of each metric so far, a dict. Override it to add to the logs what follows from the metrics."""
@@ -202,12 +196,12 @@ class Compiling:
 
     def _restart_metrics(self, batches=0):
         self.reset_metrics()
-        self._finite[...] = batches
+        self._objective.finite[...] = batches
 
     @property
     def finite_batches(self):
         """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
-        return int(self._finite[0, 0])
+        return int(self._objective.finite[0, 0])
 
 
 def _plain_logs(values):

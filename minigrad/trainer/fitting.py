@@ -8,7 +8,7 @@ import numpy as np
 from minigrad import saving
 from minigrad.callbacks import CallbackList
 from minigrad.checks import is_number
-from minigrad.data import is_array_like, part, split_batch
+from minigrad.data import Several, is_array_like, part, split_batch
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.run import Run
@@ -158,7 +158,8 @@ class Fitting:
 
     def _copied(self, batch):
         """A batch of a stream, checked, with memory of its own."""
-        return tuple(None if a is None else np.array(a[:]) for a in self._prepare(*split_batch(batch)))
+        batch = self._prepare(*split_batch(batch))
+        return tuple(a.mapped(np.array) if type(a) is Several else None if a is None else np.array(a[:]) for a in batch)
 
 
 class _Prepared(tuple):

@@ -2,8 +2,10 @@
 
 import math
 
+import numpy as np
+
 from minigrad.checks import warn
-from minigrad.data import Several, as_column, as_rows, check_lengths, chunks, class_weights
+from minigrad.data import Several, as_column, as_rows, check_lengths, class_weights
 from minigrad.graph import HELD, Symbol, flat_like
 from minigrad.tensor import Structure
 from minigrad.tree import leaves, mapped
@@ -13,7 +15,7 @@ class _Forgetting:
     """What `_forgetting_after_an_error` returns; a generator would take longer than all that it does."""
 
     def __init__(self, model):
-        self.model, self.had_metrics = model, model._has_metrics is True
+        self.model, self.had_metrics = model, model._objective.state == "built"
         self.had_optimizer = model.optimizer is None or model.optimizer.built
         self.unbuilt = [] if model.built else model._unbuilt()
 
@@ -27,13 +29,29 @@ class _Forgetting:
             if not self.had_optimizer:
                 self.model.optimizer.unbuild()
             if not self.had_metrics:
-                self.model._has_metrics = False
+                self.model._objective.forget()
                 self.model._pool.clear()
 
 
 def _are_inputs(x):
     """Whether x is a list of several inputs; flat arrays in a list may be the rows of one."""
     return isinstance(x, (list, tuple)) and len(x) > 1 and all(getattr(one, "ndim", 0) >= 2 for one in x)
+
+
+def _holds_arrays(given):
+    """Whether it is a dict, or a list of arrays (or lists, or nothing) and not of numbers."""
+    if not isinstance(given, (list, tuple)):
+        return isinstance(given, dict)
+    return all(one is None or isinstance(one, (list, tuple, dict)) or np.ndim(one) for one in given)
+
+
+def _each_with_path(tree, function, *path):
+    """The tree with `function(leaf, path)` in the place of each leaf, the path in words."""
+    if isinstance(tree, dict):
+        return {key: _each_with_path(part, function, *path, key) for key, part in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return [_each_with_path(part, function, *path, i) for i, part in enumerate(tree)]
+    return function(tree, "/".join(map(str, path)))
 
 
 class Preparing:
@@ -101,19 +119,45 @@ class Preparing:
             raise ValueError("Give sample_weight or class_weight, not both.")
         if y is None and not self._may_have_another_loss():
             raise ValueError("The targets y are missing: the loss compares the output with them. Pass x and y.")
-        x = self._as_rows(x)
-        y = None if y is None else as_rows(y, "y", self.dtype)
-        w = None if w is None else as_rows(w, "sample_weight", self.dtype)
+        objective = self._objective
+        x = self._fitted(self._as_rows(x))
+        if objective.state is None:
+            self._place(objective)
+        y, w = self._as_parts(y, "y"), self._as_parts(w, "sample_weight")
         check_lengths(x=x, y=y, sample_weight=w)
-        x = self._fitted(x)
         if class_weight is not None:
-            if y is None:
-                raise ValueError("class_weight needs the targets y, whose classes it weighs.")
+            if y is None or type(y) is Several:
+                raise ValueError(
+                    "class_weight needs the targets y, whose classes it weighs, and they must be those of one output: "
+                    "for several, pass sample_weight."
+                )
             w = class_weights(y, class_weight)
-        self._make_metrics(None if y is None else y.shape)
-        for some in chunks(y) if y is not None and self._loss is not None else ():
-            self._loss.check_targets(some, self.output_shape)
+        targets = getattr(y, "tree", y)
+        self._build_objective(targets)
+        objective.check_targets(targets)
         return x, y, w
+
+    def _as_parts(self, given, name):
+        """Targets or sample weights as an array, or as Several where they are those of several outputs."""
+        if given is None or isinstance(given, np.ndarray):
+            return None if given is None else as_rows(given, name, self.dtype)
+        objective, names = self._objective, []
+
+        def rows(part, title):
+            names.append(title if title not in names else f"{title}_{len(names)}")
+            return None if part is None else as_rows(part, f"{name}[{title!r}]", self.dtype)
+
+        if len(objective.heads) > 1 and objective.needy:
+            labels = [head.label for head in objective.heads]
+            if hasattr(given, "columns") and set(labels) <= set(given.columns):
+                given = {label: given[label] for label in labels}
+            if _holds_arrays(given):
+                needed = objective.needy
+                tree = objective.mapped(given, name, lambda part, head: rows(part, head.title()), needed)
+                return Several(tree, names) if any(one is not None for one in leaves(tree)) else None
+        elif self._has_own_loss and _holds_arrays(given) and len(given) > 1:
+            return Several(_each_with_path(given, rows), names)  # whatever compute_loss makes of it
+        return as_rows(given, name, self.dtype)
 
     def _forgetting_after_an_error(self):
         """Metrics and weights that were made for data which turned out to be bad are made anew for the next data."""

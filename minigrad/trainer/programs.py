@@ -18,7 +18,7 @@ from minigrad.layers.context import users_line
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch, trace
-from minigrad.tensor import Structure, Tensor, as_tensor, constant, enable_grad, no_grad
+from minigrad.tensor import Structure, Tensor, constant, enable_grad, no_grad
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.steps import Step
 from minigrad.tree import leaves, mapped
@@ -58,34 +58,29 @@ class Programs:
         return self(x, training=False)
 
     def _forward(self, x, training):
-        return self._only_output(self(x, training=training))
-
-    def _only_output(self, y_pred):
-        if not isinstance(y_pred, Tensor):
-            raise ValueError(
-                f"The call of model {self.name!r} returned a {type(y_pred).__name__}, but what is trained or predicts "
-                "has one output here, a tensor: ops.concatenate joins several, and a loss can take them apart."
-            )
+        y_pred = self(x, training=training)
+        for output in () if type(y_pred) is Tensor else leaves(y_pred):
+            if not isinstance(output, Tensor):
+                raise ValueError(
+                    f"The call of model {self.name!r} returned a {type(output).__name__}, but what is trained must be "
+                    "a tensor, or a list or dict of tensors."
+                )
         return y_pred
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """The loss of a batch, a tensor of one number: the compiled loss, weighted, plus all penalties in `losses`.
+        """The loss of a batch, a tensor of one number: the compiled losses, weighted, plus all penalties in `losses`.
 
         Override it for a loss that needs more than y and y_pred. It becomes a part of the recorded step, so it must
         compute with minigrad.ops; `compile` needs no loss then, and `fit` no y.
         """
-        penalties, loss = self.losses, None
-        if self.compiled and not self._has_metrics:  # called by a loop of the user's, before any `fit`
-            self._make_metrics(None if y is None else as_tensor(y).shape)
-        if self._loss is not None:
-            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            loss = self._loss(y, y_pred, **weights)
+        penalties, objective = self.losses, self._objective
+        if self.compiled and not objective.named:  # called by a loop of the user's, before any `fit`
+            self._build_objective(y)
+        loss = objective.total(y, y_pred, sample_weight)
         if loss is None and not penalties:
             raise ValueError(
                 f"Model {self.name!r} was compiled without a loss, and no layer adds one: compile(optimizer, loss)."
             )
-        if loss is not None and self._loss_weight is not None:
-            loss = loss * float(self._loss_weight)
         for penalty in penalties:
             loss = penalty if loss is None else loss + penalty
         return loss
@@ -114,10 +109,10 @@ class Programs:
     def _observe(self, loss, x, y, y_pred, w):
         """Let the metrics see a batch; the logs of the step, if compute_metrics is overridden."""
         with no_grad():
-            self._tracker.update_state(loss, y_pred.shape[0], self._finite)
+            self._objective.track(loss, y_pred)
             if type(self).compute_metrics is not Compiling.compute_metrics:
                 return self.compute_metrics(x, y, y_pred, w)
-            self._update_metrics(y, y_pred, w)
+            self._objective.update(y, y_pred, w)
             return None
 
     def _homes(self):
@@ -160,8 +155,8 @@ class Programs:
                 names[f"{v.path}/gradient"] = v._gradient
         if self.optimizer is not None and self.optimizer.built:
             names.update(self.optimizer.named_buffers())
-        names["finite_batches"] = self._finite
-        for metric in self.metrics if self._has_metrics else ():
+        names["finite_batches"] = self._objective.finite
+        for metric in self.metrics if self._objective.named else ():
             names.update({v.path: v._data for v in metric.variables})
         return names
 
@@ -219,7 +214,8 @@ class Programs:
         step = self._staged_step(kind, x, y, w)
         if reset:
             self._restart_metrics()
-        given = named_arrays(x, y, w) if type(x) is Several else {"x": x, "y": y, "w": w}
+        is_several = type(x) is Several or type(y) is Several or type(w) is Several
+        given = named_arrays(x, y, w) if is_several else {"x": x, "y": y, "w": w}
         for name, array in given.items():
             if array is not None:
                 step.stage[name][...] = array[:]  # of lazy rows this makes an array

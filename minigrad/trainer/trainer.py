@@ -2,12 +2,11 @@
 
 import inspect
 
-import numpy as np
-
 from minigrad.spelling import explaining
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.evaluating import Evaluating
 from minigrad.trainer.fitting import Fitting
+from minigrad.trainer.objective import Objective
 from minigrad.trainer.preparing import Preparing
 from minigrad.trainer.programs import Programs
 from minigrad.trainer.steps import Pool
@@ -23,11 +22,7 @@ class Trainer(Compiling, Preparing, Programs, Fitting, Evaluating):
         self.steps_per_execution = 1
         self.history = None
         self.fitting = None  # the Run of the `fit` that goes on
-        self._metric_specs, self._weighted_specs = [], []
-        self._loss = self._loss_weight = None
-        self._metric_keys, self._every_metric = [], []
-        self._has_metrics = False  # they are made when the shapes are known; "early": before any data was seen
-        self._finite = np.zeros((1, 1), np.int64)
+        self._objective = Objective()
         self._pool = Pool()
         self._eager_because = None
         self._run_eagerly = False
