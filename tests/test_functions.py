@@ -470,7 +470,7 @@ X, CUBE = Tensor(np.ones((3, 4))), Tensor(np.ones((2, 3, 4)))
 
 
 @pytest.mark.parametrize("f, error, message", [
-    (lambda: ops.where(X > 0), ValueError, r"where expects \(condition, x1, x2\)"),
+    (lambda: ops.where(X > 0, X), ValueError, r"where expects \(condition, x1, x2\)"),
     (lambda: ops.split(X, 3, 1), ValueError, r"axis 1 of \(3, 4\) into 3 parts"),
     (lambda: ops.unstack(X, 2), ValueError, r"length of axis 0 of \(3, 4\); got 2"),
     (lambda: ops.pad(X, 1, "edge"), ValueError, "'constant', 'reflect' or 'symmetric', got 'edge'"),

@@ -48,9 +48,13 @@ def _completing(build):
                 build(self, *args, **kwargs)
             finally:
                 own.pop("_is_building", None)
-            shape = next(iter((*args, *kwargs.values())), None)
-            if isinstance(shape, (tuple, list, dict)) and shape:
-                self._input_shape = self._input_shape or each_shape(_any_rows, shape)
+            shapes = dict(zip(_parameters(build), args, strict=False)) | kwargs
+            shapes = {n: s for n, s in shapes.items() if isinstance(s, (tuple, list, dict)) and s}
+            shapes = {n: each_shape(_any_rows, s) for n, s in shapes.items()}
+            if shapes:
+                self._input_shape = self._input_shape or next(iter(shapes.values()))
+            if len(shapes) > 1:
+                own["_build_shapes"] = shapes
             self.built = self._is_ready = True
             if not self._trainable:
                 self.trainable = False
@@ -189,6 +193,22 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             self._input_shape = self._input_shape or each_shape(_any_rows, shape)
             self._is_ready = True
 
+    def _build_by_names(self, inputs, args, kwargs):
+        """Build a layer whose `build` has several arguments: `a_shape` is the shape of the argument `a` of `call`."""
+        wanted, names = _parameters(type(self).build), _parameters(type(self).call)
+        if self._is_ready or self.built or len(wanted) < 2:
+            return
+        for name in wanted:
+            if not name.endswith("_shape") or name.removesuffix("_shape") not in names:
+                raise ValueError(
+                    f"Layer {self.name!r} ({type(self).__name__}): a build of several arguments has one for each "
+                    f"argument of call{names}, named like it with _shape behind; got {name!r}."
+                )
+        given = dict(zip(names, (inputs, *args), strict=False)) | kwargs
+        given = {f"{name}_shape": tree for name, tree in given.items() if tree is not None}
+        with building:
+            self.build(**{n: mapped(np.shape, given[n]) for n in wanted if n in given})
+
     @contextlib.contextmanager
     def _unbuilt_after_an_error(self):
         """An error inside leaves everything below as unbuilt as it was."""
@@ -241,16 +261,22 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             self._check_spec(shape)
         self._ensure_built(shape)
 
-    def _record(self, inputs, args, kwargs):
-        """The symbols of what the layer will return for symbols. The call has no masks: those go beside tensors."""
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        """The shapes and dtypes of what a call with symbols would return: a symbol, or a list or dict of them."""
+        self._build_by_names(inputs, args, kwargs)
         self._build_for(inputs)
-        mask, masked = self._masks_in(inputs, args, kwargs)
-        if args or type(self).compute_output_shape is Layer.compute_output_shape:
-            results = self._foreseen((inputs, *args), masked)
+        how = type(self).compute_output_shape
+        if args or how is Layer.compute_output_shape or len(_parameters(how)) > 1:
+            results = self._foreseen((inputs, *args), kwargs)
         else:
             shape = self.compute_output_shape(mapped(lambda leaf: leaf.shape, inputs))
             results = each_shape(lambda one: Result(one, self.dtype), shape)
-        outputs = record(self, (inputs, *args), kwargs, results)
+        return mapped(lambda one: Symbol(one.shape, one.dtype, ""), results)
+
+    def _record(self, inputs, args, kwargs):
+        """The symbols of what the layer will return for symbols. The call has no masks: those go beside tensors."""
+        mask, masked = self._masks_in(inputs, args, kwargs)
+        outputs = record(self, (inputs, *args), kwargs, self.compute_output_spec(inputs, *args, **masked))
         self._calls += (leaves(outputs)[0].call,)
         if mask is not None or self._makes_masks:
             self._mask_outputs(inputs, outputs, mask)
@@ -283,7 +309,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def _takes(self, argument):
         """Whether `call` has this argument."""
-        return argument in _call_arguments(type(self))
+        return argument in _parameters(type(self).call)
 
     def _as_input(self, x):
         if self._is_users and getattr(x, "dtype", None) is not None:
@@ -292,6 +318,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 return x  # a layer of the user's may count or index
         x = as_tensor(x, self.dtype)
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
+
+    def _as_argument(self, value):
+        """What `call` is told besides its input: arrays as tensors."""
+        return self._as_input(value) if isinstance(value, np.ndarray) else value
 
     def _check_spec(self, shape):
         for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
@@ -319,14 +349,16 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if not is_usual or inputs._data.dtype != self.dtype:
             if has_symbols(inputs, args, kwargs):
                 return self._record(inputs, args, kwargs)
+            self._build_by_names(inputs, args, kwargs)
             given, inputs = inputs, self._fitting(inputs)
             if MASKS:  # a copy in another dtype has the same
                 attach(leaves(mapped(mask_of, given)), inputs)
-        takes_training = "training" in _call_arguments(type(self))
-        if args and takes_training:
-            # `self.dropout(x, training)` means the same as with the name
-            kwargs.update(zip([n for n in _call_arguments(type(self)) if n != "self"][1:], args, strict=False))
-            args = ()
+        takes_training = "training" in _parameters(type(self).call)
+        if args:
+            args = mapped(self._as_argument, args)
+            if takes_training:  # `self.dropout(x, training)` means the same as with the name
+                kwargs.update(zip(_parameters(type(self).call)[1:], args, strict=False))
+                args = ()
         before, was_inside, mask = _context.training, _context.inside, None
         try:  # from here on: Ctrl-C may come after any call
             if not was_inside:
@@ -360,7 +392,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
         That is `mask` where there is one argument of tensors, and `a_mask` for each argument `a` where there are more.
         """
-        names = [name for name in _call_arguments(type(self)) if name != "self"]
+        names = _parameters(type(self).call)
         placed = dict(zip(names, (inputs, *args), strict=False))
         given = placed | kwargs
         tensors = {name: tree for name, tree in given.items() if name != "mask" and any(map(_is_tensor, leaves(tree)))}
@@ -383,6 +415,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             )
 
     # ---- losses and metrics
+
+    @property
+    def metrics_variables(self):
+        """The variables of the `metrics`."""
+        return [variable for metric in self.metrics for variable in metric.variables]
 
     @property
     def metrics(self):
@@ -476,8 +513,9 @@ def _is_length(n):
 
 
 @functools.cache
-def _call_arguments(layer_class):
-    return tuple(inspect.signature(layer_class.call).parameters)
+def _parameters(method):
+    """The names of the arguments of a method, a tuple without `self`."""
+    return tuple(inspect.signature(method).parameters)[1:]
 
 
 class SameShape(Layer):

@@ -64,12 +64,17 @@ class Filed:
 
     def get_build_config(self):
         """What `build_from_config` needs to make the variables: the shape of the input. None before they are made."""
+        shapes = vars(self).get("_build_shapes", {})
+        if self.built and shapes:
+            return {"shapes_dict": {name: each_shape(list, shape) for name, shape in shapes.items()}}
         shape = self._input_shape
         return None if not self.built or shape is None else {"input_shape": each_shape(list, shape)}
 
     def build_from_config(self, config):
         """Make the variables, if they are not there yet."""
-        shape = (config or {}).get("input_shape")
+        shapes, shape = ((config or {}).get(name) for name in ("shapes_dict", "input_shape"))
+        if shapes and not self.built:
+            self.build(**{name: each_shape(tuple, one) for name, one in shapes.items()})
         if shape:
             self._ensure_built(shape)
             if not all(layer.built for layer in self._all_layers()):  # `build` makes layers that `call` builds

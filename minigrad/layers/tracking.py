@@ -20,7 +20,7 @@ os.register_at_fork(before=building.acquire, after_in_parent=building.release, a
 
 
 # Attributes that hold no layer below, or are known.
-_OUR_OWN = {"_calls", "_found", "_given", "_graph", "_kept", "_losses", "_schedule", "_variables"}
+_OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_kept", "_losses", "_schedule", "_variables"}
 
 
 class _Found:
@@ -104,6 +104,8 @@ class Owner:
         variable.constraint = constraints.get(constraint)
         self._track(variable)
         return variable
+
+    add_variable = add_weight
 
     def _own_weight(self, name, shape, trainable=True):
         """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""

@@ -69,6 +69,7 @@ from minigrad.ops.elementwise import (
     mod,
     multiply,
     negative,
+    nonzero,
     not_equal,
     power,
     prelu,
@@ -229,6 +230,7 @@ from minigrad.tensor import SymbolMet, Tensor
 
 # Other names of the same.
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
+array = convert_to_tensor
 
 __all__ = [
     "abs",
@@ -250,6 +252,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "array",
     "average",
     "batch_normalization",
     "bias_add",
@@ -352,6 +355,7 @@ __all__ = [
     "nan_to_num",
     "ndim",
     "negative",
+    "nonzero",
     "norm",
     "normalize",
     "normalized_product",

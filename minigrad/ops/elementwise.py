@@ -7,7 +7,7 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.ops.logits import remember
 from minigrad.ops.reducing import broadcast_to
-from minigrad.ops.shaping import _common_dtype, cast
+from minigrad.ops.shaping import _common_dtype, cast, constant_tensor
 from minigrad.program import empty, empty_like, launch
 from minigrad.tensor import Tensor, as_tensor, constant, from_kernels, op, view
 
@@ -220,10 +220,20 @@ def _where(y, condition, a, b):
     return vjp
 
 
+def nonzero(x):
+    """The places of the elements that are not 0: a list, for each axis an int64 tensor. Their values are read."""
+    return [constant_tensor(places) for places in np.nonzero(as_tensor(x).numpy())]
+
+
 def where(condition, x1=None, x2=None):
-    """`x1` where `condition` holds, else `x2`, broadcast; the gradient goes to the one that was taken."""
+    """`x1` where `condition` holds, else `x2`, broadcast; the gradient goes to the one that was taken.
+
+    Without both: the places where it holds, as `nonzero` gives them.
+    """
+    if x1 is None and x2 is None:
+        return nonzero(condition)
     if x1 is None or x2 is None:
-        raise ValueError("where expects (condition, x1, x2): it does not look for the places where a condition holds.")
+        raise ValueError("where expects (condition, x1, x2), or the condition alone.")
     condition = as_tensor(condition) if isinstance(condition, Tensor) else as_tensor(np.asarray(condition, bool))
     a, b = _align(x1, x2)
     shape = np.broadcast_shapes(condition.shape, a.shape)

@@ -138,13 +138,14 @@ def ravel(x):
 
 
 def expand_dims(x, axis):
-    """Insert an axis of length one before `axis`."""
+    """Insert axes of length one, so that they stand at `axis`, an int or several, in the result."""
     x = as_tensor(x)
-    rank = x.ndim + 1
-    if not isinstance(axis, int) or not -rank <= axis < rank:
-        raise ValueError(f"expand_dims: axis must be an int from {-rank} to {rank - 1}, got {axis!r}.")
-    axis %= rank
-    return view(x, x.shape[:axis] + (1,) + x.shape[axis:])
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    rank = x.ndim + len(axes)
+    if not all(isinstance(a, int) and -rank <= a < rank for a in axes) or len({a % rank for a in axes}) < len(axes):
+        raise ValueError(f"expand_dims: axis must be an int from {-rank} to {rank - 1}, or several, got {axis!r}.")
+    lengths, new = iter(x.shape), {a % rank for a in axes}
+    return view(x, [1 if a in new else next(lengths) for a in range(rank)])
 
 
 def squeeze(x, axis=None):
