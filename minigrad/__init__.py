@@ -36,7 +36,7 @@ from minigrad.models import Model, Sequential
 from minigrad.optimizers import Optimizer
 from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.regularizers import Regularizer
-from minigrad.tensor import Tensor, Variable, no_grad, op
+from minigrad.tensor import GradientTape, Tensor, Variable, no_grad, op
 
 # They know models, and `utils` stands below those; but there is where they are looked for.
 for _function in (
@@ -77,6 +77,7 @@ def unload_ipython_extension(shell):
 
 
 __all__ = [
+    "GradientTape",
     "Initializer",
     "Input",
     "InputLayer",

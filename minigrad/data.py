@@ -13,7 +13,7 @@ from minigrad.checks import warn
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, constant
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
 CHUNK = 2**23  # bytes
@@ -282,6 +282,27 @@ def _weights_of(y, table):
     for label, weight in table.items():
         weights[classes == label] = weight
     return weights
+
+
+def pack_x_y_sample_weight(x, y=None, sample_weight=None):
+    """What a step is given: (x, y), (x, y, sample_weight), or x alone (in a tuple if it is a list or tuple)."""
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, (list, tuple)) else x
+
+
+def unpack_x_y_sample_weight(data):
+    """(x, y, sample_weight) of what a step is given; None for what is not there.
+
+    Raises:
+        ValueError: a tuple of another length.
+    """
+    data = tuple(data) if isinstance(data, (list, tuple)) else (data,)
+    if not 1 <= len(data) <= 3:
+        raise ValueError(f"data must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(data)}.")
+    return (*data, None, None)[:3]
 
 
 def split_batch(batch):

@@ -13,7 +13,7 @@ from minigrad import ops
 from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 class Symbol:
@@ -212,7 +212,7 @@ def _results(function, args, kwargs, more):
         trace(run)  # nothing is computed
     except RecordingError:
         run()  # it reads values: let it have some
-    return mapped(lambda t: Result(np.shape(t), getattr(t, "dtype", np.float64)), found[0])
+    return mapped(lambda t: Result(getattr(t, "shape", ()), getattr(t, "dtype", np.float64)), found[0])
 
 
 # ------------------------------------------------------------------------------------------------------- graphs

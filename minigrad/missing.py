@@ -22,10 +22,7 @@ _SEQUENCE = f"minigrad has no recurrence, attention or text: for tables of numbe
 _FUNCTIONAL = "make `Model(inputs, outputs)` of what Input and layers called on it return"
 _MERGE = "it is gone from Keras, too: use Add, Multiply, Concatenate, Dot ... for each mode"
 _MIXED = "minigrad computes in float32 or float64: leave the line out"
-_GRADIENT = (
-    "there is no tape to open: set `requires_grad=True` on a Tensor, compute, and call `loss.backward()`; `fit` needs "
-    "neither"
-)
+_GRADIENT = "compute inside `with minigrad.GradientTape() as tape:`, then call `tape.gradient(loss, variables)`"
 _DATA = (
     "`fit` takes arrays, data frames, generators and iterables of batches: pass (x, y) with batch_size and shuffle "
     "instead"
@@ -151,7 +148,6 @@ REMEDIES = {
     "saving.KerasFileEditor": f"minigrad reads and writes files, and edits none: {_KERAS}",
     "tree": "lists and dicts are Python's own: use comprehensions",
     "utils.Config": "use a dict or a dataclass",
-    "utils.*pack_x_y_sample_weight": "batches are tuples (x, y, sample_weight)",
     "utils.HDF5Matrix": "pass h5py's data set itself: `fit` reads it by batches",
     "utils.bounding_boxes": _CONVOLUTION,
     "utils.get_source_inputs": _FUNCTIONAL,
@@ -172,7 +168,6 @@ REMEDIES = {
     "utils.text_dataset_from_directory": _SEQUENCE,
     "utils.timeseries_dataset_from_array": "make the windows with `numpy.lib.stride_tricks.sliding_window_view`",
     "wrappers.SKLearn*": _SCIKIT,
-    "tf.GradientTape": _GRADIENT,
     "tf.compat.v1.*": _GRAPH,
     "tf.data": _DATA,
     "tf.debugging.assert_shapes": "compare `x.shape`, a tuple, in an `assert`",

@@ -193,7 +193,7 @@ class Registry:
         if not isinstance(inner, dict):
             raise ValueError(f"The config of the {self.kind} {config['class_name']!r} must be a dict, got {inner!r}.")
         made = member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
-        build = getattr(made, "build_from_config", None)
+        build = made.build_from_config if hasattr(type(made), "build_from_config") else None
         if config.get("build_config") and not getattr(build, "__module__", "minigrad").startswith("minigrad"):
             build(config["build_config"])  # a layer of the user's knows better than a shape how it is built
         return made

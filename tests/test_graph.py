@@ -12,7 +12,7 @@ from minigrad import layers, ops
 from minigrad.graph import Graph, Symbol
 from minigrad.layers import Activation, BatchNormalization, Dense, Dropout, ReLU
 from minigrad.layers.fusion import Normalized, fused
-from minigrad.tree import leaves
+from minigrad.trees import leaves
 
 QUIET = {"verbose": 0}
 RANDOM = np.random.default_rng(3)

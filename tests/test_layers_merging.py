@@ -8,7 +8,7 @@ from helpers import assert_same, random_input
 
 import minigrad as keras
 from minigrad import layers, ops
-from minigrad.tree import mapped
+from minigrad.trees import mapped
 from minigrad.utils import gradcheck
 
 

@@ -13,7 +13,7 @@ from minigrad import config, initializers, layers, ops
 from minigrad.checks import is_int, is_number
 from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
 from minigrad.optimizers import schedules
-from minigrad.tensor import Variable
+from minigrad.tensor import GradientTape, Variable
 
 __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 
@@ -251,6 +251,31 @@ def predict_classes(model, x, batch_size=32, verbose=0):
 def predict_proba(model, x, batch_size=32, verbose=0):
     """Today: predict(x)."""
     return model.predict(x, batch_size=batch_size, verbose=verbose)
+
+
+def compiled_loss(model, y, y_pred, sample_weight=None, regularization_losses=None):
+    """Today: compute_loss(y=y, y_pred=y_pred, sample_weight=sample_weight)."""
+    return model.compute_loss(y=y, y_pred=y_pred, sample_weight=sample_weight)
+
+
+class CompiledMetrics:
+    """Today: compute_metrics(x, y, y_pred, sample_weight)."""
+
+    def __init__(self, model):
+        self._model = model
+
+    def update_state(self, y, y_pred, sample_weight=None):
+        """Let the metrics see a batch."""
+        self._model.compute_metrics(None, y, y_pred, sample_weight)
+
+
+def minimize(optimizer, loss, var_list, tape=None):
+    """Today: apply(tape.gradient(loss, var_list), var_list)."""
+    if tape is None:
+        with GradientTape() as tape:
+            loss = loss()
+    variables = var_list() if callable(var_list) else var_list
+    return optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables))
 
 
 def to_yaml(model, **options):

@@ -48,7 +48,10 @@ DEVIATIONS = {
         ("sample weights (n,) beside masked steps (n, t)", "an error, or broadcast along the steps", "of the rows"),
         ("a Sequential with an Input, on rows of other lengths", "computes if the layers can", "a ValueError"),
         ("save_assets of one's own layer", "is called", "a ValueError: get_config can tell what is to be kept"),
-        ("train_step, predict_step, make_train_function, ...", "may be overridden", "refused; compute_loss, ... may"),
+        ("make_train_function, ...", "may be overridden", "refused; train_step, test_step and predict_step may"),
+        ("train_step, a tf.function", "compiled by the back end (run_eagerly: run)", "recorded, or run if it can't be"),
+        ("a gradient of a gradient, by two tapes", "is computed", "a NotImplementedError"),
+        ("a GradientTape asked twice, persistent=False", "a RuntimeError", "answers"),
     ),
     "Losses and metrics": (
         ("unknown losses and metrics", "an error at the first fit", "an error at compile"),

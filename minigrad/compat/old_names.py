@@ -171,10 +171,13 @@ ARGUMENTS = """
     to_categorical: nb_classes=num_classes y=x
 """
 
-# Attributes of objects, by their class.
+# Attributes of objects, by their class: what they are called today; a function of `conversions` (:) that becomes their
+# method; or what it makes of the object (()).
 ATTRIBUTES = """
     Model: fit_generator=:fit_generator evaluate_generator=:evaluate_generator predict_generator=:predict_generator
     Model: predict_classes=:predict_classes predict_proba=:predict_proba reset_states=reset_metrics to_yaml=:to_yaml
+    Model: compiled_loss=:compiled_loss compiled_metrics=()CompiledMetrics
+    Optimizer: minimize=:minimize
     Dense: W=kernel b=bias output_dim=units init=kernel_initializer W_regularizer=kernel_regularizer
     Dropout: p=rate
     Metric: reset_states=reset_state
@@ -458,6 +461,9 @@ def attribute(owner, name):
 
 def _attribute(owner, old, new):
     """What is called `new` today; a method warns when it is called."""
+    if new.startswith("()"):
+        _tell(old, new)
+        return getattr(conversions, new[2:])(owner)
     found = types.MethodType(getattr(conversions, new[1:]), owner) if new[0] == ":" else getattr(owner, new)
     if not inspect.ismethod(found):
         _tell(old, new)

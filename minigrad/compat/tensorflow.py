@@ -14,8 +14,10 @@ import minigrad
 from minigrad import ops
 from minigrad.compat import debugging
 from minigrad.compat.debugging import nothing
+from minigrad.compat.functions import function
 from minigrad.names import snake_case
 from minigrad.program import is_recording
+from minigrad.tensor import GradientTape
 
 # A line: the name below tf, the operation of minigrad, TensorFlow's names of its arguments (in the operation's order)
 # and defaults that differ. Functions of one or two tensors have the same names in both.
@@ -437,11 +439,6 @@ def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
     return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
 
 
-def function(func=None, **options):
-    """The function itself: `fit` records every step into a Program anyway."""
-    return func if func is not None else lambda func: func
-
-
 def _only_cpu(device_type=None, kind="physical_"):
     """No GPU, and one CPU."""
     cpu = types.SimpleNamespace(name=f"/{kind}device:CPU:0", device_type="CPU")
@@ -533,7 +530,7 @@ def tensorflow():
     below["debugging"] = debugging.functions()
     below["errors"] = debugging.errors()
     below["autograph"] = {
-        "experimental": _module("experimental", do_not_convert=function),
+        "experimental": _module("experimental", do_not_convert=lambda func=None: func or (lambda func: func)),
         "set_verbosity": nothing,
     }
     below["test"] = {
@@ -555,6 +552,7 @@ def tensorflow():
         **{name: _module(name, **members) for name, members in below.items()},
         **top,
         **below["dtypes"],
+        GradientTape=GradientTape,
         Tensor=minigrad.Tensor,
         Variable=Variable,
         add_n=add_n,

@@ -21,7 +21,7 @@ from minigrad.program import RecordingError
 from minigrad.registry import Configurable, Registry
 from minigrad.spelling import explaining, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize

@@ -5,7 +5,7 @@ import functools
 from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.layers.base import Layer, registry
-from minigrad.tree import mapped
+from minigrad.trees import mapped
 
 
 class Merge(Layer):

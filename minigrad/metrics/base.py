@@ -31,10 +31,10 @@ class Pending(Tensor):
     So a step may return its metrics' values. Computing with them inside the step would freeze them, and is refused.
     """
 
-    __slots__ = ("_find",)
+    __slots__ = ("_find", "metric")
 
-    def __init__(self, find):
-        self._find = find
+    def __init__(self, find, metric):
+        self._find, self.metric = find, metric
         self.requires_grad = False
         self._grad = self._node = self._logits = None
 
@@ -55,7 +55,7 @@ class Pending(Tensor):
 def _late(result):
     @functools.wraps(result)
     def late(self):
-        return Pending(functools.partial(result, self)) if is_recording() else result(self)
+        return Pending(functools.partial(result, self), self) if is_recording() else result(self)
 
     return late
 
@@ -322,7 +322,7 @@ class LossTracker(Mean):
 
     _direction = "down"
 
-    def update_state(self, loss, rows, finite):
+    def track(self, loss, rows, finite):
         """Add the loss of a batch of `rows` rows; `finite` (1, 1) counts the batches as long as the sum is finite."""
         loss = ops.cast(loss, self.dtype)._data.reshape(1, 1)
         total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)

@@ -7,7 +7,7 @@ from minigrad.graph import Operation, Symbol, record
 from minigrad.layers.base import InputLayer
 from minigrad.models.model import Model, takes_a_graph
 from minigrad.models.sequential import Sequential
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):

@@ -18,7 +18,7 @@ from minigrad.registry import custom_object_scope
 from minigrad.saving import compiling, functional
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes, view
 from minigrad.trainer import Trainer
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 @registry.register("Functional", module="keras.src.models.functional")
@@ -119,7 +119,8 @@ class Model(Trainer, Layer):
     def _is_replayable(self, x):
         """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
         if self._own_layers_as_of != Structure.version:
-            self._has_own_layers = isinstance(self._graph.outputs, Symbol) and all(
+            is_usual = isinstance(self._graph.outputs, Symbol) and not self._has_own("predict")
+            self._has_own_layers = is_usual and all(
                 not layer._is_users and layer.activity_regularizer is None
                 for layer in self._all_layers()
             )

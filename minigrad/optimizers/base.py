@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from minigrad import config
+from minigrad import config, older
 from minigrad import kernels as K
 from minigrad.checks import is_int, warn
 from minigrad.declared import Number
@@ -130,6 +130,8 @@ class Optimizer(Memory):
     def __getattr__(self, name):
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
+        if (found := older.attribute(self, name)) is not older.UNKNOWN:
+            return found
         raise NoAttribute(type(self).__name__, name, self.__dir__)
 
     # ---- settings

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import config
 from minigrad.declared import Declared
 from minigrad.program import aligned
-from minigrad.tensor import Variable, flat
+from minigrad.tensor import Structure, Variable, flat
 
 _ALIGNMENT = 16  # floats: every variable starts on a cache line
 
@@ -70,6 +70,7 @@ class Memory(Declared):
     """What an optimizer remembers."""
 
     slots = ()  # names or Slots; a tuple inside holds those whose variables alternate in files
+    moves = 0  # how often any optimizer was told to make new rows
     scalars = {}  # numbers kept beside the slots, and their values at the beginning
 
     def __init_subclass__(cls, **kwargs):
@@ -226,6 +227,8 @@ class Memory(Declared):
     def _move_out(self):
         """Let the next `build`, with which `fit` begins, make new rows: no Program of before fits them."""
         self._homes = [None] * len(self._trainable)
+        Memory.moves += 1
+        Structure.changed()
 
     def __getstate__(self):
         # In a copy, variables are no longer parts of the rows: `build` shall put them together again.

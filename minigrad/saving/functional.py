@@ -20,7 +20,7 @@ from minigrad.layers.base import InputLayer, registry
 from minigrad.names import class_name
 from minigrad.saving import objects
 from minigrad.tensor import Variable
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 _MOST = 1 << 24  # elements per row that a file may ask for on the way, and the largest number in a size
 

@@ -17,7 +17,7 @@ from minigrad.tensor.tensor import (
     no_grad,
     tapes,
 )
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 class GradientTape(enable_grad):

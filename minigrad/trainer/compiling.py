@@ -10,12 +10,10 @@ from minigrad.metrics.base import Pending
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor, as_tensor, no_grad
 from minigrad.trainer.objective import Objective, asked
-from minigrad.tree import leaves
+from minigrad.trees import leaves
 
-# What Keras lets a subclass of Model define instead of its own.
-_STEPS = (
-    "train_step", "test_step", "predict_step", "make_train_function", "make_test_function", "make_predict_function"
-)
+# What Keras lets a subclass of Model define instead of its own, and what only its back ends can use.
+_STEPS = "make_train_function", "make_test_function", "make_predict_function"
 
 
 class Compiling:
@@ -56,7 +54,7 @@ class Compiling:
         >>> model = Model(x, {"price": Dense(1)(h), "sold": Dense(1, activation="sigmoid")(h)})
         >>> model.compile("adam", {"price": "mse", "sold": "binary_crossentropy"}, metrics={"sold": ["accuracy"]})
         """
-        self._require_own_steps()
+        self._require_known_steps()
         new_optimizer = optimizers.get(optimizer)
         before = self._objective
         objective = Objective(
@@ -79,20 +77,20 @@ class Compiling:
         self._eager_because = None
         self.run_eagerly = run_eagerly  # which makes the model forget its Programs
 
-    def _require_own_steps(self):
-        """Raise a ValueError if a subclass defines what Keras would call instead of its own step."""
+    def _require_known_steps(self):
+        """Raise a ValueError if a subclass defines a function of Keras' back ends."""
         for name in _STEPS:
             if hasattr(type(self), name):
                 raise ValueError(
                     f"{type(self).__name__} defines {name}, which minigrad does not call: it records the step itself. "
-                    "Override call, compute_loss(x, y, y_pred, sample_weight) or compute_metrics, or write the loop: "
-                    "loss.backward(), then optimizer.apply([v.grad for v in variables], variables)."
+                    "Override train_step, test_step or predict_step."
                 )
 
     def _require_compiled(self, method):
         if not self.compiled:
             raise ValueError(f"Model {self.name!r} must be compiled before {method}(): call compile(optimizer, loss).")
-        if self.loss is None and not self._may_have_another_loss():
+        kind = "train" if method in ("fit", "train_on_batch") else "test"
+        if self.loss is None and not self._may_have_another_loss(kind):
             raise ValueError(f"Model {self.name!r} was compiled without a loss, which {method}() needs.")
 
     @property
@@ -100,9 +98,9 @@ class Compiling:
         """Whether compute_loss is overridden."""
         return not type(self).compute_loss.__module__.startswith("minigrad.")
 
-    def _may_have_another_loss(self):
-        """Whether a loss may come from elsewhere than `compile`: compute_loss is overridden, or a layer adds one."""
-        return self._has_own_loss or any(
+    def _may_have_another_loss(self, kind="train"):
+        """Whether a loss may come from elsewhere than `compile`: a step of one's own, compute_loss, or a layer."""
+        return self._has_own(kind) or self._has_own_loss or any(
             layer.activity_regularizer is not None or not type(layer).__module__.startswith("minigrad.")
             for layer in self._all_layers()
         )
@@ -147,7 +145,7 @@ class Compiling:
         if objective.named:
             objective.state = "built"
             return
-        if objective.state is None:
+        if objective.state is None and (objective.is_asked or not self._has_own("train")):
             self._place(objective)
         is_list = isinstance(y, list) and not any(hasattr(one, "shape") for one in leaves(y))
         objective.build(as_tensor(y) if is_list else y, self.dtype, super().metrics, early)
@@ -174,6 +172,8 @@ class Compiling:
         Where both have the same keys, the metrics are right, unless the logs `of_step` are wanted, as in Keras.
         """
         found, step = _plain_logs(self.get_metrics_result()), self._pool.logs
+        if step is not None and self._has_own("train") and not self._objective.tracker.count.numpy():
+            found.pop("loss", None)  # a step of one's own, which has not told the tracker
         if step is not None and (of_step or set(step) != set(found)):
             found = _plain_logs(step)
         return dict(sorted(found.items()))
@@ -196,7 +196,7 @@ class Compiling:
 
     def _restart_metrics(self, batches=0):
         self.reset_metrics()
-        self._objective.finite[...] = batches
+        self._objective.restart(batches)
 
     @property
     def finite_batches(self):

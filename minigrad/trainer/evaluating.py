@@ -10,7 +10,7 @@ from minigrad.data import is_array_like
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.sources import Stream
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 _STOP = {"test": "stop_evaluating", "predict": "stop_predicting"}  # what a callback sets to end it
 
@@ -34,7 +34,7 @@ class Evaluating:
         batch_size = whole_number("batch_size", batch_size, 0, optional=True)
         with self._pool.training, self._forgetting_after_an_error():
             if is_array_like(x):
-                x, y, sample_weight = self._prepare(x, y, sample_weight)
+                x, y, sample_weight = self._prepare(x, y, sample_weight, kind="test")
                 batch_size = batch_size or self._default_batch_size(len(x), steps)
                 count = min(math.ceil(len(x) / batch_size), steps or math.inf)
                 self._check_batch("test", x, y, sample_weight, rows=batch_size)
@@ -107,7 +107,7 @@ class Evaluating:
     def _checked(self, stream, steps):
         """The batches of a stream, each checked."""
         for batch in stream.epoch(steps):
-            yield self._prepare(*batch)
+            yield self._prepare(*batch, kind="test")
 
     @entry
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
@@ -172,7 +172,7 @@ class Evaluating:
         """The loss and metrics of a batch, in inference mode. Returns and raises what `evaluate` does."""
         self._require_compiled("test_on_batch")
         with self._pool.training, self._forgetting_after_an_error():
-            batch = self._prepare(x, y, sample_weight)
+            batch = self._prepare(x, y, sample_weight, kind="test")
             self._run_staged("test", *batch, reset=True)
             return self._batch_results(return_dict)
 

@@ -146,19 +146,19 @@ class Fitting:
             first = stream.peek()
             if first is None:
                 raise ValueError("validation_data is empty: the iterable yielded no batch.")
-            self._check_batch("test", *self._prepare(*first))
+            self._check_batch("test", *self._prepare(*first, kind="test"))
             return lambda: self._checked(stream, steps)
         if not isinstance(data, _Prepared):
             if len(data) not in (2, 3):
                 raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
-            data = self._prepare(*data)
+            data = self._prepare(*data, kind="test")
         self._check_batch("test", *data, rows=batch_size)
         return lambda: self._batches(*data, batch_size, steps)
 
 
     def _copied(self, batch):
         """A batch of a stream, checked, with memory of its own."""
-        batch = self._prepare(*split_batch(batch))
+        batch = self._prepare(*split_batch(batch), kind="test")
         return tuple(a.mapped(np.array) if type(a) is Several else None if a is None else np.array(a[:]) for a in batch)
 
 

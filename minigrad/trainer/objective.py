@@ -6,15 +6,17 @@ list; a list goes by the sorted keys of a dict, as in Keras. One output is a tre
 
 import numpy as np
 
-from minigrad import losses
+from minigrad import kernels as K
+from minigrad import losses, ops
 from minigrad.checks import is_number
 from minigrad.data import chunks
 from minigrad.losses.base import as_loss
 from minigrad.metrics import lookup
-from minigrad.metrics.base import LossTracker
+from minigrad.metrics.base import LossTracker, Pending
+from minigrad.program import launch
 from minigrad.spelling import did_you_mean
-from minigrad.tensor import Tensor, no_grad
-from minigrad.tree import leaves
+from minigrad.tensor import Tensor, constant, no_grad
+from minigrad.trees import leaves
 
 
 def is_tree(given):
@@ -88,13 +90,14 @@ class Objective:
             for one in asked(given):
                 _check_metric(one)
         self.finite = np.zeros((1, 1), np.int64)  # batches before the mean loss ceased to be a finite number
+        self._watched = np.zeros((2, 1, 1))  # the sum of the losses that a step of one's own returns, and their number
         self.loss, self.loss_weights = loss, loss_weights
         self.metrics, self.weighted_metrics = metrics, weighted_metrics
         self.forget()
 
     def forget(self):
         """Forget the outputs, and the metrics that were made for them."""
-        self.heads, self.named, self.state = [], {}, None
+        self.heads, self.named, self.state, self._order = [], {}, None, []
 
     # ------------------------------------------------------------------------------------------------- outputs
 
@@ -212,6 +215,11 @@ class Objective:
         return f"a list or dict of one for each of the {len(titles)} outputs, {titles}"
 
     @property
+    def is_asked(self):
+        """Whether there is a loss or a metric."""
+        return self.loss is not None or bool(self.metrics or self.weighted_metrics)
+
+    @property
     def needy(self):
         """The heads that need targets."""
         return [head for head in self.heads if head.takes_targets]
@@ -315,15 +323,31 @@ class Objective:
             loss = head.loss(target, output) if weights is None else head.loss(target, output, sample_weight=weights)
             if head.tracker is not None:
                 with no_grad():
-                    head.tracker.update_state(loss, output.shape[0], np.zeros_like(self.finite))
+                    head.tracker.track(loss, output.shape[0], np.zeros_like(self.finite))
             if head.weight is not None:
                 loss = loss * head.weight
             total = loss if total is None else total + loss
         return total
 
-    def track(self, loss, y_pred):
-        """Add the loss of a batch to the mean that logs tell."""
-        self.tracker.update_state(loss, leaves(y_pred)[0].shape[0], self.finite)
+    def track(self, loss, y_pred, finite=None):
+        """Add the loss of a batch, which `finite` (by default our own) counts, to the mean that logs tell."""
+        self.tracker.track(loss, leaves(y_pred)[0].shape[0], self.finite if finite is None else finite)
+
+    def watch(self, loss):
+        """Let `finite` count a batch whose step, one's own, returned this loss in its logs (or None)."""
+        if isinstance(loss, Pending):
+            loss = getattr(loss.metric, "total", None)
+        with no_grad():
+            if isinstance(loss, Tensor) and loss.size == 1 and loss.dtype.kind == "f":
+                loss = ops.cast(loss, self._watched.dtype)._data.reshape(1, 1)
+                launch(K.track_loss, loss, constant(loss.dtype, 1.0), *self._watched, self.finite)
+            else:
+                launch(K.increment, constant(np.int64, 1), self.finite)
+
+    def restart(self, batches):
+        """Begin to count the batches of an epoch, of which so many are done."""
+        self.finite[...] = batches
+        self._watched[...] = 0.0
 
     def update(self, y, y_pred, w):
         """Let the metrics see a batch."""

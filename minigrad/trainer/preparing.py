@@ -8,7 +8,7 @@ from minigrad.checks import warn
 from minigrad.data import Several, as_column, as_rows, check_lengths, class_weights
 from minigrad.graph import HELD, Symbol, flat_like
 from minigrad.tensor import Structure
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 class _Forgetting:
@@ -113,17 +113,22 @@ class Preparing:
         self._check_indexes(x)
         return x
 
-    def _prepare(self, x, y, w=None, class_weight=None):
-        """x, y and sample weights as arrays that fit the model, checked before anything is changed."""
+    def _prepare(self, x, y, w=None, class_weight=None, kind="train"):
+        """x, y and sample weights as arrays that fit the model, checked before anything is changed.
+
+        A step of one's own of this kind need not call the model on x, nor compare y with the output.
+        """
+        is_own = self._has_own(kind)
         if w is not None and class_weight is not None:
             raise ValueError("Give sample_weight or class_weight, not both.")
-        if y is None and not self._may_have_another_loss():
+        if y is None and not self._may_have_another_loss(kind):
             raise ValueError("The targets y are missing: the loss compares the output with them. Pass x and y.")
-        objective = self._objective
-        x = self._fitted(self._as_rows(x))
-        if objective.state is None:
-            self._place(objective)
-        y, w = self._as_parts(y, "y"), self._as_parts(w, "sample_weight")
+        objective, x = self._objective, self._as_rows(x)
+        if not is_own or objective.is_asked:
+            x = self._fitted(x)
+            if objective.state is None:
+                self._place(objective)
+        y, w = self._as_parts(y, "y", is_own), self._as_parts(w, "sample_weight", is_own)
         check_lengths(x=x, y=y, sample_weight=w)
         if class_weight is not None:
             if y is None or type(y) is Several:
@@ -134,10 +139,11 @@ class Preparing:
             w = class_weights(y, class_weight)
         targets = getattr(y, "tree", y)
         self._build_objective(targets)
-        objective.check_targets(targets)
+        if not is_own:
+            objective.check_targets(targets)
         return x, y, w
 
-    def _as_parts(self, given, name):
+    def _as_parts(self, given, name, is_own=False):
         """Targets or sample weights as an array, or as Several where they are those of several outputs."""
         if given is None or isinstance(given, np.ndarray):
             return None if given is None else as_rows(given, name, self.dtype)
@@ -155,8 +161,8 @@ class Preparing:
                 needed = objective.needy
                 tree = objective.mapped(given, name, lambda part, head: rows(part, head.title()), needed)
                 return Several(tree, names) if any(one is not None for one in leaves(tree)) else None
-        elif self._has_own_loss and _holds_arrays(given) and len(given) > 1:
-            return Several(_each_with_path(given, rows), names)  # whatever compute_loss makes of it
+        elif (is_own or self._has_own_loss) and _holds_arrays(given) and len(given) > 1:
+            return Several(_each_with_path(given, rows), names)  # whatever the step or compute_loss makes of it
         return as_rows(given, name, self.dtype)
 
     def _forgetting_after_an_error(self):
@@ -167,7 +173,10 @@ class Preparing:
     def _default_batch_size(rows, steps):
         return math.ceil(rows / steps) if steps else 32
 
-    def _build_optimizer(self):
+    def _build_optimizer(self, for_own_step=False):
+        """Build the optimizer for what is trained now; a step of one's own does so itself, for what it trains."""
+        if self._has_own("train") and not for_own_step:
+            return
         if self.optimizer is None:
             raise ValueError(f"Model {self.name!r} was compiled without an optimizer: compile(optimizer='adam', ...).")
         version, homes = self._pool.optimizer_built

@@ -13,21 +13,69 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
-from minigrad.data import Several, batch_of, named_arrays
+from minigrad.data import (
+    Several,
+    batch_of,
+    named_arrays,
+    pack_x_y_sample_weight,
+    unpack_x_y_sample_weight,
+)
 from minigrad.layers.context import users_line
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.ops.shaping import constant_tensor
+from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, aligned, launch, trace
 from minigrad.tensor import Structure, Tensor, constant, enable_grad, no_grad
 from minigrad.trainer.compiling import Compiling
 from minigrad.trainer.steps import Step
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 
 class Programs:
     """The part of a Model that takes steps."""
 
-    def _train(self, x, y, w):
+    def train_step(self, data):
+        """One step of training on a batch, a tuple (x, y) or (x, y, sample_weight) of tensors, or x; the logs, a dict.
+
+        Override it for a step of your own: compute with `minigrad.ops`, differentiate with a GradientTape, and return
+        what the logs shall hold, such as the results of metrics. It is recorded into a Program like the usual step, so
+        its Python runs a few times only; where it reads a value, it runs eagerly.
+        """
+        self._build_optimizer(for_own_step=True)
+        self._train(*unpack_x_y_sample_weight(data), np.zeros((1, 1), np.int64))
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        """One step of evaluation on a batch; override it as `train_step`."""
+        self._test(*unpack_x_y_sample_weight(data), np.zeros((1, 1), np.int64))
+        return self.get_metrics_result()
+
+    def predict_step(self, data):
+        """The output for a batch in inference mode; override it as `train_step`."""
+        return self(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def _has_own(self, kind):
+        """Whether the class (or the instance) defines `train_step`, `test_step` or `predict_step` itself."""
+        name = f"{kind}_step"
+        return getattr(type(self), name) is not getattr(Programs, name) or name in vars(self)
+
+    def _take_own(self, kind, x, y=None, w=None):
+        """One step as the class defines it: the logs, or of "predict" the output."""
+        with enable_grad() if kind == "train" else no_grad():
+            found = getattr(self, f"{kind}_step")(pack_x_y_sample_weight(x, y, w))
+        if kind == "predict":
+            return found
+        if found is not None and not isinstance(found, dict):
+            raise ValueError(f"{type(self).__name__}.{kind}_step must return the logs, a dict; it returned {found!r}.")
+        self._objective.watch((found or {}).get("loss"))
+        return found or {}
+
+    def _try_own(self, kind, x, y=None, w=None):
+        """Let a step of one's own make what it makes on its first run (weights, an optimizer's memory), and no more."""
+        with contextlib.suppress(RecordingError):
+            trace(lambda: self._take_own(kind, x, y, w))
+
+    def _train(self, x, y, w, finite=None):
         """One step of training on a batch; see `_observe`."""
         with enable_grad():
             y_pred = self._forward(x, training=True)
@@ -44,14 +92,24 @@ class Programs:
                 self.optimizer.scale_loss(loss).backward(inputs=trained)
         if trained:
             self.optimizer.step()
-        return self._observe(loss, x, y, y_pred, w)
+        return self._observe(loss, x, y, y_pred, w, finite)
 
-    def _test(self, x, y, w):
+    def _test(self, x, y, w, finite=None):
         """One step of evaluation on a batch; see `_observe`."""
         with no_grad():
             self._clear_losses()
             y_pred = self._forward(x, training=False)
-            return self._observe(self._total_loss(x, y, y_pred, w, training=False), x, y, y_pred, w)
+            return self._observe(self._total_loss(x, y, y_pred, w, training=False), x, y, y_pred, w, finite)
+
+    def _step_on(self, kind):
+        """The function of (x, y, w) that takes a step of a kind: "train", "test" or "predict"."""
+        if self._has_own(kind):
+            return functools.partial(self._take_own, kind)
+        return {"train": self._train, "test": self._test, "predict": self._predict}[kind]
+
+    def _predict(self, x, y=None, w=None):
+        with no_grad():
+            return self._infer(x)
 
     def _infer(self, x):
         """The output in inference mode, launch by launch, or a tree of several."""
@@ -97,6 +155,10 @@ class Programs:
 
     def _check_step(self, x, y, w, training):
         """Raise what a step on such a batch would raise, while nothing is computed or changed."""
+        kind = "train" if training else "test"
+        if self._has_own(kind):
+            self._try_own(kind, x, y, w)
+            return
 
         def run():
             y_pred = self._forward(x, training)
@@ -106,10 +168,10 @@ class Programs:
             trace(run)
         self._clear_losses()
 
-    def _observe(self, loss, x, y, y_pred, w):
-        """Let the metrics see a batch; the logs of the step, if compute_metrics is overridden."""
+    def _observe(self, loss, x, y, y_pred, w, finite=None):
+        """Let the metrics see a batch, which `finite` counts; the logs, if compute_metrics is overridden."""
         with no_grad():
-            self._objective.track(loss, y_pred)
+            self._objective.track(loss, y_pred, finite)
             if type(self).compute_metrics is not Compiling.compute_metrics:
                 return self.compute_metrics(x, y, y_pred, w)
             self._objective.update(y, y_pred, w)
@@ -119,7 +181,8 @@ class Programs:
         """The layers, where variables live, what is trained, the settings: while all that stays, Programs hold."""
         places = [*self._all_layers(), *(v._data for v in self.weights)]
         flags = [(v.trainable, v.regularizer, v.constraint) for v in self.weights]
-        return places, [flags, [(layer.trainable, layer._revision) for layer in self._all_layers()]]
+        moves = Memory.moves if self._has_own("train") else 0  # of its optimizers, which only the step knows
+        return places, [flags, moves, [(layer.trainable, layer._revision) for layer in self._all_layers()]]
 
     def _is_valid(self, step):
         if step.version == Structure.version:
@@ -135,7 +198,7 @@ class Programs:
 
     def _build_step(self, run, inputs, title, result, stage=()):
         """Record a step, or say once why it must run eagerly."""
-        self._require_own_steps()
+        self._require_known_steps()
         step = Step(run, inputs, self._homes(), result, stage)
         if self.run_eagerly or self._eager_because is not None:
             return step
@@ -165,10 +228,10 @@ class Programs:
         key = ("fit", count, tuple((k, a.shape[1:], rows.shapes[k]) for k, a in rows.arrays.items()))
 
         def build():
-            result = []
+            result, take = [], self._step_on("train")
 
             def run():
-                result[:] = [self._train(*rows.next_batch(count))]
+                result[:] = [take(*rows.next_batch(count))]
                 launch(K.increment, constant(np.int64, count), rows.cursor)
 
             return self._build_step(run, rows.inputs, f"one training step of {self.name}, {count} rows", result)
@@ -182,21 +245,21 @@ class Programs:
         def build():
             stage = {name: aligned(a.shape, a.dtype) for name, a in named_arrays(x, y, w).items()}
             tensors = batch_of({name: constant_tensor(array) for name, array in stage.items()}, x, y, w)
-            result = []
+            result, take = [], self._step_on(kind)
 
             def run():
-                if kind != "predict":
-                    result[:] = [self._train(*tensors) if kind == "train" else self._test(*tensors)]
-                else:
-                    with no_grad():
-                        y = self._infer(tensors[0])
-                    result[:] = [y, mask_of(y)]
-                    for one in leaves(y) if MASKS else ():
+                found = take(*tensors)
+                result[:] = [found]
+                if kind == "predict":
+                    result.append(mask_of(found))
+                    for one in leaves(found) if MASKS else ():
                         one._keras_mask = None  # or there would be masks as long as the step is kept
 
+            if self._has_own(kind):
+                self._try_own(kind, *tensors)
             step = self._build_step(run, {}, f"one {kind} step of {self.name}, {len(x)} rows", result, stage)
             self._pool.shown[kind] = step.program
-            if step.program is None and kind != "predict":
+            if step.program is None and kind != "predict" and not self._has_own(kind):
                 self._check_step(*tensors, training=kind == "train")  # recording would have done it
             return step
 

@@ -82,7 +82,7 @@ class Run:
             if self.validation is not None:
                 logs = Logs(sorted({**logs, **self.validation(epoch)}.items()))
             callbacks.on_epoch_end(epoch, logs)
-        if self.epochs > first:
+        if self.epochs > first and model.optimizer is not None:
             model.optimizer.finalize_variable_values(model.trainable_variables)
         callbacks.on_train_end(logs)
 

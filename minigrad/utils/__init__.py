@@ -15,6 +15,7 @@ from minigrad.config import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
+from minigrad.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from minigrad.graph import is_keras_tensor
 from minigrad.names import reset_names
 from minigrad.registry import (
@@ -68,10 +69,12 @@ __all__ = [
     "is_interactive_logging_enabled",
     "is_keras_tensor",
     "normalize",
+    "pack_x_y_sample_weight",
     "plot_model",
     "print_summary",
     "register_keras_serializable",
     "set_random_seed",
     "split_dataset",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]

@@ -5,7 +5,7 @@ import os
 
 from minigrad.names import class_name
 from minigrad.spelling import rejected_keywords
-from minigrad.tree import leaves, mapped
+from minigrad.trees import leaves, mapped
 
 SIZE, PADDING, GAP, MARGIN = 9.0, 6.0, 22.0, 10.0  # of the font; around a text; between boxes; around the picture
 DARK, BODY, LINE, FRAME = "#1f3a5f", "#f6f8fb", "#8a99ad", "#eef2f7"

@@ -1,0 +1,128 @@
+"""`tf.function`: what a function computes is recorded into a Program, one for each signature, and replayed."""
+
+import functools
+import traceback
+import types
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.checks import warn
+from minigrad.graph import has_symbols
+from minigrad.layers.context import context, users_line
+from minigrad.metrics.base import Pending
+from minigrad.missing import NoAttribute
+from minigrad.ops.shaping import constant_tensor
+from minigrad.program import RecordingError, aligned, is_interrupted
+from minigrad.tensor import Structure, Tensor, Variable, as_tensor, tapes
+from minigrad.trainer.steps import Pool, Step
+from minigrad.trees import mapped
+
+MOST_SIGNATURES = 1000  # that one function remembers
+
+
+def function(func=None, **options):
+    """Decorator: a Function; `options` have no effect here."""
+    return (lambda func: Function(func)) if func is None else Function(func)
+
+
+class Function:
+    """A function of tensors that is recorded and replayed.
+
+    A signature is the shapes and dtypes of the tensors and arrays among the arguments, and the values of the others.
+    The first call of each signature computes as it stands, and so makes what is made once, such as weights. The next
+    one is recorded; later ones replay that, without Python in between. Where a step reads a value or differs from time
+    to time, it can't be recorded: a warning says why, and it goes on as it stands. Inside a tape, a layer, or another
+    step it is a plain function.
+    """
+
+    def __init__(self, func):
+        functools.update_wrapper(self, func)
+        self.python_function = func
+        self._pool = Pool()
+        self._seen = {}  # signature -> the arguments, which keeps alive those that are told apart by their identity
+        self._is_eager = False
+
+    def __get__(self, instance, owner=None):
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __getattr__(self, name):
+        raise NoAttribute("a tf.function", name, self.__dir__)
+
+    def __call__(self, *args, **kwargs):
+        given = args, kwargs = mapped(_as_data, [args, kwargs])
+        is_part = is_interrupted() or tapes.open or context.inside or has_symbols(args, kwargs)
+        if is_part or self._is_eager:
+            return self.python_function(*args, **kwargs)
+        key = _signature(given)
+        if key not in self._seen:
+            if len(self._seen) > MOST_SIGNATURES:
+                self._seen.clear()
+            result = self.python_function(*args, **kwargs)
+            self._seen[key] = given
+            return result
+        step = self._pool.take(key, lambda step: step.version == Structure.version, lambda: self._recorded(given))
+        if step.program is None:
+            return self.python_function(*args, **kwargs)
+        for value, array in zip(_data_of(given), step.stage.values(), strict=True):
+            array[...] = value._data
+        step.replay()
+        result = mapped(_kept, step.result[0])
+        self._pool.give_back(step)
+        return result
+
+    def _recorded(self, given):
+        """The function as a Step whose arguments are copied to its stage; without a Program if it can't have one."""
+        stage = {f"argument {i}": aligned(v.shape, v.dtype) for i, v in enumerate(_data_of(given))}
+        for array, value in zip(stage.values(), _data_of(given), strict=True):
+            array[...] = value._data
+        own = map(constant_tensor, stage.values())
+        args, kwargs = mapped(lambda value: next(own) if _is_data(value) else value, given)
+        result = []
+
+        def run():
+            result[:] = [self.python_function(*args, **kwargs)]
+
+        step = Step(run, {}, None, result, stage)
+        try:
+            step.record(stage, self.__name__)
+            step.version = Structure.version
+        except RecordingError as error:
+            self._is_eager = True
+            where = users_line(traceback.extract_tb(error.__traceback__))
+            warn(f"The function {self.__name__!r} runs eagerly, line by line in Python: {error}{where}")
+        return step
+
+
+def _as_data(value):
+    return ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _is_data(value):
+    return isinstance(value, Tensor) and not isinstance(value, Variable)
+
+
+def _data_of(given):
+    found = []
+    mapped(lambda value: found.append(value) if _is_data(value) else None, given)
+    return found
+
+
+def _signature(value):
+    """What a Program depends on, of an argument or of a tree of them."""
+    if isinstance(value, dict):
+        return tuple((name, _signature(part)) for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(map(_signature, value))
+    if _is_data(value):
+        return value.shape, value.dtype
+    if isinstance(value, (bool, int, float, str, bytes, type(None))):
+        return type(value), value
+    return id(value)
+
+
+def _kept(value):
+    """A result that later replays do not change."""
+    if isinstance(value, Pending):
+        return value.read()
+    return as_tensor(value._data.copy()) if _is_data(value) else value
