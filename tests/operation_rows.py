@@ -1,5 +1,6 @@
 """The operations that the layers are made of, as rows of a table: how each is called, and what NumPy says to it."""
 
+import functools
 import itertools
 import math
 
@@ -542,10 +543,27 @@ def table():
 ROWS = list(table())
 
 
-def numbered(rows):
-    return [pytest.param(row, id=f"{i} {row}") for i, row in enumerate(rows)]
+def by_name(rows):
+    """A case for each operation, which gets all its rows."""
+    names = dict.fromkeys(row.name for row in rows)
+    return [pytest.param([row for row in rows if row.name == name], id=name) for name in names]
 
 
+def for_every_row(check):
+    """`check(row, ...)` for a list of rows; an error says in which of them it happened."""
+
+    @functools.wraps(check)
+    def checked(rows, *arguments):
+        for row in rows:
+            try:
+                check(row, *arguments)
+            except Exception as error:
+                raise AssertionError(f"{row}: {error}") from error
+
+    return checked
+
+
+@for_every_row
 def check_forward(row, dtype, rtol, atol):
     arrays = [x if x.dtype == bool else x.astype(dtype) for x in map(np.asarray, row.inputs)]
     y = row.call(*[Tensor(x) for x in arrays])
@@ -556,6 +574,7 @@ def check_forward(row, dtype, rtol, atol):
     np.testing.assert_allclose(y.numpy(), expected, rtol=rtol, atol=atol * scale)
 
 
+@for_every_row
 def check_gradient(row):
     """With respect to all inputs at once, and to each alone (a vjp must cope with buffers that are None)."""
     for wanted in {tuple(row.checked), *((i,) for i in row.checked)}:
@@ -563,6 +582,7 @@ def check_gradient(row):
         assert gradcheck(row.call, *tensors)
 
 
+@for_every_row
 def check_it_is_no_gradient(row):
     """Not differentiable means: not on the tape, so that backward() raises instead of doing nothing."""
     y = row.call(*[Tensor(x, requires_grad=True) for x in map(np.asarray, row.inputs)])

@@ -17,10 +17,10 @@ from operation_rows import (
     SHAPES,
     Row,
     away_from,
+    by_name,
     distinct,
     labels,
     method,
-    numbered,
     positive,
     signed,
 )
@@ -322,19 +322,19 @@ def test_every_operation_has_a_row():
 
 
 @pytest.mark.parametrize("dtype, rtol, atol", [("float32", 1e-5, 2e-6), ("float64", 1e-12, 1e-13)])
-@pytest.mark.parametrize("row", numbered(ROWS))
-def test_forward_equals_numpy(row, dtype, rtol, atol):
-    operation_rows.check_forward(row, dtype, rtol, atol)
+@pytest.mark.parametrize("rows", by_name(ROWS))
+def test_forward_equals_numpy(rows, dtype, rtol, atol):
+    operation_rows.check_forward(rows, dtype, rtol, atol)
 
 
-@pytest.mark.parametrize("row", numbered([row for row in ROWS if row.checked]))
-def test_gradient_by_differences(row):
-    operation_rows.check_gradient(row)
+@pytest.mark.parametrize("rows", by_name([row for row in ROWS if row.checked]))
+def test_gradient_by_differences(rows):
+    operation_rows.check_gradient(rows)
 
 
-@pytest.mark.parametrize("row", numbered([row for row in ROWS if not row.checked and row.name != "stop_gradient"]))
-def test_what_has_no_gradient_says_so(row):
-    operation_rows.check_it_is_no_gradient(row)
+@pytest.mark.parametrize("rows", by_name([row for row in ROWS if not row.checked and row.name != "stop_gradient"]))
+def test_what_has_no_gradient_says_so(rows):
+    operation_rows.check_it_is_no_gradient(rows)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

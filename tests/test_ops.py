@@ -6,7 +6,7 @@ follows: extreme values, dtypes, errors. (Activations, kinks and NaN: test_activ
 
 import numpy as np
 import pytest
-from operation_rows import RANDOM, ROWS, check_forward, check_gradient, check_it_is_no_gradient, numbered
+from operation_rows import RANDOM, ROWS, by_name, check_forward, check_gradient, check_it_is_no_gradient
 
 from minigrad import activations, config, ops
 from minigrad.tensor import Tensor
@@ -14,19 +14,19 @@ from minigrad.utils import gradcheck
 
 
 @pytest.mark.parametrize("dtype, rtol, atol", [("float32", 5e-6, 2e-6), ("float64", 1e-12, 1e-13)])
-@pytest.mark.parametrize("row", numbered(ROWS))
-def test_forward_equals_numpy(row, dtype, rtol, atol):
-    check_forward(row, dtype, rtol, atol)
+@pytest.mark.parametrize("rows", by_name(ROWS))
+def test_forward_equals_numpy(rows, dtype, rtol, atol):
+    check_forward(rows, dtype, rtol, atol)
 
 
-@pytest.mark.parametrize("row", numbered([row for row in ROWS if row.checked]))
-def test_gradient_by_differences(row):
-    check_gradient(row)
+@pytest.mark.parametrize("rows", by_name([row for row in ROWS if row.checked]))
+def test_gradient_by_differences(rows):
+    check_gradient(rows)
 
 
-@pytest.mark.parametrize("row", numbered([row for row in ROWS if not row.checked and row.name != "cast"]))
-def test_what_has_no_gradient_says_so(row):
-    check_it_is_no_gradient(row)
+@pytest.mark.parametrize("rows", by_name([row for row in ROWS if not row.checked and row.name != "cast"]))
+def test_what_has_no_gradient_says_so(rows):
+    check_it_is_no_gradient(rows)
 
 
 def test_a_tensor_used_several_times(leaf):
