@@ -140,6 +140,15 @@ def not_finite(rows, name, columns=None):
     return f"{name} holds {int(bad.sum())} values that are NaN or infinite{place}, the first in row {first}"
 
 
+def warn_of_gaps(arrays, columns=None, where=""):
+    """Say where there is NaN or infinity in the dict of `named_arrays`; `columns` are names of those of x."""
+    for name, rows in arrays.items():
+        words = "sample_weight" + name[1:] if name[0] == "w" else name
+        found = not_finite(rows, words, columns if name == "x" else None)
+        if found:
+            warn(f"{where}{found}: so the loss is not finite. Fill or drop what is missing before.")
+
+
 def as_column(rows):
     """Flat rows as a column."""
     if isinstance(rows, LazyRows):
@@ -349,11 +358,7 @@ class Rows:
 
     def warn_of_gaps(self):
         """Say where in the data NaN or infinity is, if anywhere. All of it is read."""
-        for name, rows in (self._sources or self.arrays).items():
-            words = "sample_weight" + name[1:] if name[0] == "w" else name
-            found = not_finite(rows, words, self.columns if name == "x" else None)
-            if found:
-                warn(f"{found}: so the loss is not finite. Fill or drop what is missing before `fit`.")
+        warn_of_gaps(self._sources or self.arrays, self.columns)
 
     @property
     def inputs(self):

@@ -197,6 +197,23 @@ def test_nan_in_the_data_is_told_once_with_its_column(settings):
     assert message.startswith("x holds 2 values that are NaN or infinite in column 2, the first in row 5: ")
 
 
+def batches(x, y):
+    """One buffer for each, again and again."""
+    while True:
+        for start in range(0, 32, 8):
+            yield x[start : start + 8], y[start : start + 8]
+
+
+def test_nan_in_a_stream_and_in_validation_data_is_told_once_with_its_column():
+    y = gaps(20, of=Y.astype("float32"))
+    (trained,) = said(batches(gaps((21, 2)), Y), None, steps_per_epoch=4, epochs=3)
+    assert trained.startswith("In batch 3 to train on, x holds 1 values that are NaN or infinite in column 2, the first")
+    for data in ((gaps((21, 1)), y), batches(gaps((21, 1)), y)):
+        x, t = said(X, Y, epochs=3, validation_data=data, validation_steps=4)
+        assert x.startswith("In batch 3 to evaluate, x holds 1 values that are NaN or infinite in column 1, the first")
+        assert t.startswith("In batch 3 to evaluate, y holds 1 values that are NaN or infinite, the first in row 4: ")
+
+
 def test_columns_of_a_data_frame_have_names():
     pandas = pytest.importorskip("pandas")
     (message,) = said(pandas.DataFrame(gaps((3, 1)), columns=["age", "size", "price"]), Y)

@@ -86,7 +86,7 @@ DEVIATIONS = {
         ("data that does not fit", "an error in some step; weights may have moved", "an error before anything changes"),
         ("empty data", "a warning, StopIteration or UnboundLocalError", "a ValueError"),
         ("Python lists as x or y", "a ValueError", "they are data"),
-        ("NaN in the arrays to fit on", "a loss of NaN, no word", "also a warning that names the columns"),
+        ("NaN in the data to train on or to evaluate", "a loss of NaN, no word", "also a warning with the columns"),
         ("a generator that ends before the last epoch", "its first two batches come again", "a warning, and fit ends"),
         ("streams that yield lists; class_weight beside streams", "a ValueError for some", "taken"),
         ("PyDataset", "an on_epoch_end before the first epoch; processes", "none; the workers are threads"),

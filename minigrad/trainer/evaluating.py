@@ -6,12 +6,13 @@ import math
 import numpy as np
 
 from minigrad.callbacks import CallbackList
-from minigrad.data import is_array_like
+from minigrad.data import is_array_like, named_arrays, warn_of_gaps
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, verbosity, warn_of_missing, whole_number
 from minigrad.trainer.sources import Stream
 from minigrad.trees import leaves, mapped
 
+_WORDS = {"train": "train on", "test": "evaluate"}
 _STOP = {"test": "stop_evaluating", "predict": "stop_predicting"}  # what a callback sets to end it
 
 
@@ -65,6 +66,7 @@ class Evaluating:
 
         def take(batch, done):
             self._run_staged("test", *batch, reset=done == 0)
+            self._look_for_gaps("test", done + 1, batch)
 
         done = self._take_batches("test", batches, callbacks, take, lambda _: self._results(of_step=True))
         if done == 0:
@@ -74,6 +76,13 @@ class Evaluating:
         logs = self._results()
         callbacks.on_test_end(logs)
         return logs
+
+    def _look_for_gaps(self, kind, number, batch):
+        """Say where NaN is in batch `number`, if it is the first one whose loss is not finite: once in a `fit`."""
+        searched = set() if self.fitting is None else self.fitting.searched
+        if self.finite_batches == number - 1 and kind not in searched:
+            searched.add(kind)
+            warn_of_gaps(named_arrays(*batch), where=f"In batch {number} to {_WORDS[kind]}, ")
 
     def _take_batches(self, kind, batches, callbacks, take, logs):
         """Call `take(batch, number)` for each batch until a callback sets `stop_...`; how many there were.

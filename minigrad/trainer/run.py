@@ -24,6 +24,7 @@ class Run:
         self.validation, self.epochs = validation, epochs
         self.epoch, self.batch = initial_epoch, 0
         self._given, self._restore, self._path = {}, None, None
+        self.searched = set()  # "train", "test": in which of the data it was looked for NaN
         self._began = None  # the batch at which on_train_batch_begin was called, while on_train_batch_end was not yet
 
     def get_state(self):

@@ -19,7 +19,6 @@ class ArraySource:
 
     def __init__(self, model, x, y, w, batch_size, shuffle, steps_per_epoch, columns=None):
         self.model, self.rows = model, Rows(x, y, w, batch_size, columns)
-        self._is_told = False  # whether it was looked for NaN in the data
         self.batch_size, self.shuffle = batch_size, shuffle
         self.limit = steps_per_epoch
         self.steps = steps_per_epoch or math.ceil(len(x) / batch_size)
@@ -77,8 +76,8 @@ class ArraySource:
             rows = min(self.left, self.batch_size)
             self._run(run, min(self.left // rows, limit - run.batch), rows)
         run.end_batch()
-        if self.model.finite_batches < run.batch and not self._is_told:
-            self._is_told = True
+        if self.model.finite_batches < run.batch and "train" not in run.searched:
+            run.searched.add("train")
             self.rows.warn_of_gaps()
         if self.limit is not None and run.batch < self.limit and not self.model.stop_training:
             warn(
@@ -287,6 +286,7 @@ class StreamSource:
                 run.begin_batch()
             model._run_staged("train", *self.next)
             run.batch += 1
+            model._look_for_gaps("train", run.batch, self.next)
             self.next = None
             run.end_batch(model.steps_per_execution)
             if run.batch != self.limit and not run.is_stopped:

@@ -1,4 +1,4 @@
-"""Customers who leave a bank: a table with words in it, TensorBoard, EarlyStopping, model.h5, and a second part that reads it."""
+"""Customers who leave a bank: a table with words in it, TensorBoard, EarlyStopping, model.h5; second/churn.py reads what it leaves."""
 
 import datetime
 import json
@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, StandardScaler
 from tensorflow.keras.callbacks import EarlyStopping, TensorBoard
 from tensorflow.keras.layers import Dense
-from tensorflow.keras.models import Sequential, load_model
+from tensorflow.keras.models import Sequential
 
 rng = np.random.default_rng(42)
 n = 600
@@ -34,8 +34,9 @@ X, y = data.drop("Exited", axis=1), data["Exited"]
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.2, random_state=42)
 scaler = StandardScaler()
 X_train, X_test = scaler.fit_transform(X_train), scaler.transform(X_test)
-with open("scaler.pkl", "wb") as file:
-    pickle.dump(scaler, file)
+for name, fitted in {"gender": label_encoder_gender, "geo": onehot_encoder_geo, "scaler": scaler}.items():
+    with open(f"{name}.pkl", "wb") as file:
+        pickle.dump(fitted, file)
 
 model = Sequential([
     Dense(64, activation="relu", input_shape=(X_train.shape[1],)), Dense(32, activation="relu"), Dense(1, activation="sigmoid")
@@ -53,20 +54,10 @@ history = model.fit(
 )
 model.save("model.h5")
 
-# The second part: a customer comes to an app.
-loaded = load_model("model.h5")
-with open("scaler.pkl", "rb") as file:
-    scaler = pickle.load(file)
-customer = pd.DataFrame([{"CreditScore": 600, "Gender": label_encoder_gender.transform(["Male"])[0], "Age": 60, "Balance": 60000.0, "NumOfProducts": 2}])
-geo = onehot_encoder_geo.transform(pd.DataFrame({"Geography": ["France"]})).toarray()
-geo = pd.DataFrame(geo, columns=onehot_encoder_geo.get_feature_names_out(["Geography"]))
-prediction = loaded.predict(scaler.transform(pd.concat([customer, geo], axis=1)), verbose=0)
-
 print(json.dumps({
     "keys": sorted(history.history),
     "loss": history.history["loss"],
     "val_loss": history.history["val_loss"],
     "val_accuracy": history.history["val_accuracy"],
-    "prediction": float(prediction[0][0]),
     "logs": sorted(os.listdir(log_dir)),
 }))
