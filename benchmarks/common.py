@@ -32,11 +32,20 @@ class Model:
     """A row of layers: all but the last are Dense, BatchNormalization, relu; Adam(1e-3); accuracy.
 
     With `dropout`, a rate, they are what most people write instead: Dense with relu, BatchNormalization, Dropout.
+    Other kinds than "chain":
+    - "functional", the same as Model(inputs, outputs); "own", this with a train_step of its own;
+    - "residual": a Dense brings the input to the hidden width; each further pair of hidden layers is added to what
+      goes into it;
+    - "embedding": of the inputs, `columns` are categories of `values` kinds each, an Input and an Embedding of 8
+      numbers per column; the rest are numbers; all of them go side by side into Dense layers with relu.
     """
     widths: tuple  # inputs, hidden units ..., outputs; one output is a sigmoid, several a softmax
     batch: int
     rows: int  # a multiple of the batch, and enough for an epoch's fixed costs not to count
     dropout: float = 0.0
+    kind: str = "chain"
+    columns: int = 0
+    values: int = 0
 
     @property
     def steps(self):
@@ -53,14 +62,19 @@ class Model:
     @property
     def title(self):
         dropout = f", Dropout({self.dropout})" if self.dropout else ""
-        return f"{'-'.join(map(str, self.widths))}, batch {self.batch}{dropout}"
+        kind = "" if self.kind == "chain" else f"{self.kind}, "
+        return f"{kind}{'-'.join(map(str, self.widths))}, batch {self.batch}{dropout}"
 
 
 MODELS = {
     "article-32": Model((20, 64, 32, 1), batch=32, rows=32_768),
     "usual-32": Model((20, 64, 32, 1), batch=32, rows=32_768, dropout=0.3),
+    "functional-32": Model((20, 64, 32, 1), batch=32, rows=32_768, kind="functional"),
+    "own-32": Model((20, 64, 32, 1), batch=32, rows=32_768, kind="own"),
     "article-256": Model((20, 64, 32, 1), batch=256, rows=131_072),
     "tabular": Model((100, 256, 128, 64, 1), batch=128, rows=65_536),
+    "residual": Model((100, *[128] * 7, 1), batch=128, rows=32_768, kind="residual"),
+    "embedding": Model((30, 128, 64, 1), batch=256, rows=65_536, kind="embedding", columns=20, values=1_000),
     "digits": Model((784, 1024, 1024, 10), batch=128, rows=8_192),
 }
 
@@ -74,6 +88,9 @@ def data(model, rows=None):
     teacher = random.standard_normal((inputs, 16), dtype="float32") / inputs**0.5
     y = (np.tanh(x @ teacher) @ random.standard_normal((16, classes))).argmax(1)
     y = np.where(random.random(rows) < 0.1, random.integers(classes, size=rows), y)
+    if model.columns:  # categories by rank: the label still depends on them
+        ranks = np.argsort(np.argsort(x[:, : model.columns], axis=0), axis=0)
+        x = (ranks * model.values // rows).astype("int32"), np.ascontiguousarray(x[:, model.columns :])
     return x, y.astype("float32" if model.binary else "int32")
 
 
@@ -85,27 +102,6 @@ def library(side):
         os.environ["KERAS_BACKEND"] = {"keras-tf": "tensorflow", "keras-jax": "jax"}[side]
         import keras
     return keras
-
-
-def build(keras, model):
-    """The compiled model, in the words every implementation of the Keras API understands."""
-    layers = [keras.Input(shape=(model.widths[0],))]
-    for units in model.hidden:
-        if model.dropout:
-            layers += [
-                keras.layers.Dense(units, activation="relu"), keras.layers.BatchNormalization(),
-                keras.layers.Dropout(model.dropout),
-            ]
-        else:
-            layers += [
-                keras.layers.Dense(units), keras.layers.BatchNormalization(), keras.layers.Activation("relu"),
-            ]
-    activation, loss = ("sigmoid", "binary_crossentropy") if model.binary else \
-                       ("softmax", "sparse_categorical_crossentropy")
-    layers.append(keras.layers.Dense(model.widths[-1], activation=activation))
-    net = keras.Sequential(layers)
-    net.compile(optimizer=keras.optimizers.Adam(1e-3), loss=loss, metrics=["accuracy"])
-    return net
 
 
 def version(side):

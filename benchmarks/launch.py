@@ -12,7 +12,8 @@ import time
 
 import minigrad
 import numpy as np
-from common import MODELS, build, data, machine, number, options, parse, save, table, verdict
+from common import MODELS, data, machine, number, options, parse, save, table, verdict
+from networks import build
 from minigrad import Program, kernel, launch
 from minigrad.data import Rows
 

@@ -4,7 +4,8 @@ A trainer takes a Model and its data and returns `fit(epochs)`, which goes on tr
 returns the last epoch's [loss, accuracy] (accuracy None where the library doesn't watch it).
 All start from Glorot's weights, use Keras' constants, shuffle every epoch, and take the threads they like.
 """
-from common import build, library
+from common import library
+from networks import build, inputs_of
 
 MOMENTUM, BN_EPSILON = 0.99, 1e-3  # Keras' defaults for BatchNormalization
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7  # Adam
@@ -13,7 +14,7 @@ RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-7  # Adam
 def keras_api(side):
     def trainer(model, x, y):
         # No seed is set: Keras on TensorFlow would then show every epoch in the same order.
-        net = build(library(side), model)
+        net, x = build(library(side), model), inputs_of(model, x)
 
         def fit(epochs):
             history = net.fit(x, y, batch_size=model.batch, epochs=epochs, verbose=0).history
@@ -30,17 +31,47 @@ def pytorch(model, x, y):
     import torch
     from torch import nn
     torch.manual_seed(0)
-    layers = []
-    for inputs, units in zip(model.widths, model.hidden):
+
+    def hidden(inputs, units):
         norm = nn.BatchNorm1d(units, BN_EPSILON, 1 - MOMENTUM)
         rest = [nn.ReLU(), norm, nn.Dropout(model.dropout)] if model.dropout else [norm, nn.ReLU()]
-        layers += [nn.Linear(inputs, units), *rest]
-    net = nn.Sequential(*layers, nn.Linear(*model.widths[-2:]))
-    for layer in net:
+        return nn.Linear(inputs, units), *rest
+
+    class Residual(nn.Module):
+        def __init__(self, *layers):
+            super().__init__()
+            self.inner = nn.Sequential(*layers)
+
+        def forward(self, x):
+            return x + self.inner(x)
+
+    class Embeddings(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tables = nn.ModuleList(nn.Embedding(model.values, 8) for _ in range(model.columns))
+            for table in self.tables:
+                nn.init.uniform_(table.weight, -0.05, 0.05)
+
+        def forward(self, categories, numbers):
+            vectors = [table(column) for table, column in zip(self.tables, categories.unbind(1))]
+            return torch.cat([*vectors, numbers], 1)
+
+    widths, first = model.widths, None
+    if model.kind == "residual":
+        blocks = [Residual(*hidden(a, a), *hidden(a, b)) for a, b in zip(widths[2:-1:2], widths[3:-1:2])]
+        layers = [nn.Linear(*widths[:2]), *blocks]
+    elif model.kind == "embedding":
+        first, sizes = Embeddings(), [8 * model.columns + widths[0] - model.columns, *model.hidden]
+        layers = [layer for a, b in zip(sizes, sizes[1:]) for layer in (nn.Linear(a, b), nn.ReLU())]
+    else:
+        layers = [layer for a, b in zip(widths, model.hidden) for layer in hidden(a, b)]
+    body = nn.Sequential(*layers, nn.Linear(*widths[-2:]))
+    net = body if first is None else nn.ModuleList([first, body])
+    for layer in body.modules():
         if isinstance(layer, nn.Linear):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
-    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    x, y = [torch.from_numpy(part) for part in (x if model.columns else [x])], torch.from_numpy(y)
     y = y[:, None] if model.binary else y.long()
     optimizer = torch.optim.Adam(net.parameters(), RATE, (BETA_1, BETA_2), EPSILON, fused=True)
     criterion = nn.BCEWithLogitsLoss() if model.binary else nn.CrossEntropyLoss()
@@ -49,9 +80,9 @@ def pytorch(model, x, y):
         for _ in range(epochs):
             net.train()
             total, hits = torch.zeros(()), torch.zeros(())
-            order = torch.randperm(len(x))
-            for xb, yb in zip(x[order].split(model.batch), y[order].split(model.batch)):
-                logits = net(xb)
+            order = torch.randperm(len(y))
+            for *xb, yb in zip(*(part[order].split(model.batch) for part in (*x, y))):
+                logits = body(*xb) if first is None else body(first(*xb))
                 loss = criterion(logits, yb)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -60,7 +91,7 @@ def pytorch(model, x, y):
                     total += loss
                     right = (logits > 0) == (yb > 0) if model.binary else logits.argmax(1) == yb
                     hits += right.sum()
-            result = [total.item() / model.steps, hits.item() / len(x)]
+            result = [total.item() / model.steps, hits.item() / len(y)]
         return result
     return fit
 

@@ -10,9 +10,10 @@ import time
 from functools import partial
 
 from common import (
-    MODELS, SIDES, STAR, Worker, best, build, data, library, machine, number, options, parse, quiet, save,
+    MODELS, SIDES, STAR, Worker, best, data, library, machine, number, options, parse, quiet, save,
     serve, table, timing, verdict, version,
 )
+from networks import build
 
 ROWS = 100_000
 CASES = {  # what is called, and how many times faster than Keras/TF it should be

@@ -12,9 +12,10 @@ import tempfile
 import time
 
 from common import (
-    MODELS, SIDES, STAR, Worker, best, build, data, library, machine, options, parse, quiet, save,
+    MODELS, SIDES, STAR, Worker, best, data, library, machine, options, parse, quiet, save,
     serve, table, timing, verdict, version,
 )
+from networks import build
 
 ROWS = 1024
 QUANTITIES = ["import", "build", "first fit", "together", "whole process", "peak memory, MB"]
