@@ -51,7 +51,7 @@ REMEDIES = {
         (
             "*Conv?D* *Convolution?D* *Pool* ZeroPadding* Cropping* UpSampling* SpatialDropout* Rand* *Crop Resizing "
             "AugMix AutoContrast CutMix MixUp Equalization Solarization MaxNumBoundingBoxes Pipeline "
-            "*HistogramEqualization SpectralNormalization",
+            "*HistogramEqualization",
             _CONVOLUTION,
         ),
         (
@@ -64,6 +64,7 @@ REMEDIES = {
         ("TimeDistributedDense", "Dense takes inputs of any number of axes, and works on the last one"),
         ("MaxoutDense Highway DenseFeatures Locally*", f"minigrad does not have it: {_OWN_LAYER}"),
         ("GroupNormalization", "LayerNormalization normalizes each row, too, over all features instead of groups"),
+        ("SpectralNormalization", "a kernel_constraint, such as constraints.MaxNorm(2), bounds the weights, too"),
         ("Linear", "it is called Dense here, Dense(units)"),
         ("CategoryEncoding StringLookup IntegerLookup Hashing HashedCrossing Discretization", _CATEGORIES),
     )

@@ -40,6 +40,14 @@ def test_accuracy_ignores_the_loss():
     assert type(model.metrics[1]) is metrics.CategoricalAccuracy
 
 
+@pytest.mark.parametrize("name", ["crossentropy", "CE"])
+@pytest.mark.parametrize("target", ["binary", "labels", "one-hot"])
+def test_the_cross_entropy_of_keras_2_is_resolved_by_shape(target, name):
+    model = network(target, metrics=[name])
+    logs = model.evaluate(*data(20, target=target), verbose=0, return_dict=True)
+    assert logs[name] == pytest.approx(logs["loss"], rel=1e-5)
+
+
 def test_names_in_logs():
     def half(y_true, y_pred):
         return ops.mean(ops.absolute(y_true - y_pred), axis=-1) * 0.5

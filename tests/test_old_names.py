@@ -136,6 +136,7 @@ def test_every_private_name_of_keras_as_a_whole(root, installed):
     "from keras.utils.np_utils import probas_to_classes, to_categorical",
     "import tensorflow as tf\nwith tf.device('/gpu:0'), tf.Graph().as_default(): pass",
     "from keras import objectives, initializations\nobjectives.mse, initializations.uniform",
+    "from tensorflow.python.framework.ops import disable_eager_execution\ndisable_eager_execution()",
 ])  # fmt: skip
 def test_lines_of_scripts(line, installed):
     assert warned(lambda: exec(line, {"__name__": "script"}))[1]

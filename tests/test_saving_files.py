@@ -392,6 +392,29 @@ def test_weights_that_do_not_fit_change_nothing(tmp_path):
     assert_same([v.numpy() for v in other.optimizer.variables], slots)
 
 
+def test_a_file_may_know_an_attribute_by_the_name_of_a_property(tmp_path):
+    """Keras writes a layer under whatever comes first in the alphabet, `backbone` here, and finds it under either."""
+
+    class Plain(keras.Model):
+        def __init__(self, name):
+            super().__init__()
+            setattr(self, name, keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(1)]))
+
+        def call(self, inputs):
+            return (vars(self).get("encoder") or vars(self).get("backbone"))(inputs)
+
+    class Renamed(Plain):
+        backbone = property(lambda self: self.encoder)
+
+    written, read = Plain("backbone"), Renamed("encoder")
+    x = np.ones((3, 4), "float32")
+    expected, before = written(x).numpy(), read(x).numpy()
+    written.save_weights(tmp_path / "b.weights.h5")
+    read.load_weights(tmp_path / "b.weights.h5")
+    assert_same(read(x).numpy(), expected)
+    assert not np.array_equal(before, expected)
+
+
 def test_an_optimizer_that_was_never_used(path):
     network().save(path)
     x, y = data()

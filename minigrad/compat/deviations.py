@@ -17,6 +17,7 @@ DEVIATIONS = {
         ("dtypes of computation", "float16, bfloat16, integers too", "float32, float64; integers count and index"),
         ("x.shape of a tensor", "a TensorShape, with as_list()", "a tuple: list(x.shape)"),
         ("random numbers", "those of the back end", "others from the same seed; as reproducible"),
+        ("bad values of arguments, unknown ones", "a TypeError or ValueError", "mostly a ValueError"),
         ("tf.errors", "classes of its own", "what is raised here: InvalidArgumentError is ValueError"),
         ("tf.print in a step of fit", "prints values in every step", "prints shapes, while the step is recorded"),
         ("tf.function, run_functions_eagerly", "compile or do not", "accepted; fit records every step anyway"),

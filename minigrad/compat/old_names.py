@@ -354,6 +354,8 @@ def name(full):
     if key in _names:
         return _named(full, _names[key])
     around, _, last = path.rpartition(".")
+    if root == "tf" and f"tf.{around}" in _modules and f"tf.{last}" in _names:
+        return _named(full, _names[f"tf.{last}"])
     for target in _modules.get(around, ()):  # a file of minigrad's that is called as an old module was
         if last in vars(_today(target)):
             _tell_module(full.rpartition(".")[0], [target])

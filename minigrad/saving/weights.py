@@ -16,8 +16,11 @@ from minigrad.names import class_name, snake_case
 from minigrad.saving import hdf5, legacy, state
 
 
-def located(model):
-    """(path, layer) for the model and each layer below it, once each, in the order of Keras' files."""
+def located(model, tree=None):
+    """(path, layer) for the model and each layer below it, once each, in the order of Keras' files.
+
+    The paths are those of the file `tree`, where it may know an attribute by the name of a property that returns it.
+    """
     seen, found = {}, []  # by id; kept, so that no id is given twice
 
     def visit(layer, path):
@@ -29,7 +32,10 @@ def located(model):
             inside(layer.layers, f"{path}layers/")
         held = {name: v for name, v in vars(layer).items() if isinstance(v, (Layer, list, tuple, dict))}
         for name in sorted(held, key=lambda name: (name.startswith("_"), name)):
-            (visit if isinstance(held[name], Layer) else inside)(held[name], f"{path}{name}/")
+            if isinstance(held[name], Layer):
+                visit(held[name], f"{path}{_name_in(tree, path, layer, name)}/")
+            else:
+                inside(held[name], f"{path}{name}/")
 
     def inside(container, path):
         if id(container) in seen:
@@ -47,6 +53,14 @@ def located(model):
 
     visit(model, "")
     return found
+
+
+def _name_in(tree, path, layer, name):
+    """What a file calls the attribute `name` of a layer: that, or the name of a property of the user's class."""
+    if tree is None or tree.has(path + name):
+        return name
+    others = [other for other, kind in vars(type(layer)).items() if isinstance(kind, property)]
+    return next((n for n in others if tree.has(path + n) and getattr(layer, n) is vars(layer)[name]), name)
 
 
 def pack(model, with_optimizer=True, extra=None):
@@ -101,8 +115,8 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
     Raises:
         ValueError: anything in the file that does not fit the model, before anything has changed.
     """
-    places = located(model)
     with hdf5.Tree(file) as tree:
+        places = located(model, tree)
         is_legacy = legacy.is_legacy(tree)
         if by_name and not is_legacy:
             raise ValueError("by_name is for .h5 files of Keras 2's layout: leave it out")

@@ -359,7 +359,7 @@ class Objective:
 
 
 def _check_metric(metric):
-    if metric is None or lookup.kind_by_shape(metric) == "accuracy":
+    if metric is None or lookup.kind_by_shape(metric) is not None:
         return
     if not isinstance(metric, (str, dict)) and not callable(metric):
         raise ValueError(f"metrics must be names, Metric instances or functions; got {metric!r}.")
