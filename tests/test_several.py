@@ -70,6 +70,9 @@ def test_batches_of_several_inputs():
         model = joined()
         history = model.fit(x, epochs=2, validation_data=([A, B], Y), **more, **QUIET).history
         found.append([history, model.get_weights()])
+    again = joined()  # a generator is read once, and copied
+    history = again.fit(Batches(), epochs=2, validation_data=iter(Batches()), **QUIET).history
+    np.testing.assert_allclose(history["val_loss"], found[1][0]["val_loss"], 1e-6)
     assert_same(*found)
     assert_same(model.predict(Batches(), **QUIET), model.predict([A, B], batch_size=30, **QUIET))
 

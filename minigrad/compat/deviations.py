@@ -96,6 +96,7 @@ DEVIATIONS = {
         ("loss_weights by name beside losses in a list", "go by the sorted names", "by the names"),
         ("one loss, and a weight for each output", "a ValueError", "the loss of each output has its weight"),
         ("sample_weight as a dict or tuple beside y as a list", "a ValueError", "taken"),
+        ("NAME_loss where the last batch is small", "batches count alike", "by rows: they add up to the loss"),
         ("two outputs of one layer, or without names, in logs", "one hides the other", "dense_loss and dense_loss_1"),
         ("model.metrics_names", "loss, compile_metrics", "the names in the logs"),
         ("evaluate with metrics of one name", "repeats the first one's value", "each has its own"),

@@ -8,11 +8,12 @@ import numpy as np
 from minigrad import saving
 from minigrad.callbacks import CallbackList
 from minigrad.checks import is_number
-from minigrad.data import Several, is_array_like, part, split_batch
+from minigrad.data import is_array_like, part, split_batch
 from minigrad.layers.context import entry
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.run import Run
 from minigrad.trainer.sources import ArraySource, Stream, StreamSource
+from minigrad.trees import mapped
 
 
 class Fitting:
@@ -158,8 +159,8 @@ class Fitting:
 
     def _copied(self, batch):
         """A batch of a stream, checked, with memory of its own."""
-        batch = self._prepare(*split_batch(batch), kind="test")
-        return tuple(a.mapped(np.array) if type(a) is Several else None if a is None else np.array(a[:]) for a in batch)
+        batch = [getattr(part, "tree", part) for part in self._prepare(*split_batch(batch), kind="test")]
+        return mapped(lambda a: None if a is None else np.array(a[:]), tuple(batch))
 
 
 class _Prepared(tuple):

@@ -126,6 +126,9 @@ class Objective:
             head.loss = found.get(head)
         self._collect(self.loss_weights, "loss_weights", weights, [h for h in self.heads if h.loss is not None])
         for head in self.heads:
+            for what, part in (("loss", head.loss), ("loss_weights", weights.get(head))):
+                if is_tree(part):
+                    raise ValueError(f"{what} must have one for output {head.title()!r}; got {part!r}.")
             head.weight = None if weights.get(head) is None else float(weights[head])
         # In which order they are told: that of the outputs, or of the dict of losses.
         is_dict = is_by_name and isinstance(self.loss, dict)
