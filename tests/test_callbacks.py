@@ -581,7 +581,7 @@ def test_tensorboard_goes_on_counting(tmp_path, events):
 
 
 def test_tensorboard_says_what_it_does_not_write():
-    with pytest.warns(UserWarning, match="write_images, profile_batch"):
+    with pytest.warns(UserWarning, match="writes nothing for write_images, profile_batch"):
         callbacks.TensorBoard(write_images=True, profile_batch=3)
     with Quiet():
         callbacks.TensorBoard()

@@ -467,3 +467,21 @@ def test_other_numbers_of_verbose_tell_the_epochs_only(capsys):
     model.evaluate(*data(16), verbose=3)
     model.predict(data(16)[0], verbose=3)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_callback_may_compile_with_another_optimizer(is_stream):
+    x, y = data(16)
+    given = (zip([x] * 4, [y] * 4),) if is_stream else (x, y)
+    one = {"steps_per_epoch": 1} if is_stream else {}
+
+    def compiled(epoch, logs):
+        if epoch == 2:
+            model.compile(keras.optimizers.Adam(0.01), "mse")
+
+    model, twin = network(), network()
+    model.fit(*given, epochs=3, callbacks=[callbacks.LambdaCallback(on_epoch_begin=compiled)], **one, **IN_ORDER)
+    twin.fit(x, y, epochs=2, **IN_ORDER)
+    twin.compile(keras.optimizers.Adam(0.01), "mse")
+    twin.fit(x, y, **IN_ORDER)
+    assert_same(model.get_weights(), twin.get_weights())

@@ -4,12 +4,11 @@ import contextlib
 import json
 import os
 import random
-import warnings
 
 import numpy as np
 
 from minigrad.callbacks.base import Callback
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 from minigrad.saving import files, hdf5, weights
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
@@ -144,4 +143,4 @@ class BackupAndRestore(Callback):
             os.rmdir(self.backup_dir)
         except OSError:
             left = sorted(os.listdir(self.backup_dir))[:5]
-            warnings.warn(f"BackupAndRestore leaves {self.backup_dir!r} there: it holds {left}, too.", stacklevel=2)
+            warn(f"BackupAndRestore leaves {self.backup_dir!r} there: it holds {left}, too.")

@@ -2,12 +2,11 @@
 
 import os
 import time
-import warnings
 
 import numpy as np
 
 from minigrad.callbacks.base import Callback
-from minigrad.checks import is_int
+from minigrad.checks import is_int, warn
 
 
 class TensorBoard(Callback):
@@ -33,7 +32,7 @@ class TensorBoard(Callback):
         given = {"write_images": write_images, "profile_batch": profile_batch, "embeddings_freq": embeddings_freq}
         unwritten = [name for name, value in given.items() if value]
         if unwritten:
-            warnings.warn(f"TensorBoard: {', '.join(unwritten)} is accepted, but nothing is written.", stacklevel=2)
+            warn(f"TensorBoard writes nothing for {', '.join(unwritten)}: leave out what you don't need.")
         update_freq = 1 if update_freq == "batch" else update_freq
         if update_freq != "epoch" and not is_int(update_freq, 1):
             raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {update_freq!r}.")

@@ -1,8 +1,8 @@
 """What becomes of the arrays of a data set: shuffled, split, words cut out. With Keras' random numbers, so alike."""
 
-import warnings
-
 import numpy as np
+
+from minigrad.checks import warn
 
 _MOST = 1 << 26  # words of all texts together; IMDB has six million
 
@@ -31,7 +31,7 @@ def table(x, y, test_split, seed):
 def older_name(dataset, keywords, num_words):
     """`num_words`, which Keras 1 called nb_words, the one other keyword that is taken."""
     if "nb_words" in keywords:
-        warnings.warn(f"{dataset}.load_data: nb_words is called num_words today.", stacklevel=3)
+        warn(f"{dataset}.load_data: nb_words is called num_words today.")
         num_words = keywords.pop("nb_words")
     if keywords:
         raise TypeError(f"{dataset}.load_data takes no argument {', '.join(keywords)}.")

@@ -2,12 +2,12 @@
 
 import functools
 import itertools
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigrad import config
+from minigrad.checks import warn
 from minigrad.declared import Declared
 from minigrad.program import aligned
 from minigrad.tensor import Structure, Variable, flat
@@ -151,10 +151,9 @@ class Memory(Declared):
     def load_own_variables(self, store):
         """Take them from there. Another number of them is none of ours: a warning says so, and all stays as it is."""
         if len(store) != len(self.variables):
-            warnings.warn(
+            warn(
                 f"{self.name}: its state is not loaded, because there are {len(store)} arrays for "
-                f"{len(self.variables)} variables.",
-                stacklevel=2,
+                f"{len(self.variables)} variables."
             )
         else:
             self.set_weights([np.asarray(store[str(i)]) for i in range(len(store))])

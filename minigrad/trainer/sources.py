@@ -88,6 +88,7 @@ class ArraySource:
     def _run(self, run, count, rows):
         """Run `count` batches of `rows` rows, in slices of SLICE seconds."""
         model, callbacks = self.model, run.callbacks
+        model._build_optimizer()  # a callback may have compiled the model anew
         step = model._fit_step(self.rows, rows)
         if step.program is not None:
             step.program.bind(**self.rows.inputs)
@@ -281,6 +282,7 @@ class StreamSource:
     def run_epoch(self, run):
         """Train on the batches of one epoch, of which `begin` has fetched the next one."""
         model, callbacks = self.model, run.callbacks
+        model._build_optimizer()
         while self.next is not None and run.batch != self.steps and not run.is_stopped:
             if callbacks.batch_stride("train", run.batch) is not None:
                 run.begin_batch()
