@@ -268,6 +268,44 @@ def test_layers_of_one_s_own_are_copied_if_they_can_be():
         fold_batchnorm(trained(L.Dense(3), Applied(ops.tanh, name="mine")))
 
 
+def graph_with_everything():
+    """A residual sum, a shared Dense, a nested model, an operation, two inputs and outputs."""
+    a, b = keras.Input((5,), name="a"), keras.Input((3,), name="b")
+    h = L.BatchNormalization(name="folded_1")(L.Dense(4)(a))
+    h = L.Dropout(0.5)(L.Activation("relu")(h))
+    inner = keras.Input((4,))
+    nested = keras.Model(inner, L.BatchNormalization(name="folded_2")(L.Dense(4)(inner)), name="nested")
+    h = h + nested(h)
+    kept = L.Dense(4)(L.Concatenate()([h, b]))
+    normalized = L.BatchNormalization(name="kept_1")(kept)  # what is before it is used beside it
+    shared = L.Dense(4, name="shared")
+    both = ops.tanh(L.Add()([shared(normalized), shared(kept)]))
+    last = L.Dense(1)(L.Dropout(0.1)(L.BatchNormalization(name="folded_3")(both)))
+    return keras.Model([a, b], {"last": last, "twice": L.BatchNormalization(name="kept_2")(shared(both))})
+
+
+def test_a_graph_is_folded_and_its_statistics_are_recomputed():
+    keras.utils.set_random_seed(0)
+    model = graph_with_everything()
+    x = [rows(), rows(width=3)]
+    for layer in model._all_layers():
+        if isinstance(layer, L.BatchNormalization):
+            layer.gamma.assign(np.random.default_rng(1).uniform(0.5, 2, layer.gamma.shape))
+    recompute_batch_statistics(model, x)
+    expected = model.predict(x, verbose=0)
+    model_2 = graph_with_everything()
+    model_2.set_weights(model.get_weights())
+    folded = fold_batchnorm(model)
+    found = folded.predict(x, verbose=0)
+    for name in ("last", "twice"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+    names = [layer.name for layer in folded._all_layers() if isinstance(layer, L.BatchNormalization)]
+    assert sorted(names) == ["kept_1", "kept_2"] and not [one for one in folded.layers if isinstance(one, L.Dropout)]
+    folded.set_weights([0 * w for w in folded.get_weights()])
+    for name in ("last", "twice"):
+        assert_same(model_2.predict(x, verbose=0)[name], expected[name])
+
+
 def test_a_subclassed_model_is_refused():
     class Mine(keras.Model):
         def call(self, x):
@@ -275,7 +313,7 @@ def test_a_subclassed_model_is_refused():
 
     model = Mine(name="mine")
     model(rows())
-    with pytest.raises(ValueError, match="expects a Sequential.*'mine'"):
+    with pytest.raises(ValueError, match="expects a Sequential or a Model.*'mine'"):
         fold_batchnorm(model)
 
 

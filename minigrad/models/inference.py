@@ -1,12 +1,13 @@
 """After training: the exact statistics of Batch Normalization, and networks without it for inference."""
 
+import collections
 import contextlib
 import copy
 
 import numpy as np
 
 from minigrad import activations, ops
-from minigrad.data import as_rows
+from minigrad.graph import Operation, Symbol, record
 from minigrad.layers.base import InputLayer
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.normalization import BatchNormalization
@@ -21,6 +22,7 @@ from minigrad.layers.regularization import (
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 from minigrad.tensor import no_grad
+from minigrad.trees import leaves, mapped
 
 # Layers that hand their input on in inference: a folded network does without them.
 _NOTHING_IN_INFERENCE = (ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity)
@@ -39,7 +41,7 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3). Frozen layers keep theirs.
 
     Args:
-        model: a built model of any kind; x: rows as for `predict`, usually the training data.
+        model: a built model of any kind; x: its inputs as for `predict`, usually the training data.
         batch_size: how many rows are computed at once; it changes nothing else.
 
     Raises:
@@ -48,8 +50,7 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     >>> model.fit(x, y); minigrad.utils.recompute_batch_statistics(model, x); model.evaluate(x_test, y_test)
     """
     _require_built(model, "recompute_batch_statistics")
-    rows = as_rows(x, "x", model.dtype)
-    model._check_input(rows.shape)
+    rows = model._prepare_x(x)
     copied = copy.deepcopy(model)  # others may use the model meanwhile
     pairs = dict(zip(copied._all_layers(), model._all_layers(), strict=True))
     waiting = [n for n in pairs if isinstance(n, BatchNormalization) and n.trainable and n.built]
@@ -87,7 +88,7 @@ def _collect(model, batch, layers, sums):
     for layer in layers:
         layer.normalize = spy(layer)
     with no_grad(), contextlib.suppress(_Reached):
-        model(batch, training=False)
+        model(getattr(batch, "tree", batch), training=False)
     for layer in layers:
         del layer.normalize
 
@@ -112,47 +113,104 @@ def _require_built(model, who):
 
 
 def fold_batchnorm(model):
-    """A new Sequential with the same outputs in inference, in which BatchNormalization has melted into Dense layers.
+    """A new model with the same outputs in inference, in which BatchNormalization has melted into Dense layers.
 
     In inference BatchNormalization is y = s x + t, with s = gamma / sqrt(variance + epsilon), t = beta - s mean. So
         after a Dense without activation:   s (x W + b) + t = x (W s) + (s b + t),     s on the columns of W
         before a Dense:                     (s x + t) W + b = x (s W) + (t W + b),     s on the rows of W
     Both are exact but for rounding. A BatchNormalization with neither beside it (or over another axis than the last)
-    stays. Layers that do nothing in inference, such as Dropout, are left out, also between the two. Nested Sequentials
-    are folded by themselves. The model itself is not changed; the new one is not compiled, and training it would be
-    training another network.
+    stays, as does one between which and the Dense something else is used, or where a layer is called several times.
+    Layers that do nothing in inference, such as Dropout, are left out, also between the two. Nested models are folded
+    by themselves. The model itself is not changed; the new one is not compiled, and training it would be training
+    another network.
 
     Raises:
-        ValueError: anything but a built Sequential.
+        ValueError: anything but a built Sequential or Model(inputs, outputs).
 
     >>> fast = minigrad.utils.fold_batchnorm(model)
     """
     _require_built(model, "fold_batchnorm")
-    if not isinstance(model, Sequential):
-        raise ValueError(f"fold_batchnorm expects a Sequential: which layers follow each other in {model.name!r}?")
-    steps = []
-    for layer in [layer for layer in model.layers if type(layer) not in _NOTHING_IN_INFERENCE] or model.layers:
-        step = _Step(layer)
-        if steps and step.takes_after(steps[-1]):
-            steps[-1].append(*step.scale_and_shift())
-        elif steps and step.takes_before(steps[-1]):
-            step.prepend(*steps.pop().scale_and_shift())
-            steps.append(step)
-        else:
-            steps.append(step)
-    folded = Sequential([InputLayer(model.input_shape[1:], dtype=model.dtype)], name=f"{model.name}_folded")
+    if model._graph is None:
+        raise ValueError(
+            f"fold_batchnorm expects a Sequential or a Model(inputs, outputs): which layers follow each other in "
+            f"{model.name!r}?"
+        )
+    steps, root = _folded_steps(model._graph)
+    name = f"{model.name}_folded"
+    if isinstance(model, Sequential):
+        folded = Sequential([InputLayer(model.input_shape[1:], dtype=model.dtype)], name=name)
+        for step in steps or [_Step(call) for call in model._graph.calls[-1:]]:
+            layer = step.copied()
+            folded.add(layer)
+            step.fill(layer)
+        return folded
+    return Model(*_graph_of(model._graph, steps, root), name=name)
+
+
+def _folded_steps(graph):
+    """The steps of the folded graph, and a function from a symbol to the one that stands for it there."""
+    stands_for, calls, found = {}, [], {}
+
+    def root(symbol):
+        while id(symbol) in stands_for:
+            symbol = stands_for[id(symbol)]
+        return symbol
+
+    for call in graph.calls:
+        if call.is_simple and type(call.function) in _NOTHING_IN_INFERENCE:
+            stands_for[id(call.outputs)] = call.inputs[0]
+        elif call.inputs:
+            calls.append(call)
+    used = [symbol for call in calls for symbol in call.inputs] + leaves(graph.outputs)
+    uses = collections.Counter(id(root(symbol)) for symbol in used)
+    times = collections.Counter(call.function for call in calls)
+    for call in calls:
+        step, given = _Step(call, times[call.function] == 1), root(call.inputs[0])
+        before = found.get(id(given)) if uses[id(given)] == 1 else None
+        if before and step.takes_after(before):
+            before.append(*step.scale_and_shift())
+            stands_for[id(call.outputs)], uses[id(given)] = given, uses[id(call.outputs)]
+            continue
+        if before and step.takes_before(before):
+            step.prepend(*found.pop(id(given)).scale_and_shift())
+            stands_for[id(given)] = before.call.inputs[0]
+        found[id(call.outputs)] = step
+    return list(found.values()), root
+
+
+def _graph_of(graph, steps, root):
+    """The inputs and outputs of a new graph that takes the steps."""
+    made, copies = {}, {}
+    for one in leaves(graph.inputs):
+        made[id(one)] = InputLayer(batch_shape=one.shape, dtype=one.dtype, name=one.name).output
+
+    def again(leaf):
+        return made[id(root(leaf))] if isinstance(leaf, Symbol) else leaf
+
     for step in steps:
-        step.add_to(folded)
-    return folded
+        call, function = step.call, step.call.function
+        args, kwargs = mapped(again, (call.args, call.kwargs))
+        if isinstance(function, Operation):
+            new = record(Operation(function.function, function.name), args, kwargs)
+        else:
+            is_new = function not in copies
+            copy = copies.setdefault(function, step.copied()) if is_new else copies[function]
+            new = copy(*args, **kwargs)
+            if is_new:
+                step.fill(copy)
+        made |= {id(old): one for old, one in zip(leaves(call.outputs), leaves(new), strict=True)}
+    return mapped(again, graph.inputs), mapped(again, graph.outputs)
 
 
 class _Step:
-    """A layer on its way into the folded model; of a Dense, kernel and bias in double precision."""
+    """A call on its way into the folded model; of a Dense that is called once, kernel and bias in double precision."""
 
-    def __init__(self, layer):
-        self.layer, self.is_dense = layer, type(layer) is Dense
-        axes = (-1, len(layer.input_shape) - 1)
-        self.is_affine = type(layer) is BatchNormalization and layer.axis in axes
+    def __init__(self, call, is_alone=True):
+        self.call, self.layer = call, call.function
+        layer, is_usual = self.layer, is_alone and call.is_simple
+        self.is_dense = is_usual and type(layer) is Dense
+        self.is_affine = is_usual and type(layer) is BatchNormalization
+        self.is_affine = self.is_affine and layer.axis in (-1, len(layer.input_shape) - 1)
         if self.is_dense:
             self.kernel = layer.kernel.numpy().astype(np.float64)
             self.bias = 0.0 if layer.bias is None else layer.bias.numpy().astype(np.float64)
@@ -181,19 +239,23 @@ class _Step:
         """Let a Dense do x -> s x + t as well."""
         self.kernel, self.bias = self.kernel * scale[:, None], shift @ self.kernel + self.bias
 
-    def add_to(self, model):
-        if isinstance(self.layer, Sequential):
-            return model.add(fold_batchnorm(self.layer))
+    def copied(self):
+        """A layer like the one of the call, for `fill` once it is built; a nested model, folded."""
+        if isinstance(self.layer, Model) and self.layer._graph is not None:
+            return fold_batchnorm(self.layer)
         try:
             config = self.layer.get_config() | ({"use_bias": True} if self.is_dense else {})
-            copy = type(self.layer).from_config(config)
+            return type(self.layer).from_config(config)
         except (TypeError, NotImplementedError) as error:
             raise ValueError(
                 f"fold_batchnorm can't copy layer {self.layer.name!r}: its get_config() must return the arguments of "
                 f"its __init__ ({error})."
             ) from None
-        model.add(copy)
-        weights = self.layer.get_weights()
-        if self.is_dense:
-            weights = [self.kernel, np.broadcast_to(self.bias, self.kernel.shape[1:])]
-        copy.set_weights(weights)
+
+    def fill(self, layer):
+        """Give the copy its weights."""
+        if isinstance(self.layer, Model) and self.layer._graph is not None:
+            return
+        is_dense = self.is_dense
+        kernel_and_bias = [self.kernel, np.broadcast_to(self.bias, self.kernel.shape[1:])] if is_dense else None
+        layer.set_weights(kernel_and_bias or self.layer.get_weights())
