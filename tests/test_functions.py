@@ -24,6 +24,7 @@ from operation_rows import (
     positive,
     signed,
 )
+from placing_rows import PLACED
 from test_activations import ACTIVATIONS
 
 from minigrad import Program, activations, ops
@@ -310,7 +311,7 @@ def creations():
 
 
 
-ROWS = [*elementwise(), *reductions(), *orders(), *arrangements(), *products(), *creations()]
+ROWS = [*elementwise(), *reductions(), *orders(), *arrangements(), *products(), *creations(), *PLACED]
 
 
 def test_every_operation_has_a_row():

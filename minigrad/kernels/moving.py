@@ -122,3 +122,96 @@ def increment(by: "int64", count: "int64 out"):
 def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
     """flag = 1 if count + 1 is a multiple of `of`, else 0"""
     flag[0, 0] = (count[0, 0] + 1) % of[0, 0] == 0
+
+
+@kernel
+def rows_or_zero(x, index: "int64", y: "out"):
+    """y_kj = x[index_k, j], 0 for an index out of range: the transpose of `put_add_rows`"""
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < x.shape[0]:
+            for j in range(x.shape[1]):
+                y[k, j] = x[row, j]
+        else:
+            y[k, :] = y.dtype.type(0)
+
+
+@kernel
+def put_rows(x, index: "int64", y: "out"):
+    """y[index_k, j] = x_kj, the last one where several go to one row; an index out of range goes nowhere"""
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < y.shape[0]:
+            for j in range(x.shape[1]):
+                y[row, j] = x[k, j]
+
+
+@kernel
+def clear_rows(index: "int64", y: "out"):
+    """y[index_k, j] = 0"""
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < y.shape[0]:
+            y[row, :] = y.dtype.type(0)
+
+
+@kernel
+def max_by_row(x, index: "int64", least, y: "out"):
+    """y_ij = the largest x_kj with index_k = i, `least` if there is none"""
+    y[:] = least[0, 0]
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < y.shape[0]:
+            for j in range(x.shape[1]):
+                if x[k, j] > y[row, j] or x[k, j] != x[k, j]:  # NaN stays
+                    y[row, j] = x[k, j]
+
+
+@kernel
+def max_by_row_vjp(gy, x, y, index: "int64", count: "out", gx: "out"):
+    """gx_kj = gy_ij / (how many are the largest), i = index_k, where x_kj is; else 0"""
+    count[:] = count.dtype.type(0)
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        for j in range(x.shape[1]):
+            if 0 <= row < y.shape[0] and x[k, j] == y[row, j]:
+                count[row, j] += count.dtype.type(1)
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        for j in range(x.shape[1]):
+            is_largest = 0 <= row < y.shape[0] and x[k, j] == y[row, j]
+            gx[k, j] = gy[row, j] / count[row, j] if is_largest else gx.dtype.type(0)
+
+
+@kernel
+def product_by_row(x, index: "int64", y: "out"):
+    """y_ij = the product of all x_kj with index_k = i"""
+    y[:] = y.dtype.type(1)
+    for k in range(index.shape[1]):
+        row = index[0, k]
+        if 0 <= row < y.shape[0]:
+            for j in range(x.shape[1]):
+                y[row, j] *= x[k, j]
+
+
+@kernel
+def product_by_row_vjp(gy, x, index: "int64", before: "out", after: "out", gx: "out"):
+    """gx_kj = gy_ij times the product of all other x_lj with index_l = i = index_k: those before, those after"""
+    before[:] = before.dtype.type(1)
+    after[:] = after.dtype.type(1)
+    n = index.shape[1]
+    for k in range(n):
+        row = index[0, k]
+        for j in range(x.shape[1]):
+            if 0 <= row < gy.shape[0]:
+                gx[k, j] = gy[row, j] * before[row, j]
+                before[row, j] *= x[k, j]
+            else:
+                gx[k, j] = gx.dtype.type(0)
+    for back in range(n):
+        k = n - 1 - back
+        row = index[0, k]
+        if 0 <= row < gy.shape[0]:
+            for j in range(x.shape[1]):
+                gx[k, j] *= after[row, j]
+                after[row, j] *= x[k, j]

@@ -206,8 +206,12 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 )
         given = dict(zip(names, (inputs, *args), strict=False)) | kwargs
         given = {f"{name}_shape": tree for name, tree in given.items() if tree is not None}
+
+        def shape(x):
+            return x.shape if _is_tensor(x) else np.shape(x)
+
         with building:
-            self.build(**{n: mapped(np.shape, given[n]) for n in wanted if n in given})
+            self.build(**{name: mapped(shape, given[name]) for name in wanted if name in given})
 
     @contextlib.contextmanager
     def _unbuilt_after_an_error(self):

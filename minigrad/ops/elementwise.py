@@ -222,7 +222,7 @@ def _where(y, condition, a, b):
 
 def nonzero(x):
     """The places of the elements that are not 0: a list, for each axis an int64 tensor. Their values are read."""
-    return [constant_tensor(places) for places in np.nonzero(as_tensor(x).numpy())]
+    return [constant_tensor(np.ascontiguousarray(places)) for places in np.nonzero(as_tensor(x).numpy())]
 
 
 def where(condition, x1=None, x2=None):

@@ -235,11 +235,6 @@ def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     return all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
-def cond(pred, true_fn, false_fn):
-    """true_fn() if `pred` else false_fn(). Reads the value of a tensor: a step with it is not replayed."""
-    return true_fn() if bool(pred) else false_fn()
-
-
 def select(condlist, choicelist, default=0):
     """Of several choices the first whose condition holds, else `default`."""
     y = default
