@@ -20,7 +20,7 @@ DEVIATIONS = {
         ("bad values of arguments, unknown ones", "a TypeError or ValueError", "mostly a ValueError"),
         ("tf.errors", "classes of its own", "what is raised here: InvalidArgumentError is ValueError"),
         ("tf.print in a step of fit", "prints values in every step", "prints shapes, while the step is recorded"),
-        ("tf.function, run_functions_eagerly", "compile or do not", "accepted; fit records every step anyway"),
+        ("tf.config.run_functions_eagerly", "runs a tf.function as Python", "changes nothing"),
         ("SGD(-0.1), Adam(beta_1=2.0), clipnorm=-1.0 and their like", "are taken", "a ValueError"),
     ),
     "Layers and models": (
@@ -58,7 +58,7 @@ DEVIATIONS = {
         ("unknown losses and metrics", "an error at the first fit", "an error at compile"),
         ("targets (n,) beside outputs (n, 1)", "a metric broadcasts them to (n, n)", "they become a column"),
         ("other shapes that differ", "are broadcast in places", "never: a ValueError"),
-        ("class labels that are no class", "a loss of 0 (JAX), an error in some step (TensorFlow)", "a ValueError"),
+        ("class labels that are no class", "a loss of 0 (JAX), an error in a step (TensorFlow)", "a ValueError; NaN"),
         ("NaN in the output: AUC, Precision, Recall, counts, F1", "counts as negative, or not at all", "NaN"),
         ("R2Score", "float32 sums; no result before the first batch", "float64 sums; 0 before it"),
         ("R2Score(num_regressors) of several outputs", "n is rows times outputs", "n is the number of rows"),
