@@ -9,14 +9,16 @@ name in `second` may read.
 """
 
 import json
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).with_name("scripts")
 GOLDEN = Path(__file__).with_name("golden") / "scripts.json"  # made with the real Keras by golden/make_scripts.py
 
@@ -48,28 +50,17 @@ _ANY_DATA = (
 )
 
 
-def run(name, folder, *command, **environment):
-    """The figures that a script prints under `python *command script.py`, run in `folder`; and those of the second."""
+def run(name, folder, start):
+    """The figures that a script prints, run by `start(path, folder, environment)`; and those of the second."""
+    folder = Path(folder)
     if name.endswith("mnist"):
         make_mnist(folder / "keras" / "datasets")
     figures = {}
     for path in (FOLDER / f"{name}.py", FOLDER / "second" / f"{name}.py"):
         if path.exists():
-            figures |= _run(path, folder, *command, KERAS_HOME=str(folder / "keras"), **environment)
+            printed = start(path, folder, {"KERAS_HOME": str(folder / "keras"), "PYTHONIOENCODING": "utf-8"})
+            figures |= json.loads(printed.splitlines()[-1])
     return figures
-
-
-def _run(path, folder, *command, **environment):
-    done = subprocess.run(
-        [sys.executable, *command, str(path)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{path}: {done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def make_mnist(folder):
@@ -83,14 +74,50 @@ def make_mnist(folder):
     np.savez_compressed(folder / "mnist.npz", **parts)
 
 
+def run_minigrad(name, folder, action="default"):
+    """The figures under `python -m minigrad`; `action` is what happens at a FutureWarning.
+
+    A script starts in a fork of a process that has loaded what takes long, and nothing else.
+    """
+    context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    context.set_forkserver_preload(["minigrad.__main__", "pandas", "sklearn.model_selection", "sklearn.preprocessing"])
+
+    def start(path, folder, environment):
+        process = context.Process(target=_main, args=(str(path), folder, environment, action))
+        process.start()
+        process.join(300)
+        process.kill()
+        assert process.exitcode == 0, f"{path}: {(folder / 'stderr').read_text(encoding='utf-8')}"
+        return (folder / "stdout").read_text(encoding="utf-8")
+
+    return run(name, folder, start)
+
+
+def _main(script, folder, environment, action):
+    os.chdir(folder)
+    os.environ.update(environment)
+    sys.stdout, sys.stderr = (open(name, "w", encoding="utf-8") for name in ("stdout", "stderr"))
+    sys.argv = ["minigrad", script]
+    warnings.simplefilter(action, FutureWarning)
+    runpy.run_module("minigrad", run_name="__main__", alter_sys=True)
+
+
 def run_keras(name, folder):
-    """The same under the real Keras on TensorFlow: in today's words, where there is such a file; with Keras 2's."""
+    """The figures under the real Keras on TensorFlow: in today's words, where there is such a file; with Keras 2's."""
     today = f"today/{name}" if (FOLDER / "today" / f"{name}.py").exists() else name
-    legacy = str(int(name in KERAS_2))
-    return run(
-        today, Path(folder), *(("-c", _ANY_DATA) if name == "mnist" else ()), KERAS_BACKEND="tensorflow", TF_USE_LEGACY_KERAS=legacy, TF_CPP_MIN_LOG_LEVEL="3",
-        CUDA_VISIBLE_DEVICES="",
-    )
+    command = [sys.executable, *(["-c", _ANY_DATA] if name == "mnist" else [])]
+    settings = {
+        "KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": str(int(name in KERAS_2)), "TF_CPP_MIN_LOG_LEVEL": "3",
+        "CUDA_VISIBLE_DEVICES": "",
+    }  # fmt: skip
+
+    def start(path, folder, environment):
+        environment = {**os.environ, **environment, **settings}
+        done = subprocess.run([*command, path], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{path}: {done.stderr}"
+        return done.stdout
+
+    return run(today, folder, start)
 
 
 def assert_alike(name, actual, expected):

@@ -20,12 +20,12 @@ def test_every_script_has_its_figures():
 
 @pytest.mark.parametrize("name", script_runs.SCRIPTS)
 def test_a_script_ends_as_under_keras(name, tmp_path):
-    script_runs.assert_alike(name, script_runs.run(name, tmp_path, "-m", "minigrad"), GOLDEN[name])
+    script_runs.assert_alike(name, script_runs.run_minigrad(name, tmp_path), GOLDEN[name])
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (script_runs.FOLDER / "today").glob("*.py")))
 def test_a_script_in_todays_words_is_warned_of_none(name, tmp_path):
-    figures = script_runs.run(f"today/{name}", tmp_path, "-W", "error::FutureWarning", "-m", "minigrad")
+    figures = script_runs.run_minigrad(f"today/{name}", tmp_path, "error")
     script_runs.assert_alike(name, figures, GOLDEN[name])
 
 
