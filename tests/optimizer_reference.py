@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 
 from minigrad import Variable
 from minigrad import optimizers as O
@@ -290,6 +291,19 @@ OPTIONS = {
         "loss_scale_factor": 8.0,
     },
 }
+
+
+def pairs(rules, with_all):
+    """(rule, options) of a test: every rule plainly and with everything, some rules with each option.
+
+    An option is the business of `Optimizer`, not of the rule below it: what meets is the rule's slots and the option's.
+    """
+    return pytest.mark.parametrize("rule, options", [
+        pytest.param(rule, options, id=f"{rule}-{name}")
+        for rule in rules
+        for name, options in OPTIONS.items()
+        if rule in with_all or name in ("plain", "everything")
+    ])
 
 
 def variables(dtype="float64", seed=0):

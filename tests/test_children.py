@@ -20,11 +20,11 @@ def train(seed):
     return type(model).__module__
 """
 STARTS = {
-    "spawn": "print(*multiprocessing.get_context('spawn').Pool(2).map(train, range(2)))",
-    "forkserver": "print(*multiprocessing.get_context('forkserver').Pool(2).map(train, range(2)))",
+    "spawn": "print(*multiprocessing.get_context('spawn').Pool(1).map(train, range(2)))",
+    "forkserver": "print(*multiprocessing.get_context('forkserver').Pool(1).map(train, range(2)))",
     "executor": """
 from concurrent.futures import ProcessPoolExecutor
-with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
     print(*pool.map(train, range(2)))""",
     "subprocess": """
 import os, subprocess, sys

@@ -19,7 +19,7 @@ from optimizer_reference import RULES
 from minigrad import Program, kernels, launch, no_grad, ops, optimizers, program
 from minigrad import kernels as K
 from minigrad.program import Kernel
-from minigrad.program.compiling import OPTIONS, compiled
+from minigrad.program.compiling import OPTIONS
 from minigrad.tensor import Tensor
 
 KERNELS = {name: value for name, value in vars(kernels).items() if isinstance(value, Kernel)}
@@ -303,7 +303,7 @@ NOT_ELEMENTWISE = {
 
 def llvm(kernel):
     """The optimised LLVM code of a kernel for float32, which the cache keeps beside the machine code."""
-    result = compiled(kernel.function, kernel.signature(np.dtype("float32")), kernel.options)
+    result = program.compiling.compiled(kernel.function, kernel.signature(np.dtype("float32")), kernel.options)
     return str(result.library._get_module_for_linking())
 
 

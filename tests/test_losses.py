@@ -392,18 +392,18 @@ REDUCTIONS = {
 }
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("weights", [None, [1, 2, 0, 0.5], [[1], [2], [0], [0.5]], [0, 0, 0, 0]])
 @every_loss
-def test_weights_and_reductions(row, weights, reduction):
+def test_weights_and_reductions(row, weights):
     y, p = row.sample((4, 3))
     rows = row.formula(y, p)
     given = None if weights is None else np.array(weights, "float64")
-    value = row.make(reduction=reduction)(y, keras.Tensor(p), sample_weight=given)
-    expected = REDUCTIONS[reduction](rows, np.ones(4) if weights is None else given.reshape(4))
-    if np.ndim(weights) == 2 and np.ndim(expected):
-        expected = expected[:, None]  # a column of weights makes a column of values, as in Keras
-    np.testing.assert_allclose(value.numpy(), expected, rtol=1e-10, atol=1e-14)
+    for reduction, formula in REDUCTIONS.items():
+        value = row.make(reduction=reduction)(y, keras.Tensor(p), sample_weight=given)
+        expected = formula(rows, np.ones(4) if weights is None else given.reshape(4))
+        if np.ndim(weights) == 2 and np.ndim(expected):
+            expected = expected[:, None]  # a column of weights makes a column of values, as in Keras
+        np.testing.assert_allclose(value.numpy(), expected, rtol=1e-10, atol=1e-14, err_msg=str(reduction))
 
 
 @pytest.mark.parametrize("weights", [[[1.0, 0, 2], [3, 1, 0]], [1.0, 3.0], [[1.0], [3.0]]])

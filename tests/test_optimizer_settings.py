@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from helpers import assert_same, data, network, recordings, state
-from optimizer_reference import OPTIONS, RULES
+from optimizer_reference import RULES, pairs
 
 import minigrad as keras
 from minigrad import Variable, ops, optimizers
@@ -125,8 +125,7 @@ def test_defaults():
     ]
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-@every_rule
+@pairs(RULES, ["Adam amsgrad"])
 def test_config_round_trip(rule, options):
     make, settings, _ = RULES[rule]
     optimizer = make(learning_rate=0.25, name="mine", **{**settings, **options})

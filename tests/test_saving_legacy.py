@@ -118,7 +118,7 @@ def test_what_tensorflow_wrote_is_refused_with_the_way_out(tmp_path):
 
 
 def test_long_lists_of_names_are_split(tmp_path):
-    names = [f"{i}_{'x' * 200}" for i in range(500)]
+    names = [f"{i}_{'x' * 1000}" for i in range(80)]  # more than the 64 kB that an attribute holds
     model = keras.Sequential([keras.Input((1,)), *(keras.layers.Dense(1, name=name) for name in names)])
     model.set_weights([w + i for i, w in enumerate(model.get_weights())])
     model.save(tmp_path / "m.h5")
