@@ -11,6 +11,7 @@ import sys
 import types
 
 from minigrad import older
+from minigrad.names import public
 from minigrad.spelling import did_you_mean, some_of
 
 _LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
@@ -265,11 +266,9 @@ def remedy_for(full):
     return remedy(full.replace("tensorflow.", "tf.", 1)) if found is None and parts[0] == "tensorflow" else found
 
 
-def public(module):
+def offered(module):
     """What a module offers: its `__all__`, or else all that it does not merely import."""
-    if hasattr(module, "__all__"):
-        return list(module.__all__)
-    return [n for n, v in vars(module).items() if not n.startswith("_") and not isinstance(v, types.ModuleType)]
+    return list(module.__all__) if hasattr(module, "__all__") else public(vars(module))
 
 
 def explanation(full, module):
@@ -278,7 +277,7 @@ def explanation(full, module):
     hint = remedy_for(full)
     if hint is not None:
         return f"minigrad has no {full.removeprefix('minigrad.')}: {hint}. {_LISTS}"
-    known = public(module)
+    known = offered(module)
     what = did_you_mean(name, known)
     has = some_of(known, name, _MANY)
     return f"minigrad has no {full.removeprefix('minigrad.')}.{what} {place} has {has}. {_LISTS}"

@@ -1,9 +1,10 @@
-"""Automatic names of layers, variables and symbols."""
+"""Automatic names of layers, variables and symbols; what a package offers."""
 
 import collections
 import os
 import re
 import threading
+import types
 
 
 def snake_case(name):
@@ -36,3 +37,12 @@ def class_name(thing):
     """What files, summaries and pictures call the class of a layer: its name, unless Keras has another."""
     kind = type(thing)
     return thing._class_name if "_class_name" in vars(kind) else kind.__name__
+
+
+def public(names, but=()):
+    """What a module offers, from its `globals()`: all names without an underscore that are no modules; not `but`."""
+    return [
+        name
+        for name, value in names.items()
+        if not (name.startswith("_") or name in but or isinstance(value, types.ModuleType) or value is public)
+    ]

@@ -128,7 +128,7 @@ X, CUBE = Tensor(np.ones((3, 4))), Tensor(np.ones((2, 3, 4)))
     (lambda: ops.transpose(X, (0, 0)), ValueError, "repeated axis"),
     (lambda: ops.transpose(X, (0, 1, 2)), ValueError, "axes don't match"),
     (lambda: ops.squeeze(X, 0), ValueError, r"squeeze .* axis 0 of \(3, 4\)"),
-    (lambda: ops.expand_dims(X, 4), ValueError, "from -3 to 2, got 4"),
+    (lambda: ops.expand_dims(X, 4), ValueError, "from -3 to 2, or several, got 4"),
     (lambda: ops.expand_dims(X, 1.0), ValueError, "must be an int"),
     (lambda: ops.concatenate([]), ValueError, "at least one"),
     (lambda: ops.concatenate([X, CUBE]), ValueError, "concatenate can't join"),

@@ -10,20 +10,6 @@ from minigrad.callbacks.monitoring import EarlyStopping, ModelCheckpoint, Reduce
 from minigrad.callbacks.reporting import CSVLogger, History, LambdaCallback, ProgbarLogger
 from minigrad.callbacks.steering import LearningRateScheduler, SwapEMAWeights, TerminateOnNaN
 from minigrad.callbacks.tensorboard import TensorBoard
+from minigrad.names import public
 
-__all__ = [
-    "BackupAndRestore",
-    "CSVLogger",
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "ProgbarLogger",
-    "ReduceLROnPlateau",
-    "SwapEMAWeights",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+__all__ = public(globals())

@@ -9,7 +9,7 @@ import types
 import minigrad
 from minigrad.compat import old_names
 from minigrad.compat.tensorflow import tensorflow
-from minigrad.missing import Absent, absent, explanation, is_inside, public, remedy_for, statement
+from minigrad.missing import Absent, absent, explanation, is_inside, offered, remedy_for, statement
 from minigrad.older import UNKNOWN
 
 _ROOTS = ("keras", "tensorflow")
@@ -23,7 +23,7 @@ class _Module(types.ModuleType):
         self.__dict__["_targets"] = targets
         self.__dict__["__version__"] = minigrad.__version__
         self.__dict__["__path__"] = []  # a package: submodules are found by the finder below
-        self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in public(target)))
+        self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in offered(target)))
 
     def __reduce__(self):
         return importlib.import_module, (self.__name__,)  # as a module of Python's goes to another process

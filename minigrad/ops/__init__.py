@@ -5,9 +5,9 @@ and needs no derivative of its own.
 """
 
 import functools
-import inspect
 
 from minigrad.missing import NoAttribute
+from minigrad.names import public
 from minigrad.ops.activation import (
     celu,
     elu,
@@ -258,7 +258,7 @@ from minigrad.tensor import SymbolMet, Tensor
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
 array = convert_to_tensor
 
-__all__ = sorted(name for name, value in globals().items() if inspect.isfunction(value) and name[0] != "_")
+__all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMet", "Tensor"))
 
 def _with_symbols(operation):
     """The operation, which given a symbol of a model's graph (`graph.Symbol`) is recorded as a call of that graph."""
@@ -318,5 +318,5 @@ Tensor.__getitem__ = get_item
 Tensor.T = property(transpose)
 for _method in (sum, mean, var, std, max, min, exp, log, sqrt, square, abs, clip, squeeze, tanh, sigmoid, relu):
     setattr(Tensor, _method.__name__ if _method is not absolute else "abs", _method)
-Tensor.reshape = lambda self, *shape: reshape(self, shape[0] if len(shape) == 1 else shape)
+Tensor.reshape = lambda self, *axes: reshape(self, axes[0] if len(axes) == 1 else axes)
 Tensor.transpose = lambda self, *axes: transpose(self, (axes[0] if len(axes) == 1 else axes) or None)

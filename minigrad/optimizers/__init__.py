@@ -3,6 +3,7 @@
 `rules` is the table of formulas; `base` is what all of them have in common; `memory` is where their numbers lie.
 """
 
+from minigrad.names import public
 from minigrad.optimizers import schedules
 from minigrad.optimizers.base import Optimizer, deserialize, get, registry, serialize
 from minigrad.optimizers.memory import Slot
@@ -20,23 +21,4 @@ from minigrad.optimizers.rules import (
     RMSprop,
 )
 
-__all__ = [
-    "SGD",
-    "Adadelta",
-    "Adafactor",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Ftrl",
-    "Lion",
-    "Nadam",
-    "Optimizer",
-    "RMSprop",
-    "Slot",
-    "deserialize",
-    "get",
-    "registry",
-    "schedules",
-    "serialize",
-]
+__all__ = [*public(globals()), "schedules"]

@@ -5,6 +5,7 @@ of steps inside one call of compiled code. This package knows no kernel, no tens
 plugs in how several threads share a Program.
 """
 
+from minigrad.names import public
 from minigrad.program.compiling import WHOLE, Kernel, helper, kernel
 from minigrad.program.launching import (
     SMALL,
@@ -25,26 +26,4 @@ from minigrad.program.launching import (
 from minigrad.program.recording import Program, compare
 from minigrad.program.replaying import MAX_OPERANDS
 
-__all__ = [
-    "MAX_OPERANDS",
-    "SMALL",
-    "WHOLE",
-    "Kernel",
-    "Plan",
-    "Program",
-    "RecordingError",
-    "address",
-    "aligned",
-    "apart",
-    "compare",
-    "empty",
-    "empty_like",
-    "helper",
-    "is_interrupted",
-    "is_recording",
-    "kernel",
-    "launch",
-    "surroundings",
-    "trace",
-    "when",
-]
+__all__ = public(globals())

@@ -1,5 +1,6 @@
 """Files: models and weights, written whole or not at all, and read without trusting them."""
 
+from minigrad.names import public
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
@@ -12,18 +13,4 @@ from minigrad.saving.objects import deserialize_keras_object, serialize_keras_ob
 
 CustomObjectScope = custom_object_scope
 
-__all__ = [
-    "CustomObjectScope",
-    "custom_object_scope",
-    "deserialize_keras_object",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "load_model",
-    "load_weights",
-    "model_from_json",
-    "register_keras_serializable",
-    "save_model",
-    "save_weights",
-    "serialize_keras_object",
-]
+__all__ = public(globals())

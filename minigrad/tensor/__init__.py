@@ -3,6 +3,7 @@
 This package knows no operation: those are in `ops`, which also gives Tensor its operators.
 """
 
+from minigrad.names import public
 from minigrad.tensor.operation import Signature, from_kernels, op
 from minigrad.tensor.tape import GradientTape, common_row
 from minigrad.tensor.tensor import (
@@ -23,26 +24,4 @@ from minigrad.tensor.tensor import (
 )
 from minigrad.tensor.variable import Structure, Variable
 
-__all__ = [
-    "GradientTape",
-    "Signature",
-    "Structure",
-    "SymbolMet",
-    "Tensor",
-    "Variable",
-    "as_array",
-    "as_tensor",
-    "common_row",
-    "constant",
-    "copied",
-    "deferred",
-    "emit",
-    "enable_grad",
-    "flat",
-    "from_kernels",
-    "launch_copy",
-    "no_grad",
-    "op",
-    "tapes",
-    "view",
-]
+__all__ = public(globals())

@@ -17,7 +17,7 @@ from minigrad.config import (
 )
 from minigrad.data import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from minigrad.graph import is_keras_tensor
-from minigrad.names import reset_names
+from minigrad.names import public, reset_names
 from minigrad.registry import (
     custom_object_scope,
     get_custom_objects,
@@ -53,28 +53,4 @@ def clear_session(free_memory=True):
     reset_names()
 
 
-__all__ = [
-    "CustomObjectScope",
-    "Progbar",
-    "PyDataset",
-    "Sequence",
-    "clear_session",
-    "custom_object_scope",
-    "disable_interactive_logging",
-    "enable_interactive_logging",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "gradcheck",
-    "is_interactive_logging_enabled",
-    "is_keras_tensor",
-    "normalize",
-    "pack_x_y_sample_weight",
-    "plot_model",
-    "print_summary",
-    "register_keras_serializable",
-    "set_random_seed",
-    "split_dataset",
-    "to_categorical",
-    "unpack_x_y_sample_weight",
-]
+__all__ = public(globals(), but=("is_int", "reset_names"))
