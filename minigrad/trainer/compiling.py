@@ -201,7 +201,7 @@ class Compiling:
     @property
     def finite_batches(self):
         """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
-        return int(self._objective.finite[0, 0])
+        return self._objective.finite.item(0)
 
 
 def _plain_logs(values):

@@ -66,7 +66,8 @@ class Evaluating:
 
         def take(batch, done):
             self._run_staged("test", *batch, reset=done == 0)
-            self._look_for_gaps("test", done + 1, batch)
+            if self.finite_batches <= done:
+                self._look_for_gaps("test", done + 1, batch)
 
         done = self._take_batches("test", batches, callbacks, take, lambda _: self._results(of_step=True))
         if done == 0:

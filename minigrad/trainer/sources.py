@@ -288,7 +288,8 @@ class StreamSource:
                 run.begin_batch()
             model._run_staged("train", *self.next)
             run.batch += 1
-            model._look_for_gaps("train", run.batch, self.next)
+            if model.finite_batches < run.batch:
+                model._look_for_gaps("train", run.batch, self.next)
             self.next = None
             run.end_batch(model.steps_per_execution)
             if run.batch != self.limit and not run.is_stopped:
