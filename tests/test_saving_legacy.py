@@ -243,6 +243,8 @@ def test_configs_hold_objects(tmp_path):
         model.save(tmp_path / name)
         again = keras.models.load_model(tmp_path / name, {"Own": Own})
         assert_same(again.predict(x, **QUIET), model.predict(x, **QUIET))
+    described = saving.serialize_keras_object(model.layers[-1])
+    assert json.loads(json.dumps(described)) == described and described["config"]["inner"]["class_name"] == "Dense"
 
 
 def test_values_that_are_no_objects():

@@ -48,7 +48,8 @@ def serialize_keras_object(obj):
     for name, (kind, to_config, _) in _VALUES.items():
         if isinstance(obj, kind):
             return {"class_name": name, "config": to_config(obj)}
-    return _kind_of(lambda kind: type(obj) in kind.modules or obj in kind.members.values()).serialize(obj)
+    described = _kind_of(lambda kind: type(obj) in kind.modules or obj in kind.members.values()).serialize(obj)
+    return json.loads(as_json(described))  # get_config may return objects, too
 
 
 def as_json(value, **options):
