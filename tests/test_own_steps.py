@@ -150,7 +150,7 @@ def test_a_loss_that_nobody_tracked_is_that_of_the_last_batch():
     assert 0 < logs[1] < logs[0]
 
 
-def test_a_model_without_call_and_data_of_any_kind():
+def test_a_model_without_call_and_data_of_any_kind(tmp_path):
     class Free(keras.Model):
         def __init__(self):
             super().__init__()
@@ -166,6 +166,8 @@ def test_a_model_without_call_and_data_of_any_kind():
     model.compile("sgd")
     logs = model.fit(X, epochs=3, **QUIET).history["loss"]
     assert logs[2] < logs[0] and model.head.built
+    model.save_weights(tmp_path / "free.weights.h5")
+    model.load_weights(tmp_path / "free.weights.h5")
     logs = model.fit(iter([(X,), (X,)]), epochs=1, **QUIET).history["loss"]
     assert np.isfinite(logs[0])
     assert np.isfinite(model.train_on_batch(X, return_dict=True)["loss"])

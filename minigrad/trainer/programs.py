@@ -74,6 +74,7 @@ class Programs:
         """Let a step of one's own make what it makes on its first run (weights, an optimizer's memory), and no more."""
         with contextlib.suppress(RecordingError):
             trace(lambda: self._take_own(kind, x, y, w))
+        self.built = self.built or all(layer.built for layer in self._all_layers() if layer is not self)
 
     def _train(self, x, y, w, finite=None):
         """One step of training on a batch; see `_observe`."""
