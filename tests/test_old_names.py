@@ -500,3 +500,9 @@ def test_who_uses_no_old_word_does_not_load_the_tables():
     code += "m.compile('adam', 'mse', metrics=['mae']); k.models.clone_model(m); m.get_config(); m.to_json(); "
     code += "assert not [m for m in sys.modules if m.startswith('minigrad.compat')]"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120).returncode == 0
+
+
+def test_what_each_old_word_means_is_told_in_words():
+    for old, today in old_names.described():
+        assert today and not today.startswith(("today :", "today ()", "today -")), old
+    assert "keras.src," not in deviations.report(), "it is not old"

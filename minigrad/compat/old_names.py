@@ -247,14 +247,14 @@ def forget():
 
 def _tell(old, new):
     today = f"{old} is what older Keras called it: today {new}."
-    if new[0] == ":":
+    if new[0] in ":(":
         first = _first_line(new)
         today = f"{old} is what older Keras called it. {first}" if first.startswith("Today") else f"{old}: {first}"
     tell(old, f"{old} has no effect here: leave it out." if new == "-" else today)
 
 
 def _first_line(new):
-    return (inspect.getdoc(getattr(conversions, new[1:])) or "").partition("\n")[0]
+    return (inspect.getdoc(getattr(conversions, new.lstrip(":()"))) or "").partition("\n")[0]
 
 
 def described():
@@ -263,7 +263,8 @@ def described():
     for old, targets in _modules.items():
         is_kept = targets[0].startswith("compat.")
         by_today.setdefault("as it was" if is_kept else f"today {' and '.join(targets)}", []).append(old)
-    by_today["today keras, and what lies below it"] = PRIVATE_ROOTS.split()
+    old_roots = [root for root in PRIVATE_ROOTS.split() if root.partition(".")[2] not in PRIVATE_TODAY]
+    by_today["today keras, and what lies below it"] = old_roots
     for old, new in _names.items():
         by_today.setdefault(_meaning(new), []).append(old)
     for table, show in ((_arguments, "{}({}=)"), (_attributes, "{}.{}")):
@@ -279,7 +280,7 @@ def described():
 def _meaning(new):
     if new == "-":
         return "no effect"
-    return f"today {new}" if new[0] != ":" else _first_line(new)
+    return _first_line(new) if new[0] in ":(" else f"today {new}"
 
 
 # ------------------------------------------------------------------------------------------------- dotted names
