@@ -1,6 +1,7 @@
 """Rows, as in operation_rows.py, of what puts elements in places, of loops, and of what is joined, split or counted."""
 
 import numpy as np
+import scipy.special
 from operation_rows import Row, distinct, labels, method, signed
 
 from minigrad import ops
@@ -104,8 +105,90 @@ def loops():
 
 
 def arrays():
-    yield Row("array", ops.array, np.array, signed(3))
-    yield Row("array", method(ops.array, "float64"), np.array, signed(2, 3), dtype="float64")
+    constant = {"differentiable": False}
+    for name, *args in [
+        ("array",), ("copy",), ("flipud",), ("fliplr",), ("rot90",), ("rot90", -1), ("rot90", 2, (1, 0)), ("diagflat",), ("diagflat", -2), ("ptp",),
+        ("ptp", 0), ("ptp", 1, ), ("cumprod",), ("cumprod", 0), ("cumprod", -1), ("median",), ("median", 1), ("quantile", 0.3), ("quantile", [0.0, 0.25, 1.0], 0),
+        ("percentile", [30.0, 70.0], 1), ("corrcoef",),
+    ]:
+        yield Row(name, method(getattr(ops, name), *args), lambda x, n=name, args=args: getattr(np, n)(x, *args), distinct(3, 4))
+    for how in ("lower", "higher", "midpoint", "nearest"):
+        yield Row("quantile", method(ops.quantile, [0.1, 0.5], method=how), method(np.quantile, [0.1, 0.5], method=how), distinct(5))
+    for name, cut in [("array_split", (3, 1)), ("array_split", ([1, 3], 1)), ("hsplit", (2,)), ("vsplit", (3,))]:
+        yield Row(name, lambda x, n=name, cut=cut: ops.concatenate([ops.exp(p * (i + 1)) for i, p in enumerate(getattr(ops, n)(x, *cut))], 1 if n != "vsplit" else 0),
+                  lambda x, n=name, cut=cut: np.concatenate([np.exp(p * (i + 1)) for i, p in enumerate(getattr(np, n)(x, *cut))], 1 if n != "vsplit" else 0), signed(3, 4))
+    yield Row("dsplit", lambda x: ops.dsplit(x, 2)[1], lambda x: np.dsplit(x, 2)[1], signed(1, 2, 4))
+    yield Row("append", ops.append, np.append, signed(2), signed(2, 2))
+    yield Row("append", lambda a, b: ops.append(a, b, 1), lambda a, b: np.append(a, b, 1), signed(2, 1), signed(2, 2))
+    for shapes in ([(3,), (3,)], [(2, 3), (2, 3)], [(2, 3, 1), (2, 3, 2)]):
+        yield Row("dstack", lambda *xs: ops.dstack(xs), lambda *xs: np.dstack(xs), *[signed(*shape) for shape in shapes])
+    for left, right in (((2,), (3,)), ((2, 3), (4, 2)), ((2,), (3, 2))):
+        yield Row("kron", ops.kron, np.kron, signed(*left), signed(*right))
+    yield Row("cross", ops.cross, np.cross, signed(4, 3), signed(4, 3))
+    yield Row("cross", lambda a, b: ops.cross(a, b, axis=0), lambda a, b: np.cross(a, b, axis=0), signed(3, 2), signed(3, 2))
+    yield Row("cross", ops.cross, lambda a, b: a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], signed(4, 2), signed(4, 2))
+    for indexing in ("xy", "ij"):
+        for which in (0, 1, 2):
+            yield Row("meshgrid", lambda *xs, w=which, i=indexing: ops.meshgrid(*xs, indexing=i)[w], lambda *xs, w=which, i=indexing: np.meshgrid(*xs, indexing=i)[w],
+                      signed(2), signed(3), signed(4), constants=[i for i in range(3) if i != which])
+    yield Row("vander", ops.vander, np.vander, signed(4))
+    yield Row("vander", method(ops.vander, 3, True), method(np.vander, 3, True), signed(4))
+    yield Row("trapezoid", method(ops.trapezoid, axis=0), lambda y: np.trapezoid(y, axis=0) if hasattr(np, "trapezoid") else np.trapz(y, axis=0), signed(4, 2))
+    yield Row("trapezoid", lambda y, x: ops.trapezoid(y, x), lambda y, x: (np.diff(x) * (y[..., 1:] + y[..., :-1]) / 2).sum(-1), signed(3, 4), signed(4))
+    yield Row("isin", method(ops.isin, [1.0, 3.0]), method(np.isin, [1.0, 3.0]), labels(4, 3, 4), **constant)
+    yield Row("isin", method(ops.isin, [1.0], invert=True), method(np.isin, [1.0], invert=True), labels(4, 5), **constant)
+    yield Row("argpartition", method(ops.argpartition, 2), lambda x: np.argsort(x, -1), distinct(3, 4), **constant)
+    for which in (0, 1):
+        yield Row("histogram", lambda x, w=which: ops.cast(ops.histogram(x, 4)[w], x.dtype), lambda x, w=which: np.histogram(x, 4)[w].astype(float), signed(9), **constant)
+    for name, *args in [("tri", 3, 4, 1), ("logspace", 0, 2, 5), ("geomspace", 1, 8, 4)]:
+        yield Row(name, lambda x, n=name, args=args: getattr(ops, n)(*args, dtype=x.dtype), lambda x, n=name, args=args: getattr(np, n)(*args) * 1.0, signed(1), **constant)
+    for name, *args in [("bartlett", 7), ("blackman", 7), ("hamming", 7), ("hanning", 7), ("kaiser", 7, 3.0)]:
+        yield Row(name, lambda x, n=name, args=args: ops.cast(getattr(ops, n)(*args), "float32"), lambda x, n=name, args=args: getattr(np, n)(*args).astype("float32"), signed(1), **constant, dtype="float32")
+    yield Row("empty", lambda x: ops.empty((2, 3), x.dtype), lambda x: np.zeros((2, 3)), signed(1), **constant)
+    yield Row("empty_like", ops.empty_like, np.zeros_like, signed(2, 3), **constant)
 
 
-PLACED = [*arrays(), *placements(), *counts(), *loops()]
+def gaps():
+    def holes(*shape):
+        x = distinct(*shape)
+        x.flat[:: 3] = np.nan
+        return x
+
+    def held(call):
+        """Of data with holes nothing is differentiated here: differences of NaN tell nothing."""
+        return lambda x: call(x.detach())
+
+    for name in ("nansum", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin", "nanprod", "nanmedian"):
+        for axis in (None, 0, -1):
+            for keepdims in (False, True):
+                yield Row(name, held(method(getattr(ops, name), axis=axis, keepdims=keepdims)), method(getattr(np, name), axis=axis, keepdims=keepdims), holes(4, 5), differentiable=False)
+        yield Row(name, getattr(ops, name), getattr(np, name), distinct(3, 4))
+    for name in ("nancumsum", "nancumprod"):
+        for axis in (None, 0):
+            yield Row(name, held(method(getattr(ops, name), axis)), method(getattr(np, name), axis), holes(4, 5), differentiable=False)
+        yield Row(name, method(getattr(ops, name), 1), method(getattr(np, name), 1), distinct(3, 4))
+    for name in ("nanargmax", "nanargmin"):
+        yield Row(name, held(method(getattr(ops, name), 1)), method(getattr(np, name), 1), holes(4, 5), differentiable=False)
+    for name, q in (("nanquantile", [0.2, 0.9]), ("nanpercentile", 35.0)):
+        yield Row(name, held(method(getattr(ops, name), q, 0)), method(getattr(np, name), q, 0), holes(4, 5), differentiable=False)
+        yield Row(name, method(getattr(ops, name), q), method(getattr(np, name), q), distinct(3, 4))
+
+
+def elements():
+    for name, reference, x in [
+        ("cbrt", np.cbrt, signed(3, 4)), ("deg2rad", np.deg2rad, signed(4)), ("rad2deg", np.rad2deg, signed(4)), ("erfc", scipy.special.erfc, signed(4)),
+        ("sinc", np.sinc, signed(5)),
+    ]:
+        yield Row(name, getattr(ops, name), reference, x)
+    for name in ("arctan2", "fmax", "fmin", "logaddexp2"):
+        yield Row(name, getattr(ops, name), getattr(np, name), signed(4, 5), signed(5))
+    yield Row("fmod", ops.fmod, np.fmod, signed(9) * 3, signed(9) + 4)
+    yield Row("heaviside", lambda x: ops.heaviside(x, 0.5), lambda x: np.heaviside(x, 0.5), labels(3, 7) - 1, differentiable=False)
+    yield Row("ldexp", lambda x: ops.ldexp(x, [1, -2, 3]), lambda x: np.ldexp(x, [1, -2, 3]), signed(3))
+    for name in ("isposinf", "isneginf", "signbit"):
+        yield Row(name, getattr(ops, name), getattr(np, name), np.array([np.inf, -np.inf, 1.0, -2.0, 0.0, -0.0]), differentiable=False)
+    yield Row("saturate_cast", method(ops.saturate_cast, "uint8"), lambda x: np.clip(x, 0, 255).astype(int), signed(5) * 300, differentiable=False, dtype="int64")
+    yield Row("rms_normalization", method(ops.rms_normalization, 2.0, 0, 0.1), lambda x: 2 * x / np.sqrt((x**2).mean(0) + 0.1), signed(3, 4))
+
+
+PLACED = [*placements(), *counts(), *loops(), *arrays(), *gaps(), *elements()]

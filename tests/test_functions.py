@@ -338,14 +338,18 @@ def test_what_has_no_gradient_says_so(rows):
     operation_rows.check_it_is_no_gradient(rows)
 
 
+READING = {"bincount", "histogram", "nonzero", "unravel_index"}  # their results depend on values in their shape
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_program_replays_what_was_computed_eagerly(dtype):
-    """Every row in one Program: none reads values, and none computes anything without a launch."""
-    launched = [(row, [Tensor(np.asarray(x, dtype if x.dtype.kind == "f" else None)) for x in row.inputs]) for row in ROWS]
+    """Every row in one Program: none but a few reads values, and none computes anything without a launch."""
+    rows = [row for row in ROWS if row.name not in READING]
+    launched = [(row, [Tensor(np.asarray(x, dtype if x.dtype.kind == "f" else None)) for x in row.inputs]) for row in rows]
     eager = [row.call(*inputs) for row, inputs in launched]
     recordings = []
     Program(lambda: recordings.append([row.call(*inputs) for row, inputs in launched])).replay()
-    for row, a, b in zip(ROWS, eager, recordings[-1], strict=True):
+    for row, a, b in zip(rows, eager, recordings[-1], strict=True):
         assert a.numpy().tobytes() == b.numpy().tobytes(), row
 
 

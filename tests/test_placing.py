@@ -86,3 +86,38 @@ def test_indexes_of_the_data_are_those_of_each_batch_in_a_replayed_step(step):
 def test_errors(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize("found, wanted", [
+    (ops.nanmax(Tensor([[NAN, 1.0, -INF], [NAN, NAN, NAN]]), 1), [1, NAN]),
+    (ops.nanmin(Tensor([[NAN, 1.0, INF], [NAN, NAN, NAN]]), 1), [1, NAN]),
+    (ops.nanmean(Tensor([[NAN, 1.0], [NAN, NAN]]), 1), [1, NAN]),
+    (ops.nanargmax(Tensor([[NAN, 1.0], [NAN, NAN]]), 1), [1, -1]),
+    (ops.nanmedian(Tensor([[NAN, 1.0, 3.0, 8.0], [NAN] * 4]), 1), [3, NAN]),
+    (ops.median(Tensor([[NAN, 1.0, 2.0], [INF, INF, 1.0]]), 1), [NAN, INF]),
+    (ops.quantile(Tensor([-INF, INF]), [0.0, 1.0]), [-INF, INF]),
+    (ops.fmax([NAN, 1.0, NAN], [2.0, NAN, NAN]), [2, 1, NAN]),
+    (ops.fmin([NAN, 1.0, NAN], [2.0, NAN, NAN]), [2, 1, NAN]),
+    (ops.heaviside([NAN, 0.0, -INF, INF], 0.5), [NAN, 0.5, 0, 1]),
+    (ops.cbrt([-8.0, 0.0, NAN, -INF]), [-2, 0, NAN, -INF]),
+    (ops.sinc([0.0, NAN]), [1, NAN]),
+    (ops.erfc([INF, -INF, NAN]), [0, 2, NAN]),
+    (ops.arctan2([0.0, -0.0, 0.0, 1.0, NAN], [1.0, -1.0, -1.0, 0.0, 1.0]), [0, -np.pi, np.pi, np.pi / 2, NAN]),
+    (ops.logaddexp2([NAN, 1e4], [1.0, 1e4]), [NAN, 1e4 + 1]),
+    (ops.cumprod(Tensor([2.0, NAN, 3.0])), [2, NAN, NAN]),
+])  # fmt: skip
+def test_nan_and_infinity(found, wanted):
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6)
+
+
+def test_errors_of_the_others():
+    for call, words in (
+        (lambda: ops.quantile(X, 1.5), "q in"), (lambda: ops.quantile(X, 0.5, method="mode"), "'mode'"),
+        (lambda: ops.cross(np.ones(4), np.ones(4)), "two or three"), (lambda: ops.meshgrid(X[0], indexing="yx"), "'yx'"),
+        (lambda: ops.argpartition(X, 3), "kth=3"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            call()

@@ -42,7 +42,7 @@ def fori_loop(lower, upper, body_fun, init_val):
     """val = body_fun(i, val) for i from lower to before upper, beginning with init_val; the last val."""
     for i in range(int(lower), int(upper)):
         init_val = body_fun(i, init_val)
-    return init_val
+    return mapped(convert_to_tensor, init_val)
 
 
 def _each(xs, length=None):

@@ -14,6 +14,7 @@ from minigrad.ops.elementwise import (
     add,
     divide,
     equal,
+    erf,
     exp,
     greater,
     less,
@@ -31,7 +32,7 @@ from minigrad.ops.elementwise import (
 )
 from minigrad.ops.reducing import _axes, sum
 from minigrad.ops.shaping import cast, squeeze
-from minigrad.ops.statistics import max
+from minigrad.ops.statistics import max, mean
 from minigrad.tensor import as_tensor
 
 sin = _each("sin", "y = sin x;   dx = dy cos x.", K.sin, K.sin_vjp, "x")
@@ -260,3 +261,115 @@ def logsumexp(x, axis=None, keepdims=False):
     top = _largest(x, axis)
     y = add(log(sum(exp(subtract(x, top)), axis, keepdims=True)), top)
     return y if keepdims else squeeze(y, axis if axis is None else tuple(_axes(axis, x)))
+
+
+# ------------------------------------------------------------------------------------------- composed of these
+
+
+def cbrt(x):
+    """The number whose cube is x."""
+    x = as_tensor(x)
+    return multiply(sign(x), exp(_scale(log(absolute(x)), factor=1 / 3)))
+
+
+def deg2rad(x):
+    """Degrees in radians: x pi / 180."""
+    return _scale(x, factor=math.pi / 180)
+
+
+def rad2deg(x):
+    """Radians in degrees: 180 x / pi."""
+    return _scale(x, factor=180 / math.pi)
+
+
+def arctan2(x1, x2):
+    """The angle of the point (x2, x1), from -pi to pi."""
+    y, x = _align(x1, x2)
+    steep = greater(absolute(y), absolute(x))
+    over, under = where(steep, x, y), where(steep, y, x)
+    angle = arctan(divide(over, where(equal(under, 0.0), 1.0, under)))
+    turned = subtract(multiply(sign(y), math.pi / 2), angle)
+    half = where(_is_negative(y), as_tensor(-math.pi, y.dtype), as_tensor(math.pi, y.dtype))
+    return where(steep, turned, add(angle, where(less(x, 0.0), half, 0.0)))
+
+
+def _is_negative(x):
+    """Whether x is below 0 or the zero with a minus, as bool."""
+    return less(divide(1.0, where(equal(x, 0.0), x, sign(x))), 0.0)
+
+
+def erfc(x):
+    """1 - erf x"""
+    return subtract(1.0, erf(x))
+
+
+def sinc(x):
+    """sin(pi x) / (pi x), 1 at 0"""
+    angle = _scale(as_tensor(x), factor=math.pi)
+    is_zero = equal(angle, 0.0)
+    return where(is_zero, 1.0, divide(sin(angle), where(is_zero, 1.0, angle)))
+
+
+def heaviside(x1, x2):
+    """0 where x1 is below 0, x2 where it is 0, else 1."""
+    x1, x2 = _align(x1, x2)
+    return where(equal(x1, 0.0), x2, where(isnan(x1), math.nan, cast(greater(x1, 0.0), x1.dtype)))
+
+
+def fmax(x1, x2):
+    """The larger of both; where one is NaN, the other."""
+    x1, x2 = _align(x1, x2)
+    return where(isnan(x1), x2, where(isnan(x2), x1, maximum(x1, x2)))
+
+
+def fmin(x1, x2):
+    """The smaller of both; where one is NaN, the other."""
+    x1, x2 = _align(x1, x2)
+    return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
+
+
+def fmod(x1, x2):
+    """What is left of x1 when x2 is taken away as often as it fits in, with the sign of x1."""
+    x1, x2 = _align(x1, x2)
+    return subtract(x1, multiply(x2, trunc(divide(x1, x2))))
+
+
+def logaddexp2(x1, x2):
+    """log2(2^x1 + 2^x2), without overflow."""
+    return _scale(logaddexp(_scale(x1, factor=math.log(2)), _scale(x2, factor=math.log(2))), factor=1 / math.log(2))
+
+
+def ldexp(x1, x2):
+    """x1 2^x2"""
+    return multiply(x1, exp2(cast(x2, as_tensor(x1).dtype)))
+
+
+def isposinf(x):
+    """Whether x is infinite and positive, as bool."""
+    return equal(x, math.inf)
+
+
+def isneginf(x):
+    """Whether x is infinite and negative, as bool."""
+    return equal(x, -math.inf)
+
+
+def signbit(x):
+    """Whether x is negative, or the zero with a minus, as bool."""
+    return _is_negative(as_tensor(x))
+
+
+def saturate_cast(x, dtype):
+    """x in another dtype, its numbers cut to those that the dtype has."""
+    kind = np.dtype(dtype)
+    if kind.kind in "iu" and kind != np.int64:
+        x = maximum(minimum(x, float(np.iinfo(kind).max)), float(np.iinfo(kind).min))
+    return cast(x, dtype)
+
+
+def rms_normalization(x, scale=None, axis=-1, epsilon=None):
+    """x / sqrt(mean of x^2 along `axis` + epsilon), times `scale`."""
+    x = as_tensor(x)
+    size = mean(square(x), axis, keepdims=True)
+    y = multiply(x, rsqrt(add(size, config.epsilon() if epsilon is None else float(epsilon))))
+    return y if scale is None else multiply(y, scale)

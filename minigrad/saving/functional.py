@@ -25,21 +25,25 @@ from minigrad.trees import leaves, mapped
 _MOST = 1 << 24  # elements per row that a file may ask for on the way, and the largest number in a size
 
 _OPERATIONS = {  # a module of Keras: the functions of `ops` that it has as classes, their names in CamelCase
-    "core": "cast convert_to_tensor scatter scatter_update slice slice_update stop_gradient unstack",
+    "core": "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack",
     "linalg": "norm",
-    "math": "erf in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
-    "nn": "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid log_softmax moments "
-    "multi_hot normalize one_hot relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
-    "sparse_sigmoid sparsemax squareplus tanh_shrink threshold",
-    "numpy": "absolute add all any arccos arccosh arcsin arcsinh arctan arctanh argmax argmin argsort average "
-    "broadcast_to ceil clip concatenate cos cosh count_nonzero cumsum diag diagonal diff digitize divide "
-    "divide_no_nan dot einsum equal exp exp2 expand_dims expm1 flip floor floor_divide full_like get_item greater "
-    "greater_equal hstack hypot inner isclose isfinite isinf isnan less less_equal log log10 log1p log2 logaddexp "
-    "logical_and logical_not logical_or logical_xor matmul max maximum mean min minimum mod moveaxis multiply "
-    "nan_to_num negative nonzero not_equal ones_like outer pad power prod ravel reciprocal repeat reshape roll "
-    "round searchsorted select sign sin sinh sort split sqrt square squeeze stack std subtract sum swapaxes take "
-    "take_along_axis tan tanh tensordot tile trace transpose tril triu trunc unravel_index "
-    "var vdot vstack where zeros_like",
+    "math": "erf erfc in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
+    "nn": "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid log_softmax "
+    "moments multi_hot normalize one_hot relu relu6 rms_normalization selu sigmoid silu soft_shrink softmax "
+    "softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold",
+    "numpy": "absolute add all any append arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin "
+    "argpartition argsort array_split average bartlett blackman broadcast_to cbrt ceil clip concatenate copy "
+    "corrcoef cos cosh count_nonzero cross cumprod cumsum deg2rad diag diagflat diagonal diff digitize divide "
+    "divide_no_nan dot dsplit dstack einsum empty_like equal exp exp2 expand_dims expm1 flip fliplr flipud "
+    "floor floor_divide fmax fmin fmod full_like get_item greater greater_equal hamming hanning heaviside "
+    "hsplit hstack hypot inner isclose isfinite isin isinf isnan isneginf isposinf kaiser kron ldexp less "
+    "less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor "
+    "matmul max maximum mean median meshgrid min minimum mod moveaxis multiply nan_to_num nanargmax nanargmin "
+    "nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum "
+    "nanvar negative nonzero not_equal ones_like outer pad percentile power prod ptp quantile rad2deg ravel "
+    "reciprocal repeat reshape roll rot90 round searchsorted select sign signbit sin sinc sinh sort split "
+    "sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace "
+    "transpose tril triu trunc unravel_index vander var vdot vsplit vstack where zeros_like",
 }
 _CLASSES = {  # function -> the module and the name of its class in Keras
     function: (f"keras.src.ops.{module}", class_name(Operation(function, module)))
@@ -49,9 +53,9 @@ _CLASSES = {  # function -> the module and the name of its class in Keras
 _CLASSES[activations.relu] = ("keras.src.activations.activations", "ReLU")
 _FUNCTIONS = {place: function for function, place in _CLASSES.items()}
 _IN_CALL = {  # what Keras gives to the call of an operation; its other arguments make the operation
-    "a", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default", "fill_value",
-    "indices", "inputs", "key", "operands", "predictions", "rtol", "segment_ids", "sorted_sequence", "start_indices",
-    "targets", "updates", "values", "variable", "weights", "x", "x1", "x2", "xs",
+    "a", "array", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default",
+    "fill_value", "indices", "inputs", "key", "operands", "predictions", "q", "rtol", "segment_ids", "sorted_sequence",
+    "start_indices", "targets", "updates", "values", "variable", "weights", "x", "x1", "x2", "xs",
 }  # fmt: skip
 _SIZES = {"shape", "repeats", "pad_width", "num_classes"}
 

@@ -87,7 +87,8 @@ def test_every_operation_of_keras_is_in_the_table(keras):
             if inspect.isclass(value) and issubclass(value, keras.Operation) and value.__module__ == module.__name__
         }
     left_out = {"arange", "linspace", "full", "ndim", "size", "cond"}  # they take no tensor, or return none
-    left_out |= {"map", "scan", "associative_scan", "switch", "while_loop", "fori_loop", "vectorized_map", "bincount"}  # functions, values
+    left_out |= {"map", "scan", "associative_scan", "switch", "while_loop", "fori_loop", "vectorized_map"}  # and functions
+    left_out |= {"bincount", "histogram", "trapezoid", "geomspace", "logspace"}  # told in another way, or read
     left_out |= {"binary_crossentropy", "categorical_crossentropy"}  # other functions than Keras'
     for name in sorted(set(dir(minigrad.ops)) & set(classes) - left_out):
         function, kind = getattr(minigrad.ops, name), classes[name]
