@@ -131,7 +131,7 @@ DEVIATIONS = {
         ("arithmetic on integers", "gives integers", "gives floating-point numbers"),
         ("ops.binary_crossentropy", "one value an element", "the mean over the last axis, as the loss needs it"),
         ("ops.categorical_crossentropy, ops.batch_normalization", "other arguments", "what losses and layers need"),
-        ("ops.cond, while_loop, switch on values of tensors", "are compiled", "read them: a step with them runs eagerly"),
+        ("ops.cond, while_loop, switch on values of tensors", "are compiled", "read them: such a step runs eagerly"),
         ("ops.while_loop: numbers among the variables", "become tensors at once", "at the end: the loop is unrolled"),
         ("ops.slice, slice_update beyond the end", "are moved inwards (by back end)", "a ValueError"),
         ("ops.empty; ops.argpartition", "what lay in memory; a part in order", "zeros; all in order"),
