@@ -159,11 +159,9 @@ def as_column(rows):
 def chunks(rows):
     """An array as it is, lazy rows one chunk after the other."""
     if not isinstance(rows, LazyRows):
-        yield rows
-        return
+        return (rows,)
     step = max(1, CHUNK * len(rows) // (rows.size * rows.dtype.itemsize))
-    for start in range(0, len(rows), step):
-        yield rows[start : start + step]
+    return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
 def is_array_like(value):
@@ -265,9 +263,12 @@ def _from_pandas(value, dtype):
 
 def check_lengths(**arrays):
     """Raise a ValueError unless all arrays that are not None have the same number of rows."""
-    if len({array.shape[0] for array in arrays.values() if array is not None}) > 1:
-        lengths = {name: array.shape[0] for name, array in arrays.items() if array is not None}
-        sizes = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+    lengths = set()
+    for array in arrays.values():
+        if array is not None:
+            lengths.add(array.shape[0])
+    if len(lengths) > 1:
+        sizes = ", ".join(f"{name} has {array.shape[0]}" for name, array in arrays.items() if array is not None)
         raise ValueError(f"Data cardinality is ambiguous: all must have the same number of rows, but {sizes}.")
 
 

@@ -5,6 +5,7 @@ returns symbols for that. A Graph puts the calls between its inputs and its outp
 """
 
 import collections
+import functools
 import itertools
 
 import numpy as np
@@ -14,6 +15,8 @@ from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
 from minigrad.trees import leaves, mapped
+
+_dtype_name = functools.cache(lambda dtype: np.dtype(dtype).name)  # which NumPy puts together anew each time
 
 
 class Symbol:
@@ -29,7 +32,7 @@ class Symbol:
     __slots__ = ("__weakref__", "_keras_mask", "call", "dtype", "name", "place", "shape")
 
     def __init__(self, shape, dtype="float32", name=None, call=None, place=0, **keras):
-        self.shape, self.dtype = tuple(shape), np.dtype(dtype).name
+        self.shape, self.dtype = tuple(shape), _dtype_name(dtype)
         self.name = auto_name("keras_tensor") if name is None else name
         self.call, self.place, self._keras_mask = call, place, None
 

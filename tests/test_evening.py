@@ -77,8 +77,8 @@ def test_frames_of_an_eager_step():
     x, y = np.ones((32, 20), "float32"), np.ones((32, 1), "float32")
     for _ in range(2):
         model.train_on_batch(x, y)
-    assert frames(lambda: model.train_on_batch(x, y)) <= 332
+    assert frames(lambda: model.train_on_batch(x, y)) <= 300
     model.run_eagerly = False
     for _ in range(2):
         model.train_on_batch(x, y)
-    assert frames(lambda: model.train_on_batch(x, y)) <= 100
+    assert frames(lambda: model.train_on_batch(x, y)) <= 70

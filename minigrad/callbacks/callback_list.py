@@ -71,6 +71,8 @@ class CallbackList:
 
     def batch_stride(self, kind, batch):
         """The smallest `batch_stride` of the callbacks; None if none wants the batch hooks of this kind."""
+        if not self.callbacks:
+            return None
         if self._strides is None:  # found out once: it is asked for at every batch
             moving = [c for c in self.callbacks if _stride_of(c) not in (None, Callback.batch_stride)]
             others = [c for c in self.callbacks if c not in moving]

@@ -18,7 +18,7 @@ def is_nonzero(x, y: "bool out"):
 
 def _check_gathering(x, order, cursor, y):
     """Raise a ValueError unless `gather_rows` finds all rows of which `order` has the numbers."""
-    if len(order) == 0 or order.min() < 0 or order.max() >= len(x):
+    if len(order) == 0 or order[order.argmin()] < 0 or order[order.argmax()] >= len(x):
         found = f"{order.min()} to {order.max()}" if len(order) else "none"
         raise ValueError(f"order must hold numbers of the {len(x)} rows, from 0 on; got {found}. Bind both at once.")
     if cursor[0, 0] < 0:

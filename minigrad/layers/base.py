@@ -396,6 +396,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
         That is `mask` where there is one argument of tensors, and `a_mask` for each argument `a` where there are more.
         """
+        if not (args or kwargs or any(mask_of(leaf) is not None for leaf in leaves(inputs))):
+            return None, kwargs
         names = _parameters(type(self).call)
         placed = dict(zip(names, (inputs, *args), strict=False))
         given = placed | kwargs

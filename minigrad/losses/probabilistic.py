@@ -45,7 +45,7 @@ def _warn_of_one_class(name, y_pred, axis):
 
 
 def _warn_of_targets(loss, targets):
-    low, high = np.minimum.reduce(targets, None), np.maximum.reduce(targets, None)
+    low, high = targets.item(targets.argmin()), targets.item(targets.argmax())  # of a small array quicker than min()
     if low < 0 or high > 1:
         warn(
             f"{loss.name}: the targets lie in [{low:g}, {high:g}], outside of "

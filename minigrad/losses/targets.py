@@ -6,17 +6,19 @@ from minigrad.tensor import Tensor, as_tensor, view
 
 def tensors(y_true, y_pred, dtype=None):
     """Both as tensors of one floating-point dtype, by default that of y_pred."""
-    if type(y_true) is Tensor and type(y_pred) is Tensor and dtype is None:
-        dtype = y_pred.dtype
-        if y_true.dtype is dtype and dtype.kind == "f":
-            return y_true, y_pred
     y_pred = as_tensor(y_pred)
-    dtype = dtype or (y_pred.dtype if y_pred.dtype.kind == "f" else config.floatx())
-    return ops.cast(as_tensor(y_true, dtype), dtype), ops.cast(y_pred, dtype)
+    own = y_pred.dtype
+    dtype = dtype or (own if own.kind == "f" else config.floatx())
+    y_true = as_tensor(y_true, dtype)
+    if dtype is own is y_true.dtype and type(y_true) is type(y_pred) is Tensor:
+        return y_true, y_pred  # the usual case; a Variable is copied
+    return ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
 
 
 def align(y_true, y_pred):
     """Both with as many axes: where one has one more, of length one, it is dropped (or added to a flat partner)."""
+    if y_true.ndim == y_pred.ndim:
+        return y_true, y_pred
     if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
         return (y_true, column(y_pred)) if y_pred.ndim == 1 else (ops.squeeze(y_true, -1), y_pred)
     if y_pred.ndim == y_true.ndim + 1 and y_pred.shape[-1] == 1:

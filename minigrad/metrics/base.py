@@ -18,10 +18,11 @@ from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError, is_recording, launch
 from minigrad.registry import Configurable, Registry, custom_object
-from minigrad.tensor import Tensor, Variable, as_array, as_tensor, constant, flat
+from minigrad.tensor import Structure, Tensor, Variable, as_array, as_tensor, constant, emit, flat
 
 registry = Registry("metric", "keras.metrics")
 serialize, deserialize = registry.serialize, registry.deserialize
+_dtype = functools.cache(np.dtype)  # of its name
 functions = {}  # what MeanMetricWrapper may average: its config names it
 
 
@@ -67,6 +68,7 @@ class Metric(Configurable):
     """
 
     _direction = None  # "up" if more is better, "down" if less is
+    _found = -1, []  # the version of the structure, and the `variables` as of then
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -78,10 +80,22 @@ class Metric(Configurable):
         self.dtype = dtype or config.floatx()
         self._variables = []
 
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+        if isinstance(value, (Metric, Variable, list, dict)):
+            Structure.changed()
+
     @property
     def variables(self):
         """All that `reset_state` lets be 0: its own variables, then those of the metrics among its attributes."""
-        own, others, stack = list(self._variables), [], list(reversed(vars(self).values()))
+        version, found = self._found
+        if version != Structure.version:
+            version = Structure.version
+            self._found = version, (found := self._find_variables())
+        return list(found)
+
+    def _find_variables(self):
+        own, others, stack = list(self._variables), [], [v for k, v in vars(self).items() if k != "_found"][::-1]
         while stack:
             value = stack.pop()
             if isinstance(value, (list, tuple, dict)):
@@ -123,8 +137,12 @@ class Metric(Configurable):
 
     def reset_state(self):
         """Forget all batches."""
+        is_launched = is_recording()
         for variable in self.variables:
-            variable.fill(0.0)
+            if is_launched:
+                variable.fill(0.0)
+            else:
+                variable._data.fill(0.0)
 
     def merge_state(self, metrics):
         """Add what other metrics of this kind have seen, as if this one had seen it: all state is sums."""
@@ -147,7 +165,7 @@ class Metric(Configurable):
 
     def _value(self, value):
         """What a `result` returns: a tensor of the metric's dtype."""
-        return as_tensor(np.asarray(value, self.dtype))
+        return emit(np.array(value, _dtype(self.dtype), order="C"))
 
     def _inputs(self, y_true, y_pred):
         """Both as tensors of the metric's dtype and of one shape."""

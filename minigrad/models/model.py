@@ -3,6 +3,9 @@
 import functools
 import inspect
 import math
+import operator
+
+import numpy as np
 
 from minigrad import ops, saving, utils
 from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one, results
@@ -19,6 +22,8 @@ from minigrad.saving import compiling, functional
 from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes, view
 from minigrad.trainer import Trainer
 from minigrad.trees import leaves, mapped
+
+_requires_grad = operator.attrgetter("requires_grad")
 
 
 @registry.register("Functional", module="keras.src.models.functional")
@@ -80,7 +85,9 @@ class Model(Trainer, Layer):
         return self._schedule.run(inputs, training)
 
     def __call__(self, inputs, *args, **kwargs):
-        if self._graph is None or args or (type(inputs) is not Tensor and has_symbols(inputs)):
+        if not self.built:
+            inputs = self._made_for(inputs)
+        if self._graph is None or args or (not isinstance(inputs, (Tensor, np.ndarray)) and has_symbols(inputs)):
             return super().__call__(inputs, *args, **kwargs)
         inputs = self._as_inputs(inputs)
         is_plain = not kwargs.get("training") and kwargs.get("mask") is None and not context.training
@@ -88,11 +95,16 @@ class Model(Trainer, Layer):
             return self._replayed(inputs)
         return super().__call__(inputs, **kwargs)
 
+    def _made_for(self, inputs):
+        """The inputs, once the graph is made, where they have been waited for."""
+        return inputs
+
     def _as_inputs(self, given):
         """The inputs as tensors that fit the graph's, in a tree like that of its symbols."""
-        symbols, name = self._graph.inputs, f"model {self.name!r}"
-        if type(given) is Tensor and type(symbols) is Symbol:
+        symbols = self._graph.inputs
+        if type(symbols) is Symbol and isinstance(given, (Tensor, np.ndarray)):
             return self._as_one(symbols, given)
+        name = f"model {self.name!r}"
         if len(leaves(symbols)) == 1:
             (symbol,) = leaves(symbols)
             return self._as_one(symbol, only_one(given, symbol.name, name))
@@ -125,15 +137,16 @@ class Model(Trainer, Layer):
                 for layer in self._all_layers()
             )
             self._own_layers_as_of = Structure.version
-        is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype and x._keras_mask is None
-        return is_usual and self._has_own_layers and not self.run_eagerly and not is_recording() and not tapes.open
+        is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
+        is_usual = is_usual and self._has_own_layers and not (MASKS and mask_of(x) is not None)
+        return is_usual and not (self.run_eagerly or tapes.open or is_recording())
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
         if self._indexes:
             self._check_indexes(x._data)
         data, logits, mask = self._run_staged("predict", x._data)
-        if not any(v.requires_grad for v in self._structure()[1]):
+        if not any(map(_requires_grad, self._structure()[1])):
 
             def found(data, again):
                 return as_tensor(data)

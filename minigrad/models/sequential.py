@@ -30,7 +30,10 @@ class Sequential(Model):
         self._layers = []
         self._input_layer = None
         for layer in layers or ():
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._check_names(self._layers)
+        if self._layers and self._input_shape is not None:
+            self.build(self._input_shape)
 
     @property
     def layers(self):
@@ -158,16 +161,15 @@ class Sequential(Model):
                 call.function._calls = tuple(one for one in call.function._calls if one is not call)
         self._graph = None
 
-    def __call__(self, inputs, *args, **kwargs):
-        if not self.built:
-            if has_symbols(inputs):
-                self._build_for(inputs)
-            elif isinstance(inputs, dict):  # the first layer takes several
-                self._ensure_built({key: np.shape(value) for key, value in inputs.items()})
-            else:
-                inputs = as_tensor(inputs, self.dtype)
-                self._ensure_built(inputs.shape)
-        return super().__call__(inputs, *args, **kwargs)
+    def _made_for(self, inputs):
+        if has_symbols(inputs):
+            self._build_for(inputs)
+        elif isinstance(inputs, dict):  # the first layer takes several
+            self._ensure_built({key: np.shape(value) for key, value in inputs.items()})
+        else:
+            inputs = as_tensor(inputs, self.dtype)
+            self._ensure_built(inputs.shape)
+        return inputs
 
     # ------------------------------------------------------------------------------------------ configuration
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.ops.linear import _matmul
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import reshape, transpose
 from minigrad.program import empty, empty_like, launch
@@ -41,9 +40,14 @@ def batch_normalization(
     )
 
     def vjp(gy, gx, gbias, ggamma, gbeta):
-        outs = [_scratch(gx, x), _scratch(gbias, bias), _scratch(ggamma, gamma), _scratch(gbeta, beta)]
+        gx = empty_like(x) if gx is None else gx
+        gbias = empty_like(bias) if gbias is None else gbias
+        ggamma = empty_like(gamma) if ggamma is None else ggamma
+        gbeta = empty_like(beta) if gbeta is None else gbeta
         work = empty((3, x.shape[1]), x.dtype)
-        launch(K.batch_normalization_vjp, gy, x, y, gamma, settings, mean, inverse, work, *outs)
+        launch(
+            K.batch_normalization_vjp, gy, x, y, gamma, settings, mean, inverse, work, gx, gbias, ggamma, gbeta
+        )
 
     return vjp
 
@@ -55,13 +59,16 @@ def normalized_product(y, x, kernel, bias, gamma, beta, **settings):
     The launches are those of the two, in their order; what there is once instead of twice is the node on the tape.
     """
     h = empty_like(y)
-    through_product = _matmul.raw(h, x, kernel)
+    launch(K.matmul, x, kernel, h)
     through_norm = batch_normalization.raw(y, h, bias, gamma, beta, **settings)
 
     def vjp(gy, gx, gkernel, gbias, ggamma, gbeta):
         gh = empty_like(h)
         through_norm(gy, gh, gbias, ggamma, gbeta)
-        through_product(gh, gx, gkernel)
+        if gx is not None:
+            launch(K.matmul_nt, gh, kernel, gx)
+        if gkernel is not None:
+            launch(K.matmul_tn, x, gh, gkernel)
 
     return vjp
 

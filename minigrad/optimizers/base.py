@@ -7,6 +7,7 @@ memory, so they can change under a recorded Program.
 
 import inspect
 import itertools
+import operator
 import re
 
 import numpy as np
@@ -247,7 +248,8 @@ class Optimizer(Memory):
 
     def _overrides(self, *names):
         """Whether a method of one of these names is another than that of all optimizers."""
-        return any(getattr(getattr(self, name), "__func__", None) is not getattr(Optimizer, name) for name in names)
+        methods_of = operator.attrgetter(*names)
+        return methods_of(type(self)) != methods_of(Optimizer) or not vars(self).keys().isdisjoint(names)
 
     # ---- one step
 
@@ -340,16 +342,18 @@ class Optimizer(Memory):
             self.apply_gradients(pairs)
 
     def _step(self, variables):
-        missing = [v.path for v in variables or self._trainable if v._grad is None]
-        if len(missing) == len(variables or self._trainable):
-            raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
-        if missing:
-            warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}")
+        present = [v._grad is not None for v in self._trainable]
+        if not present or not all(present):
+            missing = [v.path for v in variables or self._trainable if v._grad is None]
+            if len(missing) == len(variables or self._trainable):
+                raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
+            if missing:
+                warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}")
         if is_recording():
             self._launch_step()
             return
         # The launches of a step are always the same ones: written down once, then repeated.
-        made_for = Structure.version, [v._grad is not None for v in self._trainable]
+        made_for = Structure.version, present
         if self._launches is None or self._launches[0] != made_for:
             self._launches = made_for, self._repeatable_launches()
         if self._launches[1] is None:

@@ -10,8 +10,8 @@ import time
 MOST = 16  # tried out on two cores only: with many more, waiting for the last one may cost more than it gains
 
 _entering = threading.RLock()
-# The threads that compute -> what they gave `enter`, an entry for each time they entered: what a signal handler
-# computes, it computes in the middle of something else.
+# What is being computed: the id of what was given to `enter` -> (thread, what was given). A thread may have several:
+# what a signal handler computes, it computes in the middle of something else.
 _busy = {}
 _default = 0  # how many it takes otherwise
 
@@ -51,27 +51,25 @@ def enter(mine):
             set_threads, get_threads = _blas()
             _default = get_threads()
             set_threads(1)
-        entries = _busy.setdefault(threading.get_ident(), [])
-        entries.append(mine)
-        return len(_busy) == 1 and len(entries) == 1
+        _busy[id(mine)] = threading.get_ident(), mine
+        return len(_busy) == 1
 
 
 def leave(mine):
     """This thread has computed what it entered for with this list, if it came so far."""
-    me = threading.get_ident()
-    entries = [entry for entry in _busy.get(me, ()) if entry is not mine]
-    if entries:
-        _busy[me] = entries
-    else:
-        _busy.pop(me, None)
+    _busy.pop(id(mine), None)
     if mine[0]:
         with _entering:
             _restore()
 
 
 def _needs_one():
-    # A list: other threads may leave meanwhile.
-    return any(has_products for entries in list(_busy.values()) for (has_products,) in entries)
+    return any(has_products for _, (has_products,) in list(_busy.values()))  # a list: others may leave meanwhile
+
+
+def _others():
+    """What other threads compute, by its keys in `_busy`."""
+    return [key for key, (thread, _) in list(_busy.items()) if thread != threading.get_ident()]
 
 
 def _restore():
@@ -86,7 +84,7 @@ def _restore():
 def _before_fork():
     deadline = time.monotonic() + 2
     _entering.acquire()
-    while _busy.keys() - {threading.get_ident()} and time.monotonic() < deadline:
+    while _others() and time.monotonic() < deadline:
         _entering.release()  # or none of them could leave
         time.sleep(1e-4)
         _entering.acquire()
@@ -97,7 +95,7 @@ def _after_fork():
 
 
 def _in_child():
-    for other in _busy.keys() - {threading.get_ident()}:
+    for other in _others():
         del _busy[other]
     _restore()
     _after_fork()

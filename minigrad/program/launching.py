@@ -1,6 +1,7 @@
 """`launch`, the one door, who carries out what passes through it, and its memory."""
 
 import contextlib
+import ctypes
 import functools
 import math
 import signal
@@ -185,10 +186,8 @@ def aligned(shape, dtype):
 
     A vector register that is loaded from two lines takes twice as long: a sixth of the time of a training step.
     """
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + _LINE, np.uint8)
-    skip = -address(memory) % _LINE
-    return memory[skip : skip + size].view(dtype).reshape(shape)
+    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + _LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -address(memory) % _LINE)
 
 
 def empty(shape, dtype):
@@ -206,4 +205,6 @@ def empty_like(array):
 
 def address(array):
     """Where the memory of `array` begins."""
+    if array.flags.carray and array.size:  # it can be written to: there is a way that takes a third of the time
+        return ctypes.addressof(ctypes.c_byte.from_buffer(array))
     return array.__array_interface__["data"][0]

@@ -126,8 +126,8 @@ class Program:
         self._missing = set(self.inputs)
 
     def _require_inputs(self):
-        if self._missing:
-            names = [name for name in self.inputs if name in self._missing]
+        names = [name for name in self.inputs if name in self._missing]
+        if names:
             raise RuntimeError(
                 f"This Program ({self.title}) has let go of its data, as `fit` does at its end: bind arrays for "
                 f"{', '.join(names)} before it is replayed."
@@ -135,7 +135,8 @@ class Program:
 
     def replay(self, steps=1):
         """Run the recorded step `steps` times in one call of compiled code, with the GIL released."""
-        self._require_inputs()
+        if self._missing:
+            self._require_inputs()
         self.plan.replay(self._run, self._table, steps)
 
     def profile(self, repeats=1000):

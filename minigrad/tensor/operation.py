@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import operator
 import re
 
 import numpy as np
@@ -77,8 +76,6 @@ class Signature:
 
 MOST_LAYOUTS = 10_000  # of one operation, which are remembered
 
-_data, _shape = operator.attrgetter("_data"), operator.attrgetter("shape")
-
 
 def op(signature, dtype=None):
     """Make a function of arrays an operation on tensors.
@@ -108,36 +105,38 @@ def op(signature, dtype=None):
 
 def _applied(function, rule, dtype, is_public):
     """The operation of `op`. It runs for each tensor that is computed: hence loops where comprehensions could stand."""
-    name, free, layouts = function.__name__.lstrip("_"), rule.free, {}
+    name, layouts = function.__name__.lstrip("_"), {}
 
     @functools.wraps(function)
     def apply(*operands, **attributes):
+        arrays, key = [], []
         for t in operands:
             if not isinstance(t, Tensor):
                 try:
-                    operands = _tensors(operands)
+                    return apply(*_tensors(operands), **attributes)
                 except SymbolMet as met:
                     if is_public:
                         return met.symbol.record(apply, operands, attributes)
                     raise
-                break
-        arrays = [*map(_data, operands)]
-        kind = arrays[-1].dtype
-        is_float = kind.kind == "f"
-        for array in arrays:
-            is_float = is_float and array.dtype is kind
-        if not is_float and not free:  # repeating and indexing, which have free axes, compute nothing
-            operands = _computable(name, operands)
-            arrays = [*map(_data, operands)]
-            kind = arrays[-1].dtype
-        key = (*map(_shape, arrays), *map(attributes.get, free))
+            array = t._data
+            arrays.append(array)
+            key.append(array.shape)
+            key.append(array.dtype)
+        for axis in rule.free:
+            key.append(attributes[axis])
+        key = tuple(key)
         layout = layouts.get(key)
         if layout is None:
+            if not rule.free:  # repeating and indexing, which have free axes, compute nothing
+                computable = _computable(name, operands)
+                if any(new is not old for new, old in zip(computable, operands)):
+                    return apply(*computable, **attributes)
             if len(layouts) > MOST_LAYOUTS:
                 layouts.clear()
-            layout = layouts[key] = rule.resolve(name, key[: len(arrays)], key[len(arrays) :])
-        shape, views = layout
-        result = empty(shape, dtype or kind)
+            found = rule.resolve(name, [a.shape for a in arrays], [attributes[axis] for axis in rule.free])
+            layout = layouts[key] = *found, np.dtype(dtype or array.dtype)
+        shape, views, kind = layout
+        result = empty(shape, kind)
         arrays.insert(0, result)
         if views is not None:
             for i, view in enumerate(views):

@@ -1,7 +1,5 @@
 """GradientTape: gradients of what was computed inside a block, with respect to any tensors, as TensorFlow has it."""
 
-import heapq
-
 import numpy as np
 
 from minigrad.program import empty_like
@@ -136,29 +134,21 @@ class Asked(Gradients):
                     own, given = empty_like(own), own
                     launch_copy(given, own)
                 self.hand(start, own)
-        while self.waiting:
-            self.pass_on()
+        self.pass_on()
 
-    def pass_on(self):
-        """Keep the gradient of the newest node if it is a source; pass it on if others need it."""
-        node = self.waiting[0][1]
+    def passes(self, node, gradient):
+        """Whether others need the gradient of a node, which is kept if the node is a source."""
         if id(node) in self.sources:
-            self.found[id(node)] = kept = empty_like(self.of[node])
-            launch_copy(self.of[node], kept)
-        if id(node) in self.through:
-            super().pass_on()
-        else:
-            heapq.heappop(self.waiting)
-            del self.of[node]
+            self.found[id(node)] = kept = empty_like(gradient)
+            launch_copy(gradient, kept)
+        return id(node) in self.through
 
-    def room(self, parent):
-        """Memory for a gradient of `parent`, and what to add it to; see `Gradients`."""
-        if type(parent) is Node:
-            return super().room(parent)
-        total = self.found.get(id(parent))
+    def room(self, leaf):
+        """Memory for a gradient of a leaf, and what to add it to; see `Gradients`."""
+        total = self.found.get(id(leaf))
         if total is not None:
             return empty_like(total), total
-        self.found[id(parent)] = buffer = self._memory(parent)
+        self.found[id(leaf)] = buffer = self._memory(leaf)
         return buffer, None
 
     def _memory(self, leaf):

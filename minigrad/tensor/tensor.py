@@ -233,8 +233,7 @@ class Tensor:
         try:
             _mode.leaves = leaves  # for what is computed again, see `deferred`
             gradients.hand(self._node or self, gradient)
-            while gradients.waiting:
-                gradients.pass_on()
+            gradients.pass_on()
         except BaseException:
             for leaf in gradients.begun:  # what is in there may be half a gradient
                 leaf._grad = None
@@ -352,57 +351,67 @@ class Gradients:
         self.of = {}
 
     def pass_on(self):
-        """Pass the gradient of the newest of the nodes that wait on to its parents."""
-        node = heapq.heappop(self.waiting)[1]
-        gradient = self.of.pop(node)
-        if node.vjp is None:
-            self.hand(node.parents[0], gradient)
-            return
-        views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
-        for parent, view in zip(node.parents, views[1:]):
-            buffer = None
-            if parent is not None and (self.needed is None or id(parent) in self.needed):
-                buffer, total = self.room(parent)
-                if total is not None:
-                    later.append((buffer, total))
-                if view is not None:
-                    buffer = buffer.reshape(view)
-            buffers.append(buffer)
-        node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
-        for buffer, total in later:
-            _add(buffer, total)
+        """Let each node that waits pass its gradient on to its parents, always the newest one first."""
+        waiting, of, needed = self.waiting, self.of, self.needed
+        while waiting:
+            node = heapq.heappop(waiting)[1]
+            gradient = of.pop(node)
+            if needed is not None and not self.passes(node, gradient):
+                continue
+            if node.vjp is None:
+                self.hand(node.parents[0], gradient)
+                continue
+            views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
+            for parent, view in zip(node.parents, views[1:]):
+                buffer = None
+                if parent is not None and (needed is None or id(parent) in needed):
+                    if type(parent) is Node:
+                        buffer, total = empty(parent.shape, parent.dtype), of.get(parent)
+                        if total is None:
+                            self.wait(parent, buffer)
+                    else:
+                        buffer, total = self.room(parent)
+                    if total is not None:
+                        later.append((buffer, total))
+                    if view is not None:
+                        buffer = buffer.reshape(view)
+                buffers.append(buffer)
+            node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
+            for buffer, total in later:
+                _add(buffer, total)
 
-    def room(self, parent):
-        """Memory for a gradient of `parent`, and what to add it to: None for the first one, which stays."""
-        if type(parent) is Node:
-            total, buffer = self.of.get(parent), empty(parent.shape, parent.dtype)
-            if total is None:
-                self.of[parent] = buffer
-                heapq.heappush(self.waiting, (parent.rank, parent))
-            return buffer, total
-        if self.leaves is not None and id(parent) not in self.leaves:
-            return empty_like(parent._data), None
-        total = parent._grad
+    def room(self, leaf):
+        """Memory for a gradient of a leaf, and what to add it to: None for the first one, which stays."""
+        if self.leaves is not None and id(leaf) not in self.leaves:
+            return empty_like(leaf._data), None
+        total = leaf._grad
         if total is not None:
             return empty_like(total), total
-        buffer = parent._gradient
+        buffer = leaf._gradient
         if buffer is None:
-            buffer = empty_like(parent._data)
-        parent._grad = buffer
-        self.begun.append(parent)
+            buffer = empty_like(leaf._data)
+        leaf._grad = buffer
+        self.begun.append(leaf)
         return buffer, None
 
     def hand(self, parent, gradient):
         """Give a finished gradient to `parent`: a node without one may share the memory, a leaf gets its own."""
-        if type(parent) is Node and parent not in self.of:
-            self.of[parent] = gradient.reshape(parent.shape)
-            heapq.heappush(self.waiting, (parent.rank, parent))
-            return
-        buffer, total = self.room(parent)
-        if total is None:
-            launch(K.copy, flat(gradient), flat(buffer))
+        if type(parent) is not Node:
+            buffer, total = self.room(parent)
+            if total is None:
+                launch(K.copy, flat(gradient), flat(buffer))
+                return
+        elif parent in self.of:
+            total = self.of[parent]
         else:
-            _add(gradient, total)
+            self.wait(parent, gradient.reshape(parent.shape))
+            return
+        _add(gradient, total)
+
+    def wait(self, node, gradient):
+        """Let a node wait for its turn."""
+        self.of[node] = gradient
+        heapq.heappush(self.waiting, (node.rank, node))
 
 
 def _add(gradient, total):

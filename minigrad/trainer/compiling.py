@@ -1,5 +1,6 @@
 """compile: the optimizer, the loss and the metrics of a model."""
 
+import operator
 
 import numpy as np
 
@@ -124,7 +125,7 @@ class Compiling:
 
         Those of several outputs begin with the name of the output: NAME_loss, NAME_accuracy.
         """
-        return [name for name, _ in self._named_metrics()]
+        return [*map(operator.itemgetter(0), self._named_metrics())]
 
     def _named_metrics(self):
         """The pairs of names and metrics."""
@@ -167,26 +168,33 @@ class Compiling:
         return found if is_recording() else _plain_logs(found)
 
     def _results(self, of_step=False):
-        """The logs: `get_metrics_result()`, or what an overridden compute_metrics returned in the last step.
+        """The logs in alphabetical order."""
+        return dict(sorted(self._logs(of_step).items()))
+
+    def _logs(self, of_step):
+        """`get_metrics_result()`, or what an overridden compute_metrics returned in the last step.
 
         Where both have the same keys, the metrics are right, unless the logs `of_step` are wanted, as in Keras.
         """
-        found, step = _plain_logs(self.get_metrics_result()), self._pool.logs
+        found, step = self.get_metrics_result(), self._pool.logs
+        if type(self).get_metrics_result is not Compiling.get_metrics_result:
+            found = _plain_logs(found)
         if step is not None and self._has_own("train") and not self._objective.tracker.count.numpy():
             found.pop("loss", None)  # a step of one's own, which has not told the tracker
         if step is not None and (of_step or set(step) != set(found)):
             found = _plain_logs(step)
-        return dict(sorted(found.items()))
+        return found
 
     def _batch_results(self, as_dict):
         """The logs of one batch, as a dict or as a list; one number if that is all."""
-        logs = self._results(of_step=True)
-        return logs if as_dict else self._listed(logs)
+        return self._results(of_step=True) if as_dict else self._listed(self._logs(of_step=True))
 
     def _listed(self, logs):
         """The values of logs in the order of the metrics, then those with other names; one number if that is all."""
-        names = [name for name in self.metrics_names if name in logs]
-        values = [logs[name] for name in dict.fromkeys([*names, *logs])]
+        names = self.metrics_names
+        if names != [*logs]:
+            logs = {name: logs[name] for name in [*names, *logs] if name in logs}
+        values = [*logs.values()]
         return values[0] if len(values) == 1 else values
 
     def reset_metrics(self):
@@ -209,10 +217,9 @@ def _plain_logs(values):
     found = {}
     for name, value in values.items():
         value = value.read() if isinstance(value, Pending) else value
-        found |= _plain_logs(value) if isinstance(value, dict) else {name: _plain_number(value)}
+        if isinstance(value, dict):
+            found |= _plain_logs(value)
+        else:
+            array = value._data if isinstance(value, Tensor) else np.asarray(value)
+            found[name] = array.tolist()  # of an array without axes a number
     return found
-
-
-def _plain_number(value):
-    array = value._data if isinstance(value, Tensor) else np.asarray(value)
-    return array.item() if array.ndim == 0 else array.tolist()

@@ -90,7 +90,7 @@ class Evaluating:
 
         The batch hooks are called as often as `steps_per_execution` says, with the logs of that many batches.
         """
-        begin, end = (getattr(callbacks, f"on_{kind}_batch_{what}") for what in ("begin", "end"))
+        begin, end = getattr(callbacks, f"on_{kind}_batch_begin"), getattr(callbacks, f"on_{kind}_batch_end")
         is_watched = callbacks.batch_stride(kind, 0) is not None
         done = began = 0
         for batch in batches:

@@ -87,7 +87,8 @@ class Preparing:
             return self._fitted_one_by_one(x)
         if self.built and x.ndim == 1 and tuple(self.input_shape) == (None, 1):
             x = as_column(x)
-        self._ensure_built((None, *x.shape[1:]))
+        if not self._is_ready:
+            self._ensure_built((None, *x.shape[1:]))
         self._check_input(x.shape)
         if self._indexes:
             self._check_indexes(x)
@@ -175,13 +176,13 @@ class Preparing:
 
     def _build_optimizer(self, for_own_step=False):
         """Build the optimizer for what is trained now; a step of one's own does so itself, for what it trains."""
+        version, homes = self._pool.optimizer_built
+        if version == Structure.version and homes is getattr(self.optimizer, "_homes", None):
+            return
         if self._has_own("train") and not for_own_step:
             return
         if self.optimizer is None:
             raise ValueError(f"Model {self.name!r} was compiled without an optimizer: compile(optimizer='adam', ...).")
-        version, homes = self._pool.optimizer_built
-        if version == Structure.version and homes is self.optimizer._homes:
-            return
         trainable = self.trainable_variables
         if not trainable:
             warn(f"Model {self.name!r} has no trainable weights: there is nothing to train.")

@@ -226,7 +226,6 @@ class Programs:
 
     def _fit_step(self, rows, count):
         """The training step on the next `count` of `rows`, as something to borrow from the pool."""
-        key = ("fit", count, tuple((k, a.shape[1:], rows.shapes[k]) for k, a in rows.arrays.items()))
 
         def build():
             result, take = [], self._step_on("train")
@@ -237,7 +236,11 @@ class Programs:
 
             return self._build_step(run, rows.inputs, f"one training step of {self.name}, {count} rows", result)
 
-        return self._pool.take(key, self._is_valid, build)
+        return self._pool.take(_fit_key(rows, count), self._is_valid, build)
+
+    def _has_fit_step(self, rows, count):
+        """Whether there is a recorded training step for batches like these."""
+        return self._pool.has(_fit_key(rows, count), self._is_valid)
 
     def _staged_step(self, kind, x, y=None, w=None):
         """A step whose batch is copied into buffers of its own first."""
@@ -280,9 +283,8 @@ class Programs:
             self._restart_metrics()
         is_several = type(x) is Several or type(y) is Several or type(w) is Several
         given = named_arrays(x, y, w) if is_several else {"x": x, "y": y, "w": w}
-        for name, array in given.items():
-            if array is not None:
-                step.stage[name][...] = array[:]  # of lazy rows this makes an array
+        for name, buffer in step.stage.items():
+            buffer[...] = given[name][:]  # of lazy rows this makes an array
         results = None
         if kind != "predict":
             self._take(step)
@@ -317,6 +319,10 @@ class Programs:
 
     def _last_program(self, *kinds):
         return next((self._pool.shown[kind] for kind in kinds if kind in self._pool.shown), None)
+
+
+def _fit_key(rows, count):
+    return "fit", count, tuple((name, rows.arrays[name].shape[1:], shape) for name, shape in rows.shapes.items())
 
 
 @functools.cache

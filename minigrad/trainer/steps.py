@@ -45,6 +45,12 @@ class Pool:
         self._free = {}  # key -> free steps, those of the longest unused key first
         self._count = self._bytes = 0  # of all of them
 
+    def has(self, key, is_valid):
+        """Whether there is a free step of this kind."""
+        with self._lock:
+            free = self._free.get(key)
+            return bool(free) and is_valid(free[-1])
+
     def take(self, key, is_valid, build):
         """A step of this kind, a free one or a new one; to be given back, unless an error left it half done."""
         with self._lock:
