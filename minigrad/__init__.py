@@ -38,8 +38,9 @@ from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.regularizers import Regularizer
 from minigrad.tensor import GradientTape, Tensor, Variable, no_grad, op
 
-# They know models, and `utils` stands below those; but there is where they are looked for.
+# `utils` stands below what they know, such as models; but there is where they are looked for.
 for _function in (
+    datasets.reading.get_file,
     models.fold_batchnorm,
     models.recompute_batch_statistics,
     saving.deserialize_keras_object,

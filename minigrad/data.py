@@ -146,7 +146,7 @@ def warn_of_gaps(arrays, columns=None, where=""):
         words = "sample_weight" + name[1:] if name[0] == "w" else name
         found = not_finite(rows, words, columns if name == "x" else None)
         if found:
-            warn(f"{where}{found}: so the loss is not finite. Fill or drop what is missing before.")
+            warn(f"{where}{found}: so the loss is not finite. Fill or drop what is missing first.")
 
 
 def as_column(rows):

@@ -146,7 +146,6 @@ REMEDIES = {
     "utils.FeatureSpace": _CATEGORIES,
     "utils.array_to_img": _CONVOLUTION,
     "utils.audio_dataset_from_directory": _SEQUENCE,
-    "utils.get_file": _FILES,
     "utils.image_dataset_from_directory": _CONVOLUTION,
     "utils.img_to_array": _CONVOLUTION,
     "utils.load_img": _CONVOLUTION,

@@ -4,6 +4,7 @@ tests/peers/test_datasets_beside_keras.py compares the arrays with those of the 
 """
 
 import gzip
+import hashlib
 import io
 import os
 import pickle
@@ -16,6 +17,7 @@ import dataset_files
 import numpy as np
 import pytest
 
+import minigrad as keras
 from minigrad import datasets
 from minigrad.datasets import pickles
 
@@ -106,6 +108,28 @@ def test_what_is_not_there_is_told_in_one_sentence(name, tmp_path, monkeypatch):
     text = str(error.value)
     assert os.path.join(str(tmp_path), ".keras", "datasets") in text and "http" not in text and text.count(". ") == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_get_file_finds_what_keras_has_downloaded(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    get_file, origin = keras.utils.get_file, "https://example.org/data/cars.csv?raw=1"
+    with pytest.raises(FileNotFoundError, match=r"datasets/cars\.csv'.*put there the file https"):
+        get_file("cars.csv", origin)
+    path = tmp_path / "datasets" / "cars.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"1,2\n")
+    for found in (get_file("cars.csv", origin), get_file(origin=origin), get_file("cars.csv", cache_dir=tmp_path)):
+        assert found == str(path)
+    for make in (hashlib.md5, hashlib.sha256):
+        assert get_file("cars.csv", origin, file_hash=make(b"1,2\n").hexdigest()) == str(path)
+        with pytest.raises(ValueError, match="its checksum is .*, expected"):
+            get_file("cars.csv", origin, file_hash=make(b"").hexdigest())
+    (tmp_path / "pictures" / "flowers_extracted").mkdir(parents=True)
+    assert get_file("flowers.tgz", "http://x/f", extract=True, cache_subdir="pictures").endswith("flowers_extracted")
+    with pytest.raises(FileNotFoundError, match="put there unpacked, what is in http"):
+        get_file("birds.tgz", "http://x/f", untar=True)
+    with pytest.raises(ValueError, match="needs fname"):
+        get_file(origin="http://x/")
 
 
 # -------------------------------------------------------------------------------------- without trust

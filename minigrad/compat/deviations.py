@@ -115,7 +115,7 @@ DEVIATIONS = {
     ),
     "Files": (
         ("safe_mode=False", "runs code from the file", "changes nothing: code is never read"),
-        ("keras.datasets", "downloads what is not there", "reads ~/.keras/datasets, or the path that is given"),
+        ("keras.datasets, utils.get_file", "downloads what is not there", "reads ~/.keras/datasets, or a path given"),
         ("overwrite=False, and the file exists", "asks on the terminal", "FileExistsError"),
         ("clone_model of a model with a loss function of one's own", "an error", "the clone is not compiled"),
         ("a lambda", "is written as byte code", "in compile: left out, with a warning; in a layer: a ValueError"),

@@ -1,9 +1,11 @@
 """The files that Keras keeps: where they are, and what may be read from them. Nothing is downloaded, no code is run."""
 
 import gzip
+import hashlib
 import io
 import math
 import os
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -15,6 +17,41 @@ _MOST_PICKLED = 1 << 26  # bytes of a pickle in an .npz: as Python objects they 
 _IDX = {1: 0x801, 3: 0x803}  # how an array of bytes begins that has so many axes
 
 
+def _home():
+    return os.environ.get("KERAS_HOME") or os.path.expanduser(os.path.join("~", ".keras"))
+
+
+def get_file(
+    fname=None, origin=None, untar=False, md5_hash=None, file_hash=None, cache_subdir="datasets",
+    hash_algorithm="auto", extract=False, archive_format="auto", cache_dir=None, force_download=False,
+):
+    """Where Keras keeps a file that it has downloaded from `origin` once: ~/.keras/datasets/`fname`.
+
+    With `extract` or `untar`, it is the folder that Keras has unpacked the file to. Here nothing is downloaded and
+    nothing unpacked.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: neither a name nor an origin that ends in one; a file with another MD5 or SHA-256 sum.
+    """
+    name = os.fspath(fname) if fname else os.path.basename(urlsplit(origin or "").path)
+    if not name:
+        raise ValueError(f"get_file needs fname, or an origin that ends in a name; got origin={origin!r}.")
+    if (extract or untar) and fname and "." in name:
+        name = f"{name.partition('.')[0]}_extracted"
+    path = os.path.join(os.path.expanduser(cache_dir or _home()), cache_subdir, name)
+    if not os.path.exists(path):
+        what = "unpacked, what is in" if extract or untar else "the file"
+        raise FileNotFoundError(f"There is no {path!r}: minigrad downloads nothing, so put there {what} {origin}.")
+    wanted = file_hash or md5_hash
+    if wanted and os.path.isfile(path):
+        with open(path, "rb") as file:
+            found = hashlib.new("md5" if len(wanted) == 32 else "sha256", file.read()).hexdigest()
+        if found != wanted:
+            raise ValueError(f"{path} is not the file that was meant: its checksum is {found}, expected {wanted}.")
+    return path
+
+
 def find(name, path, *others):
     """The file or folder `path`, or `name` where Keras keeps it; `others` are older places of it.
 
@@ -23,7 +60,7 @@ def find(name, path, *others):
     Raises:
         FileNotFoundError: it is nowhere.
     """
-    folder = os.path.join(os.environ.get("KERAS_HOME") or os.path.expanduser(os.path.join("~", ".keras")), "datasets")
+    folder = os.path.join(_home(), "datasets")
     wanted = os.path.expanduser(os.fspath(path)) if path else name
     for place in (os.path.join(folder, wanted), *((wanted,) if path else (os.path.join(folder, n) for n in others))):
         if os.path.exists(place):

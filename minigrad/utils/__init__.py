@@ -1,7 +1,7 @@
 """Seeds, names, labels, progress, pictures and gradient checks.
 
-What knows models stands in `models` and `saving`, and is put here from there: `fold_batchnorm`,
-`recompute_batch_statistics`, `serialize_keras_object`, `deserialize_keras_object`.
+What knows models or data sets stands with these, and is put here from there: `fold_batchnorm`,
+`recompute_batch_statistics`, `serialize_keras_object`, `deserialize_keras_object`, `get_file`.
 """
 
 import random
