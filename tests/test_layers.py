@@ -80,6 +80,7 @@ EXAM = {
         output=(2,),
     ),
     "Dense, rank 3": Row(lambda **k: layers.Dense(3, **k), (4, 5), {"kernel": (5, 3), "bias": (3,)}, (4, 3)),
+    "Flatten, channels first": Row(lambda **k: layers.Flatten("channels_first", **k), (2, 3), output=(6,), more=[(2, 2, 3, 4), (5,)]),
     "EinsumDense": Row(
         lambda **k: layers.EinsumDense("abc,cde->abde", (None, 2, 3), "tanh", "be", **k),
         (4, 5),

@@ -44,6 +44,8 @@ def test_equal_maxima_share_the_gradient_and_zeros_do_not_hide_a_product():
     lambda x, index: ops.scatter(ops.expand_dims(index, -1), x, (4, 3)),
     lambda x, index: ops.scatter_update(x, ops.expand_dims(index, -1), x * 2.0),
     lambda x, index: ops.scatter_update(x, ops.stack([index, index % 3], -1), x[:, 0], "max"),
+    lambda x, index: ops.take(x, index - 4, axis=0),
+    lambda x, index: ops.sum(ops.take(x, ops.stack([index, index], 1) % 3, axis=1), axis=2),
     lambda x, index: ops.segment_sum(x, index, 4),
     lambda x, index: ops.segment_max(x, index, 4),
     lambda x, index: ops.segment_prod(x, index, 4),
@@ -111,6 +113,28 @@ NAN, INF = np.nan, np.inf
 ])  # fmt: skip
 def test_nan_and_infinity(found, wanted):
     np.testing.assert_allclose(found.numpy(), wanted, rtol=1e-6)
+
+
+def test_taking_in_a_program_is_taking():
+    x = Tensor(random_input((3, 4, 2)))
+    for axis, index in ((None, [[0, -1], [23, 5]]), (0, [2, 0, -3]), (1, [[3, -1], [0, 0]]), (-1, 1), (2, [1, 0, 1])):
+        given, found = ops.array(index), []
+        wanted = np.take(x.numpy(), index, axis)
+        assert_same(ops.take(x, given, axis).numpy(), wanted)
+        keras.Program(lambda axis=axis, given=given, found=found: found.append(ops.take(x, given, axis)), {}).replay()
+        assert_same(found[-1].numpy(), wanted)
+    found = []
+    keras.Program(lambda: found.append(ops.take(x, ops.array([7, 0, -4]), 0)), {}).replay()
+    assert np.isnan(found[-1].numpy()).all((1, 2)).tolist() == [True, False, True]
+    with pytest.raises(IndexError):
+        ops.take(x, ops.array([7]), 0)
+
+
+def test_classes_along_any_axis():
+    for axis in (-1, 0, 1, 2):
+        assert_same(ops.one_hot([[0, 2], [1, 1]], 3, axis).numpy(), np.moveaxis(np.eye(3, dtype="float32")[[[0, 2], [1, 1]]], -1, axis))
+    with pytest.raises(ValueError, match="sparse"):
+        ops.one_hot([1], 2, sparse=True)
 
 
 def test_errors_of_the_others():

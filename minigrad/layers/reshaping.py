@@ -10,16 +10,24 @@ from minigrad.layers.base import Layer, registry
 
 @registry.register()
 class Flatten(Layer):
-    """Everything but the rows becomes one axis: (n, a, b) -> (n, a b); a flat input becomes (n, 1)."""
+    """Everything but the rows becomes one axis: (n, a, b) -> (n, a b); a flat input becomes (n, 1).
+
+    Args:
+        data_format: "channels_first" moves axis 1 to the end first, so that the order is that of "channels_last".
+    """
 
     def __init__(self, data_format=None, **kwargs):
         super().__init__(**kwargs)
-        if data_format not in (None, "channels_last"):
-            raise ValueError(f"Flatten {self.name!r}: data_format must be 'channels_last', got {data_format!r}.")
-        data_format = "channels_last"
+        if data_format not in (None, "channels_last", "channels_first"):
+            raise ValueError(
+                f"Flatten {self.name!r}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}."
+            )
+        data_format = data_format or "channels_last"
         self._keep(locals())
 
     def call(self, inputs):
+        if self.data_format == "channels_first" and inputs.ndim > 2:
+            inputs = ops.moveaxis(inputs, 1, -1)
         return ops.reshape(inputs, (inputs.shape[0], math.prod(inputs.shape[1:])))
 
     def compute_output_shape(self, input_shape):

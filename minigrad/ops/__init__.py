@@ -264,6 +264,7 @@ from minigrad.ops.placing import (
     segment_sum,
     slice,
     slice_update,
+    take,
     unravel_index,
 )
 from minigrad.ops.probability import (
@@ -303,7 +304,6 @@ from minigrad.ops.shaping import (
     size,
     split,
     stack,
-    take,
     tile,
     unstack,
     vstack,

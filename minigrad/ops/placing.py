@@ -14,7 +14,16 @@ from minigrad.ops.elementwise import add, greater_equal, less, maximum, minimum,
 from minigrad.ops.functions import all, logical_and
 from minigrad.ops.probability import one_hot
 from minigrad.ops.reducing import sum
-from minigrad.ops.shaping import _places, cast, constant_tensor, get_item
+from minigrad.ops.shaping import (
+    _places,
+    _rearrange,
+    cast,
+    constant_tensor,
+    get_item,
+    moveaxis,
+    ravel,
+    take_rows,
+)
 from minigrad.ops.statistics import max
 from minigrad.program import empty_like, is_recording, launch
 from minigrad.tensor import Tensor, as_tensor, constant, op, view
@@ -157,6 +166,24 @@ def slice_update(inputs, start_indices, updates):
     places = _places(x)[_bounds(x, start_indices, updates.shape, "slice_update")]
     index = np.ascontiguousarray(places.reshape(1, -1))
     return view(_put_rows(view(x, (x.size, 1)), view(updates, (updates.size, 1)), index=index), x.shape)
+
+
+def take(x, indices, axis=None):
+    """The elements (or slices along `axis`) at `indices`; negative ones count from the end.
+
+    Raises:
+        IndexError: an index out of range. In a recorded step it gives NaN, where the indexes are a tensor.
+    """
+    x = as_tensor(x)
+    if not isinstance(indices, Tensor) or not is_recording() or x.dtype.kind != "f":
+        return _rearrange(x, np.take(_places(x), np.asarray(indices).astype(np.int64), axis))
+    moved = ravel(x) if axis is None else moveaxis(x, axis, 0)
+    places = cast(indices, "float64")
+    places = cast(where(less(places, 0.0), add(places, float(len(moved))), places), "int64")
+    rows = view(moved, (len(moved), math.prod(moved.shape[1:])))
+    y = view(take_rows(rows, index=places._data.reshape(1, -1), n=places.size), (*places.shape, *moved.shape[1:]))
+    rank = places.ndim
+    return y if not axis else moveaxis(y, list(range(rank)), [axis % x.ndim + i for i in range(rank)])
 
 
 # ----------------------------------------------------------------------------------------------------- segments

@@ -10,7 +10,7 @@ from minigrad.ops.elementwise import equal
 from minigrad.ops.errors import no_target_gradient
 from minigrad.ops.logits import remember
 from minigrad.ops.reducing import _axes
-from minigrad.ops.shaping import cast, expand_dims, transpose
+from minigrad.ops.shaping import cast, expand_dims, moveaxis, transpose
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant, from_kernels, op, view
 
@@ -51,12 +51,13 @@ def log_softmax(x, axis=-1):
     return _along_axis(_log_softmax, as_tensor(x), axis)
 
 
-def one_hot(x, num_classes, axis=-1, dtype=None):
-    """Rows of the identity matrix: 1 in column x, else 0."""
-    if axis not in (-1, as_tensor(x).ndim):
-        raise ValueError(f"one_hot puts the classes last: axis must be -1, got {axis}.")
+def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
+    """Rows of the identity matrix: 1 in column x, else 0; the columns along a new axis."""
+    if sparse:
+        raise ValueError("one_hot makes dense tensors: minigrad has no sparse ones.")
     classes = np.arange(num_classes)
-    return cast(equal(expand_dims(as_tensor(x), -1), classes), dtype or config.floatx())
+    y = cast(equal(expand_dims(as_tensor(x), -1), classes), dtype or config.floatx())
+    return y if axis in (-1, y.ndim - 1) else moveaxis(y, -1, axis)
 
 
 def _crossentropy(name, formula, forward, backward, needs_epsilon):

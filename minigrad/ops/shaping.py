@@ -269,13 +269,6 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     return _rearrange(x, np.diagonal(_places(x), offset, axis1, axis2))
 
 
-def take(x, indices, axis=None):
-    """The elements (or slices along `axis`) at `indices`, whose values are read if they are a tensor."""
-    x = as_tensor(x)
-    indices = indices.numpy() if isinstance(indices, Tensor) else np.asarray(indices)
-    return _rearrange(x, np.take(_places(x), indices.astype(np.int64), axis))
-
-
 def split(x, indices_or_sections, axis=0):
     """A list of parts along `axis`: so many of equal length, or cut before the given places."""
     x = as_tensor(x)

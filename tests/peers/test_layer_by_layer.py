@@ -41,6 +41,7 @@ LAYERS = [  # class, arguments, shape of one row
     ("PReLU", {"shared_axes": [1], "alpha_constraint": "non_neg"}, (3, 4)),
     ("Softmax", {"axis": 1}, (3, 4)),
     ("Flatten", {}, (3, 4)),
+    ("Flatten", {"data_format": "channels_first"}, (3, 4, 2)),
     ("Reshape", {"target_shape": (-1, 3)}, (2, 6)),
     ("Permute", {"dims": (2, 1)}, (3, 4)),
     ("RepeatVector", {"n": 3}, (5,)),
