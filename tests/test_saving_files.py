@@ -403,8 +403,11 @@ def test_a_file_may_know_an_attribute_by_the_name_of_a_property(tmp_path):
         def call(self, inputs):
             return (vars(self).get("encoder") or vars(self).get("backbone"))(inputs)
 
-    class Renamed(Plain):
+    class Named:
         backbone = property(lambda self: self.encoder)
+
+    class Renamed(Named, Plain):
+        pass
 
     written, read = Plain("backbone"), Renamed("encoder")
     x = np.ones((3, 4), "float32")

@@ -56,10 +56,11 @@ def located(model, tree=None):
 
 
 def _name_in(tree, path, layer, name):
-    """What a file calls the attribute `name` of a layer: that, or the name of a property of the user's class."""
+    """What a file calls the attribute `name` of a layer: that, or the name of a property of the user's classes."""
     if tree is None or tree.has(path + name):
         return name
-    others = [other for other, kind in vars(type(layer)).items() if isinstance(kind, property)]
+    classes = [kind for kind in type(layer).__mro__ if not kind.__module__.startswith("minigrad.")]
+    others = [other for kind in classes for other, value in vars(kind).items() if isinstance(value, property)]
     return next((n for n in others if tree.has(path + n) and getattr(layer, n) is vars(layer)[name]), name)
 
 
