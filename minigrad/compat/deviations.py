@@ -137,6 +137,8 @@ DEVIATIONS = {
         ("ops.empty; ops.argpartition", "what lay in memory; a part in order", "zeros; all in order"),
         ("ops.take_along_axis out of range", "an error, or what the back end makes of it", "NaN"),
         ("gradients of hypot of equals, celu at 0, sparsemax beside a tie", "another number", "that of the function"),
+        ("gradients at 0 of sinc, cumprod, fmod", "NaN, 0, 0", "those of the function"),
+        ("ops.slice_update", "has no gradient (TensorFlow)", "has one"),
         ("utils.to_categorical", "float64", "floatx, by default float32"),
         ("utils.split_dataset", "two tf.data.Dataset", "two arrays, or tuples or dicts of arrays, as they were given"),
         ("utils.plot_model", "needs graphviz", "needs matplotlib only; layers of a subclassed Model have no arrows"),
