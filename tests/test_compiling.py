@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from numba.core.caching import FunctionCache
@@ -141,6 +142,7 @@ def test_two_processes_at_once_on_a_cold_cache_then_damaged_files(tmp_path):
 def test_silent_a_byte_that_a_bad_disk_has_changed_is_noticed(suffix, share, a_kernel, tmp_path, monkeypatch):
     """Also one of the machine code, which unpickles all the same: it would crash, or compute something else."""
     monkeypatch.setattr(sys, "stderr", Terminal(True))
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # NUMBA_CACHE_DIR may say another one
     launch(a_kernel, buffer(1), buffer(0))
     (path,) = (path for path in cached(tmp_path) if path.suffix == suffix)
     whole = path.read_bytes()

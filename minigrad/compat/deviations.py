@@ -39,6 +39,7 @@ DEVIATIONS = {
         ('add_weight("name", shape=...)', "a ValueError", "the older way to name a weight works"),
         ("from_config of one's own layer without **kwargs", "fails on name, trainable, dtype", "works"),
         ("the same layer twice in a Sequential; pop of an empty one", "taken; an IndexError", "a ValueError"),
+        ("a layer with call(x, training), in a Sequential", "a ValueError", "is told whether it trains"),
         ("batch_size of an Input", "shown in summary", "not shown"),
         ("an initializer with a SeedGenerator as its seed", "the same values on each call", "new ones"),
         ("EinsumDense(equation, output_shape=(None, 4))", "of an unknown length", "of the length that the input tells"),
