@@ -79,7 +79,6 @@ REMEDIES = {
         ("vectorize jvp", _LOOP),
         ("unique bitwise_* *_shift gcd lcm nextafter view* correlate i0 erfinv", _NUMPY),
         ("angle conj* imag isreal polar real", "minigrad computes with real numbers"),
-        ("nn numpy", "all operations are in `ops` itself"),
         ("sparse_categorical_crossentropy", "`losses.sparse_categorical_crossentropy` computes it"),
     )
     for name in names.split()

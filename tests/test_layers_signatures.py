@@ -65,6 +65,17 @@ def test_a_build_whose_arguments_are_not_those_of_call():
         Wrong(name="it")(A, B)
 
 
+def test_a_build_with_other_arguments():
+    class Lenient(layers.Layer):
+        def build(self, input_shape, extra=None, *args, **kwargs):
+            self.w = self.add_weight(shape=(input_shape[-1],))
+
+        def call(self, a, b):
+            return a * self.w
+
+    assert Lenient()(A, B).shape == A.shape
+
+
 def test_specs():
     assert layers.Dense(7).compute_output_spec(keras.Input((3,))).shape == (None, 7)
 
@@ -115,5 +126,9 @@ def test_small_operations():
     for found in (ops.where(x), ops.nonzero(Tensor(x))):
         for ours, theirs in zip(found, np.nonzero(x), strict=True):
             assert_same(ours.numpy(), theirs)
+    nothing = np.ones((2, 0, 3))
+    assert_same(ops.max(nothing, 1, initial=4.0).numpy(), np.max(nothing, 1, initial=4.0))
+    assert_same(ops.min(nothing, 1, True, 4.0).numpy(), np.min(nothing, 1, keepdims=True, initial=4.0))
+    assert ops.nn.softmax is ops.softmax and ops.numpy.where is ops.where
     with pytest.raises(ValueError, match="the condition alone"):
         ops.where(x, 1.0)

@@ -195,7 +195,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     def _build_by_names(self, inputs, args, kwargs):
         """Build a layer whose `build` has several arguments: `a_shape` is the shape of the argument `a` of `call`."""
-        wanted, names = _parameters(type(self).build), _parameters(type(self).call)
+        wanted, names = _shapes_of_build(type(self)), _parameters(type(self).call)
         if self._is_ready or self.built or len(wanted) < 2:
             return
         for name in wanted:
@@ -522,6 +522,14 @@ def _is_length(n):
 def _parameters(method):
     """The names of the arguments of a method, a tuple without `self`."""
     return tuple(inspect.signature(method).parameters)[1:]
+
+
+@functools.cache
+def _shapes_of_build(layer_class):
+    """The names of the shapes that `build` takes: of all its arguments but *args, **kwargs and other optional ones."""
+    parameters = list(inspect.signature(layer_class.build).parameters.values())[1:]
+    parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return tuple(p.name for p in parameters if p.default is p.empty or p.name.endswith("_shape"))
 
 
 class SameShape(Layer):

@@ -5,6 +5,7 @@ and needs no derivative of its own.
 """
 
 import functools
+import sys
 
 from minigrad.missing import NoAttribute
 from minigrad.names import public
@@ -327,6 +328,7 @@ from minigrad.tensor import SymbolMet, Tensor
 # Other names of the same.
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
 array = convert_to_tensor
+nn = numpy = sys.modules[__name__]  # Keras' rooms for some of them
 
 __all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMet", "Tensor"))
 

@@ -6,9 +6,9 @@ from minigrad import config
 from minigrad.ops.elementwise import (
     _scale,
     absolute,
+    add,
     divide,
     maximum,
-    minimum,
     multiply,
     negative,
     power,
@@ -23,14 +23,15 @@ from minigrad.tensor import as_tensor
 
 def max(x, axis=None, keepdims=False, initial=None):
     """Maximum over all axes, or over `axis` (and `initial`); a NaN wins. Equal maxima share the gradient."""
+    if initial is not None and as_tensor(x).size == 0:
+        return add(sum(x, axis, keepdims), float(initial))
     y = _max(x, axis, keepdims)
     return y if initial is None else maximum(y, float(initial))
 
 
 def min(x, axis=None, keepdims=False, initial=None):
     """Minimum over all axes, or over `axis` (and `initial`); a NaN wins. Equal minima share the gradient."""
-    y = negative(_max(negative(x), axis, keepdims))
-    return y if initial is None else minimum(y, float(initial))
+    return negative(max(negative(x), axis, keepdims, None if initial is None else -float(initial)))
 
 
 def argmin(x, axis=None, keepdims=False):
