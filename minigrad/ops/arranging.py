@@ -145,24 +145,19 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     return _made(np.geomspace(start, stop, num, endpoint, axis=axis), dtype)
 
 
-def bartlett(x):
-    """A window of x values: a triangle from 0 to 1 and back."""
-    return _made(np.bartlett(int(x)), None)
+def _window(name, formula):
+    def window(x):
+        return _made(getattr(np, name)(int(x)), None)
+
+    window.__name__ = window.__qualname__ = name
+    window.__doc__ = f"A window of x values: {formula}."
+    return window
 
 
-def blackman(x):
-    """A window of x values: 0.42 - 0.5 cos t + 0.08 cos 2t, t from 0 to 2 pi."""
-    return _made(np.blackman(int(x)), None)
-
-
-def hamming(x):
-    """A window of x values: 0.54 - 0.46 cos t, t from 0 to 2 pi."""
-    return _made(np.hamming(int(x)), None)
-
-
-def hanning(x):
-    """A window of x values: (1 - cos t) / 2, t from 0 to 2 pi."""
-    return _made(np.hanning(int(x)), None)
+bartlett = _window("bartlett", "a triangle from 0 to 1 and back")
+blackman = _window("blackman", "0.42 - 0.5 cos t + 0.08 cos 2t, t from 0 to 2 pi")
+hamming = _window("hamming", "0.54 - 0.46 cos t, t from 0 to 2 pi")
+hanning = _window("hanning", "(1 - cos t) / 2, t from 0 to 2 pi")
 
 
 def kaiser(x, beta):
