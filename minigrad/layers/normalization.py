@@ -138,17 +138,9 @@ class BatchNormalization(SameShape):
         beta = self._zeros if self.beta is None else self.beta
         bias = self._zeros if bias is None else bias
         mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
-        is_frozen = not training or not self.trainable
-        if not is_frozen and x.size == 0:
-            raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}: they have "
-                "no mean and no variance. Leave empty batches out."
-            )
-        if not is_frozen and x.size == x.shape[-1]:
-            warn(
-                f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, "
-                "so the output is beta whatever the input, and no gradient passes. Use larger batches.",
-            )
+        is_frozen = not training or not self._trainable
+        if not is_frozen and x.size <= x.shape[-1]:
+            self._warn_of_few_rows(x)
         if is_frozen or self.renorm or mask is not None:
             if kernel is not None:
                 x = ops.matmul(x, kernel)
@@ -167,6 +159,17 @@ class BatchNormalization(SameShape):
             momentum=self.momentum,
             epsilon=self.epsilon,
             floor=floor,
+        )
+
+    def _warn_of_few_rows(self, x):
+        if x.size == 0:
+            raise ValueError(
+                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}: they have "
+                "no mean and no variance. Leave empty batches out."
+            )
+        warn(
+            f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, so "
+            "the output is beta whatever the input, and no gradient passes. Use larger batches."
         )
 
     def _composed(self, x, mask, gamma, beta, bias, floor):

@@ -82,7 +82,7 @@ class Metric(Configurable):
 
     def __setattr__(self, name, value):
         object.__setattr__(self, name, value)
-        if isinstance(value, (Metric, Variable, list, dict)):
+        if isinstance(value, (Metric, Variable, list, tuple, dict)):
             Structure.changed()
 
     @property
@@ -91,7 +91,7 @@ class Metric(Configurable):
         version, found = self._found
         if version != Structure.version:
             version = Structure.version
-            self._found = version, (found := self._find_variables())
+            vars(self)["_found"] = version, (found := self._find_variables())
         return list(found)
 
     def _find_variables(self):
@@ -167,6 +167,11 @@ class Metric(Configurable):
         """What a `result` returns: a tensor of the metric's dtype."""
         return emit(np.array(value, _dtype(self.dtype), order="C"))
 
+    def _cast(self, value):
+        """The value as a tensor of the metric's dtype."""
+        value = as_tensor(value, self.dtype)
+        return value if value.dtype == self.dtype else ops.cast(value, self.dtype)
+
     def _inputs(self, y_true, y_pred):
         """Both as tensors of the metric's dtype and of one shape."""
         y_true, y_pred = targets.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
@@ -181,7 +186,7 @@ class Metric(Configurable):
         """Weights for values of this shape, given for each value, for each row, or not at all (a single 1)."""
         if sample_weight is None:
             return as_tensor(constant(np.dtype(self.dtype), 1.0))
-        weights = ops.cast(as_tensor(sample_weight, self.dtype), self.dtype)
+        weights = self._cast(sample_weight)
         if weights.ndim == len(shape) + 1 and weights.shape[-1] == 1:
             weights = ops.squeeze(weights, -1)
         while weights.ndim < len(shape):
@@ -208,14 +213,14 @@ class Mean(Metric):
 
     def update_state(self, values, sample_weight=None):
         """Add `values`; axes beyond the first (or beyond those of sample_weight) are averaged first."""
-        values = ops.cast(as_tensor(values, self.dtype), self.dtype)
+        values = self._cast(values)
         total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
         if sample_weight is None:
             rows = values.shape[0] if values.ndim else 1
             settings = constant(values.dtype, rows / max(values.size, 1), float(rows))
             launch(K.accumulate, flat(values._data), settings, total, count)
             return
-        weights = ops.cast(as_tensor(sample_weight, self.dtype), self.dtype)
+        weights = self._cast(sample_weight)
         while weights.ndim > 1 and weights.shape[-1] == 1 and weights.shape != values.shape[: weights.ndim]:
             weights = ops.squeeze(weights, -1)
         if weights.size != 1 and weights.shape != values.shape[: weights.ndim]:
@@ -248,7 +253,7 @@ class Sum(Metric):
 
     def update_state(self, values, sample_weight=None):
         """Add the sum of `values`, each times its weight."""
-        values = ops.cast(as_tensor(values, self.dtype), self.dtype)
+        values = self._cast(values)
         if sample_weight is not None:
             values = targets.reduce_weighted(values, sample_weight, "none")
         self.total.assign_add(ops.sum(values))
@@ -342,6 +347,6 @@ class LossTracker(Mean):
 
     def track(self, loss, rows, finite):
         """Add the loss of a batch of `rows` rows; `finite` (1, 1) counts the batches as long as the sum is finite."""
-        loss = ops.cast(loss, self.dtype)._data.reshape(1, 1)
+        loss = self._cast(loss)._data.reshape(1, 1)
         total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
         launch(K.track_loss, loss, constant(loss.dtype, float(rows)), total, count, finite)

@@ -13,9 +13,7 @@ from minigrad.tensor import as_tensor, constant, op
 
 
 @op("(...,n), (n), (n), (n) -> (...,n)")
-def batch_normalization(
-    y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf
-):
+def batch_normalization(y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf):
     """y = max(floor, gamma h + beta),   h = (x - mean) / sqrt(variance + epsilon),   over the rows of the batch.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1 and the gradients below it.
@@ -31,41 +29,35 @@ def batch_normalization(
     The last line is the chain rule through h, the mean and the variance: dh_i = gamma g_i; x_i moves h_i directly,
     every h through the mean (the term sum dh / m) and every h through the variance (the term h_i sum dh h / m).
     """
-    if len(x) == 0:
-        raise ValueError("batch_normalization: a batch of no rows has no mean and no variance.")
-    settings = constant(x.dtype, momentum, epsilon, floor)
-    mean, inverse = empty_like(gamma), empty_like(gamma)
-    launch(
-        K.batch_normalization, x, bias, gamma, beta, settings, moving_mean, moving_variance, y, mean, inverse
-    )
-
-    def vjp(gy, gx, gbias, ggamma, gbeta):
-        gx = empty_like(x) if gx is None else gx
-        gbias = empty_like(bias) if gbias is None else gbias
-        ggamma = empty_like(gamma) if ggamma is None else ggamma
-        gbeta = empty_like(beta) if gbeta is None else gbeta
-        work = empty((3, x.shape[1]), x.dtype)
-        launch(
-            K.batch_normalization_vjp, gy, x, y, gamma, settings, mean, inverse, work, gx, gbias, ggamma, gbeta
-        )
-
-    return vjp
+    vjp = normalized_product.raw(y, x, None, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor)
+    return lambda gy, gx, *others: vjp(gy, gx, None, *others)
 
 
 @op("(...,k), (k,n), (n), (n), (n) -> (...,n)")
-def normalized_product(y, x, kernel, bias, gamma, beta, **settings):
+def normalized_product(
+    y, x, kernel, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf
+):
     """y = batch_normalization(x kernel, bias, gamma, beta): both operations in one, for the sake of eager mode.
 
-    The launches are those of the two, in their order; what there is once instead of twice is the node on the tape.
+    There is one node on the tape instead of two. (The kernel is None where batch_normalization asks.)
     """
-    h = empty_like(y)
-    launch(K.matmul, x, kernel, h)
-    through_norm = batch_normalization.raw(y, h, bias, gamma, beta, **settings)
+    if len(x) == 0:
+        raise ValueError("batch_normalization: a batch of no rows has no mean and no variance.")
+    h = x if kernel is None else empty_like(y)
+    if kernel is not None:
+        launch(K.matmul, x, kernel, h)
+    settings = constant(x.dtype, momentum, epsilon, floor)
+    mean, inverse = empty_like(gamma), empty_like(gamma)
+    launch(K.batch_normalization, h, bias, gamma, beta, settings, moving_mean, moving_variance, y, mean, inverse)
 
     def vjp(gy, gx, gkernel, gbias, ggamma, gbeta):
-        gh = empty_like(h)
-        through_norm(gy, gh, gbias, ggamma, gbeta)
-        if gx is not None:
+        gh = gx if kernel is None and gx is not None else empty_like(h)
+        gbias = empty_like(bias) if gbias is None else gbias
+        ggamma = empty_like(gamma) if ggamma is None else ggamma
+        gbeta = empty_like(beta) if gbeta is None else gbeta
+        work = empty((3, h.shape[1]), h.dtype)
+        launch(K.batch_normalization_vjp, gy, h, y, gamma, settings, mean, inverse, work, gh, gbias, ggamma, gbeta)
+        if kernel is not None and gx is not None:
             launch(K.matmul_nt, gh, kernel, gx)
         if gkernel is not None:
             launch(K.matmul_tn, x, gh, gkernel)

@@ -67,14 +67,12 @@ class Node:
 
     __slots__ = ("dtype", "parents", "rank", "shape", "views", "vjp")
 
-    def __init__(self, data, vjp, operands, views):
+    def __init__(self, data, vjp, parents, views):
         self.shape = data.shape
         self.dtype = data.dtype
         self.vjp = vjp
         self.views = views
-        self.parents = parents = []
-        for t in operands:  # a comprehension would be one more call
-            parents.append((t._node or t) if t.requires_grad else None)
+        self.parents = parents
         self.rank = next(_ranks)  # the newer, the lower
 
 
@@ -324,7 +322,7 @@ def deferred(data, again):
         finally:
             _mode.recording = before
 
-    return _on_tape(data, vjp, ())
+    return _on_tape(data, vjp, [])
 
 
 def _leaves(inputs):
@@ -427,10 +425,12 @@ def emit(result, vjp=None, operands=(), views=None):
     tensor._data, tensor._grad, tensor._logits = result, None, None
     tensor._node, tensor.requires_grad = None, False
     if vjp is not None and _mode.recording:
+        parents = []
         for t in operands:
-            if t.requires_grad:
-                tensor._node, tensor.requires_grad = Node(result, vjp, operands, views), True
-                break
+            parents.append((t._node or t) if t.requires_grad else None)
+            tensor.requires_grad = tensor.requires_grad or t.requires_grad
+        if tensor.requires_grad:
+            tensor._node = Node(result, vjp, parents, views)
     return tensor
 
 
@@ -449,10 +449,11 @@ def copied(tensor):
 def _same(tensor, data):
     """A tensor of `data`, which are the elements of another one."""
     on_tape = tensor.requires_grad and _mode.recording
-    return _on_tape(data, None, (tensor,)) if on_tape else emit(data)
+    return _on_tape(data, None, [tensor._node or tensor]) if on_tape else emit(data)
 
 
-def _on_tape(data, vjp, operands):
+def _on_tape(data, vjp, parents):
+    """A tensor of the array `data` that was computed from these parents (see Node)."""
     tensor = emit(data)
-    tensor._node, tensor.requires_grad = Node(data, vjp, operands, None), True
+    tensor._node, tensor.requires_grad = Node(data, vjp, parents, None), True
     return tensor

@@ -83,7 +83,7 @@ class Programs:
             loss = self._total_loss(x, y, y_pred, w, training=True)
             trained = self.trainable_variables
             for variable in trained:
-                variable.grad = None
+                variable._grad = None
             if trained and not loss.requires_grad:
                 raise ValueError(
                     f"The loss of model {self.name!r} does not depend on its weights: it must be computed from y_pred, "
