@@ -192,6 +192,9 @@ def test_only_rows_that_count_are_normalized_by():
     y = model(rows, training=True)
     np.testing.assert_allclose(norm.moving_mean.numpy(), rows[rows.any(-1)].mean(0), 1e-5, 1e-6)
     assert_same(y._keras_mask.numpy(), rows.any(-1))  # through the fused step
+    norm.moving_mean.assign([9.0, 9.0])
+    keras.utils.recompute_batch_statistics(model, rows)
+    np.testing.assert_allclose(norm.moving_mean.numpy(), rows[rows.any(-1)].mean(0), 1e-5, 1e-6)
 
 
 def test_layers_of_ones_own():

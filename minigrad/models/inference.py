@@ -75,7 +75,8 @@ def _collect(model, batch, layers, sums):
     def spy(layer):
         def normalize(x, training, mask=None, kernel=None, bias=None, floor=None):
             x = (x if kernel is None else ops.matmul(x, kernel)).numpy().astype(np.float64)
-            x = x.reshape(-1, x.shape[-1]) + (0.0 if bias is None else bias.numpy())
+            kept = np.broadcast_to(True if mask is None else np.asarray(mask, bool), x.shape[:-1])
+            x = x[kept] + (0.0 if bias is None else bias.numpy())
             mean = x.mean(0)
             sums[layer] = moments_of_both(sums.get(layer, (0, 0.0, 0.0)), (len(x), mean, np.square(x - mean).sum(0)))
             raise _Reached
