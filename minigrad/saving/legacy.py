@@ -206,11 +206,28 @@ def config(tree):
     if training:
         names = ("loss", "metrics", "weighted_metrics", "loss_weights")
         compiled = {"optimizer": training.get("optimizer_config"), **{n: training.get(n) for n in names}}
-        for what in ("metrics", "weighted_metrics"):  # Keras 2 has a list of them for the one output
-            if isinstance(compiled[what], list) and len(compiled[what]) == 1 and isinstance(compiled[what][0], list):
-                compiled[what] = compiled[what][0]
+        for what in ("metrics", "weighted_metrics"):
+            compiled[what] = _by_output(compiled[what], found["config"])
         found["compile_config"] = compiled
     return found
+
+
+def _by_output(given, model):
+    """The metrics of Keras 2, a list for each output: of one output its list, of several without their names in front.
+
+    They come in the order of the outputs of a model's config; None stands for an output without metrics.
+    """
+    if not isinstance(given, list) or not given or not all(isinstance(one, list) for one in given):
+        return given
+    if len(given) == 1:
+        return given[0]
+    outputs = model.get("output_layers") if isinstance(model, dict) else None
+    outputs = sorted(outputs) if isinstance(outputs, dict) else [place[:1] for place in outputs or ()]
+    for name, metrics_of_one in zip(outputs, given):
+        for one in metrics_of_one:
+            if isinstance(one, dict) and isinstance(one.get("config"), dict) and "name" in one["config"]:
+                one["config"]["name"] = str(one["config"]["name"]).removeprefix(f"{''.join(name)}_")
+    return [[one for one in metrics_of_one if one is not None] for metrics_of_one in given]
 
 
 def written_by(tree):

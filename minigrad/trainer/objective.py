@@ -188,7 +188,8 @@ class Objective:
                 below = next(([([h], len(h.path)) for h in some] for some in flat if len(some) == count), below)
             if count != len(below):
                 raise ValueError(f"{what} must be {self._like()}; got {_described(given)}.")
-            return type(given)([walk(part, *where) for part, where in zip(given, below, strict=True)])
+            parts = [walk(part, *where) for part, where in zip(given, below, strict=True)]
+            return parts if isinstance(given, list) else tuple(parts)
 
         result = walk(given, self.heads, 0)
         missing = [head.title() for head in needed if head not in seen]
