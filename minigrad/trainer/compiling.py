@@ -141,8 +141,6 @@ class Compiling:
     def _build_objective(self, y, early=False):
         """Make the losses and the metrics for targets like y, a tree of arrays (None: there are no targets), once."""
         objective = self._objective
-        if objective.state == "built":
-            return
         if objective.named:
             objective.state = "built"
             return

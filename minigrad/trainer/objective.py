@@ -119,12 +119,11 @@ class Objective:
         self.state = self.state or "placed"
 
     def _place_losses(self):
-        found, weights = {}, {}
         is_by_name = isinstance(self.heads[0].path[0], str)  # then an output may be left out
-        self._collect(self.loss, "loss", found, () if is_by_name else self.heads)
+        found = self._collect(self.loss, "loss", () if is_by_name else self.heads)
         for head in self.heads:
             head.loss = found.get(head)
-        self._collect(self.loss_weights, "loss_weights", weights, [h for h in self.heads if h.loss is not None])
+        weights = self._collect(self.loss_weights, "loss_weights", [h for h in self.heads if h.loss is not None])
         for head in self.heads:
             for what, part in (("loss", head.loss), ("loss_weights", weights.get(head))):
                 if is_tree(part):
@@ -135,13 +134,9 @@ class Objective:
         self._order = [head for head in (found if is_dict else self.heads) if head.loss is not None]
 
     def _place_metrics(self, what):
-        given, found = getattr(self, what), {}
-        if len(self.heads) == 1:
-            if isinstance(given, dict):
-                self._collect(given, what, found)
-            found = {self.heads[0]: asked(given) if given else []}
-        elif given:
-            self._collect(given, what, found)
+        given = getattr(self, what) or None
+        is_list_of_one = len(self.heads) == 1 and not isinstance(given, dict)
+        found = {self.heads[0]: given} if is_list_of_one else self._collect(given, what)
         for head in self.heads:
             specs = found.get(head)
             specs = [] if specs is None else asked(specs)
@@ -149,12 +144,16 @@ class Objective:
                 raise ValueError(f"{what} must be names, Metric instances or functions; got {given!r}.")
             setattr(head, {"metrics": "plain", "weighted_metrics": "weighted"}[what], specs)
 
-    def _collect(self, given, what, found, needed=()):
-        """Add to the dict `found` what is given for each head; for all of them, where it is no tree."""
+    def _collect(self, given, what, needed=(), alone=None):
+        """What is given for each head, a dict. If it is no tree, it is for the heads `alone`, by default for all."""
+        found = {}
         if is_tree(given):
             self.mapped(given, what, lambda part, head: found.setdefault(head, part), needed)
         elif given is not None:
-            found.update(dict.fromkeys(self.heads, given))
+            found = dict.fromkeys(self.heads if alone is None else alone, given)
+            if not found:
+                raise ValueError(f"{what} must be {self._like()}; got {_described(given)}.")
+        return found
 
     def mapped(self, given, what, function, needed=()):
         """A tree of what is given for the outputs, with `function(part, head)` in the place of each part.
@@ -239,7 +238,8 @@ class Objective:
         for head, target in zip(self.heads, targets, strict=True):
             if target is None and head.takes_targets and not early:
                 what = "the metrics compare" if head.loss is None else "the loss compares"
-                raise ValueError(f"The targets y are missing{self._of(head)}: {what} the output with them.")
+                where = "" if len(self.heads) == 1 else f" for output {head.title()!r}"
+                raise ValueError(f"The targets y are missing{where}: {what} the output with them.")
         for head, target in zip(self.heads, targets, strict=True):
             shape = head.shape if early else None if target is None else (None, *target.shape[1:])
             if head.loss is not None:
@@ -255,9 +255,6 @@ class Objective:
             head.tracker = LossTracker(f"{head.loss_name}_loss", dtype)
         self._name(others)
         self.state = "early" if early else "built"
-
-    def _of(self, head):
-        return "" if len(self.heads) == 1 else f" for output {head.title()!r}"
 
     def _name(self, others):
         """Give each metric its name in the logs: "weighted_" stands before one that is taken, or a number behind it."""
@@ -289,28 +286,15 @@ class Objective:
         if len(self.heads) == 1 and not isinstance(y, (list, tuple, dict)):
             return [y]
         needed = self.needy
-        return self._parts(y if needed else None, "y", needed, needed if len(needed) == 1 else ())
+        found = self._collect(y if needed else None, "y", needed, needed if len(needed) == 1 else ())
+        return [found.get(head) for head in self.heads]
 
     def _each(self, y, y_pred, w):
         """(head, targets, output, sample weights) of each output."""
         if type(y_pred) is Tensor and not isinstance(y, (list, tuple, dict)):
             return zip(self.heads, [y], [y_pred], [w])
-        return zip(self.heads, self._targets(y), leaves(y_pred), self._weights(w))
-
-    def _weights(self, w):
-        """The sample weights of each output."""
-        return self._parts(w if self.needy else None, "sample_weight", (), self.heads)
-
-    def _parts(self, given, what, needed, alone):
-        """What is given for each head, None where nothing is; if it is no tree, it is for the heads `alone`."""
-        found = {}
-        if isinstance(given, (list, tuple, dict)):
-            self.mapped(given, what, lambda part, head: found.setdefault(head, part), needed)
-        elif given is not None:
-            if not alone:
-                raise ValueError(f"{what} must be {self._like()}; got {_described(given)}.")
-            found = dict.fromkeys(alone, given)
-        return [found.get(head) for head in self.heads]
+        weights = self._collect(w if self.needy else None, "sample_weight")
+        return zip(self.heads, self._targets(y), leaves(y_pred), map(weights.get, self.heads))
 
     def check_targets(self, y):
         """Raise a ValueError if targets, trees of arrays, can't be right for these outputs."""
