@@ -87,7 +87,7 @@ def masked(mask, sample_weight, dtype, is_mean=False):
         return weights
     sample_weight = ops.cast(as_tensor(sample_weight, dtype), dtype)
     if sample_weight.ndim == weights.ndim + 1 and sample_weight.shape[-1] == 1:
-        sample_weight = ops.squeeze(sample_weight, -1)
+        weights, sample_weight = align(weights, sample_weight)
     while sample_weight.ndim < weights.ndim:
         sample_weight = ops.expand_dims(sample_weight, -1)
     return sample_weight * weights
