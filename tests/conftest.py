@@ -1,6 +1,6 @@
 """What every test runs under: a fixed seed, and failure if it leaks global state into the next one.
 
-Warnings are errors (setup.cfg).
+Warnings are errors (setup.cfg). The whole suite is divided among processes, one for each core.
 """
 
 import os
@@ -11,11 +11,46 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from minigrad import config, program, registry, tensor, utils
 
 # Programs that a test starts get the minigrad that is tested, whatever is installed and wherever they run.
 ROOT = str(Path(__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """How many processes `-n auto` means: for some files none but this one, as others take seconds to start."""
+    return min(os.cpu_count(), 4) if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Where the comparison with the real Keras is not wanted, nobody imports TensorFlow to find that out."""
+    return True if collection_path.name == "peers" and "not peers" in config.option.markexpr else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_kernel_is_compiled_twice(tmp_path_factory):
+    """Of several processes of this run one compiles a kernel; the others wait, and load it from the cache."""
+    if fcntl is None or "PYTEST_XDIST_WORKER" not in os.environ:
+        yield
+        return
+    folder, original = tmp_path_factory.getbasetemp().parent, program.compiling.compiled
+
+    def compiled(function, *arguments):
+        with open(folder / f"{function.__name__}.lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return original(function, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (program.compiling, program.replaying):
+            patch.setattr(module, "compiled", compiled)
+        yield
 
 
 def global_state():
