@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_same, random_input
 
 import minigrad as keras
-from minigrad import Program, Tensor, layers, ops
+from minigrad import GradientTape, Program, Tensor, Variable, layers, ops
 from minigrad.utils import gradcheck
 
 X = random_input((4, 3))
@@ -161,3 +161,31 @@ def test_errors():
     for call in (lambda: ops.scan("f", 0, X), lambda: ops.associative_scan(3, X)):
         with pytest.raises(TypeError, match="must be a function"):
             call()
+
+
+@pytest.mark.parametrize(
+    "returned, words",
+    [
+        (lambda g: ops.sum(g), r"argument 0 of shape \(2, 3\), .* returned \(\)"),
+        (lambda g: ops.ones((4, 3)), r"returned \(4, 3\)"),
+        (lambda g: (g, g), "for each of the 1 arguments; it returned 2"),
+    ],
+)
+def test_a_custom_gradient_that_does_not_fit_is_refused(returned, words):
+    x = Variable(np.ones((2, 3), "float32"))
+    with GradientTape() as tape:
+        y = ops.sum(ops.custom_gradient(lambda x: (x * 2.0, returned))(x))
+    with pytest.raises(ValueError, match=words):
+        tape.gradient(y, x)
+
+
+def test_a_variable_inside_a_custom_gradient_is_refused():
+    v = Variable(2.0)
+    with pytest.raises(ValueError, match="a variable that is none of its arguments"):
+        ops.custom_gradient(lambda x: (x * v, lambda g: g * v))(ops.ones(3))
+
+
+def test_bincount_of_rows():
+    x, w = np.array([[0, 1], [1, 3]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert ops.bincount(x).numpy().tolist() == [[1, 1, 0, 0], [0, 1, 0, 1]]
+    assert ops.bincount(x, weights=w).numpy().tolist() == [[1, 2, 0, 0], [0, 3, 0, 4]]

@@ -229,3 +229,21 @@ def test_stopping_and_going_on_with_a_step_of_ones_own(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "a", Stop())
     assert_same(run(tmp_path / "a"), run(tmp_path / "b"))
+
+
+def test_gradients_are_clipped_by_the_length_of_all():
+    tf = tensorflow()
+    clipped, length = tf.clip_by_global_norm([tf.constant([3.0]), None, tf.constant([[4.0]])], 1.0)
+    assert float(length) == 5.0 and clipped[1] is None
+    np.testing.assert_allclose([clipped[0].numpy()[0], clipped[2].numpy()[0, 0]], [0.6, 0.8])
+    assert float(tf.linalg.global_norm(tf.clip_by_global_norm(clipped, 9.0)[0])) == pytest.approx(1.0)
+
+
+def test_a_tf_function_with_an_input_signature():
+    tf = tensorflow()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.float32)])
+    def total(x):
+        return tf.reduce_sum(x)
+
+    assert [float(total(tf.ones((n, 3)))) for n in (2, 2, 4, 2)] == [6.0, 6.0, 12.0, 6.0]

@@ -25,9 +25,9 @@ DEVIATIONS = {
     ),
     "Layers and models": (
         ("a bias before BatchNormalization in a Sequential", "gets rounding noise as gradient; Adam steps by it", "0"),
-        ("layer.trainable, layer.rate, ... changed later", "no effect before compile", "from the next fit or predict"),
+        ("layer.trainable, layer.rate, ... changed later", "no effect before compile", "from the next epoch, predict"),
         ("layer(x, training=True) in a model of inputs and outputs", "fit and predict override it", "it stays"),
-        ("model.run_eagerly changed later", "no effect before compile", "from the next fit or predict"),
+        ("model.run_eagerly changed later", "no effect before compile", "from the next epoch or predict"),
         ("paths of variables", "sequential/dense/kernel", "dense/kernel"),
         ("AlphaDropout, GaussianDropout with rate 1", "ZeroDivisionError when called", "a ValueError when made"),
         ("LayerNormalization over axis 0, or an axis twice", "computes, or fails when called", "a ValueError"),

@@ -225,6 +225,18 @@ def argmin(input, axis=None, output_type="int64", name=None):
     return ops.cast(ops.argmin(input, axis or 0), output_type)
 
 
+def global_norm(t_list, name=None):
+    """The length of all tensors of a list together; those that are None do not count."""
+    return ops.sqrt(add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
+
+
+def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
+    """(the tensors, by one factor so short that all together are no longer than `clip_norm`; their length before)"""
+    length = global_norm(t_list) if use_norm is None else use_norm
+    factor = clip_norm / ops.maximum(length, clip_norm)
+    return [None if t is None else t * factor for t in t_list], length
+
+
 def clip_by_norm(t, clip_norm, axes=None, name=None):
     """t, made shorter where its length (along `axes`) is above clip_norm."""
     size = ops.sqrt(ops.sum(ops.square(t), axes, keepdims=True))
@@ -500,7 +512,7 @@ def tensorflow():
         "count_nonzero": count_nonzero,
         "squared_difference": squared_difference,
     }
-    below["linalg"] |= {"matmul": matmul, "norm": norm, "einsum": einsum}
+    below["linalg"] |= {"matmul": matmul, "norm": norm, "einsum": einsum, "global_norm": global_norm}
     below["nn"] |= {
         "moments": moments,
         "top_k": top_k,
@@ -560,7 +572,11 @@ def tensorflow():
         argmin=argmin,
         argsort=argsort,
         boolean_mask=boolean_mask,
+        clip_by_global_norm=clip_by_global_norm,
         clip_by_norm=clip_by_norm,
+        custom_gradient=ops.custom_gradient,
+        TensorSpec=collections.namedtuple("TensorSpec", "shape dtype name", defaults=("float32", None)),
+        UnconnectedGradients=types.SimpleNamespace(NONE="none", ZERO="zero"),
         constant=constant,
         einsum=einsum,
         executing_eagerly=lambda: True,

@@ -132,6 +132,10 @@ def _running(f, xs, axis):
 def custom_gradient(f):
     """Decorator of a function that returns (y, grad): grad(gy) computes the gradients of its arguments from that of y.
 
+    Raises:
+        ValueError: y is no tensor, or depends on a variable that is no argument and would get no gradient; or, when
+            it is differentiated, gradients of another number or of other shapes than the arguments.
+
     >>> @custom_gradient
     ... def clipped(x):
     ...     return x * 1.0, lambda gy: ops.clip(gy, -1.0, 1.0)
@@ -139,18 +143,34 @@ def custom_gradient(f):
 
     @functools.wraps(f)
     def apply(*args, **kwargs):
-        with no_grad():
-            y, grad = f(*args, **kwargs)
+        y, grad = f(*[x.detach() if isinstance(x, Tensor) and x.requires_grad else x for x in args], **kwargs)
         if not isinstance(y, Tensor):
             raise ValueError(f"custom_gradient: {f.__name__} must return one tensor and a function, got {y!r}.")
+        if y.requires_grad:
+            raise ValueError(
+                f"custom_gradient: what {f.__name__} returns depends on a variable that is none of its arguments, and "
+                "would get no gradient: make it an argument."
+            )
 
         def vjp(gy, *buffers):
             with no_grad():
                 found = grad(emit(gy))
             found = found if isinstance(found, (tuple, list)) else (found,)
-            for gradient, buffer in zip(found, buffers, strict=True):
-                if buffer is not None:
-                    launch_copy(as_tensor(gradient)._data, buffer)
+            if len(found) != len(buffers):
+                raise ValueError(
+                    f"custom_gradient: the gradient function of {f.__name__} must return one gradient for each of "
+                    f"the {len(buffers)} arguments; it returned {len(found)}."
+                )
+            for i, (gradient, buffer) in enumerate(zip(found, buffers)):
+                if buffer is None:
+                    continue
+                gradient = as_tensor(np.zeros(buffer.shape, buffer.dtype) if gradient is None else gradient)
+                if gradient.shape != buffer.shape:
+                    raise ValueError(
+                        f"custom_gradient: {f.__name__} got argument {i} of shape {buffer.shape}, and its gradient "
+                        f"function returned {gradient.shape} for it."
+                    )
+                launch_copy(gradient._data, buffer)
 
         return emit(y._data, vjp, [x if isinstance(x, Tensor) else as_tensor(0.0) for x in args])
 

@@ -22,6 +22,7 @@ from minigrad.ops.shaping import (
     get_item,
     moveaxis,
     ravel,
+    stack,
     take_rows,
 )
 from minigrad.ops.statistics import max
@@ -229,8 +230,15 @@ def segment_prod(data, segment_ids, num_segments=None, sorted=False):
 
 
 def bincount(x, weights=None, minlength=0, sparse=False):
-    """How often each integer from 0 on is in x (or the sum of its weights), up to the largest one, which is read."""
+    """How often each integer from 0 on is in x (or the sum of its weights), up to the largest one, which is read.
+
+    Of x with two axes, in each row.
+    """
     numbers = np.asarray(x)
+    if numbers.ndim > 1:
+        least = builtins.max(int(minlength), int(numbers.max(initial=-1)) + 1)
+        weights = [None] * len(numbers) if weights is None else [as_tensor(weights)[i] for i in range(len(numbers))]
+        return stack([bincount(row, w, least) for row, w in zip(numbers, weights, strict=True)])
     length = builtins.max(int(minlength), int(numbers.max(initial=-1)) + 1)
     if weights is None:
         return cast(segment_sum(np.ones(numbers.size), numbers.ravel(), length), "int64")

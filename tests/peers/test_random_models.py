@@ -278,7 +278,7 @@ class Run:
 def flipped(key):
     """The share of a metric that counts rows which is allowed for one on the edge of a threshold, pushed over it."""
     kind, _, name = key.partition("/")
-    if kind not in ("history", "evaluate") or not name.removeprefix("val_").startswith(COUNTED):
+    if kind not in ("history", "evaluate") or not re.sub(r"^(val_)?(o\d_)?(weighted_)?", "", name).startswith(COUNTED):
         return 0
     return 0.04 if name.startswith("val_") else 0.015
 
