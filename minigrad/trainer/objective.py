@@ -372,6 +372,8 @@ def _add(named, key, metric):
 
 
 def _described(given):
+    if all(isinstance(one, str) for one in asked(given)):
+        return repr(given)
     if isinstance(given, dict):
         return f"a dict with {list(given)}"
     if isinstance(given, (list, tuple)):
