@@ -245,13 +245,15 @@ def test_the_mask_that_a_model_is_given_and_the_one_it_returns():
 
 
 def test_without_masks_nothing_is_left_of_them():
+    gc.collect()
+    before = set(MASKS)  # of tensors that other tests keep
     model = pooled()
     model.compile("sgd", "mse")
     model.fit(X, FLAT, **QUIET)
     model.predict(X, **QUIET)
     model(X)
     gc.collect()
-    assert not MASKS
+    assert set(MASKS) <= before
 
 
 def test_files(tmp_path):

@@ -372,10 +372,9 @@ def _add(named, key, metric):
 
 
 def _described(given):
-    if all(isinstance(one, str) for one in asked(given)):
-        return repr(given)
     if isinstance(given, dict):
         return f"a dict with {list(given)}"
     if isinstance(given, (list, tuple)):
-        return f"a {type(given).__name__} of {len(given)}"
+        names = f", {given!r}" if given and all(isinstance(one, str) for one in given) else ""
+        return f"a {type(given).__name__} of {len(given)}{names}"
     return f"one {type(given).__name__}"
