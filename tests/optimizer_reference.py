@@ -320,6 +320,6 @@ def gradients(step, dtype="float64"):
     """Some of them small, some large."""
     generator = np.random.default_rng(100 + step)
     return [
-        10 ** generator.uniform(-2, 1) * generator.standard_normal(shape).astype(dtype)
+        np.asarray(10 ** generator.uniform(-2, 1) * generator.standard_normal(shape).astype(dtype), dtype)
         for shape in SHAPES.values()
     ]

@@ -8,6 +8,7 @@ import json
 
 import numpy as np
 import pytest
+import scipy.integrate
 from helpers import Quiet, assert_same, state
 from sklearn.metrics import fbeta_score, r2_score
 from test_losses import binary, categorical, softmax, sparse
@@ -102,7 +103,7 @@ EVEN[[0, -1]] = -1e-7, 1 + 1e-7
 
 def roc_auc(y, p, w, thresholds=EVEN):
     tp, fp, tn, fn = counts(y, p, w, thresholds)
-    return np.trapezoid(share(tp, fn)[::-1], share(fp, tn)[::-1])
+    return scipy.integrate.trapezoid(share(tp, fn)[::-1], share(fp, tn)[::-1])
 
 
 def pr_auc_minoring(y, p, w):

@@ -68,7 +68,8 @@ def test_batches_of_several_inputs():
     found = []
     for x, more in ((Batches(), {}), ([A, B], {"y": Y, "batch_size": 30, "shuffle": False})):
         model = joined()
-        history = model.fit(x, epochs=2, validation_data=([A, B], Y), **more, **QUIET).history
+        more = {"validation_data": ([A, B], Y), "validation_batch_size": 30, **more}
+        history = model.fit(x, epochs=2, **more, **QUIET).history
         found.append([history, model.get_weights()])
     again = joined()  # a generator is read once, and copied
     history = again.fit(Batches(), epochs=2, validation_data=iter(Batches()), **QUIET).history
