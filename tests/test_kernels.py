@@ -126,7 +126,8 @@ def cases(n):
         expected = values[np.roll(order[:, 0], -cursor)[:3]]
         yield "gather_rows", [values, order, whole(cursor)], [np.zeros((3, n))], [expected]
     index = np.array([[3, -1, 0, 3, 5]])
-    yield "take_rows", [values, index % 5], [values], [values[index[0] % 5]]
+    taken = np.vstack([values[3], np.full(n, 7.0), values[0], values[3], np.full(n, 7.0)])
+    yield "take_rows", [values, index, np.array([[7.0]])], [values], [taken]
     added = np.vstack([values[2], np.zeros((2, n)), values[0] + values[3]])
     yield "put_add_rows", [values, index], [np.ones((4, n))], [added]
     for block in (1, 3, 50):

@@ -155,6 +155,7 @@ def test_who_makes_one_who_keeps_it_and_who_loses_it():
     for losing in (Flatten(), layers.Reshape((15,)), layers.RMSNormalization(), layers.Lambda(ops.tanh)):
         with pytest.warns(UserWarning, match=rf"{losing.name!r}.* does not support masking"):
             assert not losing.supports_masking and losing(x)._keras_mask is None
+        losing(x)  # it is told once
     assert ops.tanh(x)._keras_mask is None and layers.Dot(1)([x, x])._keras_mask is None
     rows = random_input((2, 5, 3), dtype="float32")
     rows[0, 2] = rows[1, 1, :2] = -1

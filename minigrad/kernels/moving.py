@@ -1,6 +1,5 @@
 """Gathering, repeating, putting in place: what moves numbers and computes nothing; and counting."""
 
-import math
 
 from minigrad.kernels.vectors import prefetch
 from minigrad.program import kernel
@@ -56,15 +55,15 @@ def put_add(gy, index: "int64", gx: "out"):
 
 
 @kernel
-def take_rows(x, index: "int64", y: "out"):
-    """y_kj = x[index_k, j]; an index out of range gives a row of NaN"""
+def take_rows(x, index: "int64", missing, y: "out"):
+    """y_kj = x[index_k, j]; an index out of range gives a row of `missing`"""
     for k in range(index.shape[1]):
         row = index[0, k]
         if 0 <= row < x.shape[0]:
             for j in range(x.shape[1]):
                 y[k, j] = x[row, j]
         else:
-            y[k, :] = y.dtype.type(math.nan)
+            y[k, :] = missing[0, 0]
 
 
 @kernel
@@ -122,18 +121,6 @@ def increment(by: "int64", count: "int64 out"):
 def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
     """flag = 1 if count + 1 is a multiple of `of`, else 0"""
     flag[0, 0] = (count[0, 0] + 1) % of[0, 0] == 0
-
-
-@kernel
-def rows_or_zero(x, index: "int64", y: "out"):
-    """y_kj = x[index_k, j], 0 for an index out of range: the transpose of `put_add_rows`"""
-    for k in range(index.shape[1]):
-        row = index[0, k]
-        if 0 <= row < x.shape[0]:
-            for j in range(x.shape[1]):
-                y[k, j] = x[row, j]
-        else:
-            y[k, :] = y.dtype.type(0)
 
 
 @kernel

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import inspect
 import threading
+import weakref
 
 import numpy as np
 
@@ -413,7 +414,8 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         """Let the outputs that have no mask have those that `compute_mask` tells."""
         if self.supports_masking:
             attach(leaves(self.compute_mask(inputs, mask)), outputs)
-        elif all(mask_of(one) is None for one in leaves(outputs)):
+        elif self not in _told and all(mask_of(one) is None for one in leaves(outputs)):
+            _told.add(self)
             warn(
                 f"Layer {self.name!r} ({type(self).__name__}) was given an input with a mask and does not support "
                 "masking: the layers after it and the loss see no mask. A layer of one's own that keeps the rows and "
@@ -496,6 +498,9 @@ def _say_where(error, layer, inputs):
         shape = getattr(inputs, "shape", None)
         of = "" if shape is None else f", called with an input of shape {tuple(shape)}"
         error.add_note(f"This happened in {layer._word.lower()} {layer.name!r} ({type(layer).__name__}){of}.")
+
+
+_told = weakref.WeakSet()  # layers of which was said that a mask is lost there
 
 
 def _is_tensor(value):

@@ -85,12 +85,18 @@ def masked(mask, sample_weight, dtype, is_mean=False):
         weights = weights * (float(weights.size) / ops.maximum(ops.sum(weights), config.epsilon()))
     if sample_weight is None:
         return weights
-    sample_weight = ops.cast(as_tensor(sample_weight, dtype), dtype)
-    if sample_weight.ndim == weights.ndim + 1 and sample_weight.shape[-1] == 1:
-        weights, sample_weight = align(weights, sample_weight)
-    while sample_weight.ndim < weights.ndim:
-        sample_weight = ops.expand_dims(sample_weight, -1)
+    weights, sample_weight = _beside(weights, sample_weight)
     return sample_weight * weights
+
+
+def _beside(values, sample_weight):
+    """Both as tensors of one dtype, the weights with as many axes as the values (or more)."""
+    sample_weight = ops.cast(as_tensor(sample_weight, values.dtype), values.dtype)
+    if sample_weight.ndim == values.ndim + 1 and sample_weight.shape[-1] == 1:
+        values, sample_weight = align(values, sample_weight)
+    while sample_weight.ndim < values.ndim:
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    return values, sample_weight
 
 
 def reduce_weighted(values, sample_weight, reduction, mask=None):
@@ -98,11 +104,7 @@ def reduce_weighted(values, sample_weight, reduction, mask=None):
     if mask is not None:
         sample_weight = masked(mask, sample_weight, values.dtype, reduction in ("sum_over_batch_size", "mean"))
     if sample_weight is not None:
-        sample_weight = ops.cast(as_tensor(sample_weight, values.dtype), values.dtype)
-        if sample_weight.ndim == values.ndim + 1 and sample_weight.shape[-1] == 1:
-            values, sample_weight = align(values, sample_weight)
-        while sample_weight.ndim < values.ndim:
-            sample_weight = ops.expand_dims(sample_weight, -1)
+        values, sample_weight = _beside(values, sample_weight)
         # A loss of the whole batch, one number, goes with weights of any shape: it becomes one value for each of them.
         if values.ndim and (
             any(w not in (1, n) for w, n in zip(sample_weight.shape, values.shape, strict=False))

@@ -27,7 +27,8 @@ def switch(index, branches, *operands):
 def while_loop(cond, body, loop_vars, maximum_iterations=None):
     """loop_vars = body(*loop_vars) while cond(*loop_vars), at most so many times; a tuple, or a single value.
 
-    Numbers are handed on as Python's numbers, so that a loop that counts is unrolled in a recorded step.
+    Numbers are handed on as Python's numbers, so that a loop that counts is unrolled in a recorded step. A layer is
+    also tried on zeros, to find the shape of its output: where zeros would loop for ever, give `maximum_iterations`.
     """
     is_several = isinstance(loop_vars, (tuple, list))
     values, count = tuple(loop_vars) if is_several else (loop_vars,), 0

@@ -36,7 +36,7 @@ def _add_rows(y, x, index, n):
     launch(K.put_add_rows, x, index, y)
 
     def vjp(gy, gx):
-        launch(K.rows_or_zero, gy, index, gx)
+        launch(K.take_rows, gy, index, constant(gy.dtype, 0.0), gx)
 
     return vjp
 
@@ -52,7 +52,7 @@ def _put_rows(y, x, rows, index):
             launch(K.copy, gy, gx)
             launch(K.clear_rows, index, gx)
         if grows is not None:
-            launch(K.rows_or_zero, gy, index, grows)
+            launch(K.take_rows, gy, index, constant(gy.dtype, 0.0), grows)
 
     return vjp
 

@@ -171,7 +171,7 @@ def _take(y, x, index, n):
 @op("(k,m) -> (n,m)")
 def take_rows(y, x, index, n):
     """y_i = row index_i of x, NaN if there is none; its vjp adds each gy_i to that row of gx."""
-    launch(K.take_rows, x, index, y)
+    launch(K.take_rows, x, index, constant(x.dtype, math.nan), y)
 
     def vjp(gy, gx):
         launch(K.put_add_rows, gy, index, gx)

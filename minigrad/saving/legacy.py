@@ -165,9 +165,20 @@ def pack(model, config=None, with_optimizer=True):
     if with_optimizer and compiled:
         names = {"optimizer": "optimizer_config"}
         training = {names.get(key, key): _described(old(value)) for key, value in compiled.items()}
+        training["loss"] = _by_full_name(training.get("loss"))
         root["training_config"] = objects.as_json(training)
         groups["optimizer_weights"] = _arrays(model.optimizer.variables)
     return {"/": (root, {}), **groups}
+
+
+def _by_full_name(loss):
+    """A name such as "mse" in full, alone or of several losses: the short one Keras 3 looks up among the metrics."""
+    if isinstance(loss, (list, tuple)):
+        return [_by_full_name(one) for one in loss]
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {name: _by_full_name(one) for name, one in loss.items()}
+    is_known = isinstance(loss, str) and loss in losses.registry.members
+    return getattr(losses.get(loss), "__name__", loss) if is_known else loss
 
 
 def _weights(layer):

@@ -52,7 +52,7 @@ def test_ours_is_opened_and_evaluated_alike(peer, tmp_path):
     x, y = data()
     path = str(tmp_path / "m.hdf5")
     for metrics in (["accuracy", "mae"], [minigrad.metrics.AUC(num_thresholds=50)]):
-        for loss in ("binary_crossentropy", minigrad.losses.Huber(delta=0.5)):
+        for loss in ("binary_crossentropy", "mse", minigrad.losses.Huber(delta=0.5)):
             model = network(minigrad, OPTIMIZERS["Adam"], loss=loss, metrics=metrics)
             model.fit(x, y, verbose=0)
             model.save(path)

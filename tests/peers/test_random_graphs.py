@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import test_random_models as models
 from make_golden import dataset, nudged, start_weights
-from test_random_models import CURVED, HEADS, keras, problems  # noqa: F401
+from test_random_models import CURVED, HEADS, problems
 
 import minigrad
 
 pytestmark = models.pytestmark
+keras = models.keras  # the fixture
 
 PROGRAMS = 200
 ROWS = 150
@@ -232,7 +233,7 @@ class Run:
 
 
 @pytest.mark.parametrize("seed", range(PROGRAMS))
-def test_random_graph(seed, keras, tmp_path):  # noqa: F811
+def test_random_graph(seed, keras, tmp_path):
     text = Author(seed).program()
     theirs, ours = Run(keras, text), Run(minigrad, text)
     start = start_weights(theirs.model)
