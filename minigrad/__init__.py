@@ -17,7 +17,6 @@ from minigrad import (
     layers,
     losses,
     metrics,
-    missing,
     models,
     older,
     ops,
@@ -54,8 +53,8 @@ for _module in (
     activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
     losses, metrics, models, ops, optimizers, optimizers.schedules, random, regularizers, saving, utils,
 ):
-    _module.__getattr__ = missing.explaining(_module)
-__getattr__ = missing.explaining(sys.modules[__name__])
+    _module.__getattr__ = older.explaining(_module)
+__getattr__ = older.explaining(sys.modules[__name__])
 
 older.install()  # import minigrad.utils.np_utils
 

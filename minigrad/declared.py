@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigrad import older
 from minigrad.registry import Configurable
-from minigrad.spelling import misfit
+from minigrad.spelling import explaining, misfit
 
 REQUIRED = inspect.Parameter.empty
 _WORDS = {int: "an int", float: "a float"}
@@ -63,7 +62,7 @@ def constructor(cls, parameters, take):
     __init__.__signature__ = signature
     __init__.__qualname__ = f"{cls.__qualname__}.__init__"
     __init__.__module__ = cls.__module__
-    return older.taking(__init__)
+    return explaining(__init__)
 
 
 class Declared(Configurable):

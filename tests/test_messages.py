@@ -20,10 +20,10 @@ from minigrad import (
     layers,
     losses,
     metrics,
-    missing,
     ops,
     optimizers,
 )
+from minigrad.compat import missing
 from minigrad.spelling import nearest
 
 X, Y = np.linspace(-1, 1, 96, dtype="float32").reshape(32, 3), np.arange(32) % 2

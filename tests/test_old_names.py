@@ -22,13 +22,12 @@ from minigrad import (
     layers,
     losses,
     metrics,
-    missing,
     models,
     optimizers,
     regularizers,
     utils,
 )
-from minigrad.compat import deviations, modules, old_names
+from minigrad.compat import deviations, missing, modules, old_names
 from minigrad.models import Sequential
 from minigrad.older import Logs
 

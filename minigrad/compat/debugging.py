@@ -22,10 +22,6 @@ _ERRORS = """
 """
 
 
-def nothing(*args, **kwargs):
-    """Accepted for TensorFlow; it changes nothing here."""
-
-
 def _assertion(name, relation):
     """assert_`name`(x, y): an error unless the relation holds for all elements."""
 
@@ -85,9 +81,6 @@ def functions():
         "assert_scalar": lambda tensor, message=None, name=None: _assert_rank(tensor, 0, message),
         "assert_type": _assert_type,
         "check_numerics": _assert_all_finite,
-        "disable_check_numerics": nothing,
-        "enable_check_numerics": nothing,
-        "set_log_device_placement": nothing,
     }
     for names, make in ((_OF_TWO, _assertion), (_OF_SIGN, _assertion_of_sign)):
         for entry in names.split():

@@ -3,11 +3,14 @@
 import contextlib
 import types
 
-from minigrad.missing import remedy
+from minigrad.compat.missing import remedy
 
 
 class Nothing:
     """It has no effect here: leave it out."""  # anything may be asked of it or set on it
+
+    def __init__(self, *args, **kwargs):
+        pass
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -33,22 +36,13 @@ class Nothing:
 class Settings(Nothing):
     """It configures devices, and has no effect here: leave it out."""
 
-    def __init__(self, *args, **kwargs):
-        pass
-
 
 class Graph(Nothing):
     """There are no graphs here: leave it out."""
 
-    def __init__(self, *args, **kwargs):
-        pass
-
 
 class Session(Nothing):
     """There are no sessions here: leave it out."""
-
-    def __init__(self, *args, **kwargs):
-        pass
 
     def run(self, fetches, feed_dict=None, **options):
         """Nothing, for what has no effect; other values can't be had so."""

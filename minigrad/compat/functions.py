@@ -11,7 +11,7 @@ from minigrad.checks import warn
 from minigrad.graph import has_symbols
 from minigrad.layers.context import context, users_line
 from minigrad.metrics.base import Pending
-from minigrad.missing import NoAttribute
+from minigrad.older import NoAttribute
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, is_interrupted
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, tapes

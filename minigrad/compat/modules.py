@@ -8,8 +8,8 @@ import types
 
 import minigrad
 from minigrad.compat import old_names
+from minigrad.compat.missing import Absent, absent, explanation, is_inside, offered, remedy_for, statement
 from minigrad.compat.tensorflow import tensorflow
-from minigrad.missing import Absent, absent, explanation, is_inside, offered, remedy_for, statement
 from minigrad.older import UNKNOWN
 
 _ROOTS = ("keras", "tensorflow")

@@ -13,91 +13,15 @@ import numpy as np
 import minigrad
 from minigrad import ops
 from minigrad.compat import debugging
-from minigrad.compat.debugging import nothing
 from minigrad.compat.functions import function
+from minigrad.compat.tables import meanings, sections
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
 
-# A line: the name below tf, the operation of minigrad, TensorFlow's names of its arguments (in the operation's order)
-# and defaults that differ. Functions of one or two tensors have the same names in both.
-_UNARY = """
-    abs acos=arccos asin=arcsin atan=arctan ceil cos cosh exp expm1 floor is_finite=isfinite is_inf=isinf is_nan=isnan
-    log log1p log_sigmoid logical_not negative reciprocal round rsqrt sigmoid sign sin sinh softplus softsign sqrt
-    square tan tanh erf identity
-"""
-_BINARY = """
-    add subtract multiply divide truediv=divide floordiv=floor_divide floormod=mod mod pow=power maximum minimum
-    divide_no_nan equal not_equal greater greater_equal less less_equal logical_and logical_or logical_xor
-"""
-_OTHERS = """
-    broadcast_to        broadcast_to(input, shape)
-    cast                cast(x, dtype)
-    clip_by_value       clip(t, clip_value_min, clip_value_max)
-    concat              concatenate(values, axis)
-    cond                cond(pred, true_fn, false_fn)
-    convert_to_tensor   convert_to_tensor(value, dtype)
-    cumprod             cumprod(x, axis=0, exclusive=False, reverse=False)
-    cumsum              cumsum(x, axis=0, exclusive=False, reverse=False)
-    expand_dims         expand_dims(input, axis)
-    eye                 eye(num_rows, num_columns)
-    fill                full(dims, value)
-    linspace            linspace(start, stop, num)
-    ones                ones(shape, dtype)
-    ones_like           ones_like(input, dtype)
-    map_fn              map_fn(fn, elems)
-    range               arange(start, limit, delta, dtype)
-    rank                ndim(input)
-    reduce_all          all(input_tensor, axis, keepdims)
-    reduce_any          any(input_tensor, axis, keepdims)
-    reduce_logsumexp    logsumexp(input_tensor, axis, keepdims)
-    reduce_max          max(input_tensor, axis, keepdims)
-    reduce_mean         mean(input_tensor, axis, keepdims)
-    reduce_min          min(input_tensor, axis, keepdims)
-    reduce_prod         prod(input_tensor, axis, keepdims)
-    reduce_std          std(input_tensor, axis, keepdims)
-    reduce_sum          sum(input_tensor, axis, keepdims)
-    reduce_variance     var(input_tensor, axis, keepdims)
-    repeat              repeat(input, repeats, axis)
-    reshape             reshape(tensor, shape)
-    reverse             flip(tensor, axis)
-    roll                roll(input, shift, axis)
-    shape               shape(input)
-    size                size(input)
-    squeeze             squeeze(input, axis)
-    stack               stack(values, axis)
-    stop_gradient       stop_gradient(input)
-    tensordot           tensordot(a, b, axes)
-    tile                tile(input, multiples)
-    transpose           transpose(a, perm)
-    unstack             unstack(value, num, axis)
-    zeros               zeros(shape, dtype)
-    zeros_like          zeros_like(input, dtype)
-    math.in_top_k       in_top_k(targets, predictions, k)
-    math.l2_normalize   normalize(x, axis)
-    linalg.diag         diag(diagonal)
-    linalg.diag_part    diagonal(input)
-    linalg.trace        trace(x)
-    nn.bias_add         add(value, bias)
-    nn.elu              elu(features)
-    nn.gelu             gelu(features, approximate=False)
-    nn.l2_normalize     normalize(x, axis)
-    nn.leaky_relu       leaky_relu(features, alpha)
-    nn.log_softmax      log_softmax(logits, axis)
-    nn.relu             relu(features)
-    nn.relu6            relu6(features)
-    nn.selu             selu(features)
-    nn.sigmoid          sigmoid(x)
-    nn.silu             silu(features)
-    nn.softmax          softmax(logits, axis)
-    nn.softplus         softplus(features)
-    nn.softsign         softsign(features)
-    nn.swish            silu(features)
-    nn.tanh             tanh(x)
-"""
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
-DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16"
+_DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16"
 
 
 def _renamed(name, operation, arguments):
@@ -168,22 +92,39 @@ def _operation(name):
 
 
 def _functions():
-    """All functions of the table, by their names below tf."""
-    found = {}
-    for text, arguments in ((_UNARY, ["x"]), (_BINARY, ["x", "y"])):
-        for entry in text.split():
+    """{name below tf: function} of the table."""
+    table, found = sections("tensorflow"), {}
+    for section, arguments in (("one tensor", ["x"]), ("two tensors", ["x", "y"])):
+        for entry in table[section][0].split():
             name, _, own = entry.partition("=")
             found[name] = _renamed(name, _operation(own or name), arguments)
-    for line in _OTHERS.strip().splitlines():
-        name, call = line.split(maxsplit=1)
+    for name, call in meanings(table["other functions"]).items():
         own, _, arguments = call.rstrip(")").partition("(")
-        found[name] = _renamed(name, _operation(own), [a.strip() for a in arguments.split(",")])
+        found[name] = _renamed(name, _operation(own), arguments.split(", "))
     return found
 
 
 # ------------------------------------------------------------------------- what is no operation under another name
 
 
+def nothing(*args, **kwargs):
+    """Accepted for TensorFlow; it changes nothing here."""
+
+
+_placed = {}
+
+
+def at(*names):
+    """Decorator: what stands under these names below tf."""
+
+    def place(thing):
+        _placed.update(dict.fromkeys(names, thing))
+        return thing
+
+    return place
+
+
+@at("Variable")
 class Variable(minigrad.Variable):
     """tf.Variable: a Variable that nobody but its maker knows; `value()` and `read_value()` tell what it holds."""
 
@@ -215,21 +156,25 @@ class DType(str):
     name = property(str)
 
 
+@at("argmax", "math.argmax")
 def argmax(input, axis=None, output_type="int64", name=None):
     """Where the first largest element stands along an axis, by default the first."""
     return ops.cast(ops.argmax(input, axis or 0), output_type)
 
 
+@at("argmin", "math.argmin")
 def argmin(input, axis=None, output_type="int64", name=None):
     """Where the first smallest element stands along an axis, by default the first."""
     return ops.cast(ops.argmin(input, axis or 0), output_type)
 
 
+@at("linalg.global_norm")
 def global_norm(t_list, name=None):
     """The length of all tensors of a list together; those that are None do not count."""
     return ops.sqrt(add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
+@at("clip_by_global_norm")
 def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
     """(the tensors, by one factor so short that all together are no longer than `clip_norm`; their length before)"""
     length = global_norm(t_list) if use_norm is None else use_norm
@@ -237,12 +182,14 @@ def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
     return [None if t is None else t * factor for t in t_list], length
 
 
+@at("clip_by_norm")
 def clip_by_norm(t, clip_norm, axes=None, name=None):
     """t, made shorter where its length (along `axes`) is above clip_norm."""
     size = ops.sqrt(ops.sum(ops.square(t), axes, keepdims=True))
     return ops.multiply(t, clip_norm / ops.maximum(size, clip_norm))
 
 
+@at("gather")
 def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
     """The slices along an axis at these indices, which are read; the first `batch_dims` axes have indices of each."""
     axis = batch_dims if axis is None else axis % ops.ndim(params)
@@ -255,27 +202,32 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
     return ops.take(ops.ravel(params), np.reshape(each, (*shape[:batch_dims], *each[0].shape)))
 
 
+@at("matmul", "linalg.matmul")
 def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, name=None):
     """The matrix product, of matrices that may be turned first."""
     a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a else a
     return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b else b)
 
 
+@at("nn.moments")
 def moments(x, axes, shift=None, keepdims=False, name=None):
     """(mean, variance) over axes."""
     return ops.moments(x, axes, keepdims)
 
 
+@at("norm", "linalg.norm")
 def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):
     """The length along an axis, or of all elements."""
     return ops.norm(tensor, None if ord == "euclidean" else ord, axis, bool(keepdims))
 
 
+@at("numpy_function")
 def numpy_function(func=None, inp=None, Tout=None, stateful=True, name=None):
     """func of the values: a step that is being recorded runs eagerly from then on."""
     return ops.convert_to_tensor(func(*[np.asarray(x) for x in inp]), Tout)
 
 
+@at("one_hot")
 def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, name=None):
     """`on_value` in the column of the index, else `off_value`."""
     y = ops.one_hot(indices, depth, axis=-1 if axis is None else axis)
@@ -283,12 +235,14 @@ def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, 
     return ops.cast(y, dtype or minigrad.config.floatx())
 
 
+@at("pad")
 def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
     """More elements at both ends of each axis: `constant_values`, or the tensor mirrored (REFLECT, SYMMETRIC)."""
     mode = mode.lower()
     return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
 
 
+@at("py_function")
 def py_function(func=None, inp=None, Tout=None, name=None):
     """`numpy_function` of a function that takes tensors."""
     return numpy_function(lambda *arrays: func(*map(ops.convert_to_tensor, arrays)), inp, Tout)
@@ -297,11 +251,13 @@ def py_function(func=None, inp=None, Tout=None, name=None):
 TopK = collections.namedtuple("TopKV2", "values indices")
 
 
+@at("math.top_k", "nn.top_k")
 def top_k(input, k=1, sorted=True, index_type="int32", name=None):
     """The k largest along the last axis as `values`, and where they stand as `indices`."""
     return TopK(*ops.top_k(input, k, sorted))
 
 
+@at("math.unsorted_segment_sum")
 def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
     """The sum of the rows of each segment."""
     rows = ops.reshape(data, (ops.shape(data)[0], -1))
@@ -309,6 +265,7 @@ def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
     return ops.reshape(y, (num_segments, *ops.shape(data)[1:]))
 
 
+@at("tensor_scatter_nd_update")
 def tensor_scatter_nd_update(tensor, indices, updates, name=None):
     """The tensor with other elements (or slices) at the places along the last axis of `indices`, which are read."""
     shape = ops.shape(tensor)
@@ -319,6 +276,7 @@ def tensor_scatter_nd_update(tensor, indices, updates, name=None):
     return ops.reshape(ops.take(both, places), shape)
 
 
+@at("while_loop")
 def while_loop(cond, body, loop_vars, **options):
     """body(*variables) as long as cond(*variables) holds, whose value is read."""
     while bool(cond(*loop_vars)):
@@ -327,6 +285,7 @@ def while_loop(cond, body, loop_vars, **options):
     return loop_vars
 
 
+@at("math.xlogy")
 def xlogy(x, y, name=None):
     """x ln y, and 0 where x is 0."""
     x, y = ops.convert_to_tensor(x), ops.convert_to_tensor(y)
@@ -334,22 +293,26 @@ def xlogy(x, y, name=None):
     return ops.where(is_zero, 0.0, x * ops.log(ops.where(is_zero, 1.0, y)))
 
 
+@at("constant")
 def constant(value, dtype=None, shape=None, name="Const"):
     """A tensor of these values."""
     x = ops.convert_to_tensor(value, dtype)
     return x if shape is None else ops.broadcast_to(x, shape)
 
 
+@at("add_n", "math.add_n")
 def add_n(inputs, name=None):
     """The sum of several tensors."""
     return functools.reduce(ops.add, [ops.convert_to_tensor(x) for x in inputs])
 
 
+@at("argsort")
 def argsort(values, axis=-1, direction="ASCENDING", stable=False, name=None):
     """Where along an axis the elements stand, the smallest (or the largest) first; of equals the first."""
     return ops.argsort(ops.multiply(values, -1.0) if _descends(direction) else values, axis)
 
 
+@at("sort")
 def sort(values, axis=-1, direction="ASCENDING", name=None):
     """The elements along an axis, the smallest (or the largest) first."""
     if _descends(direction):
@@ -363,12 +326,14 @@ def _descends(direction):
     return direction == "DESCENDING"
 
 
+@at("boolean_mask")
 def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
     """What stands where the mask, whose values are read, is true: its axes begin at `axis` and become one."""
     before = (axis or 0) % ops.ndim(tensor)
     return ops.get_item(tensor, (*[slice(None)] * before, np.asarray(mask, bool)))
 
 
+@at("gather_nd")
 def gather_nd(params, indices, batch_dims=0, name=None):
     """The elements (or slices) at the places that stand along the last axis of `indices`, whose values are read."""
     indices = np.asarray(indices).astype(np.int64)
@@ -376,6 +341,7 @@ def gather_nd(params, indices, batch_dims=0, name=None):
     return ops.get_item(params, (*own, *np.moveaxis(indices, -1, 0)))
 
 
+@at("where")
 def where(condition, x=None, y=None, name=None):
     """x where the condition holds, else y; without both the places where it holds, a row for each: values are read."""
     if x is None and y is None:
@@ -383,11 +349,13 @@ def where(condition, x=None, y=None, name=None):
     return ops.where(condition, x, y)
 
 
+@at("math.count_nonzero")
 def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
     """How many elements (along an axis) are not zero."""
     return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
 
 
+@at("math.confusion_matrix")
 def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype="int32", name=None):
     """How often label i (the row) met prediction j (the column), or the sum of the weights of these."""
     labels, predictions = (ops.cast(ops.reshape(y, -1), "int64") for y in (labels, predictions))
@@ -402,21 +370,25 @@ def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype=
     return ops.cast(ops.matmul(ops.transpose(rows), columns), dtype)
 
 
+@at("math.squared_difference")
 def squared_difference(x, y, name=None):
     """(x - y)^2"""
     return ops.square(ops.subtract(x, y))
 
 
+@at("nn.l2_loss")
 def l2_loss(t, name=None):
     """Half the sum of all squares."""
     return 0.5 * ops.sum(ops.square(t))
 
 
+@at("nn.dropout")
 def dropout(x, rate, noise_shape=None, seed=None, name=None):
     """x / (1 - rate) with probability 1 - rate, else 0."""
     return minigrad.random.dropout(x, rate, noise_shape, seed)
 
 
+@at("split")
 def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     """Parts along an axis: so many of equal length, or of the given lengths."""
     if isinstance(num_or_size_splits, int):
@@ -424,26 +396,31 @@ def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     return ops.split(value, np.cumsum(num_or_size_splits)[:-1].tolist(), axis)
 
 
+@at("einsum", "linalg.einsum")
 def einsum(equation, *inputs, **kwargs):
     """Products summed over the letters that the result does not have."""
     return ops.einsum(equation, *inputs)
 
 
+@at("nn.sigmoid_cross_entropy_with_logits")
 def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name=None):
     """max(x, 0) - x t + ln(1 + e^-|x|) of each element."""
     return minigrad.backend.binary_crossentropy(labels, logits, from_logits=True)
 
 
+@at("nn.softmax_cross_entropy_with_logits")
 def softmax_cross_entropy_with_logits(labels, logits, axis=-1, name=None):
     """-sum of t ln softmax(x) along an axis."""
     return minigrad.backend.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
 
 
+@at("nn.sparse_softmax_cross_entropy_with_logits")
 def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
     """-ln softmax(x) of each row's class."""
     return minigrad.backend.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
 
+@at("nn.weighted_cross_entropy_with_logits")
 def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
     """-q t ln p - (1 - t) ln(1 - p) of each element, p = sigmoid(x) and q the weight of what is positive."""
     x = ops.convert_to_tensor(logits)
@@ -451,12 +428,14 @@ def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
     return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
 
 
+@at("config.list_physical_devices", "config.experimental.list_physical_devices", "config.get_visible_devices")
 def _only_cpu(device_type=None, kind="physical_"):
     """No GPU, and one CPU."""
     cpu = types.SimpleNamespace(name=f"/{kind}device:CPU:0", device_type="CPU")
     return [] if device_type not in (None, "CPU") else [cpu]
 
 
+@at("print")
 def _print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=None):
     """Print to the standard error: values, or what is known of a tensor (its shape) while a step is recorded."""
     print(*inputs, sep=sep, end=end, file=output_stream or sys.stderr)
@@ -475,6 +454,7 @@ def _random(name):
     return draw
 
 
+@at("random.uniform")
 def uniform(shape, minval=0, maxval=None, dtype=None, seed=None, name=None):
     """Numbers equally likely anywhere in [minval, maxval): of integers each of them."""
     if dtype is None or np.dtype(dtype).kind == "f":
@@ -484,6 +464,7 @@ def uniform(shape, minval=0, maxval=None, dtype=None, seed=None, name=None):
     return minigrad.random.randint(tuple(shape), minval, maxval, dtype, seed)
 
 
+@at("random.shuffle")
 def shuffle(value, seed=None, name=None):
     """The rows in random order; integers stay integers."""
     kind = (value if ops.is_tensor(value) else np.asarray(value)).dtype.kind
@@ -491,118 +472,60 @@ def shuffle(value, seed=None, name=None):
     return ops.cast(minigrad.random.shuffle(x if kind == "f" else ops.cast(x, "float64"), 0, seed), x.dtype)
 
 
+# --------------------------------------------------------------------------------------------------- the module
+
+
 @functools.cache
 def tensorflow():
     """The module that stands for tensorflow; what lies below it are modules, too."""
-    functions = _functions()
-    top = {name: f for name, f in functions.items() if "." not in name}
-    below = {
-        where: {name.split(".")[1]: f for name, f in functions.items() if name.startswith(f"{where}.")}
-        for where in ("math", "linalg", "nn")
-    }
-    below["math"] = {**top, **below["math"]}
-    below["math"] |= {
-        "argmax": argmax,
-        "argmin": argmin,
-        "top_k": top_k,
-        "unsorted_segment_sum": unsorted_segment_sum,
-        "xlogy": xlogy,
-        "add_n": add_n,
-        "confusion_matrix": confusion_matrix,
-        "count_nonzero": count_nonzero,
-        "squared_difference": squared_difference,
-    }
-    below["linalg"] |= {"matmul": matmul, "norm": norm, "einsum": einsum, "global_norm": global_norm}
-    below["nn"] |= {
-        "moments": moments,
-        "top_k": top_k,
-        "dropout": dropout,
-        "l2_loss": l2_loss,
-        "sigmoid_cross_entropy_with_logits": sigmoid_cross_entropy_with_logits,
-        "softmax_cross_entropy_with_logits": softmax_cross_entropy_with_logits,
-        "sparse_softmax_cross_entropy_with_logits": sparse_softmax_cross_entropy_with_logits,
-        "weighted_cross_entropy_with_logits": weighted_cross_entropy_with_logits,
-    }
-    below["random"] = {"set_seed": minigrad.utils.set_random_seed, "shuffle": shuffle, "uniform": uniform}
-    below["random"] |= {name: _random(name) for name in ("normal", "truncated_normal")}
-    below["random"]["categorical"] = minigrad.random.categorical
-    below["config"] = {
-        "get_visible_devices": _only_cpu,
-        "list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
-        "list_physical_devices": _only_cpu,
-        "set_visible_devices": nothing,
-        "run_functions_eagerly": nothing,
-        "experimental": _module("experimental", enable_op_determinism=nothing, set_memory_growth=nothing),
-        "threading": _module(
-            "threading", set_inter_op_parallelism_threads=nothing, set_intra_op_parallelism_threads=nothing
-        ),
-    }
-    below["config"]["experimental"].list_physical_devices = _only_cpu
-    below["dtypes"] = {name: DType(name) for name in DTYPES.split()}
-    below["debugging"] = debugging.functions()
-    below["errors"] = debugging.errors()
-    below["autograph"] = {
-        "experimental": _module("experimental", do_not_convert=lambda func=None: func or (lambda func: func)),
-        "set_verbosity": nothing,
-    }
-    below["test"] = {
-        "gpu_device_name": lambda: "",
-        "is_built_with_cuda": lambda: False,
-        "is_gpu_available": lambda cuda_only=False, min_cuda_compute_capability=None: False,
-    }
-    v1 = {"logging": _module("logging", **debugging.logger()), "set_random_seed": minigrad.utils.set_random_seed}
-    below["compat"] = {"v1": _module("v1", **v1)}
-    initializers = {
-        f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()
-    }
-    return _module(
-        "tensorflow",
-        keras=minigrad,
+    functions, no_effect = _functions(), sections("tensorflow")["no effect"][0].split()
+    assertions, dtypes = debugging.functions(), {name: DType(name) for name in _DTYPES.split()}
+    return _module("tensorflow", {
+        **{f"math.{name}": function for name, function in functions.items() if "." not in name},
+        **functions,
+        **_placed,
+        **dict.fromkeys(no_effect, nothing),
+        **{f"random.{name}": _random(name) for name in ("normal", "truncated_normal")},
         **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
-        **initializers,
-        **{name: below["debugging"][name] for name in _ASSERTIONS_AT_THE_TOP.split()},
-        **{name: _module(name, **members) for name, members in below.items()},
-        **top,
-        **below["dtypes"],
-        GradientTape=GradientTape,
-        Tensor=minigrad.Tensor,
-        Variable=Variable,
-        add_n=add_n,
-        argmax=argmax,
-        argmin=argmin,
-        argsort=argsort,
-        boolean_mask=boolean_mask,
-        clip_by_global_norm=clip_by_global_norm,
-        clip_by_norm=clip_by_norm,
-        custom_gradient=ops.custom_gradient,
-        TensorSpec=collections.namedtuple("TensorSpec", "shape dtype name", defaults=("float32", None)),
-        UnconnectedGradients=types.SimpleNamespace(NONE="none", ZERO="zero"),
-        constant=constant,
-        einsum=einsum,
-        executing_eagerly=lambda: True,
-        function=function,
-        gather=gather,
-        gather_nd=gather_nd,
-        get_logger=lambda: logging.getLogger("tensorflow"),
-        is_tensor=ops.is_tensor,
-        matmul=matmul,
-        newaxis=None,
-        norm=norm,
-        numpy_function=numpy_function,
-        one_hot=one_hot,
-        pad=pad,
-        print=_print,
-        py_function=py_function,
-        sort=sort,
-        split=split,
-        tensor_scatter_nd_update=tensor_scatter_nd_update,
-        where=where,
-        while_loop=while_loop,
-    )
+        **{f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()},
+        **{name: assertions[name] for name in _ASSERTIONS_AT_THE_TOP.split()},
+        **{f"debugging.{name}": function for name, function in assertions.items()},
+        **{f"errors.{name}": error for name, error in debugging.errors().items()},
+        **{f"compat.v1.logging.{name}": thing for name, thing in debugging.logger().items()},
+        **dtypes,
+        **{f"dtypes.{name}": dtype for name, dtype in dtypes.items()},
+        "GradientTape": GradientTape,
+        "Tensor": minigrad.Tensor,
+        "TensorSpec": collections.namedtuple("TensorSpec", "shape dtype name", defaults=("float32", None)),
+        "UnconnectedGradients": types.SimpleNamespace(NONE="none", ZERO="zero"),
+        "autograph.experimental.do_not_convert": lambda func=None: func or (lambda func: func),
+        "compat.v1.set_random_seed": minigrad.utils.set_random_seed,
+        "config.list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
+        "custom_gradient": ops.custom_gradient,
+        "executing_eagerly": lambda: True,
+        "function": function,
+        "get_logger": lambda: logging.getLogger("tensorflow"),
+        "is_tensor": ops.is_tensor,
+        "keras": minigrad,
+        "newaxis": None,
+        "random.categorical": minigrad.random.categorical,
+        "random.set_seed": minigrad.utils.set_random_seed,
+        "test.gpu_device_name": lambda: "",
+        "test.is_built_with_cuda": lambda: False,
+        "test.is_gpu_available": lambda cuda_only=False, min_cuda_compute_capability=None: False,
+    })
 
 
-def _module(name, **members):
-    module = types.ModuleType(name, "minigrad, under the name of TensorFlow's.")
-    vars(module).update(members)
-    module.__all__ = sorted(members)
+def _module(name, members):
+    """A module of these members, a dict; a dotted name is a member of a module below it."""
+    module, below = types.ModuleType(name, "minigrad, under the name of TensorFlow's."), {}
+    for path, value in members.items():
+        first, dot, rest = path.partition(".")
+        if dot:
+            below.setdefault(first, {})[rest] = value
+        else:
+            setattr(module, first, value)
+    for last, its_members in below.items():
+        setattr(module, last, _module(last, its_members))
+    module.__all__ = sorted({path.partition(".")[0] for path in members})
     return module

@@ -15,7 +15,6 @@ from minigrad.layers import arguments, filing
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
 from minigrad.layers.tracking import Owner, building
-from minigrad.missing import NoAttribute
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError
@@ -140,13 +139,11 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             return self.name
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
-        if (found := older.attribute(self, name)) is not older.UNKNOWN:
-            return found
         kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
         owner = f"{self._word} {own.get('name', kind)!r} ({kind})"
         if not own.get("built", True):
             owner += ", which is not built yet and has no variables before,"
-        raise NoAttribute(owner, name, lambda: [n for n in dir(self) if not n.startswith(f"{name}_")])
+        return older.attribute(self, name, owner, lambda: [n for n in dir(self) if not n.startswith(f"{name}_")])
 
     # ---- building and calling
 

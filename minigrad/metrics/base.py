@@ -12,7 +12,6 @@ from minigrad import config, initializers, losses, older, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import function_constructor, own_arguments
-from minigrad.missing import NoAttribute
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
@@ -107,9 +106,7 @@ class Metric(Configurable):
         return list({id(v): v for v in (*own, *others)}.values())
 
     def __getattr__(self, name):
-        if (found := older.attribute(self, name)) is older.UNKNOWN:
-            raise NoAttribute(type(self).__name__, name, self.__dir__)
-        return found
+        return older.attribute(self, name)
 
     @property
     def direction(self):

@@ -7,8 +7,8 @@ and needs no derivative of its own.
 import functools
 import sys
 
-from minigrad.missing import NoAttribute
 from minigrad.names import public
+from minigrad.older import NoAttribute
 from minigrad.ops.activation import (
     celu,
     elu,

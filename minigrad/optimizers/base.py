@@ -16,7 +16,6 @@ from minigrad import config, older
 from minigrad import kernels as K
 from minigrad.checks import is_int, warn
 from minigrad.declared import Number
-from minigrad.missing import NoAttribute
 from minigrad.names import auto_name, snake_case
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
@@ -131,9 +130,7 @@ class Optimizer(Memory):
     def __getattr__(self, name):
         if hasattr(type(self), name):
             return object.__getattribute__(self, name)  # a property: raises what it raised before
-        if (found := older.attribute(self, name)) is not older.UNKNOWN:
-            return found
-        raise NoAttribute(type(self).__name__, name, self.__dir__)
+        return older.attribute(self, name)
 
     # ---- settings
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad
-from minigrad import missing
-from minigrad.compat import tensorflow
+from minigrad.compat import missing, tensorflow
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import test_compat
