@@ -499,7 +499,7 @@ def products(a, b):
     (64, 64, 64), (1, 1, 1), (3, 0, 4), (2, 3, 0),
 ])  # fmt: skip
 def test_products_of_all_sizes(m, n, k, dtype):
-    """By tiles, by BLAS where they are small, and by both where tiles leave a rest."""
+    """By tiles, by tiles with an edge, as vectors, and by BLAS where that is faster or there are no tiles."""
     a, b = big(m, k, dtype=dtype), big(k, n, dtype=dtype)
     expected = a.astype("f8") @ b.astype("f8")
     bound = (1e-6 if dtype == "float32" else 1e-15) * 8 * np.sqrt(k + 1)
@@ -509,21 +509,29 @@ def test_products_of_all_sizes(m, n, k, dtype):
         assert np.all(abs(y - expected) < bound), times
 
 
-def test_products_where_there_are_no_wide_registers(tmp_path):
-    """By BLAS alone, with the same parts."""
+@pytest.mark.parametrize("has", ["avx512f", "avx2", "neither"])
+def test_products_with_other_registers(has, tmp_path):
+    """Tiles for wide registers and for narrow ones (LLVM makes the former of the latter), and BLAS alone."""
     code = """if True:
-        import llvmlite.binding as llvm, numpy as np
+        import sys, llvmlite.binding as llvm, numba, numpy as np
         features = llvm.get_host_cpu_features()
-        features.update({name: False for name in features if name.startswith("avx512")})
+        numba.config.CPU_FEATURES = features.flatten()  # what code is made for stays as it is
+        has = sys.argv[1]
+        features.update({"avx512f": has == "avx512f", "avx2": has == "avx2", "fma": has != "neither"})
         llvm.get_host_cpu_features = lambda: features
         from minigrad import kernels as K, launch
         from minigrad.kernels import vectors
-        a, b, y = np.ones((130, 300), "f4"), np.ones((300, 170), "f4"), np.zeros((130, 170), "f4")
-        launch(K.matmul, a, b, y)
-        assert (y == 300).all() and not vectors.HAS_TILES
+        assert vectors.HAS_TILES == (has != "neither") and vectors.HAS_WIDE == (has == "avx512f")
+        random = np.random.default_rng(0)
+        for m, k, n in [(130, 300, 170), (9, 700, 33), (1, 60, 70), (140, 1100, 1)]:
+            a, b = random.integers(-9, 9, (m, k)).astype("f4"), random.integers(-9, 9, (k, n)).astype("f4")
+            for times, x, w in [(K.matmul, a, b), (K.matmul_nt, a, b.T.copy()), (K.matmul_tn, a.T.copy(), b)]:
+                y = np.full((m, n), np.nan, "f4")
+                launch(times, x, w, y)
+                assert (y == a @ b).all(), (times, m, k, n)
     """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code, has], env=environment, check=True)
 
 
 def test_a_product_shows_every_nan():

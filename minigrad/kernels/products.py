@@ -1,4 +1,4 @@
-"""Matrix products: small ones by the BLAS that SciPy brings, large ones by tiles of our own, which beat it."""
+"""Matrix products by tiles of our own; by the BLAS that SciPy brings where that is faster, or there are no tiles."""
 
 import numpy as np
 from llvmlite import ir
@@ -9,15 +9,18 @@ from numba.np.linalg import check_blas_return
 
 from minigrad.kernels.vectors import (
     HAS_TILES,
+    HAS_WIDE,
+    HIGH,
+    LOW,
     PACKED,
-    ROWS,
     VECTORS,
+    at,
     copy_columns,
-    copy_rows,
+    high_tile,
     locate,
+    low_tile,
     per_register,
     scratch,
-    tile,
     turn,
 )
 from minigrad.program import helper, kernel
@@ -25,7 +28,9 @@ from minigrad.program import helper, kernel
 DEPTH = 256  # of the sum over k that a tile takes at a time
 WIDTH = PACKED // DEPTH  # columns of b that are packed at a time
 HEIGHT = PACKED // DEPTH  # rows of a that go with them
-SMALL, SMALL_TURNED = 1_000_000, 200_000  # up to so many multiplications OpenBLAS has kernels that do not pack
+NEAR = 8192  # numbers of a that stay in the nearest cache
+# Up to so many multiplications, of a turned b or not, OpenBLAS has kernels that do not pack: for wide registers only.
+SMALL, SMALL_TURNED = (1_000_000, 200_000) if HAS_WIDE else (0, 0)
 
 
 # A block is (array, place of its first element, elements from one row to the next); a size is (m, n, k).
@@ -88,83 +93,136 @@ def _moved(block, i, j, turned=0):
 
 @helper
 def _by_tiles(turn_a, turn_b, size, a, b, y):
-    """Y = A B for m and n that are multiples of a tile's, m at most HEIGHT; both of A and B turned if asked."""
+    """Y = A B, blocks, both of A and B turned if asked."""
     m, n, k = size
-    packed_a, packed = scratch(y[0]), scratch(y[0])
+    packed, turned, edge = scratch(y[0]), scratch(y[0]), scratch(y[0])
     for first in range(0, k, DEPTH):
         depth = min(DEPTH, k - first)
-        if turn_a:
-            _pack_rows(m, depth, _moved(a, first, 0), packed_a)
         for left in range(0, n, WIDTH):
-            part, target = (m, min(WIDTH, n - left), depth), _moved(y, 0, left)
+            width = min(WIDTH, n - left)
             if turn_b:
-                _pack_turned(part, _moved(b, left, first), packed, per_register(y[0]))
+                _pack_turned(width, depth, _moved(b, left, first), packed)
             else:
-                _pack(part, _moved(b, first, left), packed, VECTORS * per_register(y[0]))
-            if turn_a:
-                _tiles(part, (packed_a, 0, 1), depth, ROWS, packed, target, first)
-            else:
-                _tiles(part, _moved(a, 0, first), a[2], 1, packed, target, first)
+                _pack(width, depth, _moved(b, first, left), packed)
+            for top in range(0, m, HEIGHT):
+                part = min(HEIGHT, m - top), width, depth
+                begin, target = _moved(a, top, first, turn_a), _moved(y, top, left)
+                if turn_a and part[0] * depth > NEAR:
+                    _turn(begin, depth, part[0], turned)
+                    _tiles(part, at(turned, 0), depth, 1, packed, edge, target, first)
+                else:
+                    row, step = (1, a[2]) if turn_a else (a[2], 1)
+                    _tiles(part, at(a[0], begin[1]), row, step, packed, edge, target, first)
 
 
 @helper
-def _tiles(size, a, a_next, a_step, packed, y, adds):
-    """All tiles of Y (m, n); the rows of A for tile i begin i a_next elements further on."""
-    (m, n, k), (array, place, row) = size, a
-    wide = VECTORS * per_register(y[0])
+def _tiles(size, a, a_row, a_step, packed, edge, y, adds):
+    """All tiles of Y (m, n); those at an edge, which are larger than what is left, by the memory `edge`."""
+    (m, n, k), wide = size, VECTORS * per_register(y[0])
     for j in range(0, n, wide):
-        for i in range(0, m, ROWS):
-            tile((array, place + i * a_next, row), a_step, packed, j * k, k, _moved(y, i, j), adds)
+        panel, i = at(packed, j * k), 0
+        while i < m:
+            left = m - i
+            is_high = left > 2 * LOW or LOW < left <= HIGH
+            rows = HIGH if is_high else LOW
+            is_edge = left < rows or n - j < wide
+            begin, last = at(a, i * a_row), min(rows, left) - 1
+            target, row, more = at(y[0], y[1] + i * y[2] + j), y[2], adds
+            if is_edge:
+                target, row, more = at(edge, 0), wide, 0
+            if is_high:
+                high_tile(begin, a_row, a_step, last, panel, k, target, row, more)
+            else:
+                low_tile(begin, a_row, a_step, last, panel, k, target, row, more)
+            if is_edge:
+                _copy_edge(last + 1, min(wide, n - j), edge, wide, _moved(y, i, j), adds)
+            i += rows
 
 
 @helper
-def _pack(size, block, packed, wide):
-    """packed = k rows of B, the first `wide` columns of all of them, then the next."""
-    (_, n, k), (b, first, row) = size, block
+def _copy_edge(m, n, edge, wide, y, adds):
+    """The first m rows and n columns of a tile, added to Y or put there."""
+    target, row = at(y[0], y[1]), y[2]
+    for i in range(m):
+        for j in range(n):
+            value = edge[i * wide + j]
+            target[i * row + j] = target[i * row + j] + value if adds else value
+
+
+@helper
+def _turn(block, m, n, memory):
+    """memory = the transpose of m rows and n columns of a block, n rows one after the other"""
+    (b, first, row), count = block, per_register(block[0])
+    high, wide = (m - m % count, n - n % count) if HAS_TILES else (0, 0)
+    for i in range(0, high, count):
+        for j in range(0, wide, count):
+            turn((b, first + i * row + j, row), (memory, j * m + i, m))
+    source = at(b, first)
+    for j in range(n):
+        for i in range(high if j < wide else 0, m):
+            memory[j * m + i] = source[i * row + j]
+
+
+@helper
+def _pack(n, k, block, packed):
+    """packed = B in panels as wide as a tile: k rows of the first, then of the next; zeros beyond the last column."""
+    (b, first, row), wide = block, VECTORS * per_register(block[0])
+    whole, zero = n - n % wide, b.dtype.type(0)
     for p in range(k):
-        for j in range(0, n, wide):
+        for j in range(0, whole, wide):
             copy_columns(b, first + p * row + j, packed, j * k + p * wide)
+    if whole < n:
+        source, target = at(b, first + whole), at(packed, whole * k)
+        for p in range(k):
+            for j in range(wide):
+                target[p * wide + j] = source[p * row + j] if whole + j < n else zero
 
 
 @helper
-def _pack_rows(m, k, block, packed):
-    """packed = k rows of A^T, the first ROWS columns of all of them, then the next."""
-    a, first, row = block
-    for p in range(k):
-        for i in range(0, m, ROWS):
-            copy_rows(a, first + p * row + i, packed, i * k + p * ROWS)
-
-
-@helper
-def _pack_turned(size, block, packed, count):
+def _pack_turned(n, k, block, packed):
     """What `_pack` does, of B^T."""
-    (_, n, k), (b, first, row) = size, block
-    wide, whole = VECTORS * count, k - k % count
-    for j in range(0, n, count):
+    (b, first, row), count = block, per_register(block[0])
+    wide, zero = VECTORS * count, b.dtype.type(0)
+    high, deep = n - n % count, k - k % count
+    for j in range(0, high, count):
         begin, place = first + j * row, j // wide * wide * k + j % wide
-        for p in range(0, whole, count):
+        for p in range(0, deep, count):
             turn((b, begin + p, row), (packed, place + p * wide, wide))
-        for p in range(whole, k):
-            for i in range(count):
-                packed[place + p * wide + i] = b[(begin + i * row + p) // row, (begin + i * row + p) % row]
+    for j in range(-(-n // wide) * wide):
+        source, target = at(b, first + j * row), at(packed, j // wide * wide * k + j % wide)
+        for p in range(deep if j < high else 0, k):
+            target[p * wide] = source[p] if j < n else zero
+
+
+@helper
+def _times_vector(turn_a, m, k, a, row, b, y, zero):
+    """y = A b, vectors whose numbers lie side by side, A of m rows and k columns turned if asked."""
+    if turn_a:
+        for i in range(m):
+            y[i] = zero
+        for p in range(k):
+            for i in range(m):
+                y[i] += a[p * row + i] * b[p]
+    else:
+        for i in range(m):
+            total = zero
+            for p in range(k):
+                total += a[i * row + p] * b[p]
+            y[i] = total
 
 
 @helper
 def _product(turn_a, turn_b, size, a, b, y):
-    """Y = A B, blocks, both of A and B turned if asked: by tiles, and what these can't cover by BLAS."""
-    m, n, k = size
-    is_large = m * n * k > (SMALL_TURNED if turn_b else SMALL)
-    high, wide = (m - m % ROWS, n - n % (VECTORS * per_register(y[0]))) if HAS_TILES and is_large else (0, 0)
-    if high == 0 or wide == 0:
+    """Y = A B, blocks, both of A and B turned if asked."""
+    (m, n, k), (a_row, b_row, y_row), zero = size, (a[2], b[2], y[2]), y[0].dtype.type(0)
+    if not HAS_TILES or m * n * k <= (SMALL_TURNED if turn_b else SMALL):
         _gemm(turn_a, turn_b, size, a, b, y)
-        return
-    for i in range(0, high, HEIGHT):
-        part = min(HEIGHT, high - i), wide, k
-        _by_tiles(turn_a, turn_b, part, _moved(a, i, 0, turn_a), b, _moved(y, i, 0))
-    if high < m:  # the rows below
-        _gemm(turn_a, turn_b, (m - high, n, k), _moved(a, high, 0, turn_a), b, _moved(y, high, 0))
-    if wide < n:  # the columns to the right
-        _gemm(turn_a, turn_b, (high, n - wide, k), a, _moved(b, 0, wide, turn_b), _moved(y, 0, wide))
+    elif n == 1 and y_row == 1 and (turn_b or b_row == 1):
+        _times_vector(turn_a, m, k, at(a[0], a[1]), a_row, at(b[0], b[1]), at(y[0], y[1]), zero)
+    elif m == 1 and (not turn_a or a_row == 1):  # y^T = B^T a^T
+        _times_vector(not turn_b, n, k, at(b[0], b[1]), b_row, at(a[0], a[1]), at(y[0], y[1]), zero)
+    else:
+        _by_tiles(turn_a, turn_b, size, a, b, y)
 
 
 @helper
@@ -214,22 +272,6 @@ def affine_relu(a: "rows", b: "columns", bias: "columns", y: "rows columns out",
 
 
 @helper
-def _turn(b, first, n, memory):
-    """memory = the transpose of n rows of b, from `first` on"""
-    k, size = b.shape[1], per_register(b)
-    high, wide = (n - n % size, k - k % size) if HAS_TILES else (0, 0)
-    for i in range(0, high, size):
-        for j in range(0, wide, size):
-            turn((b, (first + i) * k + j, k), (memory, j * n + i, n))
-    for i in range(high):
-        for j in range(wide, k):
-            memory[j * n + i] = b[first + i, j]
-    for j in range(k):
-        for i in range(high, n):
-            memory[j * n + i] = b[first + i, j]
-
-
-@helper
 def _outer(a, b, y, top, m, left, n):
     """y = a b^T for two columns a and b, m rows and n columns of it"""
     left, end = np.uint64(left), np.uint64(left + n)  # nothing to wrap around, so that it vectorises
@@ -240,7 +282,7 @@ def _outer(a, b, y, top, m, left, n):
 
 @kernel(cost=lambda a, b, y: a.size * y.shape[1])
 def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
-    """y = a b^T. For a small product BLAS has no kernels that read b^T: it is faster to turn b in memory first."""
+    """y = a b^T. OpenBLAS has no kernels for small products that read b^T: b is turned in memory first."""
     if a.shape[0] != y.shape[0] or a.shape[1] != b.shape[1] or b.shape[0] != y.shape[1]:
         raise ValueError("y = a b^T has the rows of a and as many columns as b has rows; a and b have as many columns")
     (i, m, j, n), k = _rows_columns(part, y), a.shape[1]
@@ -248,7 +290,7 @@ def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
         _outer(a, b, y, i, m, j, n)
     elif m * n * k <= SMALL and n * k <= PACKED:
         turned = scratch(y)
-        _turn(b, j, n, turned)
+        _turn(_block(b, j, 0), n, k, turned)
         _gemm(0, 0, (m, n, k), _block(a, i, 0), (turned, 0, n), _block(y, i, j))
     else:
         _product(0, 1, (m, n, k), _block(a, i, 0), _block(b, j, 0), _block(y, i, j))

@@ -1,7 +1,7 @@
 """Vector registers by hand: the innermost loop of a matrix product, which no compiler makes out of plain loops.
 
-A product y = a b is made of tiles of y, ROWS times two registers, that stay in registers while the sum over k runs:
-each number of b that is loaded is used ROWS times. b is packed first, in the order in which the tiles read it.
+A product y = a b is made of tiles of y, some rows times two registers, that stay in registers while the sum over k
+runs: each number of b that is loaded is used once per row. b is packed first, in the order in which the tiles read it.
 (After Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008.) Numba's cache sees only changes
 of a kernel's own file: after a change here, delete the cached kernels (`__pycache__/*.nb?`).
 """
@@ -12,10 +12,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-# With registers half as wide, and half as many, OpenBLAS is as good or better.
-HAS_TILES = bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
-ROWS, VECTORS = 8, 2  # of 32 registers 16 hold sums, the others b and a number of a
-BITS = 512
+_features = llvmlite.binding.get_host_cpu_features()
+HAS_WIDE = bool(_features.get("avx512f"))
+HAS_TILES = HAS_WIDE or bool(_features.get("avx2") and _features.get("fma"))  # else BLAS computes all products
+BITS = 512 if HAS_WIDE else 256  # of a register
+VECTORS = 2  # registers that a tile is wide
+HIGH, LOW = (8, 4) if HAS_WIDE else (6, 4)  # rows of a tile: so many sums, b and a number of a fill the registers
 PACKED = 256 * 256  # numbers of b that are packed at a time: they stay in the cache of the second level
 
 _word, _i32, _index = ir.IntType(64), ir.IntType(32), types.int64
@@ -113,7 +115,16 @@ def _copy(length):
 
 
 copy_columns = _copy(lambda register: VECTORS * register.count)  # of b, for a tile
-copy_rows = _copy(lambda register: ROWS)  # of a^T, for a tile
+
+
+@intrinsic
+def at(typing_context, array, place):
+    """A pointer to element `place` of an array, counted row by row."""
+
+    def codegen(context, builder, signature, args):
+        return pointer(context, builder, array, *args)
+
+    return types.CPointer(array.dtype)(array, _index), codegen
 
 
 @intrinsic
@@ -140,56 +151,65 @@ def turn(typing_context, source, target):
     return types.void(source, target), codegen
 
 
-@intrinsic
-def tile(typing_context, a, a_step, packed, packed_place, k, y, adds):
-    """The sum over p < k of a[i, p] packed[p, j] for ROWS rows i and VECTORS registers of j, added to y or put there.
+def _tile(rows):
+    """An intrinsic that computes a tile of so many rows."""
 
-    From a[i, p] to a[i, p + 1] it is `a_step` elements; `a` and `y` are blocks.
-    """
+    @intrinsic
+    def tile(typing_context, a, a_row, a_step, last, packed, k, y, y_row, adds):
+        """The sum over p < k of a[i, p] packed[p, j] for all rows i and columns j of a tile, added to y or put there.
 
-    def codegen(context, builder, signature, args):
-        a_step, k, adds = args[1], args[4], args[6]
-        begin, a_row = locate(context, builder, a, args[0])
-        panel = pointer(context, builder, packed, args[2], args[3])
-        there, y_row = locate(context, builder, y, args[5])
-        dtype = y.types[0].dtype
-        register, number = _register(context, y.types[0]), context.get_value_type(dtype)
-        places = [(i, j) for i in range(ROWS) for j in range(VECTORS)]
-        numbers = [_step(builder, begin, a_row, i) for i in range(ROWS)]
-        rows = [_step(builder, there, y_row, i) for i in range(ROWS)]
-        name = f"llvm.fma.v{register.count}f{dtype.bitwidth}"
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
-        undefined = ir.Constant(register, ir.Undefined)
+        `a`, `packed` and `y` are pointers. From a[i, p] to a[i + 1, p] it is `a_row` elements, to a[i, p + 1] `a_step`.
+        Row `last` of a is the last one: it is read in the place of those after it.
+        """
 
-        before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        p, sums = builder.phi(_word), {place: builder.phi(register) for place in places}
-        b = builder.gep(panel, [builder.mul(p, ir.Constant(_word, VECTORS * register.count))])
-        b = [_load(builder, register, b, j) for j in range(VECTORS)]
-        new = {}
-        for i in range(ROWS):
-            value = builder.load(builder.gep(numbers[i], [builder.mul(p, a_step)]))
-            value = builder.insert_element(undefined, value, ir.Constant(_i32, 0))
-            value = _pick(builder, value, undefined, [0] * register.count)
-            for j in range(VECTORS):
-                new[i, j] = builder.call(fma, [value, b[j], sums[i, j]])
-        following = builder.add(p, ir.Constant(_word, 1))
-        builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
-        p.add_incoming(ir.Constant(_word, 0), before)
-        p.add_incoming(following, loop)
-        for place in places:
-            sums[place].add_incoming(ir.Constant(register, [ir.Constant(number, 0.0)] * register.count), before)
-            sums[place].add_incoming(new[place], loop)
+        def codegen(context, builder, signature, args):
+            begin, a_row, a_step, last, panel, k, there, y_row, adds = args
+            number = context.get_value_type(y.dtype)
+            register = _register(context, y)
+            places = [(i, j) for i in range(rows) for j in range(VECTORS)]
+            sources, numbers = [ir.Constant(_word, i) for i in range(rows)], []
+            for i in sources:
+                is_there = builder.icmp_signed("<", i, last)
+                numbers.append(builder.gep(begin, [builder.mul(a_row, builder.select(is_there, i, last))]))
+            targets = [_step(builder, there, y_row, i) for i in range(rows)]
+            name = f"llvm.fma.v{register.count}f{y.dtype.bitwidth}"
+            fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
+            undefined = ir.Constant(register, ir.Undefined)
 
-        builder.position_at_end(after)
-        with builder.if_else(builder.icmp_signed("!=", adds, ir.Constant(_word, 0))) as (then, otherwise):
-            with then:
-                for i, j in places:
-                    _store(builder, builder.fadd(_load(builder, register, rows[i], j), new[i, j]), rows[i], j)
-            with otherwise:
-                for i, j in places:
-                    _store(builder, new[i, j], rows[i], j)
-        return context.get_dummy_value()
+            before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
+            builder.branch(loop)
+            builder.position_at_end(loop)
+            p, sums = builder.phi(_word), {place: builder.phi(register) for place in places}
+            b = builder.gep(panel, [builder.mul(p, ir.Constant(_word, VECTORS * register.count))])
+            b = [_load(builder, register, b, j) for j in range(VECTORS)]
+            new = {}
+            for i in range(rows):
+                value = builder.load(builder.gep(numbers[i], [builder.mul(p, a_step)]))
+                value = builder.insert_element(undefined, value, ir.Constant(_i32, 0))
+                value = _pick(builder, value, undefined, [0] * register.count)
+                for j in range(VECTORS):
+                    new[i, j] = builder.call(fma, [value, b[j], sums[i, j]])
+            following = builder.add(p, ir.Constant(_word, 1))
+            builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
+            p.add_incoming(ir.Constant(_word, 0), before)
+            p.add_incoming(following, loop)
+            for place in places:
+                sums[place].add_incoming(ir.Constant(register, [ir.Constant(number, 0.0)] * register.count), before)
+                sums[place].add_incoming(new[place], loop)
 
-    return types.void(a, _index, packed, _index, _index, y, _index), codegen
+            builder.position_at_end(after)
+            with builder.if_else(builder.icmp_signed("!=", adds, ir.Constant(_word, 0))) as (then, otherwise):
+                with then:
+                    for i, j in places:
+                        _store(builder, builder.fadd(_load(builder, register, targets[i], j), new[i, j]), targets[i], j)
+                with otherwise:
+                    for i, j in places:
+                        _store(builder, new[i, j], targets[i], j)
+            return context.get_dummy_value()
+
+        return types.void(a, _index, _index, _index, packed, _index, y, _index, _index), codegen
+
+    return tile
+
+
+high_tile, low_tile = _tile(HIGH), _tile(LOW)
