@@ -1,5 +1,6 @@
-"""Callback: what all callbacks have. It says when hooks are called, with what, and how rarely they may be."""
+"""Callback, the base class: which hooks there are, when they are called and with what, and how rarely they may be."""
 
+from minigrad.checks import is_int
 from minigrad.spelling import Explaining
 
 _KINDS = ("train", "test", "predict")
@@ -10,18 +11,60 @@ HOOKS += [f"on_{kind}_{moment}" for kind in _KINDS for moment in ("begin", "end"
 HOOKS += [hook for hooks in BATCH_HOOKS.values() for hook in hooks]
 
 
+class BatchCounter:
+    """Counts the batches of `fit`, over all epochs, and tells when `frequency` of them have passed.
+
+    Args:
+        owner: the name of the callback, for errors.
+        frequency: a number of batches, or "epoch" for never.
+
+    Raises:
+        ValueError: another frequency.
+    """
+
+    def __init__(self, owner, frequency):
+        if frequency != "epoch" and not is_int(frequency, 1):
+            raise ValueError(
+                f"{owner}: save_freq must be 'epoch' or a positive number of batches, got {frequency!r}."
+            )
+        self.frequency = frequency
+        self.start()
+
+    def start(self, waiting=0, epoch_done=0):
+        """Begin to count: `waiting` batches have passed, `epoch_done` batches of this epoch are done."""
+        self.waiting, self.epoch_done = waiting, epoch_done
+
+    def stride(self, kind):
+        """See `Callback.batch_stride`."""
+        return None if kind != "train" or self.frequency == "epoch" else max(1, self.frequency - self.waiting)
+
+    def is_due(self, batch):
+        """Count up to the end of `batch` of this epoch; whether so many have passed, so that counting begins anew."""
+        if self.frequency == "epoch":
+            return False
+        done = batch + 1
+        self.waiting += done - self.epoch_done if done > self.epoch_done else done
+        self.epoch_done = done
+        if self.waiting < self.frequency:
+            return False
+        self.waiting = 0
+        return True
+
+
 class Callback(Explaining):
     """Base class: override the hooks you need. `self.model` and `self.params` (verbose, epochs, steps) are set.
 
     Hooks: on_epoch_begin(epoch, logs), on_epoch_end(epoch, logs), on_train_batch_begin(batch, logs),
     on_train_batch_end(batch, logs) and the same for `test` and `predict`; on_train_begin(logs), on_train_end(logs)
-    and the same for `test` and `predict`. Batch logs are averages since the epoch began. `logs` is one dict for all
-    callbacks: what one adds, those after it and the History see.
+    and the same for `test` and `predict`. Batch logs are averages since the epoch began. All callbacks get the same
+    dict `logs`: later callbacks and the History see what one callback adds to it.
 
-    Who overrides no batch hook costs nothing per batch; see `batch_stride` for what lies between.
+    A callback that overrides no batch hook costs nothing per batch. One that needs only some of the batches overrides
+    `batch_stride`, too.
     """
 
-    runs_last = False  # whether it is called after all others, History included: it keeps what they have become
+    runs_last = False  # whether it is called after all others, History included, because it saves their state
+    _state_attributes = ()  # the names of those that `get_state` returns, without the underscore in front
 
     def __init__(self):
         self.model = None
@@ -36,30 +79,32 @@ class Callback(Explaining):
         self.model = model
 
     def get_state(self):
-        """What must survive for a training that is resumed to go on exactly: a dict of numbers, strings, arrays."""
-        return {}
+        """A dict of the numbers, strings and arrays that a resumed training needs to go on exactly."""
+        return {name.removeprefix("_"): getattr(self, name) for name in self._state_attributes}
 
     def set_state(self, state):
-        """Take back what `get_state` returned. `fit` calls it after every on_train_begin, where most start anew."""
+        """Take back what `get_state` returned. A resumed `fit` calls this after on_train_begin."""
+        for name in self._state_attributes:
+            setattr(self, name, state[name.removeprefix("_")])
 
     def batch_stride(self, kind, batch):
-        """How many batches of "train", "test" or "predict", from `batch` on, may pass between two calls of batch hooks.
+        """After how many batches of `kind` ("train", "test", "predict"), from `batch` on, batch hooks must be called.
 
-        1 where one of them is overridden, None (never) where none is. Whoever needs them more rarely returns a larger
-        number (`math.inf`: whenever `fit` pauses, about every 50 ms, and at the end of the epoch), so that a replay
-        goes on in between.
+        1 where a batch hook is overridden, None (never) where none is. A callback that needs fewer calls returns a
+        larger number, so that a replay can run without Python in between. `math.inf` stands for each pause of `fit`
+        (about every 50 ms) and the end of the epoch.
         """
         return 1 if self.has_batch_hooks(kind) else None
 
     def has_batch_hooks(self, kind, beyond=None):
-        """Whether it overrides a batch hook of `kind` that the class `beyond` (by default Callback) has."""
+        """Whether the callback overrides a batch hook of `kind` that the class `beyond` (by default Callback) has."""
         return any(
             getattr(getattr(self, hook), "__func__", None) is not getattr(beyond or Callback, hook)
             for hook in BATCH_HOOKS[kind]
         )
 
     def abort(self):
-        """Let go of open files and unfinished lines: an error or Ctrl-C ends the training, no other hook follows."""
+        """Close open files and unfinished lines: an error or Ctrl-C ends the training, and no other hook follows."""
 
     def on_batch_begin(self, batch, logs=None):
         """The older name of on_train_batch_begin."""

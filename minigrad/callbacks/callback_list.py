@@ -8,17 +8,17 @@ from minigrad.checks import is_number
 
 
 class CallbackList:
-    """Callbacks called in order: the user's, History, ProgbarLogger; at the end those that say `runs_last`.
+    """Calls callbacks in order: the user's, History, ProgbarLogger, and at the end those with `runs_last`.
 
     It has every hook of a Callback, for training loops of one's own: `callbacks.on_epoch_begin(0)`.
 
     Args:
         callbacks: a Callback or a list of them.
-        add_history, add_progbar: whether a History and a ProgbarLogger shall be there.
-        model: the model they get; params: what they get as `params` (verbose, epochs, steps).
+        add_history, add_progbar: whether to add a History and a ProgbarLogger, if there is none.
+        model: the model of the callbacks. params: their `params` (verbose, epochs, steps).
 
     Raises:
-        ValueError: something that is no instance of a Callback.
+        ValueError: something that is not an instance of a Callback.
     """
 
     def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
@@ -40,7 +40,7 @@ class CallbackList:
 
     @staticmethod
     def _one(callbacks, kind, is_wanted):
-        """The callback of this kind, added if it is wanted and missing."""
+        """The callback of this kind, which is added if it is wanted and missing; None if there is none."""
         found = [callback for callback in callbacks if isinstance(callback, kind)]
         if is_wanted and not found:
             found.append(kind())
@@ -73,7 +73,7 @@ class CallbackList:
         """The smallest `batch_stride` of the callbacks; None if none wants the batch hooks of this kind."""
         if not self.callbacks:
             return None
-        if self._strides is None:  # found out once: it is asked for at every batch
+        if self._strides is None:  # computed once, because every batch asks for it
             moving = [c for c in self.callbacks if _stride_of(c) not in (None, Callback.batch_stride)]
             others = [c for c in self.callbacks if c not in moving]
             self._strides = moving, {
@@ -86,13 +86,13 @@ class CallbackList:
         return min((stride for stride in strides if stride is not None), default=None)
 
     def abort(self):
-        """An error ends the training: let all callbacks put away what they hold open."""
+        """An error ends the training: let all callbacks close what they hold open."""
         for callback in self.callbacks:
             if hasattr(callback, "abort"):
                 callback.abort()
 
     def get_state(self):
-        """The state of each callback, with the name of its class."""
+        """The state of each callback, with the name of its class: a list of dicts."""
         return [
             {"class_name": type(callback).__name__, "state": callback.get_state()}
             for callback in self.callbacks
@@ -100,7 +100,7 @@ class CallbackList:
         ]
 
     def set_state(self, states):
-        """Give each callback the state that was kept of the one of its class; of several, in order."""
+        """Give each callback the state of the callback of its class; several of one class go in order."""
         kept = list(states)
         for callback in self.callbacks:
             name = type(callback).__name__
@@ -114,7 +114,7 @@ class CallbackList:
 
 
 def _is_like(value, now):
-    """Whether a value that was kept can be one of what a callback holds `now`."""
+    """Whether a value from a file may take the place of `now`, what a callback holds."""
     if value is None or now is None:
         return True
     if is_number(now):
@@ -123,7 +123,7 @@ def _is_like(value, now):
 
 
 def _stride_of(callback):
-    return getattr(type(callback), "batch_stride", None)  # None: one of Keras' own, which wants every batch
+    return getattr(type(callback), "batch_stride", None)  # None: a callback of Keras itself, which wants every batch
 
 
 def _flat(callbacks):

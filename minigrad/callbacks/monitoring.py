@@ -4,22 +4,22 @@ import os
 
 import numpy as np
 
-from minigrad.callbacks.base import Callback
-from minigrad.checks import is_int, warn
+from minigrad.callbacks.base import BatchCounter, Callback
+from minigrad.checks import warn
 from minigrad.older import Logs
 
 
 class Monitor(Callback):
-    """Base of what watches the value `monitor` of the logs and knows whether it has become better.
+    """Base class of callbacks that watch the value `monitor` of the logs and tell whether it has become better.
 
     Args:
         monitor: a key of the logs, such as "val_loss" or "accuracy".
-        mode: "min" (smaller is better), "max", or "auto": what the metric itself says; a loss shall be small.
-        best: the value to beat first; by default the first one is an improvement.
-        min_delta: by how much a value must be better than the best one, strictly.
+        mode: "min" (smaller is better), "max", or "auto": the metric itself says which, and a loss is to be small.
+        best: the value that the first one must beat; by default the first one is an improvement.
+        min_delta: a value is better only if it beats the best one by more than this.
 
     Raises:
-        ValueError: at the end of the first epoch, where mode is "auto" and nobody knows the direction.
+        ValueError: at the end of the first epoch, if mode is "auto" and the metric does not say which.
     """
 
     def __init__(self, monitor="val_loss", mode="auto", best=None, min_delta=0):
@@ -48,7 +48,7 @@ class Monitor(Callback):
             )
 
     def is_improvement(self, value, reference):
-        """Whether `value` is better than `reference`, which a NaN never is (but any value is better than None)."""
+        """Whether `value` is better than `reference`. NaN never is; any value is better than None."""
         if np.ndim(value):
             raise ValueError(
                 f"{type(self).__name__}: {self.monitor!r} has several values ({value}); watch a metric of one number."
@@ -60,7 +60,7 @@ class Monitor(Callback):
         return value + self.min_delta < reference
 
     def value(self, logs, consequence):
-        """The value of the logs; None, and a warning that tells the consequence, where it is missing."""
+        """The value in the logs. If it is missing, None, and a warning that tells the consequence."""
         value = (logs or {}).get(self.monitor)
         if np.ndim(value) and np.size(value) == 1:  # such as the F1 score of a single class
             value = np.asarray(value).item()
@@ -76,16 +76,17 @@ class EarlyStopping(Monitor):
     """End the training once `monitor` has not become better for `patience` epochs (0 means 1).
 
     Args:
-        monitor, min_delta, mode: what is watched, and what counts as better.
-        baseline: a value that must be beaten for the waiting to start anew.
-        restore_best_weights: at the end of the training, take the weights of the best epoch, also where nothing
-            was stopped.
+        monitor, min_delta, mode: see `Monitor`.
+        baseline: only an improvement that also beats this value resets the patience.
+        restore_best_weights: give the model the weights of its best epoch at the end, even if all epochs were run.
         start_from_epoch: epochs before this one don't count.
         verbose: 1 to print what it does.
 
     Raises:
-        ValueError: at the end of the first epoch, where mode is "auto" and nobody knows the direction.
+        ValueError: at the end of the first epoch, if mode is "auto" and the metric does not say which.
     """
+
+    _state_attributes = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
 
     def __init__(
         self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
@@ -100,7 +101,7 @@ class EarlyStopping(Monitor):
         self._start()
 
     def get_monitor_value(self, logs):
-        """The value that is watched, from the logs of an epoch; None, and a warning, where it is missing."""
+        """The watched value in the logs of an epoch; None, and a warning, if it is missing."""
         return self.value(logs, "the training can't be stopped early")
 
     def _start(self):
@@ -137,30 +138,22 @@ class EarlyStopping(Monitor):
                 print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
-    _STATE = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
-
-    def get_state(self):
-        return {name: getattr(self, name) for name in self._STATE}
-
-    def set_state(self, state):
-        for name in self._STATE:
-            setattr(self, name, state[name])
-
 
 class ModelCheckpoint(Monitor):
-    """Save the model at the end of each epoch, of those that are the best so far, or every so many batches.
+    """Save the model at the end of each epoch, or only of the best epochs so far, or after so many batches.
 
     Args:
-        filepath: ends in .keras (or .weights.h5 with save_weights_only; what older scripts have is taken as `save`
-            and `save_weights` take it); may hold {epoch} (from 1), {batch} (from 1, for a save within an epoch) and
+        filepath: a name that ends in .keras (or .weights.h5 with save_weights_only); others are taken as `save` and
+            `save_weights` take them. It may hold {epoch} (from 1), {batch} (from 1, for a save within an epoch) and
             keys of the logs: "{epoch:02d}-{val_loss:.3f}.keras".
-        monitor, mode: what `save_best_only` goes by; initial_value_threshold: the value that the first save must beat.
+        monitor, mode: which value `save_best_only` compares, and how; see `Monitor`.
+        initial_value_threshold: the value that the first save must beat.
         save_freq: "epoch", or a number of batches, counted over all epochs.
         verbose: 1 to print what it does.
 
     Raises:
-        ValueError: another save_freq, or weights for a .keras file, when it is made. KeyError: a key of the
-            filepath that the logs don't have. IsADirectoryError: the filepath ends as a file and is a folder.
+        ValueError: another save_freq, or save_weights_only with a .keras file. KeyError: in `fit`, the filepath has a
+            key that the logs don't have. IsADirectoryError: in `fit`, the filepath is a folder and ends as a file.
     """
 
     def __init__(
@@ -173,35 +166,23 @@ class ModelCheckpoint(Monitor):
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
         self.save_freq = save_freq
-        if save_freq != "epoch" and not is_int(save_freq, 1):
-            raise ValueError(
-                f"ModelCheckpoint: save_freq must be 'epoch' or a positive number of batches, got {save_freq!r}."
-            )
+        self._batches = BatchCounter("ModelCheckpoint", save_freq)
         if self.filepath.endswith(".keras") and save_weights_only:
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in .weights.h5 with save_weights_only, got {self.filepath!r}."
             )
-        if self.filepath.endswith((".h5", ".hdf5")) and not save_weights_only:  # others are told of by `save`
+        if self.filepath.endswith((".h5", ".hdf5")) and not save_weights_only:  # `save` warns of other endings
             warn("ModelCheckpoint: today's Keras takes names that end in .keras only.")
-        self._unsaved = 0  # batches since the last save
-        self._last_batch = -1  # that it has seen in this epoch
         self._epoch = 0
 
     def batch_stride(self, kind, batch):
-        if self.has_batch_hooks(kind, beyond=ModelCheckpoint):
-            return 1
-        return None if kind != "train" or self.save_freq == "epoch" else max(1, self.save_freq - self._unsaved)
+        return 1 if self.has_batch_hooks(kind, beyond=ModelCheckpoint) else self._batches.stride(kind)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.save_freq == "epoch":
-            return
-        self._unsaved += batch + 1 if batch <= self._last_batch else batch - self._last_batch
-        self._last_batch = batch
-        if self._unsaved >= self.save_freq:
-            self._unsaved = 0
+        if self._batches.is_due(batch):
             self._save(self._epoch, logs, {"batch": batch + 1})
 
     def on_epoch_end(self, epoch, logs=None):
@@ -232,7 +213,7 @@ class ModelCheckpoint(Monitor):
             print(f"\nEpoch {epoch + 1}: finished saving model to {path}")
 
     def _is_due(self, logs):
-        """Whether to save now, and what to print as the reason."""
+        """Whether to save now, and the reason to print."""
         if not self.save_best_only:
             return True, ""
         self.find_direction()
@@ -252,10 +233,11 @@ class ModelCheckpoint(Monitor):
         return True, f"{self.monitor} improved from {before} to {value:.5f}, "
 
     def get_state(self):
-        return {"best": self.best, "unsaved": self._unsaved, "last_batch": self._last_batch}
+        return {"best": self.best, "unsaved": self._batches.waiting, "last_batch": self._batches.epoch_done - 1}
 
     def set_state(self, state):
-        self.best, self._unsaved, self._last_batch = state["best"], state["unsaved"], state["last_batch"]
+        self.best = state["best"]
+        self._batches.start(state["unsaved"], state["last_batch"] + 1)
 
 
 class ReduceLROnPlateau(Monitor):
@@ -264,14 +246,16 @@ class ReduceLROnPlateau(Monitor):
     The logs get `learning_rate`, the one of the epoch that ends.
 
     Args:
-        monitor, mode, min_delta: what is watched, and what counts as better.
-        factor: below 1; patience: epochs without improvement.
-        cooldown: epochs after a reduction in which none is counted; min_lr: it is never made smaller than this.
+        monitor, mode, min_delta: see `Monitor`.
+        factor: a number below 1. patience: a number of epochs without improvement.
+        cooldown: how many epochs after a reduction don't count. min_lr: the learning rate never becomes smaller.
         verbose: 1 to print what it does.
 
     Raises:
         ValueError: a factor of 1 or more. TypeError: at the first reduction, if the optimizer follows a schedule.
     """
+
+    _state_attributes = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0,
@@ -292,7 +276,7 @@ class ReduceLROnPlateau(Monitor):
         self.wait = self.cooldown_counter = 0
 
     def in_cooldown(self):
-        """Whether epochs are not counted, because the learning rate was reduced not long ago."""
+        """Whether epochs don't count yet, because the learning rate was reduced not long ago."""
         return self.cooldown_counter > 0
 
     def on_train_begin(self, logs=None):
@@ -325,9 +309,3 @@ class ReduceLROnPlateau(Monitor):
         self.wait = 0
         if self.verbose:
             print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}.")
-
-    def get_state(self):
-        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
-
-    def set_state(self, state):
-        self.best, self.wait, self.cooldown_counter = state["best"], state["wait"], state["cooldown_counter"]

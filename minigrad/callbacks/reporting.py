@@ -1,4 +1,4 @@
-"""Callbacks that tell what happens: History, the progress bar, a CSV file, functions of one's own."""
+"""Callbacks that report what happens: History, ProgbarLogger, CSVLogger, LambdaCallback."""
 
 import csv
 import html
@@ -14,7 +14,7 @@ from minigrad.utils.progbar import Progbar
 
 
 class History(Callback):
-    """What `fit` returns: `history` maps each key of the logs to its list of values, one an epoch."""
+    """What `fit` returns: `history` maps each key of the logs to the list of its values, one per epoch."""
 
     def __init__(self):
         super().__init__()
@@ -38,7 +38,7 @@ class History(Callback):
         self.history = Logs((key, list(values)) for key, values in state["history"].items())
 
     def _rows(self):
-        """What is told of each key whose values are numbers; a value that is NaN shows."""
+        """A row of cells for each key whose values are numbers, below a header. NaN is printed as such."""
         yield f"{len(self.epoch)} epoch{'s' * (len(self.epoch) != 1)}", "first", "last", "lowest", "highest"
         for key, values in self.history.items():
             if values and all(np.ndim(value) == 0 and np.asarray(value).dtype.kind in "fiu" for value in values):
@@ -55,7 +55,7 @@ class History(Callback):
 
 
 class ProgbarLogger(Callback):
-    """Keras' progress bar: verbose 1 draws it, 2 prints one line an epoch. A validation inside `fit` is silent."""
+    """Keras' progress bar: verbose 1 draws it, 2 prints one line per epoch. A validation inside `fit` is silent."""
 
     def __init__(self):
         super().__init__()
@@ -129,14 +129,16 @@ class ProgbarLogger(Callback):
 
 
 class CSVLogger(Callback):
-    """Write the logs of each epoch to a file as they come: a column `epoch` (from 0) and one for each key, sorted.
+    """Write the logs of each epoch to a file when it ends: a column `epoch` (from 0), and one per key, sorted.
 
-    Where the first epoch was not validated, columns `val_...` are there nevertheless, filled with NA until it is.
+    If the first epoch was not validated, there are `val_...` columns nevertheless, which hold NA until one is.
 
     Args:
-        filename: the file; separator: what stands between two columns.
-        append: go on at the end of the file if there is one (as after a resume), instead of replacing it.
+        filename: the file. separator: the text between two columns.
+        append: go on at the end of an existing file (as after a resume), instead of replacing it.
     """
+
+    _state_attributes = ("keys",)
 
     def __init__(self, filename, separator=",", append=False):
         super().__init__()
@@ -174,25 +176,19 @@ class CSVLogger(Callback):
             self._file.close()
         self._file = self._writer = None
 
-    def get_state(self):
-        return {"keys": self.keys}
-
-    def set_state(self, state):
-        self.keys = state["keys"]
-
 
 def _cell(value):
-    """Several values, such as an F1 score per class, in one cell: "[0.5, 0.25]"."""
+    """The value for one cell; several values, such as an F1 score per class, become "[0.5, 0.25]"."""
     if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value):
         return f'"[{", ".join(map(str, value))}]"'
     return value
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions, given under the names of the hooks: `on_epoch_end=lambda epoch, logs: ...`.
+    """A callback made of functions, each given under the name of its hook: `on_epoch_end=lambda epoch, logs: ...`.
 
     Raises:
-        ValueError: a name that is no hook's.
+        ValueError: a name that is not one of a hook.
     """
 
     def __init__(

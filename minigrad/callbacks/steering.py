@@ -9,7 +9,7 @@ from minigrad.callbacks.base import Callback
 
 
 class LearningRateScheduler(Callback):
-    """Set the learning rate before each epoch: `schedule(epoch, learning_rate)`, or `schedule(epoch)`, from 0.
+    """Set the learning rate before each epoch to `schedule(epoch, learning_rate)` or `schedule(epoch)`, epoch from 0.
 
     The logs get `learning_rate`.
 
@@ -20,18 +20,20 @@ class LearningRateScheduler(Callback):
     >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9)
     """
 
+    _state_attributes = ("_last_epoch",)
+
     def __init__(self, schedule, verbose=0):
         super().__init__()
         self.schedule = schedule
         self.verbose = verbose
-        self._last_epoch = None  # whose rate is set
+        self._last_epoch = None  # the last epoch whose rate was set
 
     def on_train_begin(self, logs=None):
         self._last_epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self._last_epoch:
-            return  # a training that was interrupted within this epoch: the optimizer has its rate already
+            return  # a resumed training, which was interrupted within this epoch: its rate is set already
         self._last_epoch = epoch
         optimizer = self.model.optimizer
         arguments = (epoch, float(optimizer.learning_rate)) if _takes_two(self.schedule) else (epoch,)
@@ -48,18 +50,12 @@ class LearningRateScheduler(Callback):
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
-    def get_state(self):
-        return {"last_epoch": self._last_epoch}
-
-    def set_state(self, state):
-        self._last_epoch = state["last_epoch"]
-
 
 def _takes_two(function):
-    """Whether it can be called with two arguments. (To try it would hide a TypeError of its own.)"""
+    """Whether the function can be called with two arguments. (To try would hide a TypeError raised inside it.)"""
     try:
         inspect.signature(function).bind(0, 0.0)
-    except (TypeError, ValueError):  # it can't; or it is a builtin, such as a list's __getitem__, and does not tell
+    except (TypeError, ValueError):  # it can't; or it is a builtin without a signature, such as a list's __getitem__
         return False
     return True
 
@@ -67,9 +63,9 @@ def _takes_two(function):
 class TerminateOnNaN(Callback):
     """End the training when the loss becomes NaN or infinite, and say at which batch.
 
-    It costs nothing per batch: it looks whenever `fit` pauses, about every 50 ms, so some more batches, whose weights
-    are as lost, are trained after the one it names. With `raise_error=True` it raises instead, and no further hook is
-    called.
+    It costs nothing per batch: it looks whenever `fit` pauses, about every 50 ms. So some more batches are trained
+    after the one it names, with weights that are lost anyway. With `raise_error=True` it raises an error instead, and
+    no further hook is called.
 
     Raises:
         RuntimeError: the loss is NaN or infinite, with `raise_error`.
@@ -99,17 +95,19 @@ class SwapEMAWeights(Callback):
     """Evaluate and predict with the moving average of the weights that an optimizer with use_ema=True keeps.
 
     Args:
-        swap_on_epoch: put the average into the model at the end of each epoch, until the next begins, so that callbacks
-            after this one (ModelCheckpoint) see it.
+        swap_on_epoch: give the model the average at the end of each epoch until the next one begins, so that later
+            callbacks (ModelCheckpoint) see it.
 
     Raises:
         ValueError: the optimizer keeps no average.
     """
 
+    _state_attributes = ("_trained",)
+
     def __init__(self, swap_on_epoch=False):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
-        self._trained = None  # the weights that the average stands in for
+        self._trained = None  # the trained weights, while the model has the average in their place
 
     def _averages(self):
         optimizer = self.model.optimizer
@@ -145,7 +143,7 @@ class SwapEMAWeights(Callback):
             self._swap_in()
 
     def on_train_end(self, logs=None):
-        self._trained = None  # in the end the average is what the model has
+        self._trained = None  # the model keeps the average
 
     def on_test_begin(self, logs=None):
         self._swap_in()
@@ -162,8 +160,3 @@ class SwapEMAWeights(Callback):
     def abort(self):
         self._swap_out()
 
-    def get_state(self):
-        return {"trained": self._trained}
-
-    def set_state(self, state):
-        self._trained = state["trained"]

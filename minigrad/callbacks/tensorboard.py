@@ -1,4 +1,4 @@
-"""TensorBoard: the logs as event files that `tensorboard --logdir logs` draws. Written by the package tensorboardX."""
+"""TensorBoard: writes the logs as event files, which `tensorboard --logdir logs` draws. tensorboardX writes them."""
 
 import os
 import time
@@ -17,12 +17,14 @@ class TensorBoard(Callback):
 
     Args:
         histogram_freq: epochs between two histograms of the weights; 0 for none.
-        write_steps_per_second: whether to write `epoch_steps_per_second`, and `batch_steps_per_second` beside the other
-            `batch_` points: that of the steps since the last one.
+        write_steps_per_second: whether to write `epoch_steps_per_second`, and (with the other `batch_` points)
+            `batch_steps_per_second`, which counts the steps since the last point.
         update_freq: "epoch", "batch", or the number of batches between two `batch_` points.
-        write_graph: accepted for Keras; there is no graph. write_images, profile_batch, embeddings_freq: not written,
-            which a warning says. (What a step does, `print(model.train_program)` lists.)
+        write_graph: accepted for Keras, without effect. (`print(model.train_program)` lists what a step does.)
+        write_images, profile_batch, embeddings_freq: nothing is written for these, and a warning says so.
     """
+
+    _state_attributes = ("_batches",)
 
     def __init__(
         self, log_dir="logs", histogram_freq=0, write_graph=True, write_images=False, write_steps_per_second=False,
@@ -41,7 +43,7 @@ class TensorBoard(Callback):
         self.write_steps_per_second = write_steps_per_second
         self.update_freq = update_freq
         self._writers = {}
-        self._batches = 0  # of this `fit`, in the epochs before this one
+        self._batches = 0  # how many batches this `fit` had in the epochs before this one
         self._last_batch = -1
 
     def batch_stride(self, kind, batch):
@@ -67,7 +69,7 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, logs=None):
         self._batches, self._last_batch = 0, -1
-        self._writer("train")  # what can't be written shows before the training
+        self._writer("train")  # a folder that can't be written to raises its error before the training
 
     def on_epoch_begin(self, epoch, logs=None):
         self._since = {"epoch": self._now(), "batch": self._now()}
@@ -76,7 +78,7 @@ class TensorBoard(Callback):
         return time.perf_counter(), int(self.model.optimizer.iterations)
 
     def _steps_per_second(self, what):
-        """Those since the last epoch or `batch_` point."""
+        """The steps per second since the last epoch or `batch_` point; `what` is "epoch" or "batch"."""
         (began, before), (ended, after) = self._since[what], self._now()
         self._since[what] = ended, after
         return (after - before) / (ended - began)
@@ -115,7 +117,7 @@ class TensorBoard(Callback):
         writer = self._writer("train")
         for weight in self.model.weights:
             values = weight.numpy()
-            values = values[np.isfinite(values)]  # a histogram has no place for the others
+            values = values[np.isfinite(values)]  # a histogram has no bins for the others
             if values.size:
                 writer.add_histogram(f"{weight.path}/histogram", values, epoch)
         writer.flush()
@@ -127,9 +129,3 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
-
-    def get_state(self):
-        return {"batches": self._batches}
-
-    def set_state(self, state):
-        self._batches = state["batches"]
