@@ -1,7 +1,7 @@
-"""What `fit` is fed with: any array-like as rows of floats, and the errors for what can't be.
+"""The data of `fit`: makes anything like an array into rows of floats, with errors for what can't be.
 
-Small data is made an array of the model's dtype at once. Large data that is something else (a file of float64 mapped
-into memory, a sparse matrix, a wide data frame) stays what it is: its rows become numbers a chunk at a time.
+Small data becomes an array of the model's dtype at once. Large data of another kind (a float64 file mapped into memory,
+a sparse matrix, a wide data frame) stays as it is, and its rows are converted chunk by chunk.
 """
 
 import math
@@ -15,7 +15,7 @@ from minigrad.program import empty, launch
 from minigrad.tensor import Tensor, constant
 from minigrad.trees import leaves, mapped
 
-WHOLE = 2**28  # bytes: what is larger when converted is converted in chunks
+WHOLE = 2**28  # bytes: data that would be larger than this after the conversion is converted in chunks
 CHUNK = 2**23  # bytes
 
 _WORDS = (
@@ -25,11 +25,12 @@ _WORDS = (
 
 
 class LazyRows:
-    """Rows that become an array of `dtype` where they are asked for, by a slice or by increasing row numbers.
+    """Rows that are converted to an array of `dtype` when they are indexed, by a slice or by increasing row numbers.
 
     Args:
         take: a function from a slice or an array of row numbers to the rows, as anything NumPy can make an array of.
-        shape, dtype: of all rows together, once converted; first: the number of the first row.
+        shape, dtype: those of all rows together, after the conversion.
+        first: the number of the first row.
     """
 
     def __init__(self, take, shape, dtype, first=0):
@@ -49,17 +50,18 @@ class LazyRows:
         return found.reshape(len(found), *self.shape[1:])
 
     def part(self, start, stop):
-        """The rows from `start` to before `stop`, as lazily."""
+        """The rows from `start` to before `stop`, not yet converted either."""
         return LazyRows(self.take, (stop - start, *self.shape[1:]), self.dtype, self.first + start)
 
 
 class Several:
-    """The inputs, targets or sample weights of a model that has several: arrays of as many rows, in a tree like theirs.
+    """The inputs, targets or sample weights of a model that has several: a tree of arrays with equally many rows.
 
-    It is sliced as one array is.
+    Slicing it slices every array.
 
     Args:
-        tree: a list, tuple or dict of arrays or lazy rows, or None in the place of one; names: what each is called.
+        tree: a list, tuple or dict of arrays or LazyRows; None stands for an array that is missing.
+        names: the name of each array.
     """
 
     def __init__(self, tree, names):
@@ -68,15 +70,15 @@ class Several:
 
     @property
     def shape(self):
-        """The number of rows, and the name and the shape of one row of each array."""
+        """The number of rows, then a pair for each array: its name, and the shape of one of its rows."""
         return (len(self), *((name, array.shape[1:]) for name, array in self.arrays()))
 
     def arrays(self):
-        """The pairs of names and arrays."""
+        """Pairs (name, array)."""
         return [(name, array) for name, array in zip(self.names, leaves(self.tree)) if array is not None]
 
     def mapped(self, function):
-        """The same with `function(array)` in the place of each array."""
+        """Several of `function(array)` for each array."""
         return Several(mapped(lambda array: None if array is None else function(array), self.tree), self.names)
 
     def __len__(self):
@@ -91,7 +93,7 @@ class Several:
 
 
 def named_arrays(*batch):
-    """The arrays of (x, y, w) by their names: "x", or "x/left" and "x/right" of Several; None is left out."""
+    """{name: array} of (x, y, w): "x" of one array, "x/left" and "x/right" of Several; None is left out."""
     found = {}
     for name, whole in zip(("x", "y", "w"), batch, strict=False):
         if isinstance(whole, Several):
@@ -102,12 +104,12 @@ def named_arrays(*batch):
 
 
 def batch_of(found, *batch):
-    """(x, y, w) like `batch`, with what the dict `found` has under the names of `named_arrays`."""
+    """(x, y, w) in the form of `batch`, with the values that `found` has under the names of `named_arrays`."""
     return [mapped(found.get, names) for names in _layout(*batch)]
 
 
 def _layout(*batch):
-    """The names of (x, y, w), each in the place of its array; None for what there is not."""
+    """(x, y, w) with the name of each array in its place; None stays."""
     found = []
     for name, whole in zip(("x", "y", "w"), batch, strict=False):
         if isinstance(whole, Several):
@@ -119,12 +121,12 @@ def _layout(*batch):
 
 
 def part(rows, start, stop):
-    """The rows from `start` to before `stop` of an array, of lazy rows or of Several, not copied."""
+    """The rows from `start` to before `stop` of an array, of LazyRows or of Several, not copied."""
     return rows[start:stop] if isinstance(rows, np.ndarray) else rows.part(start, stop)
 
 
 def not_finite(rows, name, columns=None):
-    """Where in the rows there are values that are no finite numbers, in words; None where there are none."""
+    """A sentence that says where the rows hold NaN or infinite values; None if they hold none."""
     step = max(1, CHUNK * len(rows) // (rows.size * rows.dtype.itemsize))
     bad, first = 0, None
     for start in range(0, len(rows), step):
@@ -141,7 +143,7 @@ def not_finite(rows, name, columns=None):
 
 
 def warn_of_gaps(arrays, columns=None, where=""):
-    """Say where there is NaN or infinity in the dict of `named_arrays`; `columns` are names of those of x."""
+    """Warn of NaN or infinity in the arrays, a dict from `named_arrays`; `columns` are the names of x's columns."""
     for name, rows in arrays.items():
         words = "sample_weight" + name[1:] if name[0] == "w" else name
         found = not_finite(rows, words, columns if name == "x" else None)
@@ -157,7 +159,7 @@ def as_column(rows):
 
 
 def chunks(rows):
-    """An array as it is, lazy rows one chunk after the other."""
+    """An iterable of arrays: an array itself, or LazyRows chunk by chunk."""
     if not isinstance(rows, LazyRows):
         return (rows,)
     step = max(1, CHUNK * len(rows) // (rows.size * rows.dtype.itemsize))
@@ -178,13 +180,13 @@ def _is_sparse(value):
 
 
 def as_rows(value, name, dtype):
-    """`value` as a C-contiguous array of `dtype` with rows along its first axis, not copied where it need not be.
+    """`value` as a C-contiguous array of `dtype` with rows along its first axis, copied only if necessary.
 
-    Where a copy would be larger than WHOLE, it is LazyRows.
+    If the copy would be larger than WHOLE, it is LazyRows instead.
 
     Args:
         value: an array, list, data frame, sparse matrix, or anything with `__array__`.
-        name: what error messages call it: "x", "y", "sample_weight".
+        name: its name in error messages: "x", "y", "sample_weight".
 
     Raises:
         ValueError: no rows, a scalar, or anything that is not real numbers.
@@ -236,7 +238,7 @@ def _is_large(shape, dtype):
 
 
 def _open(value, dtype):
-    """`value` as an array, or as LazyRows where it is not NumPy's and can give single rows."""
+    """`value` as an array, or as LazyRows if it is not NumPy's and its rows can be read one by one."""
     if _is_sparse(value):
         if value.dtype.kind not in "fiub":
             raise ValueError(f"a sparse matrix of dtype {value.dtype}.")
@@ -248,12 +250,12 @@ def _open(value, dtype):
     if isinstance(kind, np.dtype) and kind.kind in "fiub" and not isinstance(value, (np.ndarray, Tensor)) and (
         isinstance(shape, tuple) and shape and _is_large(shape, dtype)
     ):
-        return LazyRows(value.__getitem__, shape, dtype)  # a dataset in an HDF5 file, for instance
+        return LazyRows(value.__getitem__, shape, dtype)  # such as a dataset in an HDF5 file
     return np.asarray(value)
 
 
 def _from_pandas(value, dtype):
-    """The rows of a data frame or a series: its columns may differ in dtype, and missing values become NaN."""
+    """The rows of a data frame, whose columns may differ in dtype, or of a series. Missing values become NaN."""
     for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
         if kind.kind not in "fiub":
             raise ValueError(f"column {column!r} has dtype {kind}.{_WORDS}")
@@ -273,7 +275,7 @@ def check_lengths(**arrays):
 
 
 def class_weights(y, class_weight):
-    """The weight of each row by its class (those missing from the dict weigh 1)."""
+    """The weight of each row: that of its class, or 1 if the dict does not have the class."""
     try:
         table = {int(k): float(v) for k, v in class_weight.items()}
         if any(int(k) != float(k) for k in class_weight):
@@ -295,7 +297,7 @@ def _weights_of(y, table):
 
 
 def pack_x_y_sample_weight(x, y=None, sample_weight=None):
-    """What a step is given: (x, y), (x, y, sample_weight), or x alone (in a tuple if it is a list or tuple)."""
+    """The data of a step: (x, y), (x, y, sample_weight), or x alone (in a tuple if it is a list or tuple)."""
     if sample_weight is not None:
         return x, y, sample_weight
     if y is not None:
@@ -304,38 +306,34 @@ def pack_x_y_sample_weight(x, y=None, sample_weight=None):
 
 
 def unpack_x_y_sample_weight(data):
-    """(x, y, sample_weight) of what a step is given; None for what is not there.
+    """(x, y, sample_weight) of the data of a step; None for those that are missing.
 
     Raises:
         ValueError: a tuple of another length.
     """
     data = tuple(data) if isinstance(data, (list, tuple)) else (data,)
     if not 1 <= len(data) <= 3:
-        raise ValueError(f"data must be x, (x, y) or (x, y, sample_weight); got a tuple of {len(data)}.")
+        raise ValueError(f"A batch must be x, (x, y) or (x, y, sample_weight); got {len(data)} elements.")
     return (*data, None, None)[:3]
 
 
 def split_batch(batch):
-    """(x, y, sample_weight) of what an iterable of batches yields: a tuple of one to three elements."""
-    if isinstance(batch, (tuple, list)):
-        if not 1 <= len(batch) <= 3:
-            raise ValueError(f"A batch must be (x, y) or (x, y, sample_weight); got {len(batch)} elements.")
-        return (*batch, None, None)[:3]
-    if is_array_like(batch) and not isinstance(batch, dict):
-        return batch, None, None
-    raise ValueError(f"A batch must be a tuple (x, y) or (x, y, sample_weight); got {type(batch).__name__}.")
+    """(x, y, sample_weight) of a batch that an iterable yields: a tuple of one to three elements, or an array."""
+    if isinstance(batch, dict) or not is_array_like(batch):
+        raise ValueError(f"A batch must be a tuple (x, y) or (x, y, sample_weight); got {type(batch).__name__}.")
+    return unpack_x_y_sample_weight(batch)
 
 
 class Rows:
-    """All rows of a `fit` and the order in which they are taken.
+    """All rows of a `fit`, and the order in which they are taken.
 
-    The next batch is gathered by a launch, so that a replay needs no Python between batches: row `cursor + i` of
-    `order` says which row of x, y and w comes next. Rows that are not arrays of the model's dtype are first brought
-    to a stage, some megabytes of them at a time and in their order; a replay then takes them from there one by one.
+    A launch gathers the next batch, so that a replay needs no Python between batches: element `cursor + i` of `order`
+    is the number of the i-th row of the batch in x, y and w. LazyRows are first converted into arrays called the stage,
+    some megabytes at a time and already in order; a replay then takes them from there one after the other.
     """
 
     def __init__(self, x, y, w, batch_size, columns=None):
-        self.columns = columns  # names of those of x
+        self.columns = columns  # the names of x's columns
         given, self._layout = named_arrays(x, y, w), _layout(x, y, w)
         self.shapes = {name: a.shape[1:] for name, a in given.items()}
         self.size = len(x)
@@ -355,10 +353,10 @@ class Rows:
             room = min(self.size, max(1, CHUNK // (row * batch_size)) * batch_size)
             self.arrays = {name: np.empty((room, math.prod(a.shape[1:])), a.dtype) for name, a in given.items()}
             self._in_turn = np.arange(room, dtype=np.int64).reshape(-1, 1)
-        self._first = self._staged = 0  # which rows of `order` are on the stage: the first, and how many
+        self._first = self._staged = 0  # the rows on the stage: the place of the first in `order`, and their number
 
     def warn_of_gaps(self):
-        """Say where in the data NaN or infinity is, if anywhere. All of it is read."""
+        """Warn if the data holds NaN or infinity. This reads all of it."""
         warn_of_gaps(self._sources or self.arrays, self.columns)
 
     @property
@@ -368,7 +366,7 @@ class Rows:
 
     @property
     def _places(self):
-        """Where the next rows stand in `arrays`."""
+        """The order in which rows are taken from `arrays`."""
         return self.order if self._sources is None else self._in_turn
 
     @property
@@ -377,7 +375,7 @@ class Rows:
         return self._first + int(self.cursor[0, 0])
 
     def go_to(self, position, order=None):
-        """Let the row at `position` of `order` be the next one."""
+        """Go on with the row at `position` of `order`."""
         if order is not None:
             self.order[:, 0] = order
         self._first = self._staged = 0
@@ -395,7 +393,7 @@ class Rows:
             self.go_to(0, np.arange(self.size))
 
     def ready(self, rows):
-        """How many batches of `rows` rows, of which one is left at least, a replay may take now."""
+        """How many batches of `rows` rows a replay may take now; at least one such batch must be left."""
         if self._sources is None:
             return (self.size - self.position) // rows
         if self._staged - self.cursor[0, 0] < rows:
@@ -403,7 +401,7 @@ class Rows:
         return int(self._staged - self.cursor[0, 0]) // rows
 
     def _fill(self):
-        """Bring the next rows to the stage. They are read in the order in which they lie: a disk likes that."""
+        """Bring the next rows to the stage. They are read in the order in which they lie, which is faster on disks."""
         self.go_to(self.position)
         order = self.order[self._first : self._first + len(self._in_turn), 0]
         self._staged = len(order)
@@ -415,7 +413,7 @@ class Rows:
             self.arrays[name][by_row] = source[rows].reshape(self._staged, -1)
 
     def next_batch(self, rows):
-        """Launch the gathering of the next `rows` rows; (x, y, w) as tensors, None for what there is not."""
+        """Launch the gathering of the next `rows` rows. Returns (x, y, w) as tensors; None for those missing."""
         found = {}
         for name, source in self.arrays.items():
             target = empty((rows, source.shape[1]), source.dtype)

@@ -10,11 +10,13 @@ def leaves(tree):
     return [leaf for part in tree for leaf in leaves(part)]
 
 
-def mapped(function, tree):
-    """The tree with `function(leaf)` in the place of each leaf."""
+def mapped(function, tree, is_leaf=None):
+    """The tree with `function(leaf)` in the place of each leaf. `is_leaf(part)` may call other parts leaves, too."""
+    if is_leaf is not None and is_leaf(tree):
+        return function(tree)
     if isinstance(tree, dict):
-        return {key: mapped(function, part) for key, part in tree.items()}
+        return {key: mapped(function, part, is_leaf) for key, part in tree.items()}
     if isinstance(tree, (list, tuple)):
-        parts = [mapped(function, part) for part in tree]
+        parts = [mapped(function, part, is_leaf) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return function(tree)

@@ -1,8 +1,8 @@
-"""Values in pickles, read without running what a pickle may ask for.
+"""Reads the values in pickles without running the code that a pickle may name.
 
 A pickle is a program for a machine with a stack. The machine here knows the instructions that make numbers, strings,
-lists, tuples and dicts, and of calls only the two that make a NumPy array and its dtype. Names are labels: nothing is
-imported.
+lists, tuples and dicts, and only two calls: those that make a NumPy array and its dtype. Names are just labels; nothing
+is imported.
 """
 
 import math
@@ -11,17 +11,17 @@ import struct
 
 import numpy as np
 
-_MOST = 1 << 20  # lists, tuples, dicts, marks and remembered values that a file may make: real ones have 50,000
+_MOST = 1 << 20  # lists, tuples, dicts, marks and memo entries that a file may make; real files make 50,000
 
 _CONSTANTS = {b"N": None, b"\x88": True, b"\x89": False}
 _EMPTY = {b"]": list, b"}": dict, b")": tuple}
 _INTEGERS = {b"K": "<B", b"M": "<H", b"J": "<i"}
 _INTEGER = re.compile(rb"(?s:K.|M..|J....)")
 _RUN = re.compile(rb"(?s:K.|M..|J....)+")
-_BYTES = {b"U": "<B", b"T": "<i", b"C": "<B", b"B": "<I", b"\x8e": "<Q"}  # and how their length is written
+_BYTES = {b"U": "<B", b"T": "<i", b"C": "<B", b"B": "<I", b"\x8e": "<Q"}  # instruction: the form of the length
 _TEXTS = {b"\x8c": "<B", b"X": "<I", b"\x8d": "<Q"}
 _TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
-_SKIPPED = {b"\x80": 1, b"\x95": 8}  # the protocol, and how long the next stretch is
+_SKIPPED = {b"\x80": 1, b"\x95": 8}  # the protocol, and the length of the next frame
 _PUT, _GET = {b"q": "<B", b"r": "<I"}, {b"h": "<B", b"j": "<I"}
 
 _ARRAY = {("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")}
@@ -30,11 +30,11 @@ _DTYPES = re.compile(r"[biufO][1248]?|\?")
 
 
 class _Name(tuple):
-    """What a pickle names: (module, name)."""
+    """A name in a pickle: (module, name)."""
 
 
 class _Integers(dict):
-    """What instructions that push an integer push: each is read once, since texts are millions of a few words."""
+    """{instruction that pushes an integer: the integer}. Each is decoded once, since texts repeat a few words often."""
 
     def __missing__(self, instruction):
         self[instruction] = value = struct.unpack(_INTEGERS[instruction[:1]], instruction[1:])[0]
@@ -42,7 +42,7 @@ class _Integers(dict):
 
 
 class _Made:
-    """An array or a dtype that a pickle has asked for, and fills later."""
+    """An array or a dtype that a pickle has made, and whose value it sets later."""
 
     def __init__(self, value=None):
         self.value = value

@@ -1,4 +1,4 @@
-"""The files that Keras keeps: where they are, and what may be read from them. Nothing is downloaded, no code is run."""
+"""Finds and reads the data files that Keras has downloaded. Nothing is downloaded here, and no code in them is run."""
 
 import gzip
 import hashlib
@@ -12,9 +12,9 @@ import numpy as np
 from minigrad.datasets import pickles
 from minigrad.saving import files
 
-MOST = 1 << 28  # bytes of a file or a part of it, unpacked; the largest of the real ones has 154 million
-_MOST_PICKLED = 1 << 26  # bytes of a pickle in an .npz: as Python objects they are ten times as long
-_IDX = {1: 0x801, 3: 0x803}  # how an array of bytes begins that has so many axes
+MOST = 1 << 28  # bytes of a file, or of a part of it once unpacked; the largest real one has 154 million
+_MOST_PICKLED = 1 << 26  # bytes of a pickle in an .npz: Python objects take ten times as many
+_IDX = {1: 0x801, 3: 0x803}  # axes of an array of bytes: the number with which its file begins
 
 
 def _home():
@@ -25,14 +25,14 @@ def get_file(
     fname=None, origin=None, untar=False, md5_hash=None, file_hash=None, cache_subdir="datasets",
     hash_algorithm="auto", extract=False, archive_format="auto", cache_dir=None, force_download=False,
 ):
-    """Where Keras keeps a file that it has downloaded from `origin` once: ~/.keras/datasets/`fname`.
+    """The path of a file that Keras has downloaded from `origin` before: ~/.keras/datasets/`fname`.
 
-    With `extract` or `untar`, it is the folder that Keras has unpacked the file to. Here nothing is downloaded and
-    nothing unpacked.
+    With `extract` or `untar`, it is the path of the folder to which Keras has unpacked the file. minigrad itself
+    downloads and unpacks nothing.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: neither a name nor an origin that ends in one; a file with another MD5 or SHA-256 sum.
+        FileNotFoundError: the file or folder is not there.
+        ValueError: neither `fname` nor an `origin` that ends in a name; the MD5 or SHA-256 sum is another one.
     """
     name = os.fspath(fname) if fname else os.path.basename(urlsplit(origin or "").path)
     if not name:
@@ -53,12 +53,12 @@ def get_file(
 
 
 def find(name, path, *others):
-    """The file or folder `path`, or `name` where Keras keeps it; `others` are older places of it.
+    """The path of a data set: `path` if it is given, else `name` or one of `others` in Keras' folder.
 
     A relative `path` is looked for in Keras' folder, then in the working directory.
 
     Raises:
-        FileNotFoundError: it is nowhere.
+        FileNotFoundError: it is in neither place.
     """
     folder = os.path.join(_home(), "datasets")
     wanted = os.path.expanduser(os.fspath(path)) if path else name
@@ -73,7 +73,7 @@ def find(name, path, *others):
 
 
 def contents(path, limit=MOST):
-    """All bytes of a file, which must be no longer than `limit`."""
+    """All bytes of a file; a ValueError if there are more than `limit`."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("it is no file")
     if os.path.getsize(path) > limit:
@@ -83,14 +83,14 @@ def contents(path, limit=MOST):
 
 
 def npz(path, *names):
-    """The arrays of these names in an .npz file."""
+    """The arrays with these names in an .npz file."""
     with files.naming(path):
         archive = files.Archive(io.BytesIO(contents(path)))
         return [_npy(archive.read(f"{name}.npy", MOST)) for name in names]
 
 
 def _npy(data):
-    """The array in the bytes of an .npy file; one of objects is a pickle, read as plain values."""
+    """The array in the bytes of an .npy file. An array of objects is a pickle, which is read as plain values."""
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -109,7 +109,7 @@ def _npy(data):
 
 
 def idx(path, axes):
-    """The uint8 array of so many axes in a gzipped IDX file: a magic number, the lengths, the bytes."""
+    """The uint8 array with so many axes in a gzipped IDX file, which holds a magic number, the lengths, the bytes."""
     with files.naming(path):
         with gzip.GzipFile(fileobj=io.BytesIO(contents(path))) as file:
             header = np.frombuffer(file.read(4 * (1 + axes)), ">u4").tolist()
@@ -132,7 +132,7 @@ def word_index(path):
 
 
 def cifar(path, labels):
-    """(n, 32, 32, 3) images and the list of their labels, which has the name `labels` in a batch of CIFAR's."""
+    """The images (n, 32, 32, 3) in a batch file of CIFAR, and the list of labels that it holds under `labels`."""
     with files.naming(path):
         batch = pickles.loads(contents(path))
         images, numbers = batch["data"], batch[labels]

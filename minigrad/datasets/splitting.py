@@ -1,21 +1,21 @@
-"""What becomes of the arrays of a data set: shuffled, split, words cut out. With Keras' random numbers, so alike."""
+"""Shuffles and splits data sets, and prepares texts, with the same random numbers as Keras, so with its results."""
 
 import numpy as np
 
 from minigrad.checks import warn
 
-_MOST = 1 << 26  # words of all texts together; IMDB has six million
+_MOST = 1 << 26  # words in all texts together; IMDB has six million
 
 
 def shuffled(generator, *arrays):
-    """The arrays with their rows in one new order, drawn by a numpy.random.RandomState."""
+    """The arrays with their rows in a new order, the same for all, which a numpy.random.RandomState draws."""
     order = np.arange(len(arrays[0]))
     generator.shuffle(order)
     return [array[order] for array in arrays]
 
 
 def trained(count, test_split):
-    """How many of so many rows are for the training, where `test_split` of them are for the test."""
+    """How many of `count` rows are for the training, if the share `test_split` is for the test."""
     if not 0 <= test_split < 1:
         raise ValueError(f"load_data: test_split must be at least 0 and less than 1, got {test_split!r}.")
     return int(count * (1 - test_split))
@@ -29,7 +29,7 @@ def table(x, y, test_split, seed):
 
 
 def older_name(dataset, keywords, num_words):
-    """`num_words`, which Keras 1 called nb_words, the one other keyword that is taken."""
+    """`num_words`, or the keyword `nb_words`, as Keras 1 called it. Other keywords are an error."""
     if "nb_words" in keywords:
         warn(f"{dataset}.load_data: nb_words is called num_words today.")
         num_words = keywords.pop("nb_words")
@@ -39,7 +39,7 @@ def older_name(dataset, keywords, num_words):
 
 
 def numbered(texts, start_char, index_from):
-    """Lists of words' numbers: each `index_from` higher, behind a `start_char`."""
+    """The texts with `index_from` added to each word's number, and `start_char` in front."""
     first = [] if start_char is None else [start_char]
     return [first + [word + (index_from or 0) for word in text] for text in texts]
 
@@ -55,7 +55,7 @@ def shorter(maxlen, texts, labels):
 
 
 def common(texts, num_words, skip_top, oov_char):
-    """The texts without the words below `skip_top` and from `num_words` on: they become `oov_char`; None drops them."""
+    """The texts with `oov_char` for the words below `skip_top` and from `num_words` on; None leaves these words out."""
     if not num_words:
         num_words = max((max(text) for text in texts if text), default=0)
     if oov_char is None:
@@ -64,7 +64,7 @@ def common(texts, num_words, skip_top, oov_char):
 
 
 def checked(texts, labels, path):
-    """The texts: lists of whole numbers with a label each, and not one long list a million times."""
+    """The texts, which must be lists of whole numbers with a label each, and not too long all together."""
     fits = texts.ndim == labels.ndim == 1 and len(texts) == len(labels) and labels.dtype.kind in "iu"
     if not fits or not all(type(text) is list for text in texts) or sum(map(len, texts)) > _MOST:
         raise ValueError(f"{path} can't be read: it must hold lists of {_MOST:,} numbers at most, and a label each.")

@@ -1,18 +1,21 @@
-"""How a model was compiled, as a config and back."""
+"""The arguments of `compile` as a config, and back."""
 
+import functools
 import math
 
 from minigrad import losses, metrics, optimizers
 from minigrad.checks import is_int, warn
+from minigrad.saving import objects
+from minigrad.trees import mapped
 
-_MOST = 1 << 20  # classes, thresholds, ... of a metric: a config must not ask for any amount of memory
-_MOST_STATE = 1 << 22  # numbers that all metrics may keep
+_MOST = 1 << 20  # classes, thresholds, ... of a metric: a config must not ask for unlimited memory
+_MOST_STATE = 1 << 22  # numbers that all metrics together may keep
 
 
 def compile_config(model):
     """The arguments of `model.compile` as Keras writes them into files; {} before `compile`.
 
-    None (with a warning) where one of them is something that a config can't name: the rest of a model can be saved.
+    None, with a warning, if a config can't describe one of them: the rest of the model can be saved nevertheless.
     """
     if not model.compiled:
         return {}
@@ -34,7 +37,7 @@ def compile_config(model):
 
 
 def compile_from_config(model, config):
-    """Compile a model as the config says; not one whose class has a `compile` of its own, as in Keras."""
+    """Compile a model as the config says; as in Keras, not a model whose class overrides `compile`."""
     if not type(model).compile.__module__.startswith("minigrad."):
         warn(f"{type(model).__name__} has a compile() of its own: call it after the model is loaded.")
         return
@@ -51,16 +54,10 @@ def compile_from_config(model, config):
 
 
 def _each(function):
-    """`function` for a loss, metric or config, or a list or dict of some; names and None stay what they are."""
-
-    def all_of(value):
-        if isinstance(value, (list, tuple)):
-            return [all_of(one) for one in value]
-        if isinstance(value, dict) and "class_name" not in value:
-            return {key: all_of(one) for key, one in value.items()}
-        return value if value is None or isinstance(value, str) else function(value)
-
-    return all_of
+    """A function that applies `function` to each loss, metric or config in a tree; names and None stay."""
+    return functools.partial(
+        mapped, lambda one: one if one is None or isinstance(one, str) else function(one), is_leaf=objects.is_config
+    )
 
 
 _READERS = {
@@ -82,7 +79,7 @@ def _check_sizes(*values):
 
 
 def _elements(value):
-    """About how many numbers metrics keep: thresholds times labels, classes times classes; of several, the sum."""
+    """About how many numbers the metrics keep: thresholds times labels, or classes squared, added up."""
     if isinstance(value, (list, tuple)):
         return sum(map(_elements, value))
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what may be taken from a ZIP. It knows nothing of models."""
+"""Files: written whole or not at all; ZIP archives and JSON, read with suspicion. It knows nothing of models."""
 
 import contextlib
 import json
@@ -6,16 +6,16 @@ import os
 import time
 import zipfile
 
-_LONGEST = 4000  # characters of a reason, in which a name of the file may stand
-TEMPORARY = ".minigrad-"  # how the names of files begin that are not finished yet
-_MOST = 1032  # DEFLATE makes a byte of at most so many
+_LONGEST = 4000  # characters of a reason, which may quote names from the file
+TEMPORARY = ".minigrad-"  # the names of unfinished files begin so
+_MOST = 1032  # DEFLATE compresses at most so many bytes into one
 
 
 def write(path, data):
-    """Let the file `path` hold `data`, bytes: all of it, or (after a crash, a kill, a full disk) what it held before.
+    """Write `data`, bytes, to the file `path`. After a crash, a kill or a full disk it holds what it held before.
 
-    The bytes go into a file beside it, to the disk, and only then take its name. Such files that are left of killed
-    calls are deleted once they are an hour old.
+    The bytes go to a temporary file in the same folder, which takes the name `path` once it is on the disk. Temporary
+    files that killed calls left there are deleted when they are an hour old.
     """
     path = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(path)
@@ -23,7 +23,7 @@ def write(path, data):
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        error.filename = path  # what was asked for
+        error.filename = path  # the user does not know the temporary name
         raise
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -47,9 +47,9 @@ def write(path, data):
 
 
 def remove_unfinished(folder, age=0):
-    """Delete what killed calls of `write` have left in a folder, as far as it is `age` seconds old.
+    """Delete the temporary files that killed calls of `write` left in a folder, if they are `age` seconds old.
 
-    With 0, nobody else may write to the folder.
+    With age=0, nobody else may be writing to the folder.
     """
     for name in os.listdir(folder):
         if name.startswith(TEMPORARY):
@@ -61,9 +61,9 @@ def remove_unfinished(folder, age=0):
 
 @contextlib.contextmanager
 def opened(path, beginning, what):
-    """The file `path`, opened as binary, which must begin with `beginning` to be `what`.
+    """The file `path`, opened as binary. An error says that it is no `what` unless it begins with `beginning`.
 
-    It is read where it is needed, not as a whole: a file may have holes and be far longer than what the disk holds.
+    Nothing else is read yet: a file with holes may be far longer than the memory and the disk.
     """
     path = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):
@@ -77,7 +77,7 @@ def opened(path, beginning, what):
 
 @contextlib.contextmanager
 def naming(path):
-    """Inside, whatever goes wrong with what was read is a ValueError that names the file and the reason."""
+    """A context in which any error becomes a ValueError that names the file and the reason."""
     try:
         yield
     except (FileNotFoundError, Warning):
@@ -87,7 +87,7 @@ def naming(path):
 
 
 def reason(error):
-    """What is wrong with a file, as far as an error of any kind tells."""
+    """What is wrong with a file, in words, according to an error of any kind."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if isinstance(error, ValueError) and str(error):
@@ -96,9 +96,9 @@ def reason(error):
 
 
 class Archive:
-    """The members of a ZIP, read into memory: never more than the file's length allows and the caller asks for.
+    """The members of a ZIP, read into memory: no more than the file's length allows, and than the caller asks for.
 
-    Names are labels: no member ever becomes a file.
+    The names of members are only labels: no member is ever written to a file.
     """
 
     def __init__(self, file):
@@ -113,7 +113,7 @@ class Archive:
         return name in self._members
 
     def size(self, name):
-        """How many bytes the member has. A false figure is found out here or by `read`."""
+        """How many bytes the member has. A false size in the ZIP raises an error here or in `read`."""
         if name not in self._members:
             raise ValueError(f"it has no member {name!r}; it has {sorted(self._members)[:10]}")
         member = self._members[name]
@@ -148,7 +148,7 @@ class Archive:
 
 
 class Folder(Archive):
-    """The same of the files in a folder."""
+    """The files in a folder, with the methods of an Archive."""
 
     def __init__(self, path):
         self._path = path

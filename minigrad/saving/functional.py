@@ -1,11 +1,11 @@
-"""The graph of a model as a config, and back: which function is called with what, and where its results go.
+"""The graph of a model as a config, and back: which layer or operation is called with what.
 
     layers          every layer and operation, each with its `inbound_nodes`: {"args": ..., "kwargs": ...} per call
-    input_layers    where each input of the model comes from: [name, number of the call, number of the result]
-    output_layers   the same of the outputs; a list or dict of such where there are several
+    input_layers    the source of each input: [name of a layer, number of its call, number of the result]
+    output_layers   the source of each output; a list or dict of such triples if there are several outputs
 
-In the arguments of a call, a symbol is a `__keras_tensor__` with such a triple as its "keras_history". Keras 2 has
-nothing but a list of [name, call, result, kwargs] per call.
+A symbol in the arguments of a call is a `__keras_tensor__` with such a triple as its "keras_history". In files of
+Keras 2, a call is only a list of [name, call, result, kwargs].
 """
 
 import graphlib
@@ -22,9 +22,9 @@ from minigrad.saving import objects
 from minigrad.tensor import Variable
 from minigrad.trees import leaves, mapped
 
-_MOST = 1 << 24  # elements per row that a file may ask for on the way, and the largest number in a size
+_MOST = 1 << 24  # the most elements per row of a result, and the largest number in a size, that a file may ask for
 
-_OPERATIONS = {  # a module of Keras: the functions of `ops` that it has as classes, their names in CamelCase
+_OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in it, with names in CamelCase
     "core": "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack",
     "linalg": "norm",
     "math": "erf erfc in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
@@ -45,14 +45,14 @@ _OPERATIONS = {  # a module of Keras: the functions of `ops` that it has as clas
     "sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace "
     "transpose tril triu trunc unravel_index vander var vdot vsplit vstack where zeros_like",
 }
-_CLASSES = {  # function -> the module and the name of its class in Keras
+_CLASSES = {  # function: (module, name) of its class in Keras
     function: (f"keras.src.ops.{module}", class_name(Operation(function, module)))
     for module, names in _OPERATIONS.items()
     for function in (getattr(ops, name) for name in names.split())
 }
 _CLASSES[activations.relu] = ("keras.src.activations.activations", "ReLU")
 _FUNCTIONS = {place: function for function, place in _CLASSES.items()}
-_IN_CALL = {  # what Keras gives to the call of an operation; its other arguments make the operation
+_IN_CALL = {  # arguments that Keras gives to the call of an operation; the others go to its constructor
     "a", "array", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default",
     "fill_value", "indices", "inputs", "key", "operands", "predictions", "q", "rtol", "segment_ids", "sorted_sequence",
     "start_indices", "targets", "updates", "values", "variable", "weights", "x", "x1", "x2", "xs",
@@ -72,7 +72,7 @@ def describe(graph):
     """The layers, input_layers and output_layers of a config.
 
     Raises:
-        ValueError: an operation, or an argument of a call, that a config can't tell.
+        ValueError: an operation, or an argument of a call, that a config can't describe.
     """
     places, calls, entries = graph.places(), {}, []
     for symbol in leaves(graph.inputs):
@@ -101,7 +101,7 @@ def _layer(layer, calls, places):
 
 
 def _operation(operation, calls, places):
-    """The entry of an operation: which of its arguments make it, and which its calls are given."""
+    """The entry of an operation, with the arguments of its constructor, and the nodes of its calls."""
     if operation.function not in _CLASSES:
         raise ValueError(f"Keras knows no operation {operation.name!r}, so a file can't hold it.")
     module, kind = _CLASSES[operation.function]
@@ -146,10 +146,10 @@ def _node(function, args, kwargs, places):
 
 
 def read(config):
-    """The inputs and outputs, trees of symbols, that a config made by `describe` (here or in Keras) tells.
+    """The inputs and outputs, trees of symbols, of the graph in a config that `describe` or Keras made.
 
     Raises:
-        ValueError: names that are none, calls that need each other, or more than a file may ask for.
+        ValueError: unknown names, calls that need each other, or more memory than a file may ask for.
     """
     functions, settings, nodes = {}, {}, {}
     entries = {entry["name"]: entry for entry in config["layers"]}
@@ -160,7 +160,7 @@ def read(config):
         is_input = isinstance(functions[name], InputLayer)
         nodes |= {(name, i): node for i, node in enumerate([None] if is_input else entry["inbound_nodes"])}
     is_old = any(isinstance(node, list) for node in nodes.values())
-    # In Keras 2, the calls of all models are counted from 1 everywhere.
+    # In Keras 2, the calls of inner models are counted from 1 everywhere.
     counted_from_1 = {n for n, one in entries.items() if _is_functional(one) or (is_old and "layers" in one["config"])}
     made = {}
 
@@ -211,10 +211,10 @@ def read(config):
 
 
 def _function(entry):
-    """The layer or operation of an entry, and (of an operation) the arguments that it is made with."""
+    """The layer or operation of an entry, and the arguments of the operation's constructor; None for a layer."""
     kind, module, config = entry["class_name"], entry.get("module"), entry["config"]
     is_operation = str(module).startswith(("keras.src.ops.", "keras.src.activations."))
-    if module is None and isinstance(config, dict) and "trainable" not in config:  # so .h5 files of Keras 3 have it
+    if module is None and isinstance(config, dict) and "trainable" not in config:  # an operation in an .h5 file
         module = next((module for module, name in _FUNCTIONS if name == kind), None)
         is_operation = module is not None
     if not is_operation:
@@ -229,7 +229,7 @@ def _function(entry):
 
 
 def _arguments(node, symbol):
-    """The args and kwargs of a call, with `symbol(history)` where there is a symbol; of an Input, none."""
+    """The args and kwargs of a call, with `symbol(history)` in the place of each symbol; none for an Input."""
     if node is None:
         return [], {}
     if isinstance(node, list):
@@ -239,7 +239,7 @@ def _arguments(node, symbol):
 
 
 def _value(tree, symbol=None):
-    """What stands in the arguments of a call: numbers, strings, lists and dicts of them, arrays, slices, symbols."""
+    """An argument of a call from its config: a number, a string, an array, a slice, a symbol, or a tree of these."""
     if isinstance(tree, (list, tuple)):
         return [_value(one, symbol) for one in tree]
     if not isinstance(tree, dict) or "class_name" not in tree:
@@ -250,7 +250,7 @@ def _value(tree, symbol=None):
 
 
 def _called(function, settings, args, kwargs):
-    """What a layer or an operation returns for symbols."""
+    """The symbols that a call of a layer or an operation returns."""
     if settings is None:
         return function(*args, **kwargs)
     signature = inspect.signature(function.function)

@@ -1,4 +1,4 @@
-"""Arrays in an HDF5 file: written as Keras does, read with suspicion. It knows nothing of models."""
+"""Arrays in HDF5 files: written as Keras writes them, read with suspicion. It knows nothing of models."""
 
 import functools
 import io
@@ -18,7 +18,7 @@ from minigrad.saving import indexes
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE = 1
 _FILTERS = [2, _DEFLATE, 3]  # shuffle, DEFLATE, checksum, in the order of writing; others would load libraries
-_SLACK = 4  # compressed arrays may be so many times as long as the whole file
+_SLACK = 4  # a compressed array may be so many times as long as the whole file
 
 
 def is_file(path):
@@ -31,11 +31,12 @@ def is_file(path):
 
 @functools.cache
 def _library():
-    """h5py, imported late: it takes 60 ms, and only who saves or loads needs it.
+    """h5py, imported late: the import takes 60 ms, and only saving and loading need it.
 
-    Before a fork h5py takes its lock, and who registered last is called first. A thread that holds one of our locks
-    may need h5py's, since Python frees objects of h5py anywhere: so ours are taken before it, too. The order is the one
-    in which threads take them: who builds a layer computes, compiles, and asks for names.
+    Before a fork, h5py takes its lock; of all functions registered for that moment, the last one is called first. A
+    thread that holds one of minigrad's locks may need h5py's, since Python may free an object of h5py at any moment. So
+    minigrad's locks must be taken before h5py's, and are registered after it. Their order is the one in which threads
+    take them: a thread that builds a layer computes, compiles, and asks for names.
     """
     import h5py
 
@@ -50,7 +51,7 @@ def build(groups):
     """The bytes of an HDF5 file.
 
     Args:
-        groups: {path: (attributes, {name: array})}, groups with datasets in them.
+        groups: {path of a group: (attributes, {name of a dataset: array})}.
     """
     h5py = _library()
 
@@ -66,12 +67,12 @@ def build(groups):
 
 
 class Tree:
-    """The datasets of an HDF5 file, opened as binary; `with Tree(file) as tree` closes what h5py has opened.
+    """The datasets of an HDF5 file that is open as binary. `with Tree(file) as tree` closes h5py's objects at the end.
 
-    The indexes are checked before the HDF5 library sees the file, which damaged ones make crash or loop (`indexes`).
-    Only groups and datasets that are reached by hard links and lie in the file itself are read: no soft or external
-    links, no external storage, no virtual datasets, no filters that come from a library. An array is read when its
-    shape, its type and the place of its bytes have been compared with what is expected and with the file's length.
+    The indexes are checked before the HDF5 library sees the file, because damaged ones make it crash or loop (see
+    `indexes`). Only groups and datasets that lie in the file itself and are reached by hard links are read: no soft or
+    external links, no external storage, no virtual datasets, no filters from other libraries. An array is read only
+    after its shape, its type and the place of its bytes fit what is expected and the file's length.
     """
 
     def __init__(self, file):
@@ -112,14 +113,14 @@ class Tree:
         return n
 
     def names(self, path):
-        """The names in a group; none where there is no group."""
+        """The names in a group; an empty list if there is no such group."""
         group = self._find(path)
         return list(group) if isinstance(group, self._h5.Group) else []
 
     def strings(self, path, name):
-        """The strings in the attribute `name` of a group, or in name0, name1, ...; None where there is no such thing.
+        """The strings in the attribute `name` of a group, or in its attributes name0, name1, ...; None without these.
 
-        So HDF5's limit of 64 kB an attribute is got round.
+        A long list is split into several attributes, because HDF5 limits each to 64 kB.
         """
         group, h5a = self._find(path), self._h5.h5a
         if group is None:
@@ -145,7 +146,7 @@ class Tree:
         return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
     def array(self, path, shape=None):
-        """The values under `path`, which must have this shape (any if None)."""
+        """The array under `path`, which must have this shape (any shape if None)."""
         dataset = self._find(path)
         if not isinstance(dataset, self._h5.Dataset):
             raise ValueError(f"{path!r} is no dataset")
@@ -182,7 +183,7 @@ class Tree:
             raise ValueError(f"{path!r} claims {size:,} bytes, which are not in this file of {self._length:,}")
 
     def _inflates(self, stored, chunk, filters, piece):
-        """Whether an array's pieces lie in the file and make at most `piece` bytes: DEFLATE may make any number."""
+        """Whether each piece of an array lies in the file and inflates to at most `piece` bytes, as it should."""
         for place in itertools.product(*map(range, itertools.repeat(0), stored.shape, chunk)):
             found = stored.get_chunk_info_by_coord(place)
             if not found.size:

@@ -1,36 +1,36 @@
-"""The indexes of an HDF5 file, checked before the HDF5 library sees them: damaged ones make it crash or loop for ever.
+"""Checks the indexes of an HDF5 file before the HDF5 library sees them: damaged ones make it crash or loop for ever.
 
-Only the form that h5py writes unless told otherwise, and so any Keras, is taken. Its group is a "symbol table":
+Only the form is accepted that h5py writes by default, and so every Keras. In this form a group is a "symbol table":
 
     object header -> TREE, a B-tree -> SNOD, nodes of entries (name, object header)
                   -> HEAP, the names
 
-The pieces of an array in pieces hang on a B-tree, too. (The HDF5 File Format Specification, version 0 structures.)
+A B-tree also lists the pieces of an array that is stored in pieces. (HDF5 File Format Specification, version 0.)
 """
 
 import os
 import struct
 
-_MOST = 1 << 24  # bytes of one structure; the names of 100,000 layers take a tenth
+_MOST = 1 << 24  # bytes of one structure; the names of 100,000 layers take a tenth of that
 _NOWHERE = 2**64 - 1
 _NO_FREE_BLOCK = 1
 _LAYOUT, _ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE = 0x08, 0x0C, 0x10, 0x11  # messages in an object header
-_VARIABLE = 9  # the class of strings (and others) that lie elsewhere in the file
+_VARIABLE = 9  # the class of strings and others whose bytes lie elsewhere in the file
 _GROUPS, _PIECES = 0, 1  # kinds of B-trees
-_PIECES_K = 32  # half of how many children a node for pieces has room for; that for groups stands in the file
+_PIECES_K = 32  # a node for pieces has room for twice as many children; the number for groups stands in the file
 
 
 def check(file):
-    """Raise a ValueError unless every index that can be reached in an HDF5 file, opened as binary, is whole."""
+    """Raise a ValueError unless every index in an HDF5 file, open as binary, is whole."""
     _Indexes(file).walk()
 
 
 class _Indexes:
     def __init__(self, file):
         self._file, self._length = file, file.seek(0, os.SEEK_END)
-        self._seen = set()  # objects, groups and arrays, to which several ways may lead
-        self._claimed = set()  # where structures begin: of each there is one, so no walk is endless
-        self._objects = []  # addresses of object headers that are still to be walked
+        self._seen = set()  # objects, groups and arrays, which several entries may name
+        self._claimed = set()  # addresses of structures: a second way to one is an error, so no walk is endless
+        self._objects = []  # addresses of object headers that are still to be checked
         version, sizes, symbols, self._groups_k, base, root = self._unpack("8x B 4x H x H H 4x Q 32x Q", 0)
         if version != 0 or sizes != 0x0808 or base != 0:
             raise ValueError("it is an HDF5 file of another version than those that Keras writes")
@@ -67,7 +67,7 @@ class _Indexes:
                 self._object(address)
 
     def _object(self, address):
-        """An object header: a list of messages, in one stretch or several."""
+        """Check an object header: a list of messages, in one stretch of bytes or several."""
         version, size = self._unpack("B 7x I", address)
         if version != 1:
             raise ValueError("it has an object of another version than those that Keras writes")
@@ -89,7 +89,7 @@ class _Indexes:
                     self._pieces(message)
 
     def _attribute(self, message, flags):
-        """What an attribute refers to: many references to one long string would make more than the file has."""
+        """Check an attribute: many references to one long string would make more bytes than the file has."""
         version, is_shared, *sizes = struct.unpack_from("<BBHHH", message)
         if version not in (1, 3) or is_shared or flags & 2:
             raise ValueError("it has an attribute of another version than those that Keras writes")
@@ -132,7 +132,7 @@ class _Indexes:
         return names
 
     def _leaves(self, root, kind, key_size, k):
-        """The lowest nodes of a B-tree: (keys, children) of each. Whatever leads anywhere else is refused."""
+        """The lowest nodes of a B-tree, a pair (keys, children) each. A ValueError if one is not where it should be."""
         nodes, level = [root], None
         while nodes and level != 0:
             found = []
@@ -161,7 +161,7 @@ class _Indexes:
             self._entry(entries[at : at + 40], names)
 
     def _entry(self, entry, names=b""):
-        """What a group holds under a name: an object, of which the entry may repeat the symbol table, or a link."""
+        """Check the entry of a name in a group: an object, whose symbol table the entry may repeat, or a link."""
         _, address, kind, first, second = struct.unpack("<Q Q I 4x 8s 8s", entry)
         if kind == 2:
             _require_name(names, *struct.unpack("<I", first[:4]))
@@ -171,7 +171,7 @@ class _Indexes:
             self._group(*_two(first + second))
 
     def _pieces(self, layout):
-        """The B-tree of an array in pieces."""
+        """Check the B-tree of an array that is stored in pieces."""
         if layout[0] != 3:
             raise ValueError("it has an array of another version than those that Keras writes")
         dimensions, tree = struct.unpack_from("<BQ", layout, 2)

@@ -1,8 +1,8 @@
-"""Files of Keras 2 and `.h5` files of Keras 3: their layout, and what their configs call things.
+"""Files of Keras 2, and `.h5` files of Keras 3: their layout, and the older names in their configs.
 
     /                              model_config, training_config (JSON), keras_version, backend
     model_weights/                 layer_names; in a file of weights only, this group is the file itself
-        dense/                     weight_names: the paths of arrays below, those that are trained first
+        dense/                     weight_names: the paths of the arrays below, trained ones first
         top_level_model_weights/   those of the model itself
     optimizer_weights/             weight_names: step count, (Keras 3:) learning rate, slots
 
@@ -13,27 +13,28 @@ import numpy as np
 
 from minigrad import initializers, losses, metrics, optimizers
 from minigrad.saving import files, objects
+from minigrad.trees import mapped
 
-KERAS_VERSION = "3.15.1"  # whose formats these are
+KERAS_VERSION = "3.15.1"  # the Keras whose formats are written
 _OWN = "top_level_model_weights"
-_LIMIT = 64000  # bytes of an attribute: HDF5 knows no longer ones
+_LIMIT = 64000  # bytes of an attribute: HDF5 has no longer ones
 
 # ------------------------------------------------------------------------------------------------------- configs
 
-_CLASSES = {  # what TensorFlow 1 called them
+_CLASSES = {  # class in TensorFlow 1: class today
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
 }
-_ARGUMENTS = {  # class: {what Keras 2 called an argument: what it is called today}
+_ARGUMENTS = {  # class: {argument in Keras 2: argument today}
     "InputLayer": {"batch_input_shape": "batch_shape"},
     "LeakyReLU": {"alpha": "negative_slope"},
 }
-_DROPPED = {  # class: arguments that are no longer there, and changed nothing
+_DROPPED = {  # class: arguments that are gone and had no effect on the result
     "BatchNormalization": {"virtual_batch_size", "fused", "adjustment"},
     "Softmax": {"robust_masking"},
 }
-_GONE = {"is_legacy_optimizer", "jit_compile", "schedule_decay"}  # of optimizers
-_ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not know, and their defaults
+_GONE = {"is_legacy_optimizer", "jit_compile", "schedule_decay"}  # arguments of optimizers that are gone
+_ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not have, and their defaults
     "clipnorm": None,
     "clipvalue": None,
     "ema_momentum": 0.99,
@@ -58,7 +59,7 @@ _ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not kn
 
 
 def modern(config):
-    """A config of any Keras as today's Keras would write it: of layers, losses, ..., and all below."""
+    """A config that any Keras wrote, with all configs inside it, as today's Keras would write it."""
     if isinstance(config, list):
         return [modern(one) for one in config]
     if not isinstance(config, dict):
@@ -86,7 +87,7 @@ def modern(config):
         if name in initializers.registry.members:
             inner.pop("dtype", None)
         if name in losses.registry.members and name != "LossFunctionWrapper":
-            inner.pop("fn", None)  # which the class has
+            inner.pop("fn", None)  # the class has its function itself
         own = name.removeprefix("Custom>")
         if own in optimizers.registry.members:
             inner = _modern_optimizer(own, inner)
@@ -98,21 +99,21 @@ def _is_metric(name):
 
 
 def _modern_optimizer(name, inner):
-    """What an optimizer of any Keras is called with, in today's words."""
+    """Today's arguments of an optimizer, from those in a config that any Keras wrote."""
     inner = {key: value for key, value in inner.items() if key not in _GONE}
     if "lr" in inner:
         inner["learning_rate"] = inner.pop("lr")
     if inner.get("epsilon", 0.0) is None:
         inner["epsilon"] = 1e-7
     decay = inner.pop("decay", None)
-    if decay and name != "Nadam":  # where it is that of the momentum
+    if decay and name != "Nadam":  # whose decay is that of the momentum
         settings = {"initial_learning_rate": inner.get("learning_rate"), "decay_steps": 1, "decay_rate": decay}
         inner["learning_rate"] = {"class_name": "InverseTimeDecay", "config": settings}
     return inner
 
 
 def old(config):
-    """A config as Keras 2 can read it, too, as far as it knows what the config says."""
+    """A config that Keras 2 can read, too, as far as it has what the config describes."""
     if isinstance(config, (list, tuple)):
         return [old(one) for one in config]
     if not isinstance(config, dict):
@@ -132,7 +133,7 @@ def old(config):
 
 
 def _described(config):
-    """The config of a layer, loss, ... as files of this layout have it: without its module."""
+    """The config of a layer, loss, ... as files of this layout hold it: without its module."""
     if isinstance(config, (list, tuple)):
         return [_described(one) for one in config]
     if not isinstance(config, dict) or config.get("class_name") in (None, "function"):
@@ -140,7 +141,7 @@ def _described(config):
     told = ("config", "build_config", "name", "inbound_nodes")
     kept = {key: config[key] for key in told if config.get(key) is not None}
     kept["class_name"] = config.get("registered_name") or config["class_name"]
-    if str(config.get("module")).startswith("keras.src.ops."):  # or it would be taken for a layer
+    if str(config.get("module")).startswith("keras.src.ops."):  # without it, readers take an operation for a layer
         kept["module"] = config["module"]
     if "layers" in (inner := kept["config"]):
         kept["config"] = {**inner, "layers": _described(inner["layers"])}
@@ -151,7 +152,7 @@ def _described(config):
 
 
 def pack(model, config=None, with_optimizer=True):
-    """The groups (see `hdf5.build`) of a file with the weights of a model; of all of it, where its config is given."""
+    """The groups (see `hdf5.build`) of a file of a model's weights or, with its config, of the whole model."""
     where = "" if config is None else "model_weights/"
     about = {"keras_version": KERAS_VERSION, "backend": "tensorflow"}
     layers = {layer.name: _weights(layer) for layer in model.layers}
@@ -165,24 +166,20 @@ def pack(model, config=None, with_optimizer=True):
     if with_optimizer and compiled:
         names = {"optimizer": "optimizer_config"}
         training = {names.get(key, key): _described(old(value)) for key, value in compiled.items()}
-        training["loss"] = _by_full_name(training.get("loss"))
+        training["loss"] = mapped(_full_name, training.get("loss"), objects.is_config)
         root["training_config"] = objects.as_json(training)
         groups["optimizer_weights"] = _arrays(model.optimizer.variables)
     return {"/": (root, {}), **groups}
 
 
-def _by_full_name(loss):
-    """A name such as "mse" in full, alone or of several losses: the short one Keras 3 looks up among the metrics."""
-    if isinstance(loss, (list, tuple)):
-        return [_by_full_name(one) for one in loss]
-    if isinstance(loss, dict) and "class_name" not in loss:
-        return {name: _by_full_name(one) for name, one in loss.items()}
+def _full_name(loss):
+    """The full name of a loss such as "mse", since Keras 3 looks up short names among the metrics; others stay."""
     is_known = isinstance(loss, str) and loss in losses.registry.members
     return getattr(losses.get(loss), "__name__", loss) if is_known else loss
 
 
 def _weights(layer):
-    """The weights of a layer and those below in the order of these files."""
+    """The weights of a layer and of the layers inside it, in the order of these files."""
     return [v for v in layer.weights if v.trainable] + [v for v in layer.weights if not v.trainable]
 
 
@@ -194,7 +191,7 @@ def _arrays(variables):
 
 
 def _names(attribute, names):
-    """The attributes that hold a list of names: one, or several where it would be too long."""
+    """The attributes that hold a list of names: one attribute, or several if it would be too long."""
     whole = np.array([name.encode() for name in names] or [], dtype=bytes)
     parts = np.array_split(whole, -(-max(whole.nbytes, 1) // _LIMIT))
     return {attribute: whole} if len(parts) == 1 else {f"{attribute}{i}": part for i, part in enumerate(parts)}
@@ -224,9 +221,10 @@ def config(tree):
 
 
 def _by_output(given, model):
-    """The metrics of Keras 2, a list for each output: of one output its list, of several without their names in front.
+    """The metrics for `compile`, from those of Keras 2: a list per output, in the order of the outputs.
 
-    They come in the order of the outputs of a model's config; None stands for an output without metrics.
+    Metrics of a single output become one list. Those of several outputs lose the name of the output in front of their
+    own. None stands for an output without metrics.
     """
     if not isinstance(given, list) or not given or not all(isinstance(one, list) for one in given):
         return given
@@ -242,15 +240,15 @@ def _by_output(given, model):
 
 
 def written_by(tree):
-    """Which Keras wrote the file, as far as it says."""
+    """The version of the Keras that wrote the file, "unknown" if the file does not tell."""
     said = tree.strings("", "keras_version") or tree.strings("model_weights", "keras_version")
     return said[0][:20] if said else "unknown"
 
 
 def pairs(model, tree, by_name=False):
-    """What the model's layers shall get from a file: a list of (layer, group, variables, names of the arrays).
+    """Which arrays of a file belong to which layer: a list of (layer, group, variables, names of the arrays).
 
-    The layers with weights in their order, or, with `by_name`, those whose names the file knows.
+    Layers with weights are matched by their order or, with `by_name`, by their names.
     """
     where = "model_weights/" if tree.has("model_weights") else ""
     held = {name: tree.strings(where + name, "weight_names") or [] for name in tree.strings(where, "layer_names") or []}
@@ -271,7 +269,7 @@ def pairs(model, tree, by_name=False):
     return found
 
 
-# What Keras 2 called the slots of optimizers: in tf_keras `Adam/m/dense/kernel`, before it `Adam/dense/kernel/m`.
+# {slot of an optimizer: its names in Keras 2}. tf_keras wrote `Adam/m/dense/kernel`, older ones `Adam/dense/kernel/m`.
 _SLOTS = {
     "accumulated_delta_var": {"accumulated_delta_var", "accum_var"},
     "accumulated_grad": {"accumulated_grad", "accum_grad"},
@@ -295,19 +293,19 @@ def optimizer_names(tree):
 
 
 def of_keras_2(names, variables, weights):
-    """Which of an optimizer's arrays in a file of Keras 2 belong to which of its variables, or None if they don't.
+    """Which array in a file of Keras 2 belongs to which variable of an optimizer; None if they don't fit.
 
     Args:
-        names: of the arrays; variables: of the optimizer; weights: how many variables it trains.
+        names: those of the arrays. variables: those of the optimizer. weights: how many variables it trains.
 
     Returns:
-        A list of (variable, name). The learning rate, which Keras 2 has in the config only, is left out.
+        A list of (variable, name), without the learning rate: Keras 2 keeps it in the config only.
     """
     bare = [name.removesuffix(":0").split("/") for name in names]
     place = 1 if ["iteration"] in bare else -1
     kinds = [parts[place] if len(parts) > place else parts[0] for parts in bare]
     if not any(kind in known for kind in kinds for slot, known in _SLOTS.items() if slot != "iteration"):
-        # Before TensorFlow 2 the names tell nothing, but the slots come one after the other.
+        # Before TensorFlow 2 the names don't tell the slot, but the slots come one after the other.
         order = list(dict.fromkeys(slot for v in variables if (slot := _slot(v)) not in (None, "iteration", "product")))
         rest = [i for i, kind in enumerate(kinds) if kind not in _NO_SLOTS]
         for n, i in enumerate(rest):
@@ -324,5 +322,5 @@ def of_keras_2(names, variables, weights):
 
 
 def _slot(variable):
-    """What an optimizer keeps in one of its variables, or None for the learning rate and what is unknown."""
+    """The slot that a variable of an optimizer belongs to; None for the learning rate and unknown ones."""
     return next((slot for slot in _SLOTS if variable.name == slot or variable.name.endswith(f"_{slot}")), None)

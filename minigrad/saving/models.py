@@ -1,4 +1,4 @@
-"""Whole models, and weights, in files: `.keras` as Keras writes it, `.h5` as Keras 2 did, and folders.
+"""Files of whole models and of weights: `.keras` files of Keras 3, `.h5` files of Keras 2, and folders.
 
 A `.keras` file is a ZIP with the architecture as JSON and the weights as HDF5; a folder holds the same members.
 """
@@ -22,9 +22,9 @@ CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 _H5, _TODAY = (".h5", ".hdf5"), ".weights.h5"
 _KNOWN = f"a .keras or .h5 file of Keras {legacy.KERAS_VERSION} or earlier"
 _CONFIG_LIMIT = 8 << 20  # bytes; a layer takes about 1000
-_DIRECTORY = 1 << 14  # bytes that HDF5 may spend on one array beside its values
-_COPIES = 8  # a weight with all that any optimizer keeps for it
-_FORMATS = (None, "keras", "h5", "hdf5", "tf")  # that Keras 2 knew
+_DIRECTORY = 1 << 14  # bytes that HDF5 may need for one array besides its values
+_COPIES = 8  # a weight and its slots in an optimizer take at most so many times the memory of the weight
+_FORMATS = (None, "keras", "h5", "hdf5", "tf")  # those of Keras 2
 _WAY_OUT = "Open it with the Keras that wrote it, and save it again as a .keras or .h5 file."
 
 
@@ -33,20 +33,20 @@ def _refuse_assets(model):
         if hasattr(type(layer), "save_assets"):
             raise ValueError(
                 f"Layer {layer.name!r} ({type(layer).__name__}) defines save_assets, which minigrad does not call: let "
-                "get_config tell what shall be in the file, or save_own_variables. save_weights works."
+                "get_config or save_own_variables return what shall be in the file. save_weights works."
             )
 
 
 def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
-    """Write the model: architecture, weights, optimizer, how it was compiled, random streams. Keras opens it, too.
+    """Write the model: architecture, weights, optimizer, arguments of `compile`, random streams. Keras opens it, too.
 
-    The ending says how: `.keras`, or `.h5` and `.hdf5`, which Keras 2 opens, too. Another name is that of a folder (or,
-    with `save_format="h5"`, of an .h5 file), as in TensorFlow 2; a warning says so. A file appears whole or not at
-    all, until then an older one stays; a folder gets its files one after the other. `include_optimizer=False` leaves
-    the optimizer out of an .h5 file; of others, as in Keras 3, it changes nothing.
+    The ending of `filepath` is the format: `.keras`, or `.h5` and `.hdf5`, which Keras 2 opens, too. Any other name
+    becomes a folder (or, with `save_format="h5"`, an .h5 file) as in TensorFlow 2, and a warning says so. A file is
+    replaced as a whole, once the new one is complete; a folder gets its files one after the other.
+    `include_optimizer=False` leaves the optimizer out of an .h5 file; as in Keras 3, it has no effect on others.
 
     Raises:
-        ValueError: something that a file can't describe, such as a lambda.
+        ValueError: the model has something that a file can't describe, such as a lambda.
         FileExistsError: `overwrite=False`, and the file exists.
     """
     path = _free(filepath, overwrite)
@@ -85,16 +85,16 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """A model from a `.keras` or `.h5` file, or a folder, of minigrad's or Keras' (2 or 3), as it was when saved.
+    """The model in a `.keras` or `.h5` file or a folder that minigrad or Keras (2 or 3) wrote.
 
-    Compiled, it goes on training as the saved one would have, to the bit where minigrad wrote the file: also the
-    first `fit` shuffles as that one's next would have, unless `set_random_seed` is called in between.
+    A compiled model goes on training as the saved model would have; to the bit if minigrad wrote the file. Its first
+    `fit` even shuffles the rows alike, unless `set_random_seed` is called in between.
 
-    No code is read from the file, whatever `safe_mode` says: only classes of minigrad, those registered with
+    Whatever `safe_mode` says, no code is read from the file. It may name classes of minigrad, those registered with
     `register_keras_serializable`, and those in `custom_objects`, a dict from names to classes or functions.
 
     Raises:
-        ValueError: no such file, or one that is damaged, foreign, or asks for more than it holds.
+        ValueError: no such file, or one that is damaged, foreign, or asks for more memory than its length justifies.
     """
     path = os.fspath(filepath)
     if not os.path.exists(path):
@@ -114,7 +114,7 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
 
 @contextlib.contextmanager
 def _opened(path):
-    """What is under `path`: a config, how long the weights are, what gives their file for the model, the writer."""
+    """(config, bytes of the weights, function from the model to an open file of its weights, version of Keras)."""
     if hdf5.is_file(path):
         with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
             with hdf5.Tree(file) as tree:
@@ -140,7 +140,7 @@ def _members(path):
 
 
 def _from_config(config, compile):
-    """The model of a config, built and (if wanted) compiled."""
+    """The model that a config describes, built and (if wanted) compiled."""
     config = legacy.modern(config)
     model = registry.deserialize(config)
     if not hasattr(model, "compile_from_config"):
@@ -156,7 +156,7 @@ def _from_config(config, compile):
 
 
 def _member(archive, model):
-    """The weights file in an archive, in memory: no longer than the model can need."""
+    """The weights file in an archive, read into memory; a ValueError if it is longer than the model can need."""
     places = weights.located(model)
     arrays = sum(1 + len(layer._file_variables()) for _, layer in places)
     needed = sum(v.size * 8 for v in model.weights)
@@ -164,24 +164,24 @@ def _member(archive, model):
 
 
 def _version(archive):
-    """Which Keras wrote the file, for error messages."""
+    """The version of the Keras that wrote the file, for error messages."""
     try:
         return str(archive.json(METADATA, 1 << 16).get("keras_version"))[:20]
-    except Exception:  # a hint must not hide the error
+    except Exception:  # a hint in a message must not hide the error itself
         return ""
 
 
 def model_from_json(json_string, custom_objects=None):
-    """A new model, with new weights, from what `model.to_json()` returned."""
+    """A new model, with new weights, from the text that `model.to_json()` returned."""
     with custom_object_scope(custom_objects or {}):
         return _from_config(files.parse(json_string), compile=True)
 
 
 def save_weights(model, filepath, overwrite=True, max_shard_size=None, save_format=None):
-    """Write the weights, and the optimizer's variables, to a file that ends in .weights.h5. See `save_model`.
+    """Write the weights and the optimizer's variables to a file that ends in .weights.h5. See `save_model`.
 
-    As in Keras 2, with a warning: .h5 and .hdf5 files hold the weights alone, and a name without one of these endings
-    gets `.weights.h5` (`load_weights` finds it under the name that was given).
+    Other names are taken as in Keras 2, with a warning: files ending in .h5 or .hdf5 hold the weights alone; any other
+    name gets the ending `.weights.h5`, which `load_weights` adds, too.
     """
     if max_shard_size is not None:
         raise ValueError("minigrad writes weights into one file: max_shard_size must be None.")
@@ -204,12 +204,12 @@ def save_weights(model, filepath, overwrite=True, max_shard_size=None, save_form
 def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to_skip=None, options=None):
     """Give a built model the weights of a `.weights.h5`, `.keras` or `.h5` file (or folder, see `save_model`).
 
-    A compiled one gets those of its optimizer, too, where the file has them. With `skip_mismatch`, layers that do not
-    fit keep what they have, with a warning. .h5 files of Keras 2's layout go by the order of the layers that have
-    weights or, with `by_name`, by their names: a layer whose name the file does not know keeps what it has.
+    A compiled model also gets the variables of its optimizer, if the file has them. With `skip_mismatch`, layers that
+    do not fit keep their weights, and a warning says so. The layers of .h5 files in Keras 2's layout are matched by
+    their order or, with `by_name`, by their names; a layer whose name the file does not have keeps its weights.
 
     Raises:
-        ValueError: a file that is damaged or does not fit, before anything has changed.
+        ValueError: a file that is damaged or does not fit. The model has not been changed then.
         FileNotFoundError: no such file.
     """
     path = os.fspath(filepath)

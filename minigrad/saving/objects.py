@@ -1,4 +1,4 @@
-"""Any object to and from its config, of whatever kind it is."""
+"""Configs of objects of any kind: layers, losses, optimizers, functions, arrays ..."""
 
 import json
 
@@ -20,7 +20,7 @@ def _array(config):
     return np.array(config["value"], dtype)
 
 
-_VALUES = {  # what is no object of Keras': class_name: (type, to a config, from a config)
+_VALUES = {  # values that are not objects of Keras: class_name: (type, function to a config, function from one)
     "__bytes__": (bytes, lambda v: {"value": v.decode()}, lambda c: c["value"].encode()),
     "__ellipsis__": (type(...), lambda v: {}, lambda c: ...),
     "__numpy__": (np.ndarray, lambda v: {"value": v.tolist(), "dtype": v.dtype.name}, _array),
@@ -35,8 +35,13 @@ _VALUES = {  # what is no object of Keras': class_name: (type, to a config, from
 }
 
 
+def is_config(value):
+    """Whether a value is the config of an object."""
+    return isinstance(value, dict) and "class_name" in value
+
+
 def serialize_keras_object(obj):
-    """The JSON-able config of a layer, loss, optimizer, function ...; lists and dicts of such element by element."""
+    """The JSON-able config of a layer, loss, optimizer, function ...; of a list or dict, those of its elements."""
     if isinstance(obj, (list, tuple)):
         return [serialize_keras_object(one) for one in obj]
     if isinstance(obj, dict):
@@ -53,7 +58,7 @@ def serialize_keras_object(obj):
 
 
 def as_json(value, **options):
-    """JSON text of what a config holds: NumPy's numbers and arrays as Python's, objects as their configs."""
+    """A config as JSON text: NumPy's numbers and arrays become Python's, objects become their configs."""
     return json.dumps(value, default=_plain, **options)
 
 
@@ -62,10 +67,10 @@ def _plain(value):
 
 
 def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
-    """The object that a config describes: only a class of minigrad or one that was registered, whatever safe_mode.
+    """The object that a config describes. Whatever safe_mode is, its class must be minigrad's or registered.
 
     Raises:
-        ValueError: a config of anything else.
+        ValueError: a config of another class.
     """
     if custom_objects:
         with custom_object_scope(custom_objects):
@@ -89,7 +94,11 @@ def deserialize_keras_object(config, custom_objects=None, safe_mode=True):
 
 
 def value(config):
-    """What a config tells that is no object of Keras', but an array, a slice, ..."""
+    """The array, slice, ... that a config describes.
+
+    Raises:
+        ValueError: the config of an object.
+    """
     if config["class_name"] not in _VALUES:
         raise ValueError(f"Expected a number, an array or a slice, got the config of a {config['class_name']!r}.")
     return _VALUES[config["class_name"]][2](config["config"])

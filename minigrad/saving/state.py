@@ -1,6 +1,6 @@
-"""What a training consists of beyond weights and optimizer: random streams, and any state of callbacks.
+"""The state of a training beyond the weights and the optimizer: random streams, and the state of callbacks.
 
-It is kept in the group `minigrad` of a weights file, which Keras passes over.
+It is kept in the group `minigrad` of a weights file, which Keras ignores.
 """
 
 import json
@@ -12,12 +12,12 @@ from minigrad import config
 from minigrad.saving.files import parse
 
 GROUP = "minigrad"
-FORMAT = 1  # of this state; a file of a later one is refused
+FORMAT = 1  # the version of this format; files of later versions are refused
 _ARRAY, _TUPLE = "__array__", "__tuple__"
 
 
 def pack(state):
-    """A dict of what JSON knows and of arrays, as datasets: "state" with the JSON, "0", "1", ... with the arrays."""
+    """A dict of arrays and of what JSON can hold, as datasets: "state" has the JSON; "0", "1", ... have the arrays."""
     arrays = []
 
     def plain(value):
@@ -36,7 +36,7 @@ def pack(state):
 
 
 def unpack(tree):
-    """The dict that `pack` was given, from the Tree of a file; {} of a file that has none."""
+    """The dict that `pack` was given, from the Tree of a file; {} if the file has none."""
     if not tree.has(f"{GROUP}/state"):
         return {}
     content = parse(tree.array(f"{GROUP}/state").tobytes())
@@ -59,26 +59,26 @@ def unpack(tree):
 
 
 def keep_random_numbers(model, kept):
-    """Let the first `fit` of a loaded model draw the random numbers that the saved one's next would have drawn."""
+    """Let the first `fit` of a loaded model draw the random numbers that the saved model's next `fit` would have."""
     config.check_random_state(kept)
     model._random_numbers = config.generator(), kept
 
 
 def go_on_with_random_numbers(model):
-    """At the beginning of `fit`: what `keep_random_numbers` has promised, unless a new seed was set since."""
+    """At the beginning of `fit`: do what `keep_random_numbers` has promised, unless a seed was set since then."""
     generator, kept = vars(model).pop("_random_numbers", (None, None))
     if generator is config.generator():
         config.set_random_state(kept)
 
 
 def streams(layers):
-    """Where the random streams of layers stand, {path: [arrays]}; `layers` are pairs of path and layer."""
+    """The states of the layers' random streams, {path: [arrays]}; `layers` are pairs (path, layer)."""
     found = {path: [stream.copy() for stream in layer._own_streams()] for path, layer in layers}
     return {path: arrays for path, arrays in found.items() if arrays}
 
 
 def matched_streams(layers, kept):
-    """Pairs of a layer's stream and what `streams` has kept of it; of layers that it knows nothing of, none."""
+    """Pairs (a layer's stream, the state that `streams` kept of it), for the layers that `kept` knows."""
     known = [(layer._own_streams(), kept[path]) for path, layer in layers if path in kept]
     pairs = [pair for streams, arrays in known for pair in zip(streams, arrays, strict=True)]
     for stream, array in pairs:

@@ -1,11 +1,11 @@
-"""The weights of a model and the variables of its optimizer, to and from HDF5, laid out as Keras lays them out.
+"""The weights of a model and the variables of its optimizer, to and from HDF5 files in Keras' layout.
 
     layers/dense/vars/0, 1, ...     the layers of a Sequential: class names in snake case, numbered per class
     block/vars/0, 1, ...            a layer that is the attribute `block`; in a list, blocks/dense, blocks/dense_1
-    optimizer/vars/0, 1, ...        iteration, learning rate, and what else the optimizer keeps
+    optimizer/vars/0, 1, ...        iteration, learning rate, and the optimizer's slots
     minigrad/...                    random streams: see state.py
 
-Everything is compared with the model before anything of it changes.
+A file is compared with the model as a whole before anything in the model changes.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ from minigrad.saving import hdf5, legacy, state
 
 
 def located(model, tree=None):
-    """(path, layer) for the model and each layer below it, once each, in the order of Keras' files.
+    """(path, layer) for the model and each layer inside it, once each, in the order of Keras' files.
 
-    The paths are those of the file `tree`, where it may know an attribute by the name of a property that returns it.
+    The paths are those in the file `tree`, which may name an attribute as a property that returns it.
     """
-    seen, found = {}, []  # by id; kept, so that no id is given twice
+    seen, found = {}, []  # `seen` keeps the objects alive, so that no id is used twice
 
     def visit(layer, path):
         if id(layer) in seen or isinstance(layer, InputLayer):
@@ -56,7 +56,7 @@ def located(model, tree=None):
 
 
 def _name_in(tree, path, layer, name):
-    """What a file calls the attribute `name` of a layer: that, or the name of a property of the user's classes."""
+    """The name in a file for the attribute `name` of a layer: the same, or that of a property of the user's class."""
     if tree is None or tree.has(path + name):
         return name
     classes = [kind for kind in type(layer).__mro__ if not kind.__module__.startswith("minigrad.")]
@@ -68,7 +68,7 @@ def pack(model, with_optimizer=True, extra=None):
     """The bytes of a weights file.
 
     Args:
-        extra: a dict of more state to keep, such as that of a training.
+        extra: a dict of further state to keep, such as that of a training.
     """
     places = located(model)
     groups = {}
@@ -84,20 +84,20 @@ def pack(model, with_optimizer=True, extra=None):
 
 
 def pack_legacy(model, config=None, with_optimizer=True, extra=None):
-    """The bytes of an `.h5` file of Keras 2's layout: of the whole model where its config is given."""
+    """The bytes of an `.h5` file in Keras 2's layout: of the weights or, with its config, of the whole model."""
     return hdf5.build({**legacy.pack(model, config, with_optimizer), **_kept(located(model), extra)})
 
 
 def _kept(places, extra):
-    """The group of what Keras does not keep."""
+    """The group that holds what Keras' files don't: see state.py."""
     return {state.GROUP: ({}, state.pack({"streams": state.streams(places), **(extra or {})}))}
 
 
 def unpack(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
-    """Give a model the weights, random streams and (if it is compiled) optimizer variables of a weights file, opened.
+    """Give a model the weights, random streams and (if compiled) optimizer variables in a weights file that is open.
 
     Returns:
-        What else was kept in the file.
+        The further state in the file, a dict.
 
     Raises:
         ValueError: see `read`.
@@ -108,13 +108,13 @@ def unpack(model, file, with_optimizer=True, skip_mismatch=False, by_name=False)
 
 
 def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
-    """What `unpack` does, but for the last step: nothing has changed yet.
+    """Read and check what `unpack` gives the model, without changing the model yet.
 
     Returns:
-        A function that gives the model what the file holds, and what else was kept in the file.
+        A function that gives it to the model, and the further state in the file, a dict.
 
     Raises:
-        ValueError: anything in the file that does not fit the model, before anything has changed.
+        ValueError: something in the file does not fit the model.
     """
     with hdf5.Tree(file) as tree:
         places = located(model, tree)
@@ -144,7 +144,7 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
 
 
 def _stores(tree, places):
-    """([(what takes the arrays of a layer, the arrays)], problems)."""
+    """([(a function that takes the arrays of a layer, the arrays)], problems)."""
     stores, problems = [], []
     for path, layer in places:
         try:
@@ -155,7 +155,7 @@ def _stores(tree, places):
 
 
 def _legacy_stores(tree, model, by_name):
-    """The same of a file of Keras 2's layout."""
+    """The same for a file in Keras 2's layout."""
     stores, problems = [], []
     for layer, group, variables, names in legacy.pairs(model, tree, by_name):
         try:
@@ -169,7 +169,7 @@ def _legacy_stores(tree, model, by_name):
 
 
 def _store(tree, path, layer):
-    """The arrays that a layer's own variables shall get."""
+    """The arrays in a file for a layer's own variables, by their names in the file."""
     if type(layer).load_own_variables is not Layer.load_own_variables:
         return {name: tree.array(f"{path}/{name}") for name in tree.names(path)}
     variables = layer._file_variables()
@@ -186,17 +186,17 @@ def _check_count(layer, expected, count, path):
 
 
 def _fitting(tree, path, layer, variable):
-    """The array that a variable of a layer shall get."""
+    """The array in a file for a variable of a layer, in the variable's dtype."""
     try:
         array = tree.array(path, variable.shape)
     except ValueError as error:
         raise ValueError(f"layer {layer.name!r}: weight {variable.name!r}: {error}") from error
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, where it can be seen
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which shows
         return array.astype(variable.dtype)
 
 
 def _optimizer_values(tree, model, is_legacy):
-    """(variable, value) for the optimizer's variables, as far as the file has them."""
+    """A list of (variable, value) for those variables of the optimizer that the file has."""
     path, optimizer = "optimizer_weights" if is_legacy else "optimizer/vars", model.optimizer
     names = legacy.optimizer_names(tree) if is_legacy else [str(i) for i in range(tree.count(path))]
     if not names:

@@ -1,6 +1,6 @@
 """Seeds, names, labels, progress, pictures and gradient checks.
 
-What knows models or data sets stands with these, and is put here from there: `fold_batchnorm`,
+minigrad/__init__.py adds functions that are defined beside models, files and data sets: `fold_batchnorm`,
 `recompute_batch_statistics`, `serialize_keras_object`, `deserialize_keras_object`, `get_file`.
 """
 
@@ -36,7 +36,7 @@ CustomObjectScope = custom_object_scope
 
 
 def set_random_seed(seed):
-    """Seed Python, NumPy and minigrad: what follows repeats to the bit.
+    """Seed the generators of Python, NumPy and minigrad, so that the same script gives the same bits.
 
     Args:
         seed: an int in [0, 2**32).

@@ -1,4 +1,4 @@
-"""Labels and data as arrays, mostly before they become tensors."""
+"""Functions of arrays of labels and data, mostly for use before they become tensors."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from minigrad.tensor import Tensor, as_tensor
 
 @explaining
 def to_categorical(x, num_classes=None):
-    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]]. Of a tensor, a tensor.
+    """One-hot rows: `to_categorical([0, 2])` is [[1, 0, 0], [0, 0, 1]]. A tensor gives a tensor.
 
     Args:
         x: integer classes from 0; a last axis of length one is dropped.
-        num_classes: how many; by default the largest class plus one.
+        num_classes: the number of classes; by default the largest class plus one.
 
     Raises:
         ValueError: classes that are not integers in [0, num_classes).
@@ -36,9 +36,9 @@ def to_categorical(x, num_classes=None):
 
 
 def normalize(x, axis=-1, order=2):
-    """x / ||x||, the norm of `order` taken along `axis`, a NumPy array; vectors of zeros stay as they are.
+    """x / ||x||, with the norm of `order` along `axis`: a NumPy array, or a tensor if x is one.
 
-    Of a tensor, a tensor.
+    Vectors of zeros stay as they are.
     """
     array = np.asarray(x)
     array = array if array.dtype.kind == "f" else array.astype(config.floatx())
@@ -48,20 +48,20 @@ def normalize(x, axis=-1, order=2):
 
 
 def _as_given(x, result):
-    """The result for `x`: a tensor if `x` is one."""
+    """The result as an array, or as a tensor if `x` is one."""
     return as_tensor(result) if isinstance(x, Tensor) else result
 
 
 def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=None, preferred_backend=None):
-    """Cut arrays in two along their rows: (left, right), each of the form of `dataset`.
+    """Split arrays in two along their rows: (left, right), each in the form of `dataset`.
 
     Args:
         dataset: an array, or a tuple, list or dict of arrays with equally many rows, such as (x, y).
-        left_size, right_size: a number of rows (int), or a share of them in (0, 1); one tells the other.
-        shuffle: take the rows in random order, from `seed` or else from the global generator.
+        left_size, right_size: a number of rows (int), or a share of them in (0, 1); one of the two is enough.
+        shuffle: take the rows in random order, drawn from `seed` or else from the global generator.
 
     Raises:
-        ValueError: sizes that are none or too large, rows of different number, or anything but arrays.
+        ValueError: no size or too large sizes, arrays with different numbers of rows, or no arrays.
     """
     if isinstance(dataset, dict):
         parts = split_dataset(tuple(dataset.values()), left_size, right_size, shuffle, seed)
@@ -94,7 +94,7 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=
 
 
 def _rows(rows, size, name):
-    """The number of rows that a size means."""
+    """The number of rows for a size, which is a number or a share; None for None."""
     if size is None:
         return None
     if not is_number(size):

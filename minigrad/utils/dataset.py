@@ -1,4 +1,4 @@
-"""PyDataset: batches made by Python code, by index."""
+"""PyDataset: batches that Python code makes, each by its index."""
 
 import collections
 import itertools
@@ -9,16 +9,16 @@ class PyDataset:
     """Base class for data whose batches are made one at a time: define `__len__` and `__getitem__(index)`.
 
     `__getitem__` returns a batch: (x, y) or (x, y, sample_weight). `fit` takes the batches in a new order each epoch
-    (with shuffle=True) and calls `on_epoch_begin` and `on_epoch_end`. For endless data define instead of `__len__`
-    the property `num_batches`, which returns None, and give `fit` steps_per_epoch.
+    (with shuffle=True) and calls `on_epoch_begin` and `on_epoch_end`. For endless data, define the property
+    `num_batches` to return None instead of `__len__`, and pass steps_per_epoch to `fit`.
 
     Args:
-        workers: with 2 or more, so many threads make batches while the model trains, which needs no Python.
+        workers: if 2 or more, so many threads make batches while the model trains (a replay needs no Python).
         use_multiprocessing: accepted for Keras; threads do the work.
-        max_queue_size: how many batches the threads may be ahead.
+        max_queue_size: how many batches the threads may make in advance.
     """
 
-    workers, use_multiprocessing, max_queue_size = 1, False, 10  # also where __init__ is not called
+    workers, use_multiprocessing, max_queue_size = 1, False, 10  # for subclasses that don't call __init__
 
     def __init__(self, workers=1, use_multiprocessing=False, max_queue_size=10):
         self.workers = workers
@@ -45,7 +45,7 @@ class PyDataset:
         """Called after an epoch, before its validation."""
 
     def batches(self, order=None):
-        """The batches of these indices, by default of all, made ahead by the workers."""
+        """The batches with these indices, by default all. The workers make them in advance."""
         if order is None:
             order = itertools.count() if self.num_batches is None else range(self.num_batches)
         if self.workers < 2:
@@ -65,4 +65,4 @@ class PyDataset:
                     batch.cancel()
 
 
-Sequence = PyDataset  # its older name
+Sequence = PyDataset  # the older name

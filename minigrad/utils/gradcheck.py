@@ -14,10 +14,11 @@ def gradcheck(f, *tensors, eps=1e-6, rtol=1e-5, atol=1e-8, directions=3, seed=0)
     Args:
         f: a function of tensors that returns a tensor of any shape.
         tensors: float64 tensors; those with requires_grad are checked.
-        eps: the step; rtol, atol: how far the two may differ; directions: how many random u and v are tried.
+        eps: the step of the differences. rtol, atol: how far the two results may differ.
+        directions: how many random u and v are tried.
 
     Raises:
-        ValueError: no tensor requires a gradient, or one is not float64 (float32 is too coarse for differences).
+        ValueError: no tensor requires a gradient, or one that does is not float64 (float32 is too coarse).
 
     >>> gradcheck(lambda a: (a * a).sum(), Tensor(np.arange(3.0), requires_grad=True))
     True

@@ -1,5 +1,6 @@
 """`plot_model`: a picture of a model's layers, drawn with matplotlib alone. Lengths are points (1/72 inch)."""
 
+import functools
 import inspect
 import os
 
@@ -7,7 +8,7 @@ from minigrad.names import class_name
 from minigrad.spelling import rejected_keywords
 from minigrad.trees import leaves, mapped
 
-SIZE, PADDING, GAP, MARGIN = 9.0, 6.0, 22.0, 10.0  # of the font; around a text; between boxes; around the picture
+SIZE, PADDING, GAP, MARGIN = 9.0, 6.0, 22.0, 10.0  # the font's size; space around a text, a box, the picture
 DARK, BODY, LINE, FRAME = "#1f3a5f", "#f6f8fb", "#8a99ad", "#eef2f7"
 TRAINABLE, FROZEN = "#1f6f54", "#8a4b2a"
 DIRECTIONS = ("TB", "BT", "LR", "RL")
@@ -29,11 +30,14 @@ def plot_model(
 ):
     """Draw the graph of `model`, a box per call of a layer, into the file `to_file` (png, svg, pdf, jpg by its ending).
 
-    A box holds the layer's class (`show_layer_names`: and name) and, as wanted, its shapes, dtype, activation and
-    whether it is trained. `rankdir`: where to go, "TB" (from top to bottom), "BT", "LR" or "RL". `expand_nested`: show
-    the layers of a nested model inside a frame. `splines` changes nothing. Needs matplotlib (the
-    extra `plot`). In a notebook the picture is returned, too. The layers of a subclassed Model have no arrows: which
-    one feeds which is not known.
+    A box holds the layer's class (and its name with `show_layer_names`) and, as wanted, its shapes, dtype, activation,
+    and whether it is trained. The layers of a subclassed Model have no arrows, because its graph is not known. In a
+    notebook, the picture is also returned. Needs matplotlib (the extra `plot`).
+
+    Args:
+        rankdir: the direction of the arrows, "TB" (from top to bottom), "BT", "LR" or "RL".
+        expand_nested: whether to show the layers of a nested model, inside a frame.
+        splines: accepted for Keras, without effect.
 
     Raises:
         ValueError: a model that is not built, no such `rankdir`, or unknown arguments.
@@ -46,12 +50,9 @@ def plot_model(
         raise ValueError(f"plot_model: rankdir must be one of {', '.join(DIRECTIONS)}; got {rankdir!r}.")
     if not model.built:
         raise ValueError(
-            f"plot_model: model {model.name!r} is not built, so that its shapes are unknown. Put an Input in front, "
+            f"plot_model: model {model.name!r} is not built, so its shapes are unknown. Put an Input in front, "
             "call build(), or call the model on some data."
         )
-    # matplotlib takes half a second to import: only those who draw pay for it.
-    from matplotlib.figure import Figure
-
     wanted = {
         "names": show_layer_names,
         "shapes": show_shapes,
@@ -62,7 +63,7 @@ def plot_model(
     }
     picture = _Group(None, *_parts(model, wanted, with_input=True), rankdir)
     width, height = (n + 2 * MARGIN for n in (picture.width, picture.height))
-    figure = Figure(layout="none", figsize=(width / 72, height / 72), dpi=dpi)
+    figure = _matplotlib().figure.Figure(layout="none", figsize=(width / 72, height / 72), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     picture.draw(axes, MARGIN, MARGIN)
@@ -71,8 +72,20 @@ def plot_model(
     return _shown(to_file)
 
 
+@functools.cache
+def _matplotlib():
+    """matplotlib with the modules used here. The import takes half a second, and only this function needs it."""
+    import matplotlib.figure
+    import matplotlib.font_manager
+    import matplotlib.patches
+    import matplotlib.path
+    import matplotlib.textpath
+
+    return matplotlib
+
+
 def _shown(path):
-    """The picture as a notebook shows it; None elsewhere."""
+    """The picture in the form that a notebook shows; None elsewhere."""
     try:
         from IPython import display, get_ipython
     except ImportError:
@@ -82,10 +95,10 @@ def _shown(path):
 
 
 def _parts(model, wanted, with_input=False):
-    """The boxes of a model in order, and the arrows between them, pairs of numbers of boxes."""
+    """The boxes of a model in order, and the arrows between them, each a pair of numbers of boxes."""
     is_list = hasattr(model, "add")
     graph = None if is_list else getattr(model, "_graph", None)
-    boxes, arrows, numbers = [], [], {}  # numbers: id of a symbol -> that of the box it comes from
+    boxes, arrows, numbers = [], [], {}  # numbers: {id of a symbol: the number of the box that it comes from}
     if graph is None:
         shape = getattr(model, "_input_shape", None)
         if with_input and shape is not None:
@@ -112,7 +125,7 @@ def _parts(model, wanted, with_input=False):
 
 
 def _part(layer, wanted, shapes, dtype, which=""):
-    """The box of a layer or an operation; of a nested model, if wanted, the group of its boxes."""
+    """The box of a layer or an operation, or the group of boxes of a nested model, if that is wanted."""
     title = f"{layer.name} ({class_name(layer)})" if wanted["names"] else class_name(layer)
     if wanted["nested"] and getattr(layer, "layers", None):
         return _Group(title + which, *_parts(layer, wanted), None)
@@ -138,11 +151,8 @@ def _text(shape):
 
 
 def _width(text, bold=False):
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    font = FontProperties(size=SIZE, weight="bold" if bold else "normal")
-    return TextPath((0, 0), text, prop=font).get_extents().width if text.strip() else 0.0
+    font = _matplotlib().font_manager.FontProperties(size=SIZE, weight="bold" if bold else "normal")
+    return _matplotlib().textpath.TextPath((0, 0), text, prop=font).get_extents().width if text.strip() else 0.0
 
 
 class _Box:
@@ -156,8 +166,7 @@ class _Box:
         self.height = self.row * (1 + len(self.rows))
 
     def draw(self, axes, x, y):
-        from matplotlib.patches import Rectangle
-
+        Rectangle = _matplotlib().patches.Rectangle
         axes.add_patch(Rectangle((x, y), self.width, self.row, facecolor=self.color, edgecolor=self.color, lw=0.8))
         _write(axes, x + self.width / 2, y + self.row / 2, self.title, "white", bold=True)
         for i, row in enumerate(self.rows, 1):
@@ -169,14 +178,14 @@ class _Box:
 
 
 class _Group:
-    """Boxes and groups in ranks, with arrows that lead from rank to rank; with a title it has a frame."""
+    """Boxes and groups in ranks, with arrows that lead from rank to rank. A group with a title has a frame."""
 
     def __init__(self, title, members, arrows, rankdir):
         self.title, self.members, self.arrows = title, list(members), arrows
         self.direct(rankdir or "TB")
 
     def direct(self, rankdir):
-        """Take the direction of the whole picture, which groups inside share, and find out what stands where."""
+        """Take the direction of the whole picture, also for the groups inside, and compute all places."""
         self.is_column, self.is_forward = rankdir in ("TB", "BT"), rankdir in ("TB", "LR")
         for member in self.members:
             if isinstance(member, _Group):
@@ -190,14 +199,10 @@ class _Group:
         self.height = self.inner[1] + self.header + self.inset
 
     def draw(self, axes, x, y):
-        from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-        from matplotlib.path import Path
-
+        patches, Path = _matplotlib().patches, _matplotlib().path.Path
         if self.title:
-            style = "round,pad=0,rounding_size=4"
-            axes.add_patch(
-                FancyBboxPatch((x, y), self.width, self.height, boxstyle=style, facecolor=FRAME, edgecolor=LINE, lw=0.8)
-            )
+            style = {"boxstyle": "round,pad=0,rounding_size=4", "facecolor": FRAME, "edgecolor": LINE, "lw": 0.8}
+            axes.add_patch(patches.FancyBboxPatch((x, y), self.width, self.height, **style))
             _write(axes, x + self.width / 2, y + self.header / 2, self.title, DARK, bold=True)
         left, top = x + (self.width - self.inner[0]) / 2, y + self.header
 
@@ -209,16 +214,17 @@ class _Group:
             codes = [Path.MOVETO, *[Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4] * (len(points) // 4)]
             path = Path([place(*point) for point in points], codes)
             style = {"arrowstyle": "-|>", "color": LINE, "lw": 1.2, "mutation_scale": 9, "capstyle": "butt"}
-            axes.add_patch(FancyArrowPatch(path=path, shrinkA=1, shrinkB=1, **style))
+            axes.add_patch(patches.FancyArrowPatch(path=path, shrinkA=1, shrinkB=1, **style))
         for member, (across, along) in zip(self.members, self.layout.centers):
             across, along = place(across, along)
             member.draw(axes, across - member.width / 2, along - member.height / 2)
 
 
 class _Layout:
-    """Where boxes of the sizes (across, along) stand, so that all arrows lead along (Sugiyama et al. 1981).
+    """Places boxes of the sizes (across, along) in ranks, so that all arrows lead along (Sugiyama et al. 1981).
 
-    An arrow that passes ranks keeps a lane free in each. `centers`: of the boxes; `size`: of it all.
+    An arrow that passes a rank has a lane in it, which no box may cover. `centers` are those of the boxes, `size` is
+    that of the whole layout.
     """
 
     def __init__(self, sizes, arrows):
@@ -249,7 +255,7 @@ class _Layout:
 
     @staticmethod
     def _ranks(count, arrows):
-        """The rank of each box: behind all that lead to it; one that nothing leads to, just before what it leads to."""
+        """The rank of each box: behind all boxes with an arrow to it. A box without such stands before its first."""
         if not arrows:
             return list(range(count))
         ranks = [0] * count
@@ -260,7 +266,7 @@ class _Layout:
         return ranks
 
     def _order(self):
-        """Order each rank by where its neighbours stand, so that fewer arrows cross."""
+        """Order the boxes of each rank by the mean place of their neighbours, so that fewer arrows cross."""
         for sweep in range(8):
             neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])
             for row in rows:
@@ -269,14 +275,14 @@ class _Layout:
                 row.sort(key=means.get)
 
     def _across(self):
-        """Centres across the direction: as near to those of the neighbours as the boxes of the rank allow."""
+        """Centers across the direction, as near to those of the neighbours as the boxes of the rank allow."""
         across = [0.0] * len(self.sizes)
         for sweep in range(9):
             neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])
             for row in rows:
                 wish = [_mean([across[j] for j in neighbours[i]], across[i]) for i in row]
                 apart = [(self.sizes[a][0] + self.sizes[b][0]) / 2 + GAP for a, b in zip(row, row[1:])]
-                first, last = list(wish), list(wish)  # moved to the one side and to the other: between lies the middle
+                first, last = list(wish), list(wish)  # moved apart to the one side and to the other; then the mean
                 for n, distance in enumerate(apart):
                     first[n + 1] = max(first[n + 1], first[n] + distance)
                 for n, distance in reversed(list(enumerate(apart))):
@@ -286,14 +292,14 @@ class _Layout:
         return across
 
     def lines(self):
-        """The points of each arrow: a start, and for each rank that follows a straight piece and a curve's three."""
+        """The points of each arrow: its start, and for each rank a straight line's end and three of a curve."""
         for path in self.paths:
             points = []
             for here, there in zip(path, path[1:]):
                 rank = self.ranks[here]
                 middle = self.begins[rank] + self.thickness[rank] / 2
                 edge, begin = self.begins[rank] + self.thickness[rank], self.begins[rank + 1]
-                if here < len(self.centers):  # a box ends where it ends, not where its rank does
+                if here < len(self.centers):  # the arrow begins at the edge of the box, not at that of the rank
                     middle += self.sizes[here][1] / 2
                 end = begin
                 if there < len(self.centers):
@@ -304,7 +310,7 @@ class _Layout:
             yield points
 
     def _entry(self, box, source):
-        """Where across an arrow enters a box: several do beside each other, in the order of where they come from."""
+        """Where across an arrow enters a box. Several enter side by side, in the order of their sources."""
         sources = sorted(self.above[box], key=self.across.__getitem__)
         step = min(2 * PADDING, self.sizes[box][0] / (len(sources) + 1))
         return self.across[box] + (sources.index(source) - (len(sources) - 1) / 2) * step

@@ -1,6 +1,6 @@
 """The progress bar of `fit`, `evaluate` and `predict`, and `keras.utils.Progbar` for loops of one's own.
 
-It writes Keras' lines to stdout and knows nothing of models; where it departs from Keras, `Progbar` says so.
+It writes the same lines as Keras to stdout, but for the differences that `Progbar` lists. It knows nothing of models.
 """
 import math
 import shutil
@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-BOLD, GREEN, GREY = 1, 32, 37                                    # as terminals number them
+BOLD, GREEN, GREY = 1, 32, 37  # the numbers of colours in terminals
 
 
 class Progbar:
@@ -17,9 +17,9 @@ class Progbar:
 
         25/25 ━━━━━━━━━━━━━━━━━━━━ 1s 15ms/step - accuracy: 0.5288 - loss: 0.6943
 
-    The time is the one left while running, the one spent at the end. Unlike in Keras, a file or a pipe gets
-    only the final line, without colours, and a running line is cut to the window: few terminals can rewrite a
-    wrapped one. A notebook is a terminal here.
+    While running, the line shows the time that is left; at the end, the time spent. Unlike in Keras, a file or a pipe
+    gets only the final line, without colours, and a running line is cut to the width of the window, because few
+    terminals can rewrite a wrapped line. A notebook counts as a terminal.
 
     Args: `target`, the number of steps, None if unknown; `width` of the bar; `verbose`, 0 silent, 1 bar, 2
     one plain line at the end; `interval`, the least seconds between two drawings; `unit_name` of a step.
@@ -47,19 +47,19 @@ class Progbar:
         self._all_as_given = self.stateless_metrics == set()
         self._in_notebook = type(sys.stdout).__module__.startswith("ipykernel")
         self._on_terminal = self._in_notebook or (hasattr(sys.stdout, "isatty") and sys.stdout.isatty())
-        self._values = {}            # as given, or the weighted sum of what was given
-        self._weights = {}           # what to divide the sums by
+        self._values = {}  # the last values, or weighted sums of the values
+        self._weights = {}  # the sums of the weights
         self._seen = 0
-        self._open_width = 0         # of the line the cursor stands on
+        self._open_width = 0  # the width of the unfinished line on which the cursor stands
         self._start = time.perf_counter()
         self._first_step_at = None
         self._drawn_at = -math.inf
 
     def update(self, current, values=None, finalize=None):
-        """Report that `current` steps are done. Cheap when nothing is due to be drawn.
+        """Report that `current` steps are done. Cheap when it is too early to draw again.
 
-        `values` are pairs `(name, value)`, or a dict, for the steps since the last call. `finalize` ends the
-        line; None means when `current` reaches the target. That call shows its values as given, not averaged.
+        `values` are pairs `(name, value)`, or a dict, for the steps since the last call. `finalize` ends the line, and
+        shows the values of this call instead of averages; by default it is true when `current` reaches the target.
         """
         now = time.perf_counter()
         if finalize is None:
@@ -112,14 +112,14 @@ class Progbar:
             return
         if not finalize:
             width = min(width, shutil.get_terminal_size().columns - 1)
-        drawing = "\r" if self._in_notebook else "\b" * self._open_width + "\r"  # a notebook would show the former
+        drawing = "\r" if self._in_notebook else "\b" * self._open_width + "\r"  # a notebook would show each "\b"
         room = width
         for text, colour in line:
             text = text[:room]
             room -= len(text)
             drawing += f"\x1b[{colour}m{text}\x1b[0m" if colour else text
         drawing += " " * (self._open_width - width)
-        # Before the writing: an interrupt in the middle of it must find the line open.
+        # Set before writing, so that an interrupt during the writing finds an unfinished line.
         self._open_width = width
         _write(drawing + "\n" if finalize else drawing)
         if finalize:
@@ -148,7 +148,7 @@ class Progbar:
             return 0
         if self._first_step_at is None or self._seen == 1:
             return (now - self._start) / self._seen
-        # The first step compiles and allocates; the others say more about the time that is left.
+        # The first step compiles and allocates, so it says little about the time that is left.
         return (now - self._first_step_at) / (self._seen - 1)
 
     def _pace(self, now):
@@ -163,7 +163,7 @@ class Progbar:
         text = ""
         for name, value in self._values.items():
             mean = np.mean(value) / self._weights.get(name, 1)
-            # Keras looks at the sign in its one-line mode only: there, negative values get an exponent.
+            # Like Keras, which tests the absolute value only for the bar: lines show negative values with an exponent.
             size = abs(mean) if self.verbose == 1 else mean
             text += f" - {name}: {mean:.4f}" if size > 1e-3 else f" - {name}: {mean:.4e}"
         return text

@@ -1,6 +1,6 @@
-"""`model.summary()`: the table of layers and the parameter counts below, byte for byte as Keras prints them.
+"""`model.summary()`: the table of layers and the numbers of parameters below it, byte for byte as in Keras.
 
-It asks a model for names, shapes, weights and its graph, and needs no class of the engine.
+It uses a model's names, shapes, weights and graph, and no class of the engine.
 """
 import math
 import re
@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.names import class_name
 
-# As in Keras' own summary, by their number in the 256 colours of a terminal.
+# The colours of Keras' summary, by their numbers among the 256 of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
 
 
@@ -18,18 +18,22 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
                   show_trainable=False, layer_range=None):
     """Print the layers of `model`, their output shapes and parameters, and what they add up to.
 
-    Args: `line_length`, the table's width, by default the window's, at most 88 (100 with `show_trainable`);
-    `positions`, where columns end, as fractions of it; `print_fn`, called once with the whole text instead of
-    printing; `expand_nested`, show the layers of layers; `show_trainable`, add a column of Y and N;
-    `layer_range`, two regular expressions: from the first name matching one to the last matching the other.
+    Args:
+        line_length: the table's width, by default the window's, at most 88 (100 with `show_trainable`).
+        positions: where the columns end, as fractions of `line_length`.
+        print_fn: a function that is called once with the whole text, instead of printing.
+        expand_nested: whether to show the layers inside layers. show_trainable: whether to add a column of Y and N.
+        layer_range: two regular expressions, for the names of the first and the last layer to show.
 
-    A graph that is no chain gets a column more: which result of which call of which layer each is given, name[0][0].
-    The total counts the optimizer's variables too, once there are any. A layer of unknown shape shows `?`.
-    Raises ValueError if a column would be narrower than 4, or no name matches.
+    If the graph is not a chain, a further column shows the inputs of each layer: name[call][result]. The total counts
+    the optimizer's variables, too, once it has some. A layer of unknown shape shows `?`.
+
+    Raises:
+        ValueError: a column would be narrower than 4, or no name matches.
 
     >>> model.summary(layer_range=["dense_1", "dense_2"], show_trainable=True)
     """
-    # rich is slow to import (35 ms): only those who look at a table pay for it.
+    # rich takes 35 ms to import, and only summaries need it.
     from rich.console import Console, Group
     from rich.table import Table
     from rich.text import Text
@@ -79,13 +83,13 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     try:
         console.print(text)
     except UnicodeEncodeError:
-        # rich draws the table in ASCII where it must, but leaves names and the sign of a cut one as they are.
+        # For this encoding rich draws the table in ASCII, but it does not replace characters in names.
         encoding = console.encoding
         print(as_plain_text().encode(encoding, "replace").decode(encoding), end="")
 
 
 def _column_widths(positions, line_length):
-    # Ends, not widths, are rounded: what rounding takes from a column falls to the next one.
+    # The ends are rounded, not the widths, so that the widths add up.
     ends = [int(position * line_length) for position in positions]
     widths = [end - start for start, end in zip([0, *ends], ends)]
     if min(widths) < 4:
@@ -119,7 +123,7 @@ def _walk(layers, expand_nested, depth=0):
 
 
 def _sources(calls, places):
-    """id of a layer or operation -> the cell that says what it is given."""
+    """{id of a layer or operation: the cell that shows its inputs}"""
     found = {}
     for function, its_calls in calls.items():
         cell = found[id(function)] = []
@@ -152,7 +156,7 @@ def _cells(layer, depth, outputs, sources, show_trainable):
 
 
 def _shape(shape):
-    """A shape, or a list or dict of shapes; of symbols, their shapes."""
+    """The pieces of text that show a shape, a symbol's shape, or a list or dict of shapes."""
     shape = getattr(shape, "shape", shape)
     if shape is None:
         return ["?"]
@@ -178,7 +182,7 @@ def _footer(model):
 
 
 def _size(variables):
-    """How many numbers and how many bytes; a variable that two layers share counts once."""
+    """How many numbers and bytes the variables hold; a variable that two layers share counts once."""
     distinct = {id(v): v for v in variables}.values()
     return (sum(math.prod(v.shape) for v in distinct),
             sum(math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in distinct))
