@@ -32,12 +32,13 @@ from minigrad.layers import Input, InputLayer, InputSpec, Layer
 from minigrad.losses import Loss
 from minigrad.metrics import Metric
 from minigrad.models import Model, Sequential
+from minigrad.names import public
 from minigrad.optimizers import Optimizer
 from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.regularizers import Regularizer
 from minigrad.tensor import GradientTape, Tensor, Variable, no_grad, op
 
-# `utils` stands below what they know, such as models; but there is where they are looked for.
+# Keras has these functions in `utils`. They use models, files and data sets, which import `utils` themselves.
 for _function in (
     datasets.reading.get_file,
     models.fold_batchnorm,
@@ -48,7 +49,7 @@ for _function in (
     setattr(utils, _function.__name__, _function)
     utils.__all__.append(_function.__name__)
 
-# What they lack, they explain: minigrad.layers.Conv2D says what to do instead.
+# A name that a module does not have raises an error that says what to do instead, such as minigrad.layers.Conv2D.
 for _module in (
     activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
     losses, metrics, models, ops, optimizers, optimizers.schedules, random, regularizers, saving, utils,
@@ -56,7 +57,7 @@ for _module in (
     _module.__getattr__ = older.explaining(_module)
 __getattr__ = older.explaining(sys.modules[__name__])
 
-older.install()  # import minigrad.utils.np_utils
+older.install()  # modules of older Keras can be imported, such as minigrad.utils.np_utils
 
 __version__ = "0.1.0"
 
@@ -67,53 +68,17 @@ def version():
 
 
 def load_ipython_extension(shell):
-    """`%load_ext minigrad` in a notebook: from now on, `keras` and `tensorflow` mean minigrad in it."""
+    """`%load_ext minigrad` in a notebook: from now on, `import keras` and `import tensorflow` get minigrad."""
     importlib.import_module("minigrad.compat").install()
 
 
 def unload_ipython_extension(shell):
-    """`%unload_ext minigrad`: they are the real ones again, where these are installed."""
+    """`%unload_ext minigrad`: they get the real ones again, if these are installed."""
     importlib.import_module("minigrad.compat").uninstall()
 
 
-__all__ = [
-    "GradientTape",
-    "Initializer",
-    "Input",
-    "InputLayer",
-    "InputSpec",
-    "KerasTensor",
-    "Layer",
-    "Loss",
-    "Metric",
-    "Model",
-    "Optimizer",
-    "Program",
-    "RecordingError",
-    "Regularizer",
-    "Sequential",
-    "Tensor",
-    "Variable",
-    "activations",
-    "backend",
-    "callbacks",
-    "config",
-    "constraints",
-    "datasets",
-    "initializers",
-    "kernel",
-    "launch",
-    "layers",
-    "losses",
-    "metrics",
-    "models",
-    "no_grad",
-    "op",
-    "ops",
-    "optimizers",
-    "random",
-    "regularizers",
-    "saving",
-    "utils",
-    "version",
-]
+_MODULES = """
+    activations backend callbacks config constraints datasets initializers layers losses metrics models ops optimizers
+    random regularizers saving utils
+"""
+__all__ = sorted([*public(globals(), but=("load_ipython_extension", "unload_ipython_extension")), *_MODULES.split()])

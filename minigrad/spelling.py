@@ -1,4 +1,4 @@
-"""Names as people write them: which one a misspelt name means, and errors for arguments that do not fit."""
+"""Misspelt names: which name was meant, and errors for arguments that do not fit."""
 
 import difflib
 import functools
@@ -7,7 +7,7 @@ import traceback
 
 from minigrad import older
 
-_LIKE = (  # when a name is the one that was meant, the surest first; both without capitals
+_LIKE = (  # tests whether a name is the one that was meant, the surest first; both are in lower case
     lambda word, name: sorted(word.replace("_", "")) == sorted(name.replace("_", "")),  # adma: adam
     lambda word, name: word == "".join(part[:1] for part in name.split("_")),  # lr: learning_rate
     lambda word, name: name in _shorter(word) or word in _shorter(name),  # fitt: fit
@@ -17,7 +17,7 @@ _LIKE = (  # when a name is the one that was meant, the surest first; both witho
 
 
 def _shorter(word):
-    """The word without one of its letters."""
+    """All words that are `word` without one of its letters."""
     return {word[:i] + word[i + 1 :] for i in range(len(word))}
 
 
@@ -34,13 +34,13 @@ def nearest(word, names):
 
 
 def did_you_mean(word, names):
-    """The question that asks for the nearest of `names`, with a space in front; "" where none is near."""
+    """" Did you mean 'name'?" with the nearest of `names`; "" if none is near."""
     near = nearest(word, names)
     return "" if near is None else f" Did you mean {near!r}?"
 
 
 def some_of(names, word, most):
-    """The names, sorted and joined; where there are more than `most`, the dozen that are most like `word`."""
+    """The names, sorted and joined; if there are more than `most`, only the dozen that are most like `word`."""
     if len(names) > most:
         names = difflib.get_close_matches(word, names, 12, cutoff=0.0)
         return f"among others {', '.join(sorted(names))}"
@@ -48,7 +48,7 @@ def some_of(names, word, most):
 
 
 def rejected_keywords(owner, keywords, known):
-    """The ValueError for keyword arguments that `owner` does not have, with the nearest that it has."""
+    """The ValueError for keyword arguments that `owner` does not have. It names the nearest ones in `known`."""
     hints = []
     for word in keywords:
         near = nearest(word, known)
@@ -57,9 +57,9 @@ def rejected_keywords(owner, keywords, known):
 
 
 def misfit(owner, error, given, known):
-    """The TypeError for keyword arguments `given` that a call could not take, as Python's `error` says.
+    """The TypeError for the keyword arguments `given` of a call that raised Python's `error`.
 
-    It says so, too, and which argument in `known` is the nearest to each that is not.
+    It repeats that error, and names the nearest argument in `known` for each unknown one.
     """
     near = {word: nearest(word, known) for word in given if word not in known}
     hints = [f" Did you mean {name!r} instead of {word!r}?" for word, name in near.items() if name is not None]
@@ -68,9 +68,9 @@ def misfit(owner, error, given, known):
 
 
 def explaining(function):
-    """`function`, which takes old words, too: see `older`.
+    """Decorator: `function` also takes old words (see `older`).
 
-    Its TypeError for missing or unknown arguments names the nearest and all that there are.
+    Its TypeError for missing or unknown arguments names the nearest arguments and lists all.
     """
     code = inspect.unwrap(function).__code__
     known = [n for n in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if n != "self"]
@@ -94,7 +94,7 @@ def explaining(function):
 
 
 class Explaining:
-    """Base class: minigrad's own classes below it explain which arguments they have."""
+    """Base class: the constructors of minigrad's own subclasses are `explaining`."""
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -1,6 +1,6 @@
-"""`keras` and `tensorflow` mean minigrad, for one script and what it starts: `python -m minigrad script.py`.
+"""Runs a script with minigrad in the place of `keras` and `tensorflow`: `python -m minigrad script.py`.
 
-The real ones are never imported. What minigrad does not have raises an error that says what to do instead.
+The real ones are never imported. A name that minigrad does not have raises an error that says what to do instead.
 """
 
 import os
@@ -13,15 +13,15 @@ from minigrad.compat.modules import Finder
 __all__ = ["install", "run", "uninstall"]
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_CHILDREN = os.path.join(_HERE, "children")  # what processes run that are started here
+_CHILDREN = os.path.join(_HERE, "children")  # code that child processes run when they begin
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 
 def install():
-    """From now on `import keras` and `from tensorflow import keras` get minigrad: here, and in what is started here."""
+    """From now on `import keras` and `import tensorflow` get minigrad, in this process and in its child processes."""
     uninstall()
     sys.meta_path.insert(0, Finder())
-    if _ROOT not in sys.path:  # it may be that of the working directory, which a script may change
+    if _ROOT not in sys.path:  # minigrad may have been found in the working directory, which a script may change
         sys.path.append(_ROOT)
     os.environ["PYTHONPATH"] = os.pathsep.join([_CHILDREN, *_python_path()])
 
@@ -49,6 +49,6 @@ def run(script, arguments):
     except Exception as error:
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename != script:
-            frames = frames.tb_next  # those of this file and of runpy say nothing about the script
+            frames = frames.tb_next  # skips the frames of this file and of runpy
         traceback.print_exception(type(error), error, frames)
         sys.exit(1)

@@ -1,7 +1,7 @@
-"""Old words that need more than another name: what `:word` in the tables of `old_names` stands for.
+"""Conversions of old words that need more than another name: `:word` in the table `old_names.txt`.
 
-A conversion of an argument gets its value, the other arguments and the defaults of all, and returns today's arguments,
-or None where the value is one of today's. A method gets the object in front.
+A conversion of an argument gets its value, the other arguments (from which it may take some) and the defaults of all.
+It returns today's arguments, or None if the value is one of today's. A conversion of a method gets the object first.
 """
 
 import itertools
@@ -21,7 +21,7 @@ __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 
 
 def batch_input_shape(value, others, defaults):
-    """Today: input_shape, which leaves out the rows."""
+    """Today: input_shape, without the number of rows."""
     return {"input_shape": tuple(value)[1:]}
 
 
@@ -32,12 +32,12 @@ def input_length(value, others, defaults):
 
 
 def weights(value, others, defaults):
-    """An error that says how: today layer.set_weights([...]) once the layer is built."""
+    """An error: today, layer.set_weights([...]) once the layer is built."""
     raise ValueError("weights=[...]: older Keras started a layer so. Today: layer.set_weights([...]) once it is built.")
 
 
 def mode(value, others, defaults):
-    """Mode 0 is what BatchNormalization does today; others are an error that says what to do instead."""
+    """Mode 0 is what BatchNormalization does today; other modes are an error that says what to do instead."""
     if value == 0:
         return {}
     if value == 1:
@@ -62,7 +62,7 @@ def activation(value, others, defaults):
 
 
 class Decay(schedules.InverseTimeDecay):
-    """Keras 2's: `optimizer.learning_rate` is the rate before the decay, which callbacks may change."""
+    """The decay of Keras 2: `optimizer.learning_rate` is the rate before the decay, and callbacks may change it."""
 
     def _set_up(self, given):
         super()._set_up(given)
@@ -75,12 +75,12 @@ class Decay(schedules.InverseTimeDecay):
         return {**super().get_config(), "initial_learning_rate": float(self.base)}
 
 
-Decay.__name__ = "InverseTimeDecay"  # what files call it
+Decay.__name__ = "InverseTimeDecay"  # its name in files
 schedules.registry.modules[Decay] = schedules.registry.module
 
 
 def flag(value, others, defaults):
-    """A number by position: the decay that stood there in Keras 2, and in SGD `nesterov` behind it."""
+    """A number by position: the decay, which stood there in Keras 2; in SGD, `nesterov` stood behind it."""
     if not isinstance(value, float):
         return None
     behind = others.pop("weight_decay", False) if isinstance(others.get("weight_decay"), bool) else False
@@ -113,7 +113,7 @@ def scale(value, others, defaults):
 
 
 class Every(str):
-    """The save_freq of a ModelCheckpoint that saves after so many epochs: "epoch", and how many."""
+    """The save_freq "epoch" of a ModelCheckpoint that saves after several epochs, with their number."""
 
     def __new__(cls, epochs):
         new = super().__new__(cls, "epoch")
@@ -175,7 +175,7 @@ def batch_set_value(tuples):
 
 
 def no_gpus():
-    """There are none here: leave it out."""
+    """There are no GPUs here: leave it out."""
     return []
 
 
@@ -203,10 +203,7 @@ def fit_generator(
     use_multiprocessing=False, shuffle=True, initial_epoch=0, samples_per_epoch=None, nb_epoch=None,
     nb_val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
 ):
-    """Today: fit(generator, ...).
-
-    Keras 1 counted samples, not batches: the first batch tells how many it holds.
-    """
+    """Today: fit(generator, ...)."""
     generator, steps = _steps(generator, steps_per_epoch, samples_per_epoch)
     validation_data, validation_steps = _steps(validation_data, validation_steps, nb_val_samples)
     return model.fit(
@@ -235,7 +232,7 @@ def predict_generator(
 
 
 def _steps(generator, steps, samples):
-    """(the generator, how many batches of it hold so many samples), where samples are told and steps are not."""
+    """(generator, number of batches). Keras 1 got `samples` instead of `steps`; the first batch tells its length."""
     if samples is None or steps is not None or not hasattr(generator, "__next__"):
         return generator, steps
     first = next(generator)
@@ -265,7 +262,7 @@ class CompiledMetrics:
         self._model = model
 
     def update_state(self, y, y_pred, sample_weight=None):
-        """Let the metrics see a batch."""
+        """Update the metrics with a batch."""
         self._model.compute_metrics(None, y, y_pred, sample_weight)
 
 

@@ -1,6 +1,6 @@
-"""What scripts of TensorFlow's check and tell: `tf.debugging`, `tf.errors`, `tf.compat.v1.logging`.
+"""`tf.debugging`, `tf.errors` and `tf.compat.v1.logging`.
 
-Assertions read values, so a step that has one (but of shapes) runs eagerly.
+Assertions read values, so a step with an assertion runs eagerly (but not with one about shapes only).
 """
 
 import builtins
@@ -10,10 +10,10 @@ import numpy as np
 
 from minigrad import ops
 
-# An assertion: its name behind "assert_", and what NumPy finds of x and y, or (in the second line) of x and 0.
+# Assertions: the name behind "assert_", and NumPy's function of x and y, or (in the second line) of x and 0.
 _OF_TWO = "equal none_equal=not_equal greater greater_equal less less_equal"
 _OF_SIGN = "positive=greater negative=less non_negative=greater_equal non_positive=less_equal"
-# An error: what is raised here in its place, if anything, so that `except` finds it.
+# Errors, and the class that minigrad raises in their place, so that `except` finds it. Others are never raised.
 _ERRORS = """
     InvalidArgumentError=ValueError AlreadyExistsError=FileExistsError DeadlineExceededError=TimeoutError
     NotFoundError=FileNotFoundError PermissionDeniedError=PermissionError ResourceExhaustedError=MemoryError
@@ -53,26 +53,26 @@ def _assert_near(x, y, rtol=None, atol=None, message=None, summarize=None, name=
 
 
 def _assert_all_finite(x, message="", name=None):
-    """x; an error where it is NaN or infinite."""
+    """Return x; an error if it holds NaN or infinity."""
     if not np.isfinite(np.asarray(x)).all():
         raise ValueError(f"There are elements that are NaN or infinite: {message}")
     return ops.convert_to_tensor(x)
 
 
 def _assert_rank(x, rank, message=None, name=None):
-    """An error unless x has so many axes."""
+    """An error unless x has `rank` axes."""
     if ops.ndim(x) != rank:
         raise ValueError(f"assert_rank: {rank} axes are wanted, but the shape is {ops.shape(x)}. {message or ''}")
 
 
 def _assert_type(tensor, tf_type, message=None, name=None):
-    """An error unless the tensor has that dtype; all integers are one, int64."""
+    """An error unless the tensor has this dtype; all integer dtypes count as int64."""
     if tensor.dtype != ops.cast(0, tf_type).dtype:
         raise TypeError(f"assert_type: {tf_type} is wanted, but the dtype is {tensor.dtype}. {message or ''}")
 
 
 def functions():
-    """What is in `tf.debugging`."""
+    """The functions in `tf.debugging`, by their names."""
     found = {
         "Assert": _assert,
         "assert_all_finite": _assert_all_finite,
@@ -90,7 +90,7 @@ def functions():
 
 
 def errors():
-    """The errors by their names; those that nothing raises here are classes of their own."""
+    """The errors in `tf.errors`, by their names."""
     base = type("OpError", (Exception,), {"__doc__": "An error of TensorFlow's that nothing raises here."})
     found = {"OpError": base}
     for entry in _ERRORS.split():
@@ -100,7 +100,7 @@ def errors():
 
 
 def logger():
-    """`tf.compat.v1.logging`: the levels, and the functions of TensorFlow's logger."""
+    """The levels and functions in `tf.compat.v1.logging`, by their names."""
     own = logging.getLogger("tensorflow")
     found = {name: getattr(logging, name) for name in ("DEBUG", "ERROR", "FATAL", "INFO", "WARN")}
     found |= {name: getattr(own, name) for name in ("debug", "error", "fatal", "info", "log", "warning")}

@@ -1,4 +1,4 @@
-"""Devices, sessions and graphs of TensorFlow 1, of which a script for Keras needs nothing but that they are there."""
+"""Devices, sessions and graphs of TensorFlow 1. Scripts for Keras mention them; here they have no effect."""
 
 import contextlib
 import types
@@ -45,7 +45,7 @@ class Session(Nothing):
     """There are no sessions here: leave it out."""
 
     def run(self, fetches, feed_dict=None, **options):
-        """Nothing, for what has no effect; other values can't be had so."""
+        """None, if the fetched objects have no effect; an error for tensors."""
         if isinstance(fetches, Nothing) or (isinstance(fetches, (list, tuple)) and not fetches):
             return None
         raise NotImplementedError(f"minigrad has no Session.run: {remedy('tf.placeholder')}.")

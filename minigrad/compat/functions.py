@@ -1,4 +1,4 @@
-"""`tf.function`: what a function computes is recorded into a Program, one for each signature, and replayed."""
+"""`tf.function`: records what a function computes into a Program, one per signature, and replays it."""
 
 import functools
 import traceback
@@ -18,11 +18,11 @@ from minigrad.tensor import Structure, Tensor, Variable, as_tensor, tapes
 from minigrad.trainer.steps import Pool, Step
 from minigrad.trees import mapped
 
-MOST_SIGNATURES = 1000  # that one function remembers
+MOST_SIGNATURES = 1000  # how many signatures one function remembers
 
 
 def function(func=None, **options):
-    """Decorator: a Function; `options` have no effect here."""
+    """Decorator that makes a Function; `options` have no effect here."""
     return (lambda func: Function(func)) if func is None else Function(func)
 
 
@@ -30,17 +30,17 @@ class Function:
     """A function of tensors that is recorded and replayed.
 
     A signature is the shapes and dtypes of the tensors and arrays among the arguments, and the values of the others.
-    The first call of each signature computes as it stands, and so makes what is made once, such as weights. The next
-    one is recorded; later ones replay that, without Python in between. Where a step reads a value or differs from time
-    to time, it can't be recorded: a warning says why, and it goes on as it stands. Inside a tape, a layer, or another
-    step it is a plain function.
+    The first call of each signature runs the Python function, which may make things such as weights. The second call
+    is recorded. Later calls replay the recording, without Python in between. A function that reads values of tensors,
+    or computes something else each time, can't be recorded: a warning says why, and every call runs it in Python.
+    Inside a tape, a layer, or another step it is a plain function.
     """
 
     def __init__(self, func):
         functools.update_wrapper(self, func)
         self.python_function = func
         self._pool = Pool()
-        self._seen = {}  # signature -> the arguments, which keeps alive those that are told apart by their identity
+        self._seen = {}  # {signature: arguments}; arguments that are compared by identity must stay alive
         self._is_eager = False
 
     def __get__(self, instance, owner=None):
@@ -72,7 +72,7 @@ class Function:
         return result
 
     def _recorded(self, given):
-        """The function as a Step whose arguments are copied to its stage; without a Program if it can't have one."""
+        """A Step of the function, whose arguments are copied to its stage. It has no Program if recording failed."""
         stage = {f"argument {i}": aligned(v.shape, v.dtype) for i, v in enumerate(_data_of(given))}
         for array, value in zip(stage.values(), _data_of(given), strict=True):
             array[...] = value._data
@@ -109,7 +109,7 @@ def _data_of(given):
 
 
 def _signature(value):
-    """What a Program depends on, of an argument or of a tree of them."""
+    """The signature of an argument, or of a tree of arguments: see Function."""
     if isinstance(value, dict):
         return tuple((name, _signature(part)) for name, part in value.items())
     if isinstance(value, (list, tuple)):
@@ -122,7 +122,7 @@ def _signature(value):
 
 
 def _kept(value):
-    """A result that later replays do not change."""
+    """A copy of a result, because later replays overwrite the result."""
     if isinstance(value, Pending):
         return value.read()
     return as_tensor(value._data.copy()) if _is_data(value) else value

@@ -26,7 +26,7 @@ def advice(name, known):
 
 
 def remedy(name):
-    """What to do instead of the missing `name`, such as "layers.Conv2D" or "tf.data"; None if it is not listed."""
+    """What to do instead of an absent `name`, such as "layers.Conv2D" or "tf.data"; None if it is not in the table."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         here = ".".join(parts[:length])
@@ -37,19 +37,19 @@ def remedy(name):
 
 
 def remedy_for(full):
-    """The same for a name as a script says it, such as "tensorflow.keras.layers.Conv2D"."""
+    """The same for a name in a script, such as "tensorflow.keras.layers.Conv2D"."""
     parts = full.split(".")
     found = remedy(".".join(part for part in parts if part not in ("tensorflow", "keras", "minigrad")))
     return remedy(full.replace("tensorflow.", "tf.", 1)) if found is None and parts[0] == "tensorflow" else found
 
 
 def offered(module):
-    """What a module offers: its `__all__`, or else all that it does not merely import."""
+    """The public names of a module: its `__all__`, or else `names.public`."""
     return list(module.__all__) if hasattr(module, "__all__") else public(vars(module))
 
 
 def explanation(full, module):
-    """Why `full`, such as "keras.layers.Conv2D", is not in the module: what to do instead, or which name is near."""
+    """The text of the error for `full`, such as "keras.layers.Conv2D": what to do instead, or which name is near."""
     place, _, name = full.rpartition(".")
     hint = remedy_for(full)
     if hint is not None:
@@ -64,7 +64,7 @@ def explanation(full, module):
 
 
 class Absent(types.ModuleType):
-    """What `from keras.layers import Conv2D` gets: nothing may be done with it but to carry the name."""
+    """What `from keras.layers import Conv2D` gets. It raises the explanation when it is called or used otherwise."""
 
     __path__ = []
 
@@ -90,10 +90,10 @@ class Absent(types.ModuleType):
 
 
 def absent(full, module):
-    """An Absent, where a statement imports a name that has a remedy and no `try` asks whether it is there.
+    """An Absent for the name `full`, if a statement outside of any `try` imports it, and it has a remedy.
 
     Raises:
-        AttributeError: in all other cases, with the explanation.
+        AttributeError: with the explanation, in all other cases.
     """
     if statement() == ("IMPORT_FROM", False) and remedy_for(full) is not None:
         return Absent(full, module)
@@ -101,7 +101,7 @@ def absent(full, module):
 
 
 def statement():
-    """The instruction, such as "IMPORT_FROM", with which code outside came here, and whether it stands in a `try`."""
+    """The instruction of the caller outside of minigrad, such as "IMPORT_FROM", and whether it stands in a `try`."""
     frame = outside()
     code, at = frame.f_code, frame.f_lasti
     if hasattr(code, "co_exceptiontable"):

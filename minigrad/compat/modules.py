@@ -1,4 +1,4 @@
-"""The modules that a script finds under the names `keras` and `tensorflow`, and old ones below minigrad."""
+"""The modules that a script gets for `keras` and `tensorflow`, and modules of older Keras below minigrad."""
 
 import importlib
 import importlib.abc
@@ -16,17 +16,17 @@ _ROOTS = ("keras", "tensorflow")
 
 
 class _Module(types.ModuleType):
-    """Modules of minigrad under one name of Keras' that explains what they lack."""
+    """One or several modules of minigrad under a name of Keras'. Names that they do not have raise explanations."""
 
     def __init__(self, name, *targets):
         super().__init__(name, targets[0].__doc__)
         self.__dict__["_targets"] = targets
         self.__dict__["__version__"] = minigrad.__version__
-        self.__dict__["__path__"] = []  # a package: submodules are found by the finder below
+        self.__dict__["__path__"] = []  # makes it a package; the Finder below finds the modules in it
         self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in offered(target)))
 
     def __reduce__(self):
-        return importlib.import_module, (self.__name__,)  # as a module of Python's goes to another process
+        return importlib.import_module, (self.__name__,)  # so that it can be pickled for another process
 
     def __getattr__(self, name):
         full = f"{self.__name__}.{name}"
@@ -63,7 +63,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         old = old_names.module(name)
         if old is not UNKNOWN:
             return _Module(name, *old)
-        around = sys.modules[parent]  # Python has imported it before; what is Absent has no targets
+        around = sys.modules[parent]  # Python has imported it already; an Absent has no targets
         found = (vars(target).get(last) for target in vars(around).get("_targets", ()))
         target = next((value for value in found if isinstance(value, types.ModuleType)), None)
         return None if target is None else _Module(name, target)
@@ -76,7 +76,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def old_spec(name):
-    """Where Python finds a module that Keras 1 and 2 had and minigrad has elsewhere."""
+    """The spec of a module that Keras 1 and 2 had, and that lies elsewhere today."""
     old = old_names.module(name)
     if old is UNKNOWN:
         return _refused(name)
@@ -84,14 +84,14 @@ def old_spec(name):
 
 
 def _refused(name):
-    """What Python finds where there is no such module: one that explains itself when it is used, or None.
+    """The spec of a module that minigrad does not have: an Absent, which raises when it is used; or None.
 
     Raises:
-        ImportError: with the explanation, where a statement in a `try` asks for it, or it has no remedy.
+        ImportError: with the explanation, if the import stands in a `try`, or the module has no remedy.
     """
     instruction, is_guarded = statement()
     if instruction != "IMPORT_NAME":
-        return None  # importlib.util.find_spec and its like get an honest answer
+        return None  # importlib.util.find_spec asks whether there is such a module
     is_name = _is_asked_for_a_name()
     around = sys.modules.get(name.rpartition(".")[0], minigrad)
     place = _place_today(name, around)
@@ -99,7 +99,7 @@ def _refused(name):
         error = ImportError if is_name else ModuleNotFoundError
         raise error(explanation(place, vars(around).get("_targets", (around,))[0]), name=name)
     if is_name:
-        return None  # Python asks the module around for an attribute of that name: see missing.absent
+        return None  # Python then asks the module around it for an attribute of that name: see missing.absent
     return _spec(name, Absent(name, around))
 
 
@@ -110,7 +110,7 @@ def _spec(name, module):
 
 
 def _place_today(full, around):
-    """The dotted name, in the module where it would lie today if the one around it is an old one."""
+    """The dotted name `full`, below the module of today if the module around it is an old one."""
     target = vars(around).get("_targets", (around,))[0].__name__
     is_old = around.__name__.partition("keras.")[2] != target.partition("minigrad.")[2]
     is_better = is_old and target.startswith("minigrad.") and remedy_for(full) is None
@@ -118,7 +118,7 @@ def _place_today(full, around):
 
 
 def _is_asked_for_a_name():
-    """Whether Python looks for a module only because `from ... import name` did not find an attribute."""
+    """Whether Python looks for the module because `from ... import name` has not found an attribute."""
     frame = sys._getframe(1)
     while frame is not None and is_inside(frame):
         if frame.f_code.co_name == "_handle_fromlist":

@@ -38,7 +38,7 @@ _told, _telling = set(), threading.Lock()
 
 
 def tell(old, text):
-    """Warn that `old` is an old word, once per process; at the line outside of minigrad that says it."""
+    """Warn of the old word `old`, once per process, at the line outside of minigrad that uses it."""
     with _telling:
         if old in _told:
             return
@@ -55,11 +55,14 @@ def forget():
 
 
 def _tell(old, new):
-    today = f"{old} is what older Keras called it: today {new}."
-    if new[0] in ":(":
+    if new == "-":
+        text = f"{old} has no effect here: leave it out."
+    elif new[0] in ":(":
         first = _first_line(new)
-        today = f"{old} is what older Keras called it. {first}" if first.startswith("Today") else f"{old}: {first}"
-    tell(old, f"{old} has no effect here: leave it out." if new == "-" else today)
+        text = f"{old} is what older Keras called it. {first}" if first.startswith("Today") else f"{old}: {first}"
+    else:
+        text = f"{old} is what older Keras called it: today {new}."
+    tell(old, text)
 
 
 def _first_line(new):
@@ -95,7 +98,7 @@ def _meaning(new):
 
 
 def _split(full):
-    """(root, path below it) of a dotted name: ("keras", "layers.core"), or ("tf", "set_random_seed")."""
+    """(root, path below the root) of a dotted name: ("keras", "layers.core"), or ("tf", "set_random_seed")."""
     for root in _roots:
         if full == root or full.startswith(f"{root}."):
             return root, full[len(root) + 1 :]
@@ -103,7 +106,7 @@ def _split(full):
 
 
 def _today(path):
-    """The object that a dotted name of today stands for: below minigrad, or after "tf" below its tensorflow."""
+    """The object with a dotted name of today: below minigrad, or after "tf" below the module `tensorflow`."""
     first, *rest = path.split(".")
     if first == "compat":
         return importlib.import_module(f"minigrad.{path}")
@@ -114,7 +117,7 @@ def _today(path):
 
 
 def module(full):
-    """The modules of today that an old module stands for, a list; UNKNOWN if there never was one of that name."""
+    """The list of today's modules that an old module stands for; UNKNOWN if Keras never had one of that name."""
     root, path = _split(full)
     if root in _private:
         targets = _below_private(path)
@@ -138,7 +141,7 @@ def _tell_module(old, targets):
 
 
 def _below_private(path):
-    """The names of the modules that a path below a private root stands for: itself, or the nearest around it."""
+    """The names of the modules for a path below a private root: the path itself, or the nearest module around it."""
     while path:
         if path in _modules:
             return _modules[path]
@@ -152,7 +155,7 @@ def _below_private(path):
 
 
 def name(full):
-    """What the dotted name `full` means today; UNKNOWN, if it is no old one."""
+    """What the dotted name `full` means today; UNKNOWN if it is not an old name."""
     root, path = _split(full)
     key = f"tf.{path}" if root == "tf" else path
     if key in _modules or full in _private:
@@ -162,7 +165,7 @@ def name(full):
     around, _, last = path.rpartition(".")
     if root == "tf" and f"tf.{around}" in _modules and f"tf.{last}" in _names:
         return _named(full, _names[f"tf.{last}"])
-    for target in _modules.get(around, ()):  # a file of minigrad's that is called as an old module was
+    for target in _modules.get(around, ()):  # minigrad has another module of that name
         if last in vars(_today(target)):
             _tell_module(full.rpartition(".")[0], [target])
             return _today(f"{target}.{last}")
@@ -192,10 +195,10 @@ def _without_effect(old):
 
 
 def member(registry, word):
-    """What a string means today in a Registry; UNKNOWN, if it is no old one.
+    """What a string means today in a Registry; UNKNOWN if it is not an old name.
 
     Raises:
-        ValueError: a word that is gone, with the way out.
+        ValueError: the name is gone; the error says what to do instead.
     """
     place = registry.module.removeprefix("keras.")
     new = _names.get(f"{place}.{word}")
@@ -207,7 +210,7 @@ def member(registry, word):
     today = new.rpartition(".")[2]
     if new != f"{place}.{today}" or today not in registry.members:
         found = _named(f"{registry.kind} {word!r}", new)
-        return found() if isinstance(found, type) and not registry.instantiate else found  # a layer as an activation
+        return found() if isinstance(found, type) and not registry.instantiate else found  # such as LeakyReLU()
     _tell(f"{registry.kind} {word!r}", repr(today))
     return registry.members[today]
 
@@ -216,7 +219,7 @@ def member(registry, word):
 
 
 def arguments(function, args, kwargs):
-    """(args, kwargs) with today's words for `function`; None if there was no old one among them."""
+    """(args, kwargs) with today's words for `function`; None if there was no old word among them."""
     owner = function.__qualname__.removesuffix(".__init__")
     rules = {**_arguments.get(function.__module__.removeprefix("minigrad."), {}), **_arguments.get(owner, {})}
     parameters = inspect.signature(function).parameters
@@ -231,11 +234,11 @@ def arguments(function, args, kwargs):
         better = {} if new == "-" else {new: value}
         if new.startswith(":"):
             better = getattr(conversions, new[1:])(value, found, defaults)
-        if better is None:  # a value of today
+        if better is None:  # the value is one of today's
             found[word] = value
             continue
         if better.keys() & found.keys():
-            return None  # the old word and today's as well: the error says so
+            return None  # today's word is given, too: the error of `function` says so
         found, is_changed = found | better, True
         who = type(args[0]).__name__ if own and "." not in owner else owner
         _tell_argument(f"{who}({word}={_brief(value)})", new, better)
@@ -259,7 +262,7 @@ def _brief(value):
 
 
 def attribute(owner, name):
-    """The attribute `name` that an object had in older Keras; UNKNOWN, if there never was one."""
+    """The attribute `name` that an object had in older Keras; UNKNOWN if it never had one."""
     for kind in type(owner).__mro__:
         new = _attributes.get(kind.__name__, {}).get(name)
         if new is not None and kind.__module__.startswith("minigrad."):
@@ -268,7 +271,7 @@ def attribute(owner, name):
 
 
 def _attribute(owner, old, new):
-    """What is called `new` today; a method warns when it is called."""
+    """The attribute that is called `new` today. The warning comes now, or for a method when it is called."""
     if new.startswith("()"):
         _tell(old, new)
         return getattr(conversions, new[2:])(owner)
@@ -285,7 +288,7 @@ def _attribute(owner, old, new):
 
 
 def key(logs, old):
-    """The key under which the logs hold what older Keras called `old`; None, if they do not."""
+    """The key in the logs of what older Keras called `old`; None if there is none."""
     if not isinstance(old, str):
         return None
     prefix = "val_" if old.startswith("val_") else ""

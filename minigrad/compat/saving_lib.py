@@ -1,4 +1,4 @@
-"""`keras.src.saving.saving_lib`, by which scikeras and others keep models in memory: also in file objects."""
+"""`keras.src.saving.saving_lib`, with which scikeras and others keep models in memory. It takes file objects, too."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ __all__ = ["load_model", "save_model"]
 
 
 def save_model(model, filepath, weights_format="h5", zipped=True):
-    """Write the model as a `.keras` file, to a path or to what has a `write`."""
+    """Write the model as a `.keras` file, to a path or to a file object."""
     if not hasattr(filepath, "write"):
         saving.save_model(model, filepath)
         return
@@ -21,7 +21,7 @@ def save_model(model, filepath, weights_format="h5", zipped=True):
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """The model in a `.keras` file, at a path or in what has a `read`."""
+    """The model in a `.keras` file, given by its path or as a file object."""
     if not hasattr(filepath, "read"):
         return saving.load_model(filepath, custom_objects, compile, safe_mode)
     with _temporary() as path:

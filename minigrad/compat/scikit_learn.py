@@ -1,4 +1,4 @@
-"""`keras.wrappers.scikit_learn` of Keras 2: a function that builds a model becomes an estimator of scikit-learn's."""
+"""`keras.wrappers.scikit_learn` of Keras 2: makes an estimator of scikit-learn from a function that builds a model."""
 
 import copy
 import inspect
@@ -18,8 +18,8 @@ class _Wrapper:
 
     Args:
         build_fn: the function (or an object with a `__call__`); a subclass may define `__call__` instead.
-        sk_params: arguments of `build_fn` and of fit, predict and evaluate, such as epochs=10. Each method takes
-            those that it knows; `set_params` and grid searches change them.
+        sk_params: arguments of `build_fn` and of fit, predict and evaluate, such as epochs=10. Each function gets
+            those that it has; `set_params` and grid searches change them.
 
     Raises:
         ValueError: a parameter that none of these functions has.
@@ -52,7 +52,7 @@ class _Wrapper:
         return self
 
     def filter_sk_params(self, function, override=None):
-        """Those parameters that `function` takes, and `override`."""
+        """The parameters that `function` has, and those in `override`."""
         known = inspect.signature(function).parameters
         return {name: value for name, value in self.sk_params.items() if name in known} | (override or {})
 
@@ -72,7 +72,7 @@ class _Wrapper:
         return self.model.predict(x, **{"verbose": 0, **self.filter_sk_params(Sequential.predict, kwargs)})
 
     def __sklearn_tags__(self):
-        from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # who asks for it has it
+        from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # only scikit-learn calls this
 
         mixin = ClassifierMixin if self._estimator_type == "classifier" else RegressorMixin
         return type("_Tagged", (mixin, BaseEstimator), {})().__sklearn_tags__()
@@ -87,7 +87,7 @@ class KerasClassifier(_Wrapper):
     _estimator_type = "classifier"
 
     def fit(self, x, y, **kwargs):
-        """Build a new model and train it on labels (n,) or one column a class. Returns the History, as in Keras 2."""
+        """Build a new model and train it on labels (n,) or one column per class. Returns the History, as in Keras 2."""
         y = np.asarray(y)
         if y.ndim == 2 and y.shape[1] > 1:
             self.classes_ = np.arange(y.shape[1])
@@ -102,7 +102,7 @@ class KerasClassifier(_Wrapper):
         return self.classes_[outputs.argmax(-1) if outputs.shape[-1] > 1 else (outputs[:, 0] > 0.5).astype(int)]
 
     def predict_proba(self, x, **kwargs):
-        """The probability of each class, a column each."""
+        """The probabilities of the classes, one column per class."""
         outputs = self._predicted(x, kwargs)
         return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
 

@@ -1,4 +1,7 @@
-"""What Keras scripts use of `tensorflow` itself, mapped onto minigrad in one table."""
+"""The functions and classes of `tensorflow` itself that Keras scripts use: those in `tensorflow.txt`, and those here.
+
+"Reads" in a docstring means that the values are read, so that a step with this function runs eagerly.
+"""
 
 import ast
 import collections
@@ -47,17 +50,17 @@ def _renamed(name, operation, arguments):
 
 
 def identity(x):
-    """A tensor of the same values, which remembers nothing."""
+    """A tensor with the same values, which does not remember the logits that they were computed from."""
     return ops.reshape(ops.convert_to_tensor(x), ops.shape(x))
 
 
 def _running(operation):
-    """A running sum or product along an axis, from either end, with or without the element itself."""
+    """A function for running sums or products along an axis, from either end, with or without the element itself."""
 
     def run(x, axis=0, exclusive=False, reverse=False):
         x = ops.flip(x, axis) if reverse else ops.convert_to_tensor(x)
         y = operation(x, axis)
-        if exclusive:  # the last one falls out, and nothing comes in front
+        if exclusive:  # shift by one: the last element falls out, and 0 or 1 comes first
             first = ops.split(operation(ops.full_like(x, operation is not ops.cumsum), axis), [1], axis)[0]
             y = ops.concatenate([first, ops.split(y, [x.shape[axis] - 1], axis)[0]], axis)
         return ops.flip(y, axis) if reverse else y
@@ -71,7 +74,7 @@ def squeeze(x, axis=None):
 
 
 def reshape(x, newshape):
-    """The shape may be a tensor, whose values are read."""
+    """x in another shape, which may be a tensor. Reads the shape."""
     return ops.reshape(x, [int(n) for n in np.ravel(newshape)])
 
 
@@ -84,7 +87,7 @@ _OWN = {
     "identity": identity,
     "sigmoid": minigrad.backend.sigmoid,
     "softmax": minigrad.backend.remembered_by("softmax", ops.softmax),
-}  # where TensorFlow's is another function than Keras'
+}  # functions that differ between TensorFlow and Keras
 
 
 def _operation(name):
@@ -126,7 +129,7 @@ def at(*names):
 
 @at("Variable")
 class Variable(minigrad.Variable):
-    """tf.Variable: a Variable that nobody but its maker knows; `value()` and `read_value()` tell what it holds."""
+    """tf.Variable: a Variable with the methods `value()` and `read_value()`."""
 
     def __init__(
         self, initial_value=None, trainable=True, validate_shape=True, caching_device=None, name=None,
@@ -145,7 +148,7 @@ class Variable(minigrad.Variable):
 
 
 class DType(str):
-    """A dtype by its name, which knows its limits."""
+    """A dtype: its name, with its limits `min` and `max`."""
 
     @property
     def _info(self):
@@ -158,25 +161,25 @@ class DType(str):
 
 @at("argmax", "math.argmax")
 def argmax(input, axis=None, output_type="int64", name=None):
-    """Where the first largest element stands along an axis, by default the first."""
+    """The place of the first largest element along an axis, by default the first axis."""
     return ops.cast(ops.argmax(input, axis or 0), output_type)
 
 
 @at("argmin", "math.argmin")
 def argmin(input, axis=None, output_type="int64", name=None):
-    """Where the first smallest element stands along an axis, by default the first."""
+    """The place of the first smallest element along an axis, by default the first axis."""
     return ops.cast(ops.argmin(input, axis or 0), output_type)
 
 
 @at("linalg.global_norm")
 def global_norm(t_list, name=None):
-    """The length of all tensors of a list together; those that are None do not count."""
+    """The norm of all tensors in a list, taken as one vector; None is left out."""
     return ops.sqrt(add_n([ops.sum(ops.square(t)) for t in t_list if t is not None]))
 
 
 @at("clip_by_global_norm")
 def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
-    """(the tensors, by one factor so short that all together are no longer than `clip_norm`; their length before)"""
+    """(the tensors, scaled by one factor so that their global norm is at most `clip_norm`; the norm before)"""
     length = global_norm(t_list) if use_norm is None else use_norm
     factor = clip_norm / ops.maximum(length, clip_norm)
     return [None if t is None else t * factor for t in t_list], length
@@ -184,14 +187,14 @@ def clip_by_global_norm(t_list, clip_norm, use_norm=None, name=None):
 
 @at("clip_by_norm")
 def clip_by_norm(t, clip_norm, axes=None, name=None):
-    """t, made shorter where its length (along `axes`) is above clip_norm."""
+    """t, scaled so that its norm (along `axes`) is at most clip_norm."""
     size = ops.sqrt(ops.sum(ops.square(t), axes, keepdims=True))
     return ops.multiply(t, clip_norm / ops.maximum(size, clip_norm))
 
 
 @at("gather")
 def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
-    """The slices along an axis at these indices, which are read; the first `batch_dims` axes have indices of each."""
+    """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch. Reads the indices."""
     axis = batch_dims if axis is None else axis % ops.ndim(params)
     indices = np.asarray(indices).astype(np.int64)
     if not batch_dims:
@@ -204,7 +207,7 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
 
 @at("matmul", "linalg.matmul")
 def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, name=None):
-    """The matrix product, of matrices that may be turned first."""
+    """The matrix product of matrices, each transposed first if wanted."""
     a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a else a
     return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b else b)
 
@@ -217,13 +220,13 @@ def moments(x, axes, shift=None, keepdims=False, name=None):
 
 @at("norm", "linalg.norm")
 def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):
-    """The length along an axis, or of all elements."""
+    """The norm along an axis, or of all elements."""
     return ops.norm(tensor, None if ord == "euclidean" else ord, axis, bool(keepdims))
 
 
 @at("numpy_function")
 def numpy_function(func=None, inp=None, Tout=None, stateful=True, name=None):
-    """func of the values: a step that is being recorded runs eagerly from then on."""
+    """func of the arrays. Reads them."""
     return ops.convert_to_tensor(func(*[np.asarray(x) for x in inp]), Tout)
 
 
@@ -237,7 +240,7 @@ def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, 
 
 @at("pad")
 def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
-    """More elements at both ends of each axis: `constant_values`, or the tensor mirrored (REFLECT, SYMMETRIC)."""
+    """The tensor with more elements at both ends of each axis: `constant_values`, or mirrored (REFLECT, SYMMETRIC)."""
     mode = mode.lower()
     return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
 
@@ -253,7 +256,7 @@ TopK = collections.namedtuple("TopKV2", "values indices")
 
 @at("math.top_k", "nn.top_k")
 def top_k(input, k=1, sorted=True, index_type="int32", name=None):
-    """The k largest along the last axis as `values`, and where they stand as `indices`."""
+    """The k largest elements along the last axis, as `values`, and their places, as `indices`."""
     return TopK(*ops.top_k(input, k, sorted))
 
 
@@ -267,7 +270,7 @@ def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
 
 @at("tensor_scatter_nd_update")
 def tensor_scatter_nd_update(tensor, indices, updates, name=None):
-    """The tensor with other elements (or slices) at the places along the last axis of `indices`, which are read."""
+    """The tensor with `updates` at the places that the last axis of `indices` tells. Reads the indices."""
     shape = ops.shape(tensor)
     places, chosen = np.arange(int(np.prod(shape))), np.asarray(indices).astype(np.int64)
     targets = places.reshape(shape)[tuple(np.moveaxis(chosen, -1, 0))].ravel()
@@ -278,7 +281,7 @@ def tensor_scatter_nd_update(tensor, indices, updates, name=None):
 
 @at("while_loop")
 def while_loop(cond, body, loop_vars, **options):
-    """body(*variables) as long as cond(*variables) holds, whose value is read."""
+    """Apply body(*variables) as long as cond(*variables) holds. Reads the condition."""
     while bool(cond(*loop_vars)):
         loop_vars = body(*loop_vars)
         loop_vars = loop_vars if isinstance(loop_vars, (list, tuple)) else [loop_vars]
@@ -295,7 +298,7 @@ def xlogy(x, y, name=None):
 
 @at("constant")
 def constant(value, dtype=None, shape=None, name="Const"):
-    """A tensor of these values."""
+    """A tensor with these values."""
     x = ops.convert_to_tensor(value, dtype)
     return x if shape is None else ops.broadcast_to(x, shape)
 
@@ -308,13 +311,13 @@ def add_n(inputs, name=None):
 
 @at("argsort")
 def argsort(values, axis=-1, direction="ASCENDING", stable=False, name=None):
-    """Where along an axis the elements stand, the smallest (or the largest) first; of equals the first."""
+    """The places of the elements along an axis, in the order of their values. Equal elements keep their order."""
     return ops.argsort(ops.multiply(values, -1.0) if _descends(direction) else values, axis)
 
 
 @at("sort")
 def sort(values, axis=-1, direction="ASCENDING", name=None):
-    """The elements along an axis, the smallest (or the largest) first."""
+    """The elements along an axis in ascending (or descending) order."""
     if _descends(direction):
         return ops.negative(ops.sort(ops.multiply(values, -1.0), axis))
     return ops.sort(values, axis)
@@ -328,14 +331,14 @@ def _descends(direction):
 
 @at("boolean_mask")
 def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
-    """What stands where the mask, whose values are read, is true: its axes begin at `axis` and become one."""
+    """The elements for which the mask is true. The mask's axes begin at `axis` and become one. Reads the mask."""
     before = (axis or 0) % ops.ndim(tensor)
     return ops.get_item(tensor, (*[slice(None)] * before, np.asarray(mask, bool)))
 
 
 @at("gather_nd")
 def gather_nd(params, indices, batch_dims=0, name=None):
-    """The elements (or slices) at the places that stand along the last axis of `indices`, whose values are read."""
+    """The elements (or slices) at the places that the last axis of `indices` tells. Reads the indices."""
     indices = np.asarray(indices).astype(np.int64)
     own = np.indices(indices.shape[:-1])[:batch_dims]
     return ops.get_item(params, (*own, *np.moveaxis(indices, -1, 0)))
@@ -343,7 +346,7 @@ def gather_nd(params, indices, batch_dims=0, name=None):
 
 @at("where")
 def where(condition, x=None, y=None, name=None):
-    """x where the condition holds, else y; without both the places where it holds, a row for each: values are read."""
+    """x where the condition holds, else y. Without x and y, a row per place where it holds; this reads the condition."""
     if x is None and y is None:
         return ops.cast(np.argwhere(np.asarray(condition)), "int64")
     return ops.where(condition, x, y)
@@ -351,13 +354,13 @@ def where(condition, x=None, y=None, name=None):
 
 @at("math.count_nonzero")
 def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
-    """How many elements (along an axis) are not zero."""
+    """The number of elements (along an axis) that are not zero."""
     return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
 
 
 @at("math.confusion_matrix")
 def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype="int32", name=None):
-    """How often label i (the row) met prediction j (the column), or the sum of the weights of these."""
+    """In row i and column j, the number (or the sum of the weights) of labels i with prediction j."""
     labels, predictions = (ops.cast(ops.reshape(y, -1), "int64") for y in (labels, predictions))
     if num_classes is None or not is_recording():
         classes = np.concatenate([labels.numpy(), predictions.numpy()])
@@ -390,7 +393,7 @@ def dropout(x, rate, noise_shape=None, seed=None, name=None):
 
 @at("split")
 def split(value, num_or_size_splits, axis=0, num=None, name="split"):
-    """Parts along an axis: so many of equal length, or of the given lengths."""
+    """Parts along an axis: a number of parts with equal lengths, or parts with the given lengths."""
     if isinstance(num_or_size_splits, int):
         return ops.split(value, num_or_size_splits, axis)
     return ops.split(value, np.cumsum(num_or_size_splits)[:-1].tolist(), axis)
@@ -398,7 +401,7 @@ def split(value, num_or_size_splits, axis=0, num=None, name="split"):
 
 @at("einsum", "linalg.einsum")
 def einsum(equation, *inputs, **kwargs):
-    """Products summed over the letters that the result does not have."""
+    """Products, summed over the letters that are not in the result."""
     return ops.einsum(equation, *inputs)
 
 
@@ -422,7 +425,7 @@ def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
 
 @at("nn.weighted_cross_entropy_with_logits")
 def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
-    """-q t ln p - (1 - t) ln(1 - p) of each element, p = sigmoid(x) and q the weight of what is positive."""
+    """-q t ln p - (1 - t) ln(1 - p) of each element, with p = sigmoid(x) and q the weight of positive labels."""
     x = ops.convert_to_tensor(logits)
     t = ops.cast(labels, x.dtype)
     return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
@@ -430,14 +433,14 @@ def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
 
 @at("config.list_physical_devices", "config.experimental.list_physical_devices", "config.get_visible_devices")
 def _only_cpu(device_type=None, kind="physical_"):
-    """No GPU, and one CPU."""
+    """The list of devices: one CPU, and no GPU."""
     cpu = types.SimpleNamespace(name=f"/{kind}device:CPU:0", device_type="CPU")
     return [] if device_type not in (None, "CPU") else [cpu]
 
 
 @at("print")
 def _print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=None):
-    """Print to the standard error: values, or what is known of a tensor (its shape) while a step is recorded."""
+    """Print to the standard error. While a step is recorded, a tensor prints its shape instead of its values."""
     print(*inputs, sep=sep, end=end, file=output_stream or sys.stderr)
 
 
@@ -445,7 +448,7 @@ def _print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=Non
 
 
 def _random(name):
-    """A function of `keras.random` with the arguments of TensorFlow's."""
+    """A function of `keras.random` with TensorFlow's arguments."""
 
     def draw(shape, *args, **kwargs):
         kwargs.pop("name", None)
@@ -456,7 +459,7 @@ def _random(name):
 
 @at("random.uniform")
 def uniform(shape, minval=0, maxval=None, dtype=None, seed=None, name=None):
-    """Numbers equally likely anywhere in [minval, maxval): of integers each of them."""
+    """Random numbers, uniform in [minval, maxval); with an integer dtype, integers."""
     if dtype is None or np.dtype(dtype).kind == "f":
         return minigrad.random.uniform(tuple(shape), minval, 1.0 if maxval is None else maxval, dtype, seed)
     if maxval is None:
@@ -466,7 +469,7 @@ def uniform(shape, minval=0, maxval=None, dtype=None, seed=None, name=None):
 
 @at("random.shuffle")
 def shuffle(value, seed=None, name=None):
-    """The rows in random order; integers stay integers."""
+    """The rows in random order. Integers stay integers."""
     kind = (value if ops.is_tensor(value) else np.asarray(value)).dtype.kind
     x = ops.cast(value, "int64") if kind in "iu" else ops.convert_to_tensor(value)
     return ops.cast(minigrad.random.shuffle(x if kind == "f" else ops.cast(x, "float64"), 0, seed), x.dtype)

@@ -1,6 +1,5 @@
-"""What Python processes run when they begin that a script on minigrad has started: sitecustomize.py.
+"""Holds sitecustomize.py, which the child processes of a script on minigrad run when they begin.
 
-A new process knows nothing of what `compat.install` did in the one that started it, and would train with the real
-Keras. So `install` puts this folder into PYTHONPATH, which all of them inherit: those of multiprocessing, joblib and
-subprocess.
+A new process does not have what `compat.install` did in its parent, and would train with the real Keras. So `install`
+adds this folder to PYTHONPATH, which all child processes inherit: those of multiprocessing, joblib and subprocess.
 """

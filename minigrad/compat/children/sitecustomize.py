@@ -1,6 +1,6 @@
-"""In a process that a script on minigrad has started, `keras` and `tensorflow` mean minigrad from the first import on.
+"""Makes `keras` and `tensorflow` mean minigrad in the child processes of a script on minigrad.
 
-Python imports a module of this name when it begins. minigrad itself is imported when somebody asks for Keras.
+Python imports a module of this name when it starts. minigrad itself is imported at the first import of Keras.
 """
 
 import importlib.machinery
@@ -13,7 +13,7 @@ _ROOT = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 
 
 class _First:
-    """Finds nothing, but installs minigrad, which finds it."""
+    """Finds nothing itself, but installs minigrad's finder at the first import of Keras."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -27,7 +27,7 @@ class _First:
 
 
 def _run_the_one_behind():
-    """There may be another sitecustomize, which this one hides."""
+    """Run another sitecustomize, if there is one: this module hides it."""
     places = [place for place in sys.path if os.path.abspath(place) != _HERE]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", places)
     if spec is not None:
