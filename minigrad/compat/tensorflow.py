@@ -346,7 +346,7 @@ def gather_nd(params, indices, batch_dims=0, name=None):
 
 @at("where")
 def where(condition, x=None, y=None, name=None):
-    """x where the condition holds, else y. Without x and y, a row per place where it holds; this reads the condition."""
+    """x where the condition holds, else y. Without x and y, a row per place where it holds; reads the condition."""
     if x is None and y is None:
         return ops.cast(np.argwhere(np.asarray(condition)), "int64")
     return ops.where(condition, x, y)
