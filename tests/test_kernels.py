@@ -5,6 +5,7 @@ fails `test_every_kernel_is_launched`.
 """
 
 import ast
+import dis
 import inspect
 import itertools
 import math
@@ -18,6 +19,7 @@ from optimizer_reference import RULES
 
 from minigrad import Program, kernels, launch, no_grad, ops, optimizers, program
 from minigrad import kernels as K
+from minigrad.kernels.each import each
 from minigrad.program import Kernel
 from minigrad.program.compiling import OPTIONS
 from minigrad.tensor import Tensor
@@ -229,7 +231,7 @@ WRITING_HELPERS = {"_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5}  # and 
 def test_annotations_say_which_operands_are_written():
     """`out` marks what a kernel writes, all of it and nothing else: listings and recordings rely on it."""
     for kernel in KERNELS.values():
-        written = set()
+        written = {kernel.parameters[-1]} if hasattr(kernel, "formula") else set()
         for node in ast.walk(ast.parse(inspect.getsource(kernel.function))):
             if isinstance(node, (ast.Assign, ast.AugAssign)):
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
@@ -245,6 +247,26 @@ def test_annotations_say_which_operands_are_written():
             f"{kernel}: inputs first, then outputs"
         )
         assert kernel.__doc__, f"{kernel} says no formula"
+
+
+def test_a_formula_becomes_the_loops_that_one_would_write():
+    def scale_by_hand(x, factor, y):
+        for i in range(y.shape[0]):
+            for j in range(y.shape[1]):
+                y[i, j] = factor[0, 0] * x[i, j]
+
+    def instructions(function):  # but those that the docstring leaves, and how far the loops jump
+        found = [(i.opname, i.argrepr) for i in dis.Bytecode(function) if i.opname != "NOP"]
+        return [(name, None if name == "FOR_ITER" or "JUMP" in name else value) for name, value in found]
+
+    assert instructions(KERNELS["scale"]._with_loops()) == instructions(scale_by_hand)
+
+
+def test_a_formula_without_its_source_says_so():
+    scope = {"each": each}
+    exec("@each\ndef twice(x, y: 'out'):\n    return x + x", scope)
+    with pytest.raises(OSError, match="made from the source of its formula"):
+        launch(scope["twice"], row(1), row(0))
 
 
 def test_every_kernel_is_launched(replace_launch):
@@ -304,6 +326,7 @@ NOT_ELEMENTWISE = {
 
 def llvm(kernel):
     """The optimised LLVM code of a kernel for float32, which the cache keeps beside the machine code."""
+    kernel.compile(np.dtype("float32"))  # which gives a formula its loops
     result = program.compiling.compiled(kernel.function, kernel.signature(np.dtype("float32")), kernel.options)
     return str(result.library._get_module_for_linking())
 

@@ -1,369 +1,427 @@
-"""One element in, one element out: arithmetic, comparisons, activations."""
+"""One element in, one element out: arithmetic, comparisons, elementary functions, activations.
+
+A formula that chooses between two values has both at hand before: a loop with a branch in it does not vectorise.
+"""
 
 import math
 
 import numpy as np
 
 from minigrad.kernels import functions
+from minigrad.kernels.each import each
 from minigrad.program import kernel
 
+# ----------------------------------------------------------------------------------------------------------- arithmetic
 
-@kernel
+
+@each
 def add(a, b, y: "out"):
     """y = a + b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] + b[i, j]
+    return a + b
 
 
-@kernel
+@each
 def subtract(a, b, y: "out"):
     """y = a - b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] - b[i, j]
+    return a - b
 
 
-@kernel
+@each
 def multiply(a, b, y: "out"):
     """y = a b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] * b[i, j]
+    return a * b
 
 
-@kernel
+@each
 def divide(a, b, y: "out"):
     """y = a / b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] / b[i, j]
+    return a / b
 
 
-@kernel
+@each
 def divide_vjp_b(gy, b, y, gb: "out"):
     """gb = -gy y / b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gb[i, j] = -gy[i, j] * y[i, j] / b[i, j]
+    return -gy * y / b
 
 
-@kernel
+@each
 def power(a, b, y: "out"):
     """y = a^b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] ** b[i, j]
+    return a**b
 
 
-@kernel
+@each
 def power_vjp_a(gy, a, b, ga: "out"):
     """ga = gy b a^(b-1), and 0 where b = 0"""
-    one = a.dtype.type(1)
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            slope = b[i, j] * a[i, j] ** (b[i, j] - one)
-            ga[i, j] = gy[i, j] * slope if b[i, j] != 0 else ga.dtype.type(0)
+    slope = b * a ** (b - type(a)(1))
+    return gy * slope if b != 0 else type(gy)(0)
 
 
-@kernel
+@each
 def power_vjp_b(gy, a, y, gb: "out"):
     """gb = gy y log a, and 0 where a <= 0"""
-    for i in range(a.shape[0]):
-        for j in range(a.shape[1]):
-            gb[i, j] = gy[i, j] * y[i, j] * math.log(a[i, j]) if a[i, j] > 0 else gb.dtype.type(0)
+    return gy * y * math.log(a) if a > 0 else type(gy)(0)
 
 
-@kernel
-def maximum(a, b, y: "out"):
-    """y = the larger of a and b; a NaN wins"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] if a[i, j] >= b[i, j] or a[i, j] != a[i, j] else b[i, j]
-
-
-@kernel
-def minimum(a, b, y: "out"):
-    """y = the smaller of a and b; a NaN wins"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] if a[i, j] <= b[i, j] or a[i, j] != a[i, j] else b[i, j]
-
-
-@kernel
-def pick_where(gy, condition: "bool", y: "out"):
-    """y = gy where the condition is true, else 0"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = gy[i, j] if condition[i, j] else y.dtype.type(0)
-
-
-@kernel
-def pick_where_not(gy, condition: "bool", y: "out"):
-    """y = 0 where the condition is true, else gy"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = y.dtype.type(0) if condition[i, j] else gy[i, j]
-
-
-@kernel
-def where(condition: "bool", a, b, y: "out"):
-    """y = a where the condition is true, else b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] if condition[i, j] else b[i, j]
-
-
-@kernel
-def greater(a, b, y: "bool out"):
-    """y = (a > b)"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] > b[i, j]
-
-
-@kernel
-def greater_equal(a, b, y: "bool out"):
-    """y = (a >= b)"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] >= b[i, j]
-
-
-@kernel
-def equal(a, b, y: "bool out"):
-    """y = (a == b)"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] == b[i, j]
-
-
-@kernel
-def not_equal(a, b, y: "bool out"):
-    """y = (a != b)"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = a[i, j] != b[i, j]
-
-
-@kernel
+@each
 def negative(x, y: "out"):
     """y = -x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = -x[i, j]
+    return -x
 
 
-@kernel
-def scale(x, factor, y: "out"):
+@each
+def scale(x, factor: "number", y: "out"):
     """y = factor x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = factor[0, 0] * x[i, j]
+    return factor * x
 
 
-@kernel
-def exp(x, y: "out"):
-    """y = e^x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = functions.exp(x[i, j])
-
-
-@kernel
-def log(x, y: "out"):
-    """y = ln x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = math.log(x[i, j])
-
-
-@kernel
-def sqrt(x, y: "out"):
-    """y = the square root of x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = math.sqrt(x[i, j])
-
-
-@kernel
-def sqrt_vjp(gy, y, gx: "out"):
-    """gx = gy / 2y"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gx[i, j] = gy[i, j] / (y[i, j] + y[i, j])
-
-
-@kernel
+@each
 def square(x, y: "out"):
     """y = x^2"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j] * x[i, j]
+    return x * x
 
 
-@kernel
+@each
 def square_vjp(gy, x, gx: "out"):
     """gx = 2 x gy"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gx[i, j] = (x[i, j] + x[i, j]) * gy[i, j]
+    return (x + x) * gy
 
 
-@kernel
-def absolute(x, y: "out"):
-    """y = |x|"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = abs(x[i, j])
-
-
-@kernel
-def absolute_vjp(gy, x, gx: "out"):
-    """gx = gy sign(x), with sign(0) = 0"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            still = gy[i, j] * x[i, j]  # 0, or NaN, where x has no sign
-            down = -gy[i, j] if x[i, j] < 0 else still
-            gx[i, j] = gy[i, j] if x[i, j] > 0 else down
-
-
-@kernel
-def softsign(x, y: "out"):
-    """y = x / (1 + |x|)"""
-    one = x.dtype.type(1)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j] / (abs(x[i, j]) + one)
-
-
-@kernel
-def softsign_vjp(gy, x, gx: "out"):
-    """gx = gy / (1 + |x|)^2"""
-    one = x.dtype.type(1)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            slope = one / (abs(x[i, j]) + one)
-            gx[i, j] = gy[i, j] * slope * slope
-
-
-@kernel
+@each
 def hypot(a, b, y: "out"):
     """y = sqrt(a^2 + b^2), without overflow"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = math.hypot(a[i, j], b[i, j])
+    return math.hypot(a, b)
 
 
-@kernel
+@each
 def hypot_vjp(gy, x, y, gx: "out"):
     """gx = gy x / y, 0 where y is 0; x is one of the operands"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gx[i, j] = gy[i, j] * (x[i, j] / y[i, j]) if y[i, j] != 0 else y[i, j]
+    return gy * (x / y) if y != 0 else y
 
 
-@kernel
+@each
 def mod(a, b, y: "out"):
     """y = a - floor(a / b) b, exact also for an infinite b"""
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            rest = np.fmod(a[i, j], b[i, j])
-            y[i, j] = rest + b[i, j] if rest * b[i, j] < 0 else rest
+    rest = np.fmod(a, b)
+    return rest + b if rest * b < 0 else rest
 
 
-@kernel
+@each
 def mod_vjp_b(gy, a, b, gb: "out"):
     """gb = -gy floor(a / b)"""
-    for i in range(gb.shape[0]):
-        for j in range(gb.shape[1]):
-            gb[i, j] = -gy[i, j] * np.floor(a[i, j] / b[i, j])
+    return -gy * np.floor(a / b)
 
 
-@kernel
-def tanh(x, y: "out"):
-    """y = tanh x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = functions.tanh(x[i, j])
+# ----------------------------------------------------------------------------------------------- comparing and choosing
 
 
-@kernel
-def tanh_vjp(gy, y, gx: "out"):
-    """gx = gy (1 - y^2)"""
-    one = y.dtype.type(1)
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gx[i, j] = gy[i, j] * (one - y[i, j] * y[i, j])
+@each
+def greater(a, b, y: "bool out"):
+    """y = (a > b)"""
+    return a > b
 
 
-@kernel
+@each
+def greater_equal(a, b, y: "bool out"):
+    """y = (a >= b)"""
+    return a >= b
+
+
+@each
+def equal(a, b, y: "bool out"):
+    """y = (a == b)"""
+    return a == b
+
+
+@each
+def not_equal(a, b, y: "bool out"):
+    """y = (a != b)"""
+    return a != b
+
+
+@each
+def is_nonzero(x, y: "bool out"):
+    """y = (x is not 0)"""
+    return x != 0
+
+
+@each
+def is_nan(x, y: "bool out"):
+    """y = (x is NaN)"""
+    return x != x
+
+
+@each
+def is_finite(x, y: "bool out"):
+    """y = (x is neither NaN nor infinite): only then is x - x zero"""
+    return x - x == 0
+
+
+@each
+def maximum(a, b, y: "out"):
+    """y = the larger of a and b; a NaN wins"""
+    return a if a >= b or a != a else b
+
+
+@each
+def minimum(a, b, y: "out"):
+    """y = the smaller of a and b; a NaN wins"""
+    return a if a <= b or a != a else b
+
+
+@each
+def where(condition: "bool", a, b, y: "out"):
+    """y = a where the condition is true, else b"""
+    kept, other = a, b
+    return kept if condition else other
+
+
+@each
+def pick_where(gy, condition: "bool", y: "out"):
+    """y = gy where the condition is true, else 0"""
+    return gy if condition else type(gy)(0)
+
+
+@each
+def pick_where_not(gy, condition: "bool", y: "out"):
+    """y = 0 where the condition is true, else gy"""
+    return type(gy)(0) if condition else gy
+
+
+# ------------------------------------------------------------------------------------------------------------- rounding
+
+
+@each
+def floor(x, y: "out"):
+    """y = the largest integer that is not above x"""
+    return np.floor(x)
+
+
+@each
+def round_half_even(x, y: "out"):
+    """y = the nearest integer; of two that are equally near, the even one"""
+    return np.rint(x)
+
+
+@each
+def truncate(x, y: "int64 out"):
+    """y = x without its fraction, as an integer; the least integer where int64 has no such number, as for NaN"""
+    return np.int64(x) if abs(x) < 2.0**63 else np.int64(-(2**63))
+
+
+@each
+def sign(x, y: "out"):
+    """y = -1, 0 or 1; a NaN stays a NaN"""
+    zero, one = type(x)(0), type(x)(1)
+    return one if x > zero else (-one if x < zero else x * zero)
+
+
+@each
+def absolute(x, y: "out"):
+    """y = |x|"""
+    return abs(x)
+
+
+@each
+def absolute_vjp(gy, x, gx: "out"):
+    """gx = gy sign(x), with sign(0) = 0"""
+    still = gy * x  # 0, or NaN, where x has no sign
+    down = -gy if x < 0 else still
+    return gy if x > 0 else down
+
+
+# ------------------------------------------------------------------------------------------------- elementary functions
+
+
+@each
+def exp(x, y: "out"):
+    """y = e^x"""
+    return functions.exp(x)
+
+
+@each
+def expm1(x, y: "out"):
+    """y = e^x - 1, exact near 0"""
+    return math.expm1(x)
+
+
+@each
+def expm1_vjp(gy, x, gx: "out"):
+    """gx = gy e^x"""
+    return gy * functions.exp(x)
+
+
+@each
+def log(x, y: "out"):
+    """y = ln x"""
+    return math.log(x)
+
+
+@each
+def log1p(x, y: "out"):
+    """y = ln(1 + x), exact near 0"""
+    return math.log1p(x)
+
+
+@each
+def log1p_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + x)"""
+    return gy / (type(x)(1) + x)
+
+
+@each
+def sqrt(x, y: "out"):
+    """y = the square root of x"""
+    return math.sqrt(x)
+
+
+@each
+def sqrt_vjp(gy, y, gx: "out"):
+    """gx = gy / 2y"""
+    return gy / (y + y)
+
+
+@each
+def sin(x, y: "out"):
+    """y = sin x"""
+    return math.sin(x)
+
+
+@each
+def sin_vjp(gy, x, gx: "out"):
+    """gx = gy cos x"""
+    return gy * math.cos(x)
+
+
+@each
+def cos(x, y: "out"):
+    """y = cos x"""
+    return math.cos(x)
+
+
+@each
+def cos_vjp(gy, x, gx: "out"):
+    """gx = -gy sin x"""
+    return -gy * math.sin(x)
+
+
+@each
+def arctan(x, y: "out"):
+    """y = the angle whose tangent is x"""
+    return math.atan(x)
+
+
+@each
+def arctan_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + x^2)"""
+    return gy / (type(x)(1) + x * x)
+
+
+@each
 def erf(x, y: "out"):
     """y = the error function of x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = math.erf(x[i, j])
+    return math.erf(x)
 
 
-@kernel
+@each
 def erf_vjp(gy, x, gx: "out"):
     """gx = gy 2/sqrt(pi) e^(-x^2)"""
-    c = x.dtype.type(1.1283791670955126)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gx[i, j] = gy[i, j] * c * functions.exp(-x[i, j] * x[i, j])
+    return gy * type(x)(1.1283791670955126) * functions.exp(-x * x)
 
 
-@kernel
+# ---------------------------------------------------------------------------------------------------------- activations
+
+
+@each
+def tanh(x, y: "out"):
+    """y = tanh x"""
+    return functions.tanh(x)
+
+
+@each
+def tanh_vjp(gy, y, gx: "out"):
+    """gx = gy (1 - y^2)"""
+    return gy * (type(y)(1) - y * y)
+
+
+@each
+def sigmoid(x, y: "out"):
+    """y = 1 / (1 + e^-x)"""
+    return functions.logistic(x)
+
+
+@each
+def sigmoid_vjp(gy, y, gx: "out"):
+    """gx = gy y (1 - y)"""
+    return gy * y * (type(y)(1) - y)
+
+
+@each
+def softplus(x, y: "out"):
+    """y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)"""
+    return functions.positive_part(x) + functions.log1p_exp(x)
+
+
+@each
+def softplus_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + e^-x)"""
+    return gy * functions.logistic(x)
+
+
+@each
+def softsign(x, y: "out"):
+    """y = x / (1 + |x|)"""
+    return x / (abs(x) + type(x)(1))
+
+
+@each
+def softsign_vjp(gy, x, gx: "out"):
+    """gx = gy / (1 + |x|)^2"""
+    one = type(x)(1)
+    slope = one / (abs(x) + one)
+    return gy * slope * slope
+
+
+@each
 def relu(x, y: "out"):
     """y = max(x, 0); a NaN stays a NaN"""
-    zero = x.dtype.type(0)
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = zero if x[i, j] < zero else x[i, j]
+    zero = type(x)(0)
+    return zero if x < zero else x
 
 
-@kernel
+@each
 def relu_vjp(gy, y, gx: "out"):
     """gx = gy where y is not 0, else 0: the slope at 0 is 0"""
-    zero = y.dtype.type(0)
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gx[i, j] = zero if y[i, j] == zero else gy[i, j]
+    zero = type(y)(0)
+    return zero if y == zero else gy
 
 
-@kernel
-def leaky_relu(x, slope, y: "out"):
+@each
+def leaky_relu(x, slope: "number", y: "out"):
     """y = x where x > 0, else slope x"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j] if x[i, j] > 0 else slope[0, 0] * x[i, j]
+    below = slope * x
+    return x if x > 0 else below
 
 
-@kernel
-def leaky_relu_vjp(gy, x, slope, gx: "out"):
+@each
+def leaky_relu_vjp(gy, x, slope: "number", gx: "out"):
     """gx = gy where x > 0, else slope gy"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gx[i, j] = gy[i, j] if x[i, j] > 0 else slope[0, 0] * gy[i, j]
+    below = slope * gy
+    return gy if x > 0 else below
 
 
-@kernel
-def clip(x, low, high, y: "out"):
+@each
+def clip(x, low: "number", high: "number", y: "out"):
     """y = x kept within [low, high]; a NaN stays a NaN"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            v = low[0, 0] if x[i, j] < low[0, 0] else x[i, j]
-            y[i, j] = high[0, 0] if v > high[0, 0] else v
+    v = low if x < low else x
+    return high if v > high else v
 
 
-@kernel
-def clip_vjp(gy, x, low, high, gx: "out"):
+@each
+def clip_vjp(gy, x, low: "number", high: "number", gx: "out"):
     """gx = gy where low <= x <= high, else 0"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            inside = x[i, j] >= low[0, 0] and x[i, j] <= high[0, 0]
-            gx[i, j] = gy[i, j] if inside else gx.dtype.type(0)
+    passed, inside = gy, (x >= low) & (x <= high)
+    return passed if inside else type(gy)(0)
 
 
 @kernel

@@ -99,6 +99,12 @@ def tanh(x):
 
 
 @helper
+def positive_part(x):
+    """max(x, 0); a NaN stays a NaN"""
+    return x if not (x < 0) else type(x)(0)
+
+
+@helper
 def logistic(x):
     """1 / (1 + e^-x), from e^-|x| so that nothing overflows"""
     one = type(x)(1)

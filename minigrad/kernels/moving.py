@@ -7,14 +7,6 @@ from minigrad.program import kernel
 AHEAD, FIRST = 16, 4  # rows, in no order, that are asked of the memory before they are read: the first lines of each
 
 
-@kernel
-def is_nonzero(x, y: "bool out"):
-    """y = (x is not 0)"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = x[i, j] != 0
-
-
 def _check_gathering(x, order, cursor, y):
     """Raise a ValueError unless `gather_rows` finds all rows of which `order` has the numbers."""
     if len(order) == 0 or order[order.argmin()] < 0 or order[order.argmax()] >= len(x):

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from minigrad.kernels.each import each
 from minigrad.program import helper, kernel
 
 # ---------------------------------------------------------------------------------------------------- the rules
@@ -250,13 +251,11 @@ def clip_global_norm(limit, places: "int64", g: "out"):
             g[0, j] *= factor
 
 
-@kernel
-def clip_values(limit, g: "out"):
+@each
+def clip_values(limit: "number", g: "out"):
     """g kept within [-limit, limit]; a NaN stays a NaN"""
-    top = limit[0, 0]
-    for j in range(g.shape[1]):
-        v = -top if g[0, j] < -top else g[0, j]
-        g[0, j] = top if v > top else v
+    v = -limit if g < -limit else g
+    return limit if v > limit else v
 
 
 @kernel
@@ -267,11 +266,10 @@ def average(x, momentum, step: "int64", mean: "out"):
         mean[0, j] = k * mean[0, j] + (mean.dtype.type(1) - k) * x[0, j]
 
 
-@kernel
-def add_scaled(x, factor, y: "out"):
+@each
+def add_scaled(x, factor: "number", y: "out"):
     """y += factor x"""
-    for j in range(y.shape[1]):
-        y[0, j] += factor[0, 0] * x[0, j]
+    return y + factor * x
 
 
 @kernel

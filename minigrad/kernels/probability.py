@@ -1,4 +1,4 @@
-"""Probabilities and what they are compared with: sigmoid, softmax, cross-entropies, matches.
+"""Probabilities and what they are compared with: softmax, cross-entropies, matches.
 
 A cross-entropy has one value a row: the mean (binary) or the sum (categorical) over the last axis.
 """
@@ -7,47 +7,9 @@ import math
 
 import numpy as np
 
-from minigrad.kernels.functions import exp, log1p_exp, logistic
+from minigrad.kernels.each import each
+from minigrad.kernels.functions import exp, log1p_exp, logistic, positive_part
 from minigrad.program import helper, kernel
-
-
-@helper
-def positive_part(x):
-    """max(x, 0); a NaN stays a NaN"""
-    return x if not (x < 0) else type(x)(0)
-
-
-@kernel
-def sigmoid(x, y: "out"):
-    """y = 1 / (1 + e^-x)"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = logistic(x[i, j])
-
-
-@kernel
-def sigmoid_vjp(gy, y, gx: "out"):
-    """gx = gy y (1 - y)"""
-    one = y.dtype.type(1)
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            gx[i, j] = gy[i, j] * y[i, j] * (one - y[i, j])
-
-
-@kernel
-def softplus(x, y: "out"):
-    """y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = positive_part(x[i, j]) + log1p_exp(x[i, j])
-
-
-@kernel
-def softplus_vjp(gy, x, gx: "out"):
-    """gx = gy / (1 + e^-x)"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            gx[i, j] = gy[i, j] * logistic(x[i, j])
 
 
 @kernel
@@ -283,14 +245,12 @@ def sparse_crossentropy_logits_vjp(gy, label, x, gx: "out"):
             gx[i, int(c)] -= gy[i, 0]
 
 
-@kernel
-def binary_match(target, p, threshold, y: "out"):
+@each
+def binary_match(target, p, threshold: "number", y: "out"):
     """y = 1 where [p > threshold] = target, else 0"""
-    one, zero = y.dtype.type(1), y.dtype.type(0)
-    for i in range(p.shape[0]):
-        for j in range(p.shape[1]):
-            label = one if p[i, j] > threshold[0, 0] else zero
-            y[i, j] = one if label == target[i, j] else zero
+    one, zero = type(target)(1), type(target)(0)
+    label = one if p > threshold else zero
+    return one if label == target else zero
 
 
 @helper

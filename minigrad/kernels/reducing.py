@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.kernels.each import each
 from minigrad.program import helper, kernel
 
 
@@ -85,13 +86,10 @@ def penalty_vjp(gy, x, settings, gx: "out"):
         gx[0, j] = slope + l2 * v
 
 
-@kernel
-def fill_scaled(value, factor, y: "out"):
+@each
+def fill_scaled(value: "number", factor: "number", y: "out"):
     """y_ij = value factor"""
-    v = value[0, 0] * factor[0, 0]
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            y[i, j] = v
+    return value * factor
 
 
 @kernel

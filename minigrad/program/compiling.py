@@ -55,9 +55,10 @@ class _Notice(event.Listener):
 class Kernel:
     """Compiled loops over 2-D C-contiguous arrays: inputs first, what they write last, nothing allocated.
 
-    A parameter's annotation says what it is: `"out"` for an operand that is written, a dtype (`"int64"`) for one
-    that does not follow the dtype of the others, `"picked"` for one of which rows are picked, so that there may be any
-    number of them. Compiled lazily, once per dtype and machine, cached on disk.
+    A parameter's annotation says what the operand is: `"out"` if it is written, a dtype (`"int64"`) if it does not
+    follow the dtype of the others, `"picked"` if the kernel picks rows of it, so that there may be any number of them,
+    `"number"` if it has a single element that serves everywhere. A kernel is compiled lazily, once per dtype and
+    machine, and cached on disk.
 
     A kernel with a `cost` may be divided among threads. The cost is a function of the operands; its unit is the time of
     one multiplication. `"columns"` marks an operand of which a part touches its own columns only, `"rows"` one of which
@@ -81,7 +82,7 @@ class Kernel:
         self.is_out = [("out" in note) for note in notes]
         self.is_own = [[(word in note) for note in notes] for word in ("rows", "columns")]
         self.is_picked = ["picked" in note for note in notes]
-        words = {"out", "rows", "columns", "picked"}
+        words = {"out", "rows", "columns", "picked", "number"}
         self.dtypes = [next((np.dtype(word) for word in note if word not in words), None) for note in notes]
         # Which operand tells the dtype. (Not dtypes.index(None): NumPy says that float64 == None.)
         self.generic = next((i for i, fixed in enumerate(self.dtypes) if fixed is None), 0)
