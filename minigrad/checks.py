@@ -12,6 +12,11 @@ def is_int(value, least=None):
     return is_integer and (least is None or value >= least)
 
 
+def is_own(cls):
+    """Whether a class is minigrad's own, and not a user's."""
+    return cls.__module__.startswith("minigrad.")
+
+
 def is_number(value):
     """Whether it is an integer or a floating-point number (a bool is none)."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

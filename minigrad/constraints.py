@@ -1,14 +1,15 @@
 """What weights must satisfy after each update: `constraint(weights)` returns the nearest weights that do."""
 
 from minigrad import config, ops
-from minigrad.registry import Configurable, Registry
+from minigrad.configurable import Configurable
+from minigrad.registry import Registry
 
 registry = Registry("constraint", "keras.constraints")
 get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
 
 
 class Constraint(Configurable):
-    """Base class: `__call__(w)` returns the constrained weights; the base's lets them be."""
+    """Base class: `__call__(w)` returns the constrained weights. The base class changes nothing."""
 
     def __call__(self, w):
         return w
@@ -24,9 +25,6 @@ class MaxNorm(Constraint):
     def __call__(self, w):
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         return w * (ops.clip(norms, 0, self.max_value) / (norms + config.epsilon()))
-
-    def get_config(self):
-        return {"max_value": self.max_value, "axis": self.axis}
 
 
 @registry.register()
@@ -47,13 +45,10 @@ class UnitNorm(Constraint):
     def __call__(self, w):
         return w / (ops.norm(w, axis=self.axis, keepdims=True) + config.epsilon())
 
-    def get_config(self):
-        return {"axis": self.axis}
-
 
 @registry.register()
 class MinMaxNorm(Constraint):
-    """Norms along `axis` move the share `rate` of the way into [min_value, max_value]."""
+    """Norms along `axis` move towards the interval [min_value, max_value]: the share `rate` of the way to it."""
 
     def __init__(self, min_value=0.0, max_value=1.0, rate=1.0, axis=0):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
@@ -62,9 +57,6 @@ class MinMaxNorm(Constraint):
         norms = ops.norm(w, axis=self.axis, keepdims=True)
         wanted = ops.clip(norms, self.min_value, self.max_value) * self.rate + norms * (1 - self.rate)
         return w * (wanted / (norms + config.epsilon()))
-
-    def get_config(self):
-        return {"min_value": self.min_value, "max_value": self.max_value, "rate": self.rate, "axis": self.axis}
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm  # Keras knows these names, too

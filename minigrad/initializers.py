@@ -10,7 +10,8 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int
-from minigrad.registry import Configurable, Registry
+from minigrad.configurable import Configurable
+from minigrad.registry import Registry
 from minigrad.tensor import Tensor, Variable
 
 registry = Registry("initializer", "keras.initializers")
@@ -18,7 +19,7 @@ serialize, deserialize = registry.serialize, registry.deserialize
 
 
 def get(identifier):
-    """The initializer that a string, a config, a class or a callable stands for; an array: these values themselves."""
+    """The initializer that a string, a config, a class or a callable means. An array means a Constant of its values."""
     if not isinstance(identifier, (np.ndarray, np.generic, Tensor)):
         return registry.get(identifier)
     given = Constant(np.array(identifier))
@@ -37,15 +38,15 @@ class Initializer(Configurable):
 
 
 class _Random(Initializer):
-    """An initializer with a stream of its own, so that calling it again returns the same values, as in Keras.
+    """An initializer that draws random numbers.
 
-    Unless its seed is a `keras.random.SeedGenerator`, which gives new ones.
+    Calling it again returns the same values, as in Keras, unless its seed is a `keras.random.SeedGenerator`.
     """
 
     def __init__(self, seed=None):
         if seed is not None and not is_int(seed) and not hasattr(seed, "next"):
             raise ValueError(f"{type(self).__name__}: seed must be an int, a SeedGenerator or None, got {seed!r}.")
-        self.seed = getattr(seed, "seed", seed)  # what a config can tell
+        self.seed = getattr(seed, "seed", seed)  # as a config tells it
         self._stream = config.draw_seed() if seed is None else seed if hasattr(seed, "next") else int(seed)
 
     def __call__(self, shape, dtype=None):
@@ -57,12 +58,9 @@ class _Random(Initializer):
         """float64 values of `shape` from a NumPy generator."""
         raise TypeError(f"{type(self).__name__} must define draw(self, generator, shape).")
 
-    def get_config(self):
-        return {"seed": self.seed}
-
 
 def _cut_normal(generator, shape, stddev):
-    """Normal numbers of mean 0, those beyond two deviations drawn again."""
+    """Normal numbers of mean 0. Those beyond two standard deviations are drawn again."""
     values = generator.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = generator.standard_normal(np.count_nonzero(outside))
@@ -98,7 +96,7 @@ class Ones(Initializer):
 class Constant(Initializer):
     """All equal to `value`."""
 
-    shape = None  # the only one that it makes, where it stands for an array
+    shape = None  # of the array that it was made of, which is then the only shape that it makes
 
     def __init__(self, value=0.0):
         self.value = value
@@ -107,9 +105,6 @@ class Constant(Initializer):
         if self.shape not in (None, tuple(shape)):
             raise ValueError(f"An array of shape {self.shape} can't be the initializer of a weight of {tuple(shape)}.")
         return np.full(shape, self.value, dtype or config.floatx())
-
-    def get_config(self):
-        return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}
 
 
 @registry.register("IdentityInitializer")
@@ -124,9 +119,6 @@ class Identity(Initializer):
             raise ValueError(f"Identity makes matrices; got shape {tuple(shape)}.")
         return self.gain * np.eye(*shape, dtype=dtype or config.floatx())
 
-    def get_config(self):
-        return {"gain": self.gain}
-
 
 @registry.register("normal")
 class RandomNormal(_Random):
@@ -138,9 +130,6 @@ class RandomNormal(_Random):
 
     def draw(self, generator, shape):
         return self.mean + self.stddev * generator.standard_normal(shape)
-
-    def get_config(self):
-        return {"mean": self.mean, "stddev": self.stddev, "seed": self.seed}
 
 
 @registry.register()
@@ -162,9 +151,6 @@ class RandomUniform(_Random):
     def draw(self, generator, shape):
         return generator.uniform(self.minval, self.maxval, shape)
 
-    def get_config(self):
-        return {"minval": self.minval, "maxval": self.maxval, "seed": self.seed}
-
 
 @registry.register("OrthogonalInitializer")
 class Orthogonal(_Random):
@@ -181,9 +167,6 @@ class Orthogonal(_Random):
         q, r = np.linalg.qr(generator.standard_normal((max(rows, columns), min(rows, columns))))
         q *= np.sign(np.diag(r))
         return self.gain * (q.T if rows < columns else q).reshape(shape)
-
-    def get_config(self):
-        return {"gain": self.gain, "seed": self.seed}
 
 
 @registry.register()
@@ -226,16 +209,6 @@ class VarianceScaling(_Random):
         # 0.8796... is the deviation of a standard normal cut at two deviations.
         return _cut_normal(generator, shape, math.sqrt(variance) / 0.87962566103423978)
 
-    def get_config(self):
-        return {
-            "scale": self.scale,
-            "mode": self.mode,
-            "distribution": self.distribution,
-            "seed": self.seed,
-            "input_axes": self.input_axes,
-            "output_axes": self.output_axes,
-        }
-
 
 class _Named(VarianceScaling):
     """VarianceScaling with `scale`, `mode` and `distribution` fixed by the class."""
@@ -244,9 +217,6 @@ class _Named(VarianceScaling):
 
     def __init__(self, seed=None, input_axes=None, output_axes=None):
         super().__init__(*self.fixed, seed, input_axes, output_axes)
-
-    def get_config(self):
-        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 @registry.register("xavier_uniform")

@@ -9,15 +9,15 @@ import numpy as np
 from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.checks import is_int
+from minigrad.configurable import Configurable
 from minigrad.names import auto_name
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, is_recording, launch
-from minigrad.registry import Configurable
 from minigrad.tensor import as_tensor, constant
 
 
 def new_state(seed=None):
-    """[seed, 0], a stream at its start: a uint64 array (1, 2) that every draw moves on. None: a seed not used yet."""
+    """The state of a new stream, a uint64 array [[seed, 0]] that every draw moves on. None takes an unused seed."""
     return np.array([[config.draw_seed() if seed is None else int(seed) % 2**63, 0]], np.uint64)
 
 
@@ -45,7 +45,7 @@ class SeedGenerator(Configurable):
         return self._readable().copy()
 
     def next(self, ordered=True):
-        """The state, moved on by one: a new seed for something else."""
+        """A copy of the state, which can be a seed for something else. Then the stream moves on by one."""
         state = self._readable().copy()
         self._state[0, 1] += np.uint64(1)
         return state
@@ -55,12 +55,9 @@ class SeedGenerator(Configurable):
             raise RecordingError("The state of a SeedGenerator can't be read while its step is recorded.")
         return self._state[0]
 
-    def get_config(self):
-        return {"seed": self.seed, "name": self.name}
-
 
 def _stream(seed):
-    """The state that `seed` stands for: an int, None, or what has a stream of its own."""
+    """The state of the stream that `seed` means: an int, None, or an object with a stream of its own."""
     if seed is None:
         return config.stream()
     if hasattr(seed, "_state"):
@@ -115,7 +112,7 @@ def randint(shape, minval, maxval, dtype="int32", seed=None):
 
 
 def categorical(logits, num_samples, dtype="int32", seed=None):
-    """For each row of logits `num_samples` classes, class k with probability softmax(row)_k: (n, num_samples) int64."""
+    """Draw `num_samples` classes per row of logits, class k with probability softmax(row)_k: int64 (n, num_samples)."""
     logits = as_tensor(logits)
     if logits.ndim != 2 or not logits.shape[1] or logits.dtype.kind != "f":
         raise ValueError(f"random.categorical: logits must be floats (rows, classes), got shape {logits.shape}.")
@@ -154,7 +151,7 @@ def full_noise_shape(noise_shape, shape):
 
 
 def shuffle(x, axis=0, seed=None):
-    """x with its parts along `axis` in random order; gradients go back to where each part came from."""
+    """x with its slices along `axis` in random order. The gradient of a slice goes back to where it came from."""
     return ops.shuffle(x, axis=axis, state=_stream(seed))
 
 

@@ -1,6 +1,6 @@
-"""One register / get / serialize / deserialize for every string and config that Keras knows.
+"""Registries: which class or function a string or a config means, and what a config calls it.
 
-A `Registry` holds the classes (or functions) of one kind under all the strings they answer to.
+There is a `Registry` for each kind of thing: layers, losses, initializers and so on.
 """
 
 import contextlib
@@ -9,19 +9,19 @@ import threading
 
 from minigrad import older
 from minigrad.names import class_name, snake_case
-from minigrad.spelling import Explaining, did_you_mean, some_of
+from minigrad.spelling import did_you_mean, some_of
 
 
 class _Scopes(threading.local):
     stack = ()
 
 
-_custom = {}  # what register_keras_serializable has been given, under "package>Name"
+_custom = {}  # what was given to register_keras_serializable, by "package>Name"
 _scopes = _Scopes()
 
 
 def register_keras_serializable(package="Custom", name=None):
-    """Decorator of a class or function: let configs and files that name it (as "package>Name") be read back."""
+    """Decorate a class or function, so that configs and files can name it (as "package>Name") and be read again."""
 
     def register(target):
         if isinstance(target, type) and not hasattr(target, "get_config"):
@@ -40,19 +40,19 @@ def get_registered_name(target):
 
 
 def get_registered_object(name, custom_objects=None, module_objects=None):
-    """What `name` stands for: in the scopes, among what was registered, in the two dicts; else None."""
+    """The object that `name` means: in an open scope, among registered ones, or in one of the dicts; else None."""
     found = custom_object(name)
     return found if found is not None else (custom_objects or {}).get(name) or (module_objects or {}).get(name)
 
 
 def get_custom_objects():
-    """The dict of all that was registered; what is added to it is found everywhere."""
+    """The dict of all registered objects. An object that is added to it is found everywhere."""
     return _custom
 
 
 @contextlib.contextmanager
 def custom_object_scope(objects):
-    """Inside, the names in the dict `objects` mean its values wherever a string or a config is looked up."""
+    """Context manager, inside of which strings and configs may name the values of the dict `objects` by its keys."""
     _scopes.stack = (*_scopes.stack, dict(objects or {}))
     try:
         yield
@@ -61,26 +61,29 @@ def custom_object_scope(objects):
 
 
 def custom_object(name):
-    """What `custom_object_scope` or `register_keras_serializable` knows under `name`, else None."""
+    """The object that a `custom_object_scope` or `register_keras_serializable` has under `name`, else None."""
     for objects in reversed(_scopes.stack):
         if name in objects:
             return objects[name]
     return _custom.get(name) or _custom.get(f"Custom>{name}")
 
 
-# Where any Keras, 2 or 3, on any back end, has its own classes: a path says nothing more than that it is one.
+# The modules in which Keras 2 and 3 keep their own classes. A config's module tells only whether the class is Keras'.
 _KERAS = re.compile(r"(tensorflow\.(python\.)?)?(tf_)?keras(\.|$)")
 _MEND = "pass custom_objects={{{0!r}: ...}}, or decorate the class or function with register_keras_serializable()."
 
 
 class Registry:
-    """Everything of one kind that a string or a config may name. It is closed: no config reaches anything else.
+    """The classes or functions of one kind, its members, by the strings that name them.
+
+    A config can name members and the user's registered objects only, and reaches nothing else.
 
     Args:
-        kind: what a member is called in error messages, such as "activation".
+        kind: what error messages call a member, such as "activation".
         module: the public module that configs name, such as "keras.activations".
-        instantiate: whether a class found under a string is called without arguments.
-        also: the module of another kind whose members may stand in for one of this kind: a layer for an activation.
+        instantiate: whether `get` calls a class that it finds under a string, without arguments.
+        ignore_case: whether strings name members in capitals, too.
+        also: the module of another kind whose members can take the place of this kind's, as layers can of activations.
     """
 
     kinds = []
@@ -89,11 +92,11 @@ class Registry:
         self.kind, self.module, self.also = kind, module, also
         self.instantiate, self.ignore_case = instantiate, ignore_case
         self.members = {}
-        self.modules = {}  # of members that Keras shows elsewhere
+        self.modules = {}  # member -> the module in which Keras shows it
         self.kinds.append(self)
 
     def register(self, *aliases, module=None):
-        """Class or function decorator: known under its own name, the snake_case of it, and `aliases`."""
+        """Decorate a class or function: it becomes a member under its name, its name in snake_case, and `aliases`."""
 
         def add(member):
             own = member.__name__
@@ -105,7 +108,7 @@ class Registry:
         return add
 
     def get(self, identifier):
-        """The member that `identifier` (None, a string, a config, a class, or a member already) stands for."""
+        """The member that `identifier` means: a string, a config, a class, a member itself, or None."""
         if identifier is None:
             return None
         if isinstance(identifier, dict):
@@ -168,10 +171,10 @@ class Registry:
         return config
 
     def deserialize(self, config, custom_objects=None):
-        """The member that a config made by `serialize` (here or in Keras) describes. Runs no code from it.
+        """The member that a config made by `serialize` (here or in Keras) describes. No code in the config is run.
 
         Raises:
-            ValueError: anything but a member of this registry or what the user has registered.
+            ValueError: the config names neither a member nor a registered object of the user's.
         """
         if custom_objects:
             with custom_object_scope(custom_objects):
@@ -183,7 +186,7 @@ class Registry:
         other = next((one for one in self.kinds if one.module == self.also), None)
         if other is not None and not self._knows(config["class_name"]) and other._knows(config["class_name"]):
             found = other.deserialize(config)
-            if config.get("build_config"):  # nobody else knows what it has got weights for
+            if config.get("build_config"):  # nothing else tells the shape that it has weights for
                 found.build_from_config(config["build_config"])
             return found
         member = self._named_by(config)
@@ -195,7 +198,7 @@ class Registry:
         made = member.from_config(inner) if hasattr(member, "from_config") else member(**inner)
         build = made.build_from_config if hasattr(type(made), "build_from_config") else None
         if config.get("build_config") and not getattr(build, "__module__", "minigrad").startswith("minigrad"):
-            build(config["build_config"])  # a layer of the user's knows better than a shape how it is built
+            build(config["build_config"])  # a user's layer may need more than a shape to be built
         return made
 
     def _knows(self, name):
@@ -218,27 +221,8 @@ class Registry:
                 f"The config names {module}.{name}, which is not Keras' and was not registered. If it is yours: "
                 f"{_MEND.format(name)}"
             )
-        own = name.removeprefix("Custom>")  # so tf_keras calls its optimizers
+        own = name.removeprefix("Custom>")  # tf_keras puts this before the names of its optimizers
         is_own = own in self.members and registered in (own, f"Custom>{own}")
         if registered not in (None, "", "function") and not is_own:
             raise ValueError(f"Unknown {self.kind}: {registered!r}. If it is yours: {_MEND.format(registered)}")
         return self._find(own)
-
-
-class Configurable(Explaining):
-    """What is made again from its config: `get_config` returns the arguments of `__init__`."""
-
-    def get_config(self):
-        """The arguments from which `from_config` makes an equal object, JSON-able."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config):
-        """An object made from what `get_config` returned."""
-        return cls(**config)
-
-    def __getattr__(self, name):
-        _, is_stateless, method = name.partition("stateless_")
-        hint = f": it keeps its state itself, so call {method} (Keras needs the other for JAX)" if is_stateless else ""
-        words = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
-        raise AttributeError(words, name=name, obj=self)

@@ -4,7 +4,8 @@ import math
 
 from minigrad import ops
 from minigrad.checks import is_number
-from minigrad.registry import Configurable, Registry
+from minigrad.configurable import Configurable
+from minigrad.registry import Registry
 
 registry = Registry("regularizer", "keras.regularizers")
 get, serialize, deserialize = registry.get, registry.serialize, registry.deserialize
@@ -17,7 +18,7 @@ def _rate(owner, name, value):
 
 
 class Regularizer(Configurable):
-    """Base class: `__call__(x)` returns the penalty, a scalar tensor; the base's is 0."""
+    """Base class: `__call__(x)` returns the penalty, a scalar tensor. The base class returns 0."""
 
     def __call__(self, x):
         return 0.0
@@ -33,33 +34,21 @@ class L1L2(Regularizer):
     def __call__(self, x):
         return ops.penalty(x, l1=self.l1, l2=self.l2)
 
-    def get_config(self):
-        return {"l1": self.l1, "l2": self.l2}
 
-
-@registry.register("l1")
+@registry.register()
 class L1(L1L2):
     """l1 sum |w|."""
 
     def __init__(self, l1=0.01):
         super().__init__(0.01 if l1 is None else l1, 0.0)
 
-    def get_config(self):
-        return {"l1": self.l1}
 
-
-@registry.register("l2")
+@registry.register()
 class L2(L1L2):
     """l2 sum w^2 (no factor of one half)."""
 
     def __init__(self, l2=0.01):
         super().__init__(0.0, 0.01 if l2 is None else l2)
-
-    def get_config(self):
-        return {"l2": self.l2}
-
-
-registry.members["l1l2"] = L1L2  # without factors, so no penalty: as in Keras
 
 
 @registry.register()
@@ -80,9 +69,6 @@ class OrthogonalRegularizer(Regularizer):
         cosines = ops.matmul(x, ops.transpose(x))
         off_diagonal = ops.sum(ops.absolute(cosines)) - ops.sum(ops.absolute(ops.sum(ops.square(x), axis=1)))
         return ops.multiply(off_diagonal, self.factor * 0.5 / max(n * (n - 1) / 2, 1))
-
-    def get_config(self):
-        return {"factor": self.factor, "mode": self.mode}
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer  # Keras' other names

@@ -3,7 +3,6 @@
 import difflib
 import functools
 import inspect
-import traceback
 
 from minigrad import older
 
@@ -67,13 +66,17 @@ def misfit(owner, error, given, known):
     return TypeError(f"{owner}(): {said}.{''.join(hints)} Its arguments: {', '.join(known)}.")
 
 
+def argument_names(function):
+    """The names of a function's arguments, without `self`, *args and **kwargs."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+
+
 def explaining(function):
     """Decorator: `function` also takes old words (see `older`).
 
     Its TypeError for missing or unknown arguments names the nearest arguments and lists all.
     """
-    code = inspect.unwrap(function).__code__
-    known = [n for n in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if n != "self"]
 
     @functools.wraps(function)
     def explained(*args, **kwargs):
@@ -81,22 +84,21 @@ def explaining(function):
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             today = older.arguments(function, args, kwargs)
-            is_from_inside = any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))
-            if today is None and (is_from_inside or isinstance(error, ValueError)):
+            if today is None and (isinstance(error, ValueError) or _fits(function, args, kwargs)):
                 raise
             if today is None:
                 is_made = function.__name__ == "__init__"
                 owner = type(args[0]).__name__ if is_made else function.__qualname__
-                raise misfit(owner, error, kwargs, known) from None
+                raise misfit(owner, error, kwargs, argument_names(function)) from None
         return function(*today[0], **today[1])
 
     return explained
 
 
-class Explaining:
-    """Base class: the constructors of minigrad's own subclasses are `explaining`."""
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls) and cls.__module__.startswith("minigrad."):
-            cls.__init__ = explaining(cls.__init__)
+def _fits(function, args, kwargs):
+    """Whether a function can be called with these arguments."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True

@@ -10,6 +10,18 @@ def leaves(tree):
     return [leaf for part in tree for leaf in leaves(part)]
 
 
+def held(attributes):
+    """The values of a dict of attributes, and in place of lists, tuples and dicts what they hold, also at any depth."""
+    stack, opened = list(reversed(attributes.values())), {}  # opened: by their ids
+    while stack:
+        value = stack.pop()
+        if not isinstance(value, (list, tuple, dict)):
+            yield value
+        elif id(value) not in opened:
+            opened[id(value)] = value
+            stack.extend(reversed(value.values() if isinstance(value, dict) else value))
+
+
 def mapped(function, tree, is_leaf=None):
     """The tree with `function(leaf)` in the place of each leaf. `is_leaf(part)` may call other parts leaves, too."""
     if is_leaf is not None and is_leaf(tree):

@@ -15,7 +15,7 @@ from optimizer_reference import OPTIONS, RULES, gradients, pairs, variables
 import minigrad as keras
 from minigrad import Program, Variable, launch, ops, optimizers
 from minigrad import kernels as K
-from minigrad.declared import Number
+from minigrad.configurable import Number
 from minigrad.optimizers import Optimizer
 
 ALL = {  # one of each, with every slot it can have

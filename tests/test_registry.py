@@ -6,13 +6,9 @@ import threading
 import pytest
 
 from minigrad import activations, registry
+from minigrad.configurable import Configurable
 from minigrad.names import auto_name, reset_names, snake_case
-from minigrad.registry import (
-    Configurable,
-    Registry,
-    custom_object_scope,
-    register_keras_serializable,
-)
+from minigrad.registry import Registry, custom_object_scope, register_keras_serializable
 from minigrad.spelling import rejected_keywords
 
 

@@ -1,7 +1,5 @@
 """Activations as layers."""
 
-import math
-
 from minigrad import activations, ops
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
@@ -30,7 +28,7 @@ class ReLU(SameShape):
     def __init__(self, max_value=None, negative_slope=0.0, threshold=0.0, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())
-        arguments.number(self, "max_value", optional=True)
+        arguments.number(self, "max_value", default=None)
         arguments.number(self, "negative_slope")
         arguments.number(self, "threshold")
 
@@ -63,7 +61,7 @@ class ELU(SameShape):
     def __init__(self, alpha=1.0, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())
-        arguments.number(self, "alpha", low=-math.inf)
+        arguments.number(self, "alpha", "[-inf, inf]")
 
     def call(self, inputs):
         return activations.elu(inputs, self.alpha)
@@ -71,14 +69,14 @@ class ELU(SameShape):
 
 @registry.register()
 class PReLU(SameShape):
-    """y = x where x > 0, else alpha x, with an alpha for each feature that is learned (He et al. 2015).
+    """y = x where x > 0, else alpha x, with a learned alpha per feature (He et al. 2015).
 
     Args:
         alpha_initializer, alpha_regularizer, alpha_constraint: strings or objects for alpha.
-        shared_axes: axes (from 1; 0 are the rows) along which one alpha holds for all, an int or several.
+        shared_axes: an axis or several (0 is that of the rows, and cannot be shared) along which alpha is the same.
 
     Raises:
-        ValueError: a shared axis that the input does not have, or an axis of unknown length that is not shared.
+        ValueError: the input does not have a shared axis, or an axis that is not shared has no known length.
     """
 
     def __init__(
@@ -116,7 +114,7 @@ class PReLU(SameShape):
 
 @registry.register()
 class Softmax(SameShape):
-    """y = e^x / sum of e^x along `axis` (an int, or several taken as one); where `mask` is false, y = 0."""
+    """y = e^x / sum of e^x along `axis` (an int, or several, taken as one). Where `mask` is false, y = 0."""
 
     _has_no_state = True
 
@@ -140,4 +138,4 @@ class Softmax(SameShape):
                 f"shape {mask.shape}."
             )
         y = activations.softmax(ops.where(mask, inputs, -1e9), self.axis)
-        return ops.where(mask, y, 0.0)  # also where all is masked
+        return ops.where(mask, y, 0.0)  # also where everything is masked

@@ -1,15 +1,12 @@
-"""What layers are made with: arguments checked, found again for a config, and what an input must look like."""
+"""Arguments of layers: checks, and what a config can hold of them; and InputSpec, which checks inputs."""
 
 import inspect
-import math
-
-import numpy as np
 
 from minigrad import activations, constraints, initializers, regularizers
 from minigrad.checks import is_int
-from minigrad.declared import Number
+from minigrad.configurable import Number
 
-# What the last word of an argument's name says: its strings and configs are looked up there.
+# The last word of an argument's name -> the module that knows its strings and configs.
 KINDS = {
     "activation": activations,
     "constraint": constraints,
@@ -18,33 +15,23 @@ KINDS = {
 }
 
 
-def _kind_of(name):
-    """The module that knows what the argument `name` may be, such as `initializers` for kernel_initializer; or None."""
-    return KINDS.get(name.rpartition("_")[2])
+def number(layer, name, interval="[0, inf]", default=0.0):
+    """Check the number that `layer` keeps under `name`, and make it a float. None passes if it is the default."""
+    value = Number(default, interval).checked(_called(layer), name, getattr(layer, name))
+    setattr(layer, name, None if value is None else float(value))
 
 
-def number(layer, name, low=0.0, high=math.inf, optional=False, below=False):
-    """Check the number that `layer` keeps under `name`: in [low, high] (`below`: not high itself), or None."""
+def whole(layer, name):
+    """Check the positive integer that `layer` keeps under `name`."""
     value = getattr(layer, name)
-    if optional and value is None:
-        return
-    Number(interval=f"[{low:g}, {high:g}{')' if below else ']'}").check(_called(layer), name, value)
-    setattr(layer, name, float(value))
-
-
-def whole(layer, name, low=1):
-    """Check the integer that `layer` keeps under `name`."""
-    value = getattr(layer, name)
-    if not is_int(value, low):
+    if not is_int(value, 1):
         raise ValueError(f"{_called(layer)}: {name} must be a positive integer, got {value!r}.")
     setattr(layer, name, int(value))
 
 
-def integers(layer, name, optional=False):
-    """Check that `layer` keeps an int or several of them under `name`; return them as a tuple."""
+def integers(layer, name):
+    """Check the int, or list of ints, that `layer` keeps under `name`. Returns a tuple of them."""
     value = getattr(layer, name)
-    if optional and value is None:
-        return ()
     several = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not several or not all(map(is_int, several)):
         raise ValueError(f"{_called(layer)}: {name} must be an integer or several, got {value!r}.")
@@ -55,77 +42,12 @@ def _called(layer):
     return f"{type(layer).__name__} {layer.name!r}"
 
 
-def plain(value):
-    """`value` as JSON can have it: NumPy's numbers and arrays become Python's."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    return type(value)(map(plain, value)) if type(value) in (list, tuple) else value
-
-
-class Remembering:
-    """What knows the arguments that it was made with, so that they need not be listed again for a config."""
-
-    _kept = ()  # names of the arguments that `_keep` got
-    _given = None  # for classes of the user's: their arguments, if JSON can have them
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        parameters = list(inspect.signature(cls.__init__).parameters.values())
-        cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show that of __new__
-
-    def __new__(cls, *args, **kwargs):
-        new = super().__new__(cls)
-        if not _is_own(cls):
-            vars(new)["_given"] = _plain_arguments(cls, args, kwargs)
-        return new
-
-    def _keep(self, given):
-        """Let the arguments of `__init__`, its `locals()`, be attributes under their names, and part of the config.
-
-        What is called activation, ..._initializer, ..._regularizer or ..._constraint is looked up.
-        """
-        names = [n for n in given if n not in ("self", "kwargs", "__class__", "activity_regularizer")]
-        for name in names:
-            kind = _kind_of(name)
-            setattr(self, name, given[name] if kind is None else kind.get(given[name]))
-        self._kept = (*self._kept, *names)
-
-    def _kept_arguments(self):
-        """Their values as they are now, JSON-able."""
-        values = {name: getattr(self, name) for name in self._kept}
-        return {n: plain(v) if _kind_of(n) is None else _kind_of(n).serialize(v) for n, v in values.items()}
-
-    def _given_arguments(self, config):
-        """`config` and, for a class of the user's that has no `get_config`, what its `__init__` was given, as in Keras.
-
-        Raises:
-            NotImplementedError: some were more than numbers and strings.
-        """
-        cls = type(self)
-        if _is_own(cls):
-            return config
-        if self._given is None and not self._kept:
-            raise NotImplementedError(
-                f"{cls.__name__} must define get_config(self), which returns {{**super().get_config(), ...}} with the "
-                "arguments of its __init__: some are not numbers, strings, or lists of them."
-            )
-        config = {**(self._given or {}), **config}
-        parameters = inspect.signature(cls).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return config
-        return {name: value for name, value in config.items() if name in parameters}
-
-
-def _is_own(cls):
-    return cls.__module__.startswith("minigrad.")
-
-
-def _plain_arguments(cls, args, kwargs):
-    """The arguments that `cls(*args, **kwargs)` gives to parameters of `__init__`, or None if JSON can't have them."""
+def plain_arguments(cls, args, kwargs):
+    """The arguments of `cls(*args, **kwargs)` by their names, with defaults; None if JSON cannot hold them."""
     try:
         bound = inspect.signature(cls).bind(*args, **kwargs)
     except TypeError:
-        return None  # __init__ will say so
+        return None  # __init__ will raise the same error
     bound.apply_defaults()
     found = {}
     for parameter in bound.signature.parameters.values():
@@ -134,7 +56,7 @@ def _plain_arguments(cls, args, kwargs):
             found |= value
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             if value:
-                return None  # it has no name by which it could be told again
+                return None  # it has no name in a config
         else:
             found[parameter.name] = value
     return found if _is_plain(found) else None
@@ -149,12 +71,13 @@ def _is_plain(value):
 
 
 class InputSpec:
-    """What a layer's inputs must look like: set `layer.input_spec` to one, and other inputs raise a ValueError.
+    """What a layer's inputs must look like. Set `layer.input_spec` to one, and other inputs raise a ValueError.
 
     Args:
-        shape: of the whole input, None for any length; it also says `ndim`.
-        ndim, min_ndim, max_ndim: the number of axes.
-        axes: {axis: length}.
+        shape: of the whole input, with None for any length; then `ndim` is its number of axes.
+        ndim, min_ndim, max_ndim: the number of axes, exactly, at least and at most.
+        axes: a dict {axis: length}.
+        dtype, name, optional, allow_last_axis_squeeze: have no effect here.
     """
 
     def __init__(
@@ -172,7 +95,7 @@ class InputSpec:
             raise TypeError(f"InputSpec: axes must be a dict from integers to lengths, got {axes!r}.") from None
 
     def check(self, owner, shape):
-        """Raise a ValueError that names `owner` unless an input of this shape is one of those meant."""
+        """Raise a ValueError that names `owner` if an input of this shape does not fit."""
         rank, problem = len(shape), None
         if self.ndim is not None and rank != self.ndim:
             problem = f"with {self.ndim} axes"

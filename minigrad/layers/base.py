@@ -1,4 +1,4 @@
-"""Layer: a function of tensors that owns variables. Sub-layers and variables are found among its attributes."""
+"""Layer: a function of tensors that owns variables; how it is built, called, and described by a config."""
 
 import contextlib
 import functools
@@ -9,16 +9,16 @@ import weakref
 import numpy as np
 
 from minigrad import config, older, ops, regularizers
-from minigrad.checks import is_int, warn
+from minigrad.checks import is_int, is_own, warn
 from minigrad.graph import Result, Symbol, has_symbols, record, traced
-from minigrad.layers import arguments, filing
+from minigrad.layers.arguments import KINDS
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
-from minigrad.layers.tracking import Owner, building
+from minigrad.layers.module import Module, building
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError
-from minigrad.registry import Configurable, Registry
+from minigrad.registry import Registry
 from minigrad.spelling import explaining, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
 from minigrad.trees import leaves, mapped
@@ -27,14 +27,8 @@ registry = Registry("layer", "keras.layers", instantiate=False)
 serialize, deserialize = registry.serialize, registry.deserialize
 
 
-_SET_FIRST = {  # what `Layer.__init__` makes
-    "_found", "_variables", "_trainable", "_revision", "_is_ready", "_losses", "_input_shape", "built", "dtype", "name",
-    "activity_regularizer", "_calls",
-}
-
-
 def _completing(build):
-    """The `build` of a class, after which the layer is built and knows its input; after an error it is as it was."""
+    """Decorate the `build` of a class: afterwards the layer is built and keeps the shape. An error undoes all of it."""
 
     @functools.wraps(build)
     def complete(self, *args, **kwargs):
@@ -62,31 +56,34 @@ def _completing(build):
     return complete
 
 
-class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
-    """Base class: define `build(input_shape)` to make variables with `add_weight`, and `call(inputs)`.
+class Layer(Module):
+    """Base class: define `build(input_shape)`, which makes variables with `add_weight`, and `call(inputs)`.
 
-    `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` to return
-    the arguments of `__init__` unless they are numbers and strings only, and `compute_output_shape` where running
-    `call` on two made-up rows can't tell it. Sub-layers, variables and seed generators are found among the
-    attributes, also in lists and dicts.
+    `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` if `__init__`
+    has arguments other than numbers and strings, and `compute_output_shape` if calling the layer on symbols cannot
+    tell the shape. The layer finds sub-layers, variables and seed generators among its attributes, also in lists and
+    dicts.
 
     Args:
+        activity_regularizer: a penalty on the output, which is added to the loss, divided by the number of rows.
         trainable: whether training changes the variables; a frozen layer also runs as in inference.
         dtype: of the variables and the computation, "float32" or "float64"; by default `config.floatx()`.
-        activity_regularizer: a penalty on the output, added to the loss (per row).
-        input_shape, input_dim: the shape of one row, for a first layer (better: an Input before it).
+        autocast: has no effect here.
+        input_shape, input_dim: the shape of one row, for a first layer (better: put an Input in front of it).
 
     >>> class Double(Layer):
     ...     def call(self, inputs):
     ...         return inputs * 2.0
     """
 
-    input_spec = None  # an InputSpec, or several that all must hold
-    _word = "Layer"  # what it is in an error
-    supports_masking = False  # whether outputs have masks: else those of the inputs are lost, with a warning
-    _makes_masks = False  # whether they may have some where the inputs have none
-    _is_users = False  # whether code of the user's runs in `call`
+    kinds = {**KINDS, "layer": registry}
+    input_spec = None  # an InputSpec for the inputs, or a list of them, which must all fit
+    _word = "Layer"  # what error messages call it
+    supports_masking = False  # whether outputs have masks; if not, the masks of inputs are lost, with a warning
+    _makes_masks = False  # whether outputs may have masks where the inputs have none
+    _is_users = False  # whether `call` runs code of the user's
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
+    _has_list_of_layers = False  # whether files go by the list `layers`, and not by the names of attributes
 
     def __init__(
         self, *, activity_regularizer=None, trainable=True, dtype=None, autocast=True, name=None, **kwargs
@@ -106,18 +103,18 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             raise ValueError(f"{owner}: dtype must be 'float32' or 'float64', got {dtype!r}.")
         if trainable not in (True, False):
             raise ValueError(f"{owner}: trainable must be True or False, got {trainable!r}.")
-        Owner.__init__(self, trainable)
+        super().__init__(trainable)
         self.name = name or auto_name(snake_case(owner))
         self.dtype = dtype or config.floatx()
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._is_ready = False
         self.built = self._has_no_state and type(self).build is Layer.build
         self._input_shape = None
-        self._losses = {}  # thread -> the penalties of the last call there, once there were some
-        self._calls = ()  # those with symbols
+        self._losses = {}  # thread -> penalties of its last call, if there were any
+        self._calls = ()  # the calls with symbols
 
     def _shape_argument(self, kwargs):
-        """The shape of one row that the old arguments input_shape or input_dim tell, or None."""
+        """The shape of one row as the old arguments input_shape or input_dim tell it, or None."""
         shape, width = kwargs.pop("input_shape", None), kwargs.pop("input_dim", None)
         if shape is not None:
             if not isinstance(shape, (tuple, list)) or not all(map(_is_length, shape)):
@@ -133,13 +130,13 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     def __getattr__(self, name):
         if name in _SET_FIRST:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
-        if name in ("input", "output"):  # unless a layer of the user's calls something so
+        if name in ("input", "output"):  # no properties, so that a user's layer can have attributes of these names
             return self._only_call()[name == "output"]
         if name == "path":
             return self.name
         if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property: raises what it raised before
-        kind, own = type(self).__name__, vars(self)  # which may be empty, in a copy that is being made
+            return object.__getattribute__(self, name)  # a property that has raised an AttributeError raises it again
+        kind, own = type(self).__name__, vars(self)  # no attributes yet, while a copy is being made
         owner = f"{self._word} {own.get('name', kind)!r} ({kind})"
         if not own.get("built", True):
             owner += ", which is not built yet and has no variables before,"
@@ -159,20 +156,20 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if "build" in vars(cls):
             cls.build = _completing(cls.build)
         if "_is_users" not in vars(cls):
-            cls._is_users = not cls.__module__.startswith("minigrad.")
+            cls._is_users = not is_own(cls)
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
             cls._makes_masks = vars(cls).get("_makes_masks", True)
 
     @_completing
     def build(self, input_shape=None):
-        """Make the variables for inputs of this shape, a tuple; the number of rows, in front, may be None."""
+        """Make the variables for inputs of this shape, a tuple. The number of rows, in front, may be None."""
         self.built = True
 
     def compute_mask(self, inputs, previous_mask=None):
-        """The mask of the outputs, or a list or dict of them; by default that of the inputs, `previous_mask`.
+        """The mask of the outputs, or a list or dict of masks; by default that of the inputs, `previous_mask`.
 
-        It is asked if `supports_masking` is True, as it is where a class defines this method.
+        It is called if `supports_masking` is True. A class that defines this method supports masking.
         """
         return previous_mask
 
@@ -181,7 +178,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         raise NotImplementedError(f"{type(self).__name__} must define call(self, inputs).")
 
     def _ensure_built(self, shape):
-        """Build the layer for inputs of this shape if it is not built; `_is_ready` says that this is over."""
+        """Build the layer for inputs of this shape unless it is built. Then `_is_ready` is True."""
         if self._is_ready:
             return
         with building:
@@ -213,7 +210,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     @contextlib.contextmanager
     def _unbuilt_after_an_error(self):
-        """An error inside leaves everything below as unbuilt as it was."""
+        """Context manager: after an error inside, this layer and those below are as unbuilt as they were before."""
         unbuilt = self._unbuilt()
         try:
             yield
@@ -222,32 +219,32 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             raise
 
     def _unbuilt(self):
-        """What the layers that do not know their shapes yet, of this one and those below, look like: see `_restore`."""
+        """The state of all unbuilt layers, this one and those below, for `_restore`."""
         waiting = [layer for layer in self._all_layers() if not (layer.built and layer._is_ready)]
         return [(layer, dict(vars(layer)), list(layer._variables)) for layer in waiting]
 
     @staticmethod
     def _restore(unbuilt):
-        """Let layers be unbuilt again, as if what failed since `_unbuilt` had not happened."""
+        """Take layers back to the state that `_unbuilt` has returned."""
         for layer, attributes, variables in unbuilt:
             vars(layer).clear()
             vars(layer).update(attributes, _variables=variables)
         Structure.changed()
 
     def compute_output_shape(self, input_shape):
-        """The shape of the output for inputs of this shape; None stands for the number of rows.
+        """The shape of the output for inputs of this shape. None stands for the number of rows.
 
-        A list (or dict) of shapes, where there are several inputs, or a list where there are several outputs.
+        For several inputs the argument is a list or dict of shapes, and so is the result for several outputs.
         """
         return self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
 
     def _foresee(self, inputs, *args, **kwargs):
-        """The shapes of what a call with symbols returns. All layers below are built then."""
+        """The shapes of what a call with symbols returns. The call builds all layers below."""
         self._build_for(inputs)
         return mapped(lambda one: one.shape, self._foreseen((inputs, *args), kwargs))
 
     def _foreseen(self, args, kwargs):
-        """What a call with symbols returns: a tree of `graph.Result`."""
+        """What a call with symbols returns, a tree of `graph.Result`."""
         more = {"training": False} if self._takes("training") and "training" not in kwargs else {}
         before, _context.made_up = _context.made_up, True
         try:
@@ -257,14 +254,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             _context.made_up = before
 
     def _build_for(self, inputs):
-        """Build the layer for a tree of symbols, or find out that it was built for others."""
+        """Build the layer for a tree of symbols, or raise a ValueError if it was built for other shapes."""
         shape = mapped(lambda leaf: leaf.shape if isinstance(leaf, Symbol) else np.shape(leaf), inputs)
         if isinstance(inputs, Symbol) and self.input_spec is not None:
             self._check_spec(shape)
         self._ensure_built(shape)
 
     def compute_output_spec(self, inputs, *args, **kwargs):
-        """The shapes and dtypes of what a call with symbols would return: a symbol, or a list or dict of them."""
+        """Symbols of the shapes and dtypes that a call with symbols would return: one, or a list or dict of them."""
         self._build_by_names(inputs, args, kwargs)
         self._build_for(inputs)
         how = type(self).compute_output_shape
@@ -276,7 +273,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return mapped(lambda one: Symbol(one.shape, one.dtype, ""), results)
 
     def _record(self, inputs, args, kwargs):
-        """The symbols of what the layer will return for symbols. The call has no masks: those go beside tensors."""
+        """Record a call with symbols in their graph, and return its symbols. Masks are not recorded as arguments."""
         mask, masked = self._masks_in(inputs, args, kwargs)
         outputs = record(self, (inputs, *args), kwargs, self.compute_output_spec(inputs, *args, **masked))
         self._calls += (leaves(outputs)[0].call,)
@@ -285,12 +282,12 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return outputs
 
     def _only_call(self):
-        """The symbols that the layer was given and has returned, in its only call with symbols."""
+        """The inputs and the outputs of the layer's only call with symbols."""
         if len(self._calls) != 1:
             count = f"been called {len(self._calls)} times" if self._calls else "not been called yet"
             raise AttributeError(
-                f"Layer {self.name!r} has {count} on what keras.Input returns: only of a layer that is called once is "
-                "it clear what its input and its output are."
+                f"Layer {self.name!r} has {count} on what keras.Input returns: only a layer that is called once has "
+                "an input and an output."
             )
         call = self._calls[0]
         if not call.inputs:  # an Input
@@ -299,14 +296,14 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     @property
     def input_shape(self):
-        """The shape that the layer was built for; None stands for the number of rows."""
+        """The shape that the layer was built for. None stands for the number of rows."""
         if self._input_shape is None:
             raise AttributeError(f"Layer {self.name!r} has not been called yet: it has no input shape.")
         return self._input_shape
 
     @property
     def output_shape(self):
-        """The shape of its output; None stands for the number of rows."""
+        """The shape of the output. None stands for the number of rows."""
         return self.compute_output_shape(self.input_shape)
 
     def _takes(self, argument):
@@ -317,12 +314,12 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         if self._is_users and getattr(x, "dtype", None) is not None:
             x = ops.convert_to_tensor(x)
             if x.dtype.kind != "f":
-                return x  # a layer of the user's may count or index
+                return x  # a user's layer may count or index
         x = as_tensor(x, self.dtype)
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
 
     def _as_argument(self, value):
-        """What `call` is told besides its input: arrays as tensors."""
+        """An argument of `call` besides the input: arrays become tensors."""
         return self._as_input(value) if isinstance(value, np.ndarray) else value
 
     def _check_spec(self, shape):
@@ -330,7 +327,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             spec.check(f"Layer {self.name!r} ({type(self).__name__})", shape)
 
     def _fitting(self, inputs):
-        """The inputs as tensors of the layer's dtype, once the layer is built and has found them right."""
+        """The inputs as tensors of the layer's dtype. Builds the layer, and checks that they fit its `input_spec`."""
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
             inputs = [self._as_input(x) for x in inputs]
             self._ensure_built([x.shape for x in inputs])
@@ -342,7 +339,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             if self.input_spec is not None:
                 self._check_spec(inputs.shape)
             self._ensure_built(inputs.shape)
-            if self.input_spec is not None:  # one that `build` has set
+            if self.input_spec is not None:  # `build` may have set one
                 self._check_spec(inputs.shape)
         return inputs
 
@@ -353,18 +350,18 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
                 return self._record(inputs, args, kwargs)
             self._build_by_names(inputs, args, kwargs)
             given, inputs = inputs, self._fitting(inputs)
-            if MASKS:  # a copy in another dtype has the same
+            if MASKS:  # a copy in another dtype keeps the mask
                 attach(leaves(mapped(mask_of, given)), inputs)
         takes_training = "training" in _parameters(type(self).call)
         if args:
             args = mapped(self._as_argument, args)
-            if takes_training:  # `self.dropout(x, training)` means the same as with the name
+            if takes_training:  # in `self.dropout(x, training)` it has no name
                 kwargs.update(zip(_parameters(type(self).call)[1:], args, strict=False))
                 args = ()
         before, was_inside, mask = _context.training, _context.inside, None
-        try:  # from here on: Ctrl-C may come after any call
+        try:  # Ctrl-C may come after any call; `finally` puts the context back all the same
             if not was_inside:
-                self._clear_losses()  # those of the call before
+                self._clear_losses()  # of the previous call
                 _context.inside = True
             training = kwargs.pop("training", None)
             if training is None:
@@ -390,9 +387,10 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
     # ---- masks
 
     def _masks_in(self, inputs, args, kwargs):
-        """The mask of the inputs, a tree like theirs or None, and the arguments, with what `call` takes of masks.
+        """The mask of the inputs, a tree like theirs or None; and the keyword arguments, to which masks are added.
 
-        That is `mask` where there is one argument of tensors, and `a_mask` for each argument `a` where there are more.
+        `call` gets `mask` if only one of its arguments has tensors, and else `a_mask` for each such argument `a`, as
+        far as it has arguments of these names.
         """
         if not (args or kwargs or any(mask_of(leaf) is not None for leaf in leaves(inputs))):
             return None, kwargs
@@ -408,15 +406,15 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
         return first if given.get("mask") is None else given["mask"], kwargs | wanted
 
     def _mask_outputs(self, inputs, outputs, mask):
-        """Let the outputs that have no mask have those that `compute_mask` tells."""
+        """Give the masks of `compute_mask` to the outputs that have none."""
         if self.supports_masking:
             attach(leaves(self.compute_mask(inputs, mask)), outputs)
         elif self not in _told and all(mask_of(one) is None for one in leaves(outputs)):
             _told.add(self)
             warn(
                 f"Layer {self.name!r} ({type(self).__name__}) was given an input with a mask and does not support "
-                "masking: the layers after it and the loss see no mask. A layer of one's own that keeps the rows and "
-                "steps of its input sets self.supports_masking = True."
+                "masking: the layers after it and the loss see no mask. If your own layer keeps the rows and steps of "
+                "its input, set self.supports_masking = True."
             )
 
     # ---- losses and metrics
@@ -428,20 +426,20 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     @property
     def metrics(self):
-        """The metrics among the attributes of this layer and of those below."""
+        """The metrics among the attributes of this layer and of the layers below."""
         leaves = (leaf for layer in self._all_layers() for leaf in layer._leaves())
         return list(dict.fromkeys(leaf for leaf in leaves if hasattr(type(leaf), "update_state")))
 
     def add_loss(self, loss):
-        """Add a scalar tensor, computed in `call`, or a list of them to the loss of the step."""
+        """Add to the loss of the step: a scalar tensor that `call` has computed, or a list of them."""
         for one in loss if isinstance(loss, (list, tuple)) else (loss,):
             self._losses.setdefault(threading.get_ident(), []).append(ops.sum(as_tensor(one)))
 
     @property
     def losses(self):
-        """The penalties of the last call and of the regularizers of trainable variables, all below included.
+        """The penalties of the last call, and of the regularizers of trainable variables, of all layers below, too.
 
-        Of the last call in this thread; or in any, where this one has called none.
+        The last call is that of this thread; if this thread has not called the layer, that of any other.
         """
         (layers, variables), here, found = self._structure(), threading.get_ident(), []
         for layer in layers:
@@ -452,7 +450,7 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
 
     @contextlib.contextmanager
     def _keeping_losses(self):
-        """The penalties of the last call in this thread are afterwards what they were, whatever is called inside."""
+        """Context manager: calls inside do not change the penalties of the last call in this thread."""
         here = threading.get_ident()
         before = [(layer, layer._losses.get(here)) for layer in self._all_layers()]
         try:
@@ -470,23 +468,64 @@ class Layer(filing.Filed, Owner, arguments.Remembering, Configurable):
             if layer._losses:
                 layer._losses[threading.get_ident()] = []
 
-    # ---- configuration
+    # ---- configuration and files
 
     def get_config(self):
         """The arguments of `__init__`, from which `from_config` makes a layer like this one, without its weights.
 
         Raises:
-            NotImplementedError: a class of one's own needs a `get_config`, having got more than numbers and strings.
+            NotImplementedError: a user's class without a `get_config` has arguments that are no numbers or strings.
         """
         policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": self.dtype}}
-        base = {"name": self.name, "trainable": self._trainable, "dtype": {**policy, "registered_name": None}}
+        config = {"name": self.name, "trainable": self._trainable, "dtype": {**policy, "registered_name": None}}
         if self.activity_regularizer is not None:
-            base["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
-        base |= self._kept_arguments()
-        return base if type(self).get_config is not Layer.get_config else self._given_arguments(base)
+            config["activity_regularizer"] = regularizers.serialize(self.activity_regularizer)
+        config |= {n: value for n, value in super().get_config().items() if n not in Layer._argument_names}
+        return config if type(self).get_config is not Layer.get_config else self._given_arguments(config)
+
+    def _given_arguments(self, config):
+        """`config` and, for a user's class without a `get_config`, the arguments of its `__init__`, as in Keras.
+
+        Raises:
+            NotImplementedError: some of these are no numbers or strings.
+        """
+        cls = type(self)
+        if is_own(cls):
+            return config
+        if self._given is None and self._argument_names == Layer._argument_names:
+            raise NotImplementedError(
+                f"{cls.__name__} must define get_config(self), which returns {{**super().get_config(), ...}} with the "
+                "arguments of its __init__: some are not numbers, strings, or lists of them."
+            )
+        config = {**(self._given or {}), **config}
+        parameters = inspect.signature(cls).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return config
+        return {name: value for name, value in config.items() if name in parameters}
+
+    def get_build_config(self):
+        """What `build_from_config` needs to make the variables: the shape of the input. None before `build`."""
+        shapes = vars(self).get("_build_shapes", {})
+        if self.built and shapes:
+            return {"shapes_dict": {name: each_shape(list, shape) for name, shape in shapes.items()}}
+        shape = self._input_shape
+        return None if not self.built or shape is None else {"input_shape": each_shape(list, shape)}
+
+    def build_from_config(self, config):
+        """Make the variables, as `get_build_config` tells it, unless the layer is built."""
+        shapes, shape = ((config or {}).get(name) for name in ("shapes_dict", "input_shape"))
+        if shapes and not self.built:
+            self.build(**{name: each_shape(tuple, one) for name, one in shapes.items()})
+        if shape:
+            self._ensure_built(shape)
+            if not all(layer.built for layer in self._all_layers()):  # some are built when `call` calls them
+                self.compute_output_shape(shape)
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name} built={self.built}>"
+
+
+_SET_FIRST = set(vars(Layer(name="any")))  # what `Layer.__init__` sets
 
 
 def _say_where(error, layer, inputs):
@@ -497,7 +536,7 @@ def _say_where(error, layer, inputs):
         error.add_note(f"This happened in {layer._word.lower()} {layer.name!r} ({type(layer).__name__}){of}.")
 
 
-_told = weakref.WeakSet()  # layers of which was said that a mask is lost there
+_told = weakref.WeakSet()  # the layers whose loss of masks the user was warned of
 
 
 def _is_tensor(value):
@@ -505,7 +544,7 @@ def _is_tensor(value):
 
 
 def attach(masks, outputs):
-    """Let each of the outputs that has no mask have the one in its place."""
+    """Give each output that has no mask the mask at its place in the list."""
     for mask, output in zip(masks, leaves(outputs), strict=False):
         if mask is not None and _is_tensor(output) and output._keras_mask is None:
             output._keras_mask = mask
@@ -528,7 +567,7 @@ def _parameters(method):
 
 @functools.cache
 def _shapes_of_build(layer_class):
-    """The names of the shapes that `build` takes: of all its arguments but *args, **kwargs and other optional ones."""
+    """The names of the shapes that `build` takes: its arguments without default, and optional ones called ..._shape."""
     parameters = list(inspect.signature(layer_class.build).parameters.values())[1:]
     parameters = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return tuple(p.name for p in parameters if p.default is p.empty or p.name.endswith("_shape"))
@@ -545,11 +584,11 @@ class SameShape(Layer):
 
 @registry.register()
 class InputLayer(Layer):
-    """The shape of what goes in; it computes nothing.
+    """The input of a model: a shape. It computes nothing.
 
     Args:
-        shape: the shape of one row, such as (20,); None stands for an axis of any length.
-        batch_shape: instead of `shape`, with the number of rows (usually None) in front.
+        shape: the shape of one row, such as (20,). None stands for an axis of any length.
+        batch_shape: instead of `shape`, the same with the number of rows (usually None) in front.
     """
 
     def __init__(
@@ -611,13 +650,13 @@ def Input(
     shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
     optional=False,
 ):
-    """What goes into a model: `Input(shape=(20,))` says that each row has 20 features.
+    """The input of a model: `Input(shape=(20,))` says that each row has 20 features.
 
-    Returns a symbol: call layers on it, and make `Model(inputs, outputs)` of what they return; or put it first in a
-    Sequential.
+    It returns a symbol. Call layers on it, and make a `Model(inputs, outputs)` of what they return; or make it the
+    first element of a Sequential.
 
     Raises:
-        ValueError: a shape that is none; `sparse`, `ragged` or `tensor`, which Keras knows and minigrad does not.
+        ValueError: `shape` is no shape; or `sparse`, `ragged` or `tensor` are given, which minigrad does not have.
     """
     layer = InputLayer(
         shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name

@@ -1,4 +1,4 @@
-"""What goes on in a thread around a call: what layers were told, and what is asked in the middle of it."""
+"""The context of a layer's call in its thread; and calls of a model in the middle of another one."""
 
 import contextlib
 import functools
@@ -11,9 +11,9 @@ from minigrad.tensor import Tensor
 
 
 class _Context(threading.local):
-    training = None  # what the layer that is calling another one was told
+    training = None  # the argument `training` of the layer that is calling another one
     inside = False  # whether a layer is calling another one
-    made_up = False  # whether what it is called on only has the right shape, and any number of rows
+    made_up = False  # whether layers are called to find out shapes only, for any number of rows
 
 
 context = _Context()
@@ -21,7 +21,7 @@ context = _Context()
 
 @contextlib.contextmanager
 def _outside():
-    """Inside, it is as if no layer were calling another one."""
+    """Context manager: inside, it is as if no layer were calling another one."""
     before = context.training, context.inside
     try:
         context.training, context.inside = None, False
@@ -34,10 +34,10 @@ surroundings.append(_outside)
 
 
 def entry(method):
-    """Decorator of what a model is asked from outside: it computes for real wherever it is called.
+    """Decorate a method that users call from outside of a step, such as `predict`: it computes wherever it is called.
 
-    In the middle of another model's step (in a layer, a loss, a metric or a signal handler) it knows nothing of that
-    step. A tensor of a step that is being recorded has no values yet, so it is refused.
+    Called in the middle of another model's step (in a layer, a loss, a metric or a signal handler), it is no part of
+    that step. If that step is being recorded, its tensors have no values yet, and are refused as arguments.
     """
 
     @functools.wraps(method)
@@ -62,7 +62,7 @@ def entry(method):
 
 
 def users_line(frames):
-    """Which line of the user's code it was, of the frames of a stack or a traceback; "" if there is none."""
+    """A sentence that tells the user's innermost line among the frames of a stack or traceback; "" if there is none."""
     home = os.path.dirname(os.path.dirname(__file__))
     for frame in reversed(frames):
         if not os.path.abspath(frame.filename).startswith(home) and "site-packages" not in frame.filename:

@@ -14,12 +14,12 @@ class Dense(Layer):
     Args:
         units: the number of outputs, a positive int.
         activation: a string such as "relu", a function, or None for linear.
-        use_bias: False leaves the bias out; before a BatchNormalization it has no effect anyway.
+        use_bias: False leaves the bias out. A bias in front of a BatchNormalization has no effect.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
             bias_constraint: strings or objects for the kernel (in, units) and the bias (units,).
 
     Raises:
-        ValueError: an input whose last axis is not the one it was built for, naming the layer.
+        ValueError: the last axis of an input has another length than the layer was built for.
     """
 
     supports_masking = True
@@ -44,8 +44,7 @@ class Dense(Layer):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if not (lora_rank is lora_alpha is quantization_config is None):
             raise ValueError(f"Dense {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        del lora_rank, lora_alpha
-        self._keep(locals())
+        self._keep(locals(), but=["activity_regularizer", "lora_rank", "lora_alpha"])
         arguments.whole(self, "units")
 
     def build(self, input_shape):
@@ -60,7 +59,7 @@ class Dense(Layer):
 
     def call(self, inputs):
         self._check(inputs.shape)
-        is_linear = self.activation is None  # as somebody may have set it
+        is_linear = self.activation is None  # users may set it to None
         if self.activation is activations.relu and self.bias is not None:
             return ops.dense_relu(inputs, self.kernel, self.bias)
         y = ops.matmul(inputs, self.kernel) if self.bias is None else ops.dense(inputs, self.kernel, self.bias)
@@ -89,9 +88,9 @@ class Identity(SameShape):
 
 @registry.register()
 class Masking(SameShape):
-    """y = x, with a mask that leaves out the steps of which all features are `mask_value`; there y is 0.
+    """y = x, with a mask that leaves out the steps whose features are all `mask_value`. There y is 0.
 
-    Later layers and the loss skip what is masked; the mask of rows (n, t, features) has the shape (n, t).
+    Later layers and the loss skip masked steps. For inputs (n, t, features) the mask has the shape (n, t).
     """
 
     _has_no_state = True

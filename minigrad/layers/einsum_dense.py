@@ -1,4 +1,4 @@
-"""EinsumDense: a Dense that says in letters which axes it sums over."""
+"""EinsumDense: a Dense whose equation says over which axes it sums."""
 
 import copy
 import string
@@ -16,15 +16,15 @@ class EinsumDense(Layer):
     """y = activation(einsum(equation, x, kernel) + bias), such as "abc,cd->abd" for a Dense on (rows, steps, features).
 
     Args:
-        equation: as for `ops.einsum`, with x first and the kernel second. "..." at either end of x and y stands for any
-            axes, the rows among them where it stands in front.
-        output_shape: the lengths of the axes of y but for the rows and "...", an int or several; None for a length that
-            x tells.
+        equation: as for `ops.einsum`, with x first and the kernel second. "..." at one end of x and y stands for any
+            axes; in front, the axis of the rows is one of them.
+        output_shape: the lengths of the axes of y, without the rows and "...": an int or several. None is a length that
+            follows from x.
         activation, kernel_*, bias_*: as for Dense.
-        bias_axes: the letters of y over which the bias differs; None: there is no bias.
+        bias_axes: the letters of the axes of y along which the bias differs. None: there is no bias.
 
     Raises:
-        ValueError: an equation of another form, lengths that do not fit, LoRA or quantization.
+        ValueError: the equation has another form, lengths do not fit, or LoRA or quantization is asked for.
     """
 
     def __init__(
@@ -48,8 +48,7 @@ class EinsumDense(Layer):
         super().__init__(**kwargs)
         if not (lora_rank is lora_alpha is gptq_unpacked_column_size is quantization_config is None):
             raise ValueError(f"EinsumDense {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        del lora_rank, lora_alpha, gptq_unpacked_column_size
-        self._keep({key: value for key, value in locals().items() if key != "output_shape"})
+        self._keep(locals(), but=["output_shape", "lora_rank", "lora_alpha", "gptq_unpacked_column_size"])
         self.partial_output_shape = tuple(output_shape) if isinstance(output_shape, (tuple, list)) else (output_shape,)
 
     def build(self, input_shape):
@@ -59,7 +58,7 @@ class EinsumDense(Layer):
             raise self._misfit(f"inputs and an output_shape that tell the lengths of {of_kernel!r}", input_shape)
         initializer = self.kernel_initializer
         if isinstance(initializer, VarianceScaling) and None in (initializer.input_axes, initializer.output_axes):
-            initializer = copy.copy(initializer)  # which knows over which axes is summed
+            initializer = copy.copy(initializer)  # told over which axes the sum goes
             initializer.input_axes = [i for i, c in enumerate(of_kernel) if c not in of_output]
             initializer.output_axes = [i for i, c in enumerate(of_kernel) if c in of_output]
         options = {kind: getattr(self, f"kernel_{kind}") for kind in ("regularizer", "constraint")}
@@ -83,7 +82,7 @@ class EinsumDense(Layer):
         return tuple(lengths[c] for c in of_output)
 
     def _letters(self, input_shape):
-        """The letters of the input, the kernel and the output, "..." spelled out, and their lengths."""
+        """The letters of the input, the kernel and the output, with letters for "...", and a dict of their lengths."""
         terms = self.equation.replace(" ", "").replace("->", ",").split(",")
         ends = [(term.startswith("..."), term.endswith("...")) for term in terms]
         letters = [term.replace("...", "", 1) for term in terms]

@@ -1,4 +1,4 @@
-"""Embedding: a row of numbers to be learnt for each integer."""
+"""Embedding: a learned row of numbers for each integer."""
 
 import numpy as np
 
@@ -10,27 +10,28 @@ from minigrad.layers.base import Layer, registry
 from minigrad.ops.shaping import take_rows
 from minigrad.program import is_recording
 
-EXACT = 2**24  # up to here float32 has all integers
+EXACT = 2**24  # float32 can hold every integer up to this one
 
 
 @registry.register()
 class Embedding(Layer):
-    """Each integer becomes the row of the matrix `embeddings` that has its number: (n, ...) -> (n, ..., output_dim).
+    """Each integer i becomes row i of the matrix `embeddings`: (n, ...) -> (n, ..., output_dim).
 
-    Integers may come as floats, as `fit` makes them of data behind no Input(dtype="int32"). In the middle of a step,
-    where no error can be raised any more, a number out of range gives a row of NaN.
+    Integers may be floats: `fit` makes floats of all data unless there is an Input(dtype="int32"). A number out of
+    range is an error if it is found before the step begins, and gives a row of NaN in the middle of a step.
 
     Args:
-        input_dim: how many integers there are: 0, 1, ..., input_dim - 1; output_dim: how long the rows are.
+        input_dim: how many integers there are: 0, 1, ..., input_dim - 1.
+        output_dim: the length of the rows.
         embeddings_initializer, embeddings_regularizer, embeddings_constraint: strings or objects for the matrix.
         mask_zero: whether 0 is padding, which the mask of the output leaves out.
-        weights: the matrix to begin with, or a list that holds it.
+        weights: the first values of the matrix, or a list that holds them.
 
     Raises:
-        ValueError: a number out of range; LoRA or quantization, which minigrad does not know.
+        ValueError: a number is out of range; or LoRA or quantization is asked for, which minigrad does not have.
     """
 
-    _indexes = True  # whether data that goes in is to be shown to `_check_rows` first
+    _indexes = True  # whether `fit` and the like call `_check_rows` with its inputs before a step
 
     def __init__(
         self,
@@ -52,9 +53,7 @@ class Embedding(Layer):
         if not (lora_rank is lora_alpha is quantization_config is None):
             raise ValueError(f"Embedding {self.name!r}: minigrad knows neither LoRA nor quantization.")
         self.supports_masking = self._makes_masks = bool(mask_zero)
-        del lora_rank, lora_alpha
-        given = {name: value for name, value in locals().items() if name != "weights"}
-        self._keep(given)
+        self._keep(locals(), but=["weights", "lora_rank", "lora_alpha"])
         arguments.whole(self, "input_dim")
         arguments.whole(self, "output_dim")
         if weights is not None:
@@ -78,14 +77,14 @@ class Embedding(Layer):
         return ops.reshape(y, (*inputs.shape, self.output_dim))
 
     def compute_mask(self, inputs, mask=None):
-        """Where the inputs are not 0, if `mask_zero` says that 0 is padding."""
+        """True where the inputs are not 0, if `mask_zero` is True; else None."""
         return ops.not_equal(inputs, 0.0) if self.mask_zero else None
 
     def _as_input(self, x):
         return ops.convert_to_tensor(x)  # integers stay integers
 
     def _check_rows(self, rows):
-        """Raise a ValueError where there is anything but integers in range."""
+        """Raise a ValueError unless all elements are integers in range."""
         for some in chunks(rows):
             low, high = some.min(initial=0), some.max(initial=0)
             is_whole = some.dtype.kind != "f" or not np.any(some != np.trunc(some))

@@ -1,4 +1,4 @@
-"""Fusion: neighbouring calls of a graph that run as one, with the same results and less memory to pass over."""
+"""Fusion: neighbouring calls of a graph run as one, with the same results and fewer passes over memory."""
 
 import math
 
@@ -13,7 +13,7 @@ from minigrad.ops.masks import MASKS
 def fused(graph):
     """The calls of `graph`, in which [Dense,] BatchNormalization [, relu] is one call: one pass over memory each way.
 
-    Layers are fused only where nothing else uses what stands between them, and they are given nothing else.
+    Layers are fused only if nothing else uses the tensors between them, and they have no other arguments.
     """
     consumers, gone, found = graph.consumers(), set(), []
     for call in graph.calls:
@@ -35,7 +35,7 @@ def fused(graph):
 
 
 def _chain(call, consumers):
-    """The call and up to two after it, each the only one that uses the result of the one before."""
+    """The call and up to two that follow: each is the only one that uses the result of the call before."""
     chain = [call]
     while len(chain) < 3:
         after = consumers.get(id(chain[-1].outputs), [])
@@ -48,8 +48,8 @@ def _chain(call, consumers):
 class Normalized:
     """A BatchNormalization with the Dense before and the relu after it, in one pass over memory each way.
 
-    The bias of the Dense is not added: it would only shift the mean that is subtracted. The layer gets it to keep
-    the moving mean right, and its gradient is exactly zero.
+    The bias of the Dense is not added, since it would only shift the mean that is subtracted. It is passed on for the
+    moving mean, which it does shift; its gradient is exactly zero.
     """
 
     def __init__(self, dense, norm, floor):

@@ -9,17 +9,18 @@ from minigrad.layers.base import Layer, registry
 class Lambda(Layer):
     """y = function(x, **arguments), with `training` and `mask` if the function takes them. It has no weights.
 
-    A model with a Lambda has weight files, but no `.keras` file and no JSON: those would have to hold code. Write a
-    Layer with a `call` where the model is to be saved.
+    A model with a Lambda can save its weights, but neither a `.keras` file nor JSON, since these would have to hold
+    code. To save the model, write a Layer with a `call` instead.
 
     Args:
-        function: from a tensor (or a list of them, as the layer is called) to one, of `minigrad.ops` and operators.
-        output_shape: not needed: the function is asked.
-        mask: that of the output, or a function of (inputs, their mask); None: it has none.
+        function: takes a tensor (or a list, if the layer is called on one) and returns a tensor. It computes with
+            `minigrad.ops` and operators.
+        output_shape: has no effect: minigrad calls the function to find the shape.
+        mask: the mask of the output, or a function of (inputs, their mask). None: the output has no mask.
         arguments: a dict of further arguments.
 
     Raises:
-        TypeError: a function that can't be called.
+        TypeError: `function` cannot be called.
     """
 
     _is_users = True
@@ -32,7 +33,7 @@ class Lambda(Layer):
         self.supports_masking = self._makes_masks = mask is not None
         try:
             known = inspect.signature(function).parameters
-        except ValueError:  # of some builtins nobody knows the arguments
+        except ValueError:  # some built-in functions do not tell their arguments
             known = ()
         self._told = [name for name in ("mask", "training") if name in known]
 
@@ -41,7 +42,7 @@ class Lambda(Layer):
         return self.function(inputs, **self.arguments, **{name: told[name] for name in self._told})
 
     def compute_mask(self, inputs, mask=None):
-        """What `mask` says."""
+        """The mask of the output, as the argument `mask` tells it."""
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self):

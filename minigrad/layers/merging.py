@@ -1,4 +1,4 @@
-"""Layers of several inputs, which they make one output of; and functions that make such a layer and call it."""
+"""Layers that make one output of several inputs; and functions that make such a layer and call it."""
 
 import functools
 
@@ -11,18 +11,18 @@ from minigrad.trees import mapped
 class Merge(Layer):
     """A layer that is called on a list of inputs with equally many rows.
 
-    Inputs of fewer axes get axes of length one after the rows; then all are broadcast as in NumPy.
+    Inputs with fewer axes get axes of length one behind the rows. Then all are broadcast as in NumPy.
 
     Raises:
-        ValueError: anything but a list; inputs that differ in their rows, or can't be broadcast.
+        ValueError: the input is no list, or the inputs have different numbers of rows or cannot be broadcast.
     """
 
     _makes_masks = False
-    _combine = None  # the operation that makes one of two inputs
+    _combine = None  # the operation that makes one tensor of two
     _count = None  # how many inputs there must be; None: one or more
 
     def build(self, input_shape):
-        self.compute_output_shape(input_shape)  # finds what does not fit
+        self.compute_output_shape(input_shape)  # raises an error if the shapes do not fit
 
     def call(self, inputs):
         shapes = self._shapes(mapped(lambda x: x.shape, inputs))
@@ -34,7 +34,7 @@ class Merge(Layer):
         return functools.reduce(type(self)._combine, inputs)
 
     def compute_mask(self, inputs, mask=None):
-        """What counts in one of the inputs, if all of them have a mask."""
+        """True where the mask of any input is True; None unless all inputs have masks."""
         masks = self._masks(inputs, mask)
         return None if any(one is None for one in masks) else functools.reduce(ops.logical_or, masks)
 
@@ -120,10 +120,10 @@ class Minimum(Merge):
 
 @registry.register()
 class Concatenate(Merge):
-    """The inputs, a list, joined along `axis`; all their other axes must agree.
+    """The inputs, a list, joined along `axis`. Their other axes must have the same lengths.
 
     Args:
-        axis: an int; -1 is the last.
+        axis: an int; -1 is the last axis.
     """
 
     def __init__(self, axis=-1, **kwargs):
@@ -137,7 +137,7 @@ class Concatenate(Merge):
         return ops.concatenate(inputs, self.axis)
 
     def compute_mask(self, inputs, mask=None):
-        """The masks joined as the inputs are; an input without one counts as a whole."""
+        """The masks, joined like the inputs. An input without a mask counts as a whole."""
         masks = self._masks(inputs, mask)
         if all(one is None for one in masks):
             return None
@@ -161,11 +161,11 @@ class Dot(Merge):
     Two inputs (n, k) give (n, 1).
 
     Args:
-        axes: the axis of both, or a pair of axes, not 0; negative ones count from the last.
-        normalize: divide the vectors along the axes by their lengths first: the result is the cosine.
+        axes: the axis to sum over in both inputs, or a pair of axes; not 0. Negative axes count from the last.
+        normalize: whether to divide the vectors along the axes by their lengths first. The result is their cosine.
 
     Raises:
-        TypeError, ValueError: axes that are none.
+        TypeError, ValueError: `axes` is neither an int nor two of them.
     """
 
     _count = 2
@@ -179,7 +179,7 @@ class Dot(Merge):
             raise ValueError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
 
     def compute_mask(self, inputs, mask=None):
-        """None: sums over an axis have no mask."""
+        """None: a sum over an axis has no mask."""
 
     def call(self, inputs):
         shapes = mapped(lambda x: x.shape, inputs)
@@ -202,7 +202,7 @@ class Dot(Merge):
         return (self._rows(shapes), *(rest or [1]))
 
     def _axes(self, shapes):
-        """The axis of each input, counted from the first."""
+        """The axis to sum over in each input, counted from the first."""
         given = [self.axes] * 2 if is_int(self.axes) else self.axes
         if not all(-len(shape) < axis < len(shape) and axis for axis, shape in zip(given, shapes, strict=True)):
             raise self._misfit(f"inputs that have the axes {self.axes}, which must not be that of the rows", shapes)
@@ -210,14 +210,14 @@ class Dot(Merge):
 
 
 def _spread(mask, x):
-    """A mask with the axes of x."""
+    """The mask of x with as many axes as x; True everywhere if there is none."""
     if mask is None:
         return ops.ones_like(x, dtype="bool")
     return mask if mask.ndim == x.ndim else ops.logical_or(ops.expand_dims(mask, -1), ops.zeros_like(x, dtype="bool"))
 
 
 def _function(layer):
-    """The function that makes such a layer and calls it on a list."""
+    """A function that makes a layer of this class and calls it on a list."""
 
     def merge(inputs, **kwargs):
         return layer(**kwargs)(inputs)

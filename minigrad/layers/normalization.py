@@ -23,24 +23,25 @@ class BatchNormalization(SameShape):
     In inference, and in a frozen layer (`trainable = False`), the moving statistics take the place of u and v.
     PyTorch's momentum is 1 - momentum, and it averages the unbiased variance.
 
-    The gradient. With g = dL/dy: dL/dbeta = sum g, dL/dgamma = sum g h, and dL/dh = gamma g. x_i acts on the loss in
-    three ways: directly on h_i, by 1/s where s = sqrt(v + epsilon); through the mean, which moves every h by
-    -1/(m s); and through the variance, whose change by 2 (x_i - u) / m moves every h_k by -h_k h_i / (m s). So
+    The gradient: with g = dL/dy, dL/dbeta = sum g, dL/dgamma = sum g h, and dL/dh = gamma g. Let s = sqrt(v + epsilon).
+    x_i acts on the loss in three ways. It changes h_i itself, by 1/s. It changes the mean, which changes every h_k by
+    -1/(m s). And it changes the variance by 2 (x_i - u) / m, which changes every h_k by -h_k h_i / (m s). So
 
         dL/dx_i = gamma / s  (g_i - (1/m) sum_k g_k - h_i (1/m) sum_k g_k h_k)
 
-    The gradient is free of its mean and of its component along h: hence a bias before the layer learns nothing, and
-    the size of the weights before it does not matter.
+    This gradient has mean 0 and no component along h. Hence a bias before the layer learns nothing, and the size of the
+    weights before it does not matter.
 
     Args:
-        axis: the axis of the features, each normalised by itself.
-        momentum: of the moving statistics; epsilon: added to the variance.
-        center, scale: whether there is a beta, a gamma.
-        renorm: Batch Renormalization (Ioffe 2017), with `renorm_clipping` {"rmin", "rmax", "dmax"}.
+        axis: the axis of the features; each feature is normalised by itself.
+        momentum: of the moving statistics.
+        epsilon: added to the variance.
+        center, scale: whether there is a beta, and whether there is a gamma.
+        renorm: Batch Renormalization (Ioffe 2017), with `renorm_clipping`, a dict with "rmin", "rmax" and "dmax".
         *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
 
     Raises:
-        ValueError: an axis out of range, or an input whose features are not those it was built for.
+        ValueError: the axis is out of range, or the number of features is not that which the layer was built for.
     """
 
     def __init__(
@@ -71,8 +72,8 @@ class BatchNormalization(SameShape):
         if not is_int(self.axis):
             raise ValueError(f"BatchNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
         self.axis = int(self.axis)
-        arguments.number(self, "momentum", high=1.0)
-        arguments.number(self, "renorm_momentum", high=1.0)
+        arguments.number(self, "momentum", "[0, 1]")
+        arguments.number(self, "renorm_momentum", "[0, 1]")
         arguments.number(self, "epsilon")
         if synchronized:
             raise ValueError(f"BatchNormalization {self.name!r}: synchronized=True needs several processes.")
@@ -111,7 +112,7 @@ class BatchNormalization(SameShape):
             self.moving_stddev.assign(deviation)
             self.renorm_stddev.assign(deviation)
         self._size = n
-        # What stands in for a gamma or beta that is not there, and for a bias.
+        # These take the place of a gamma, a beta or a bias that is absent.
         self._ones, self._zeros = Tensor(np.ones(n, self.dtype)), Tensor(np.zeros(n, self.dtype))
         self.built = True
 
@@ -130,9 +131,10 @@ class BatchNormalization(SameShape):
         return ops.transpose(y, np.argsort(order).tolist())
 
     def normalize(self, x, training, mask=None, kernel=None, bias=None, floor=-math.inf):
-        """The output for x + bias, or for x kernel + bias, features last; cut off below `floor` (0: relu).
+        """The output for x + bias, or for x kernel + bias, features last, and at least `floor` (0 makes a relu).
 
-        Sequential passes it the kernel and the bias of a Dense before it and the relu after it, and has checked x.
+        `layers.fusion` passes the kernel and the bias of a Dense in front of the layer, and the floor of a relu behind
+        it. x is not checked.
         """
         gamma = self._ones if self.gamma is None else self.gamma
         beta = self._zeros if self.beta is None else self.beta
@@ -164,7 +166,7 @@ class BatchNormalization(SameShape):
     def _warn_of_few_rows(self, x):
         if x.size == 0:
             raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}: they have "
+                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}, which has "
                 "no mean and no variance. Leave empty batches out."
             )
         warn(
@@ -173,7 +175,7 @@ class BatchNormalization(SameShape):
         )
 
     def _composed(self, x, mask, gamma, beta, bias, floor):
-        """Masked statistics and Batch Renormalization, composed of other operations: rare, so not a kernel."""
+        """The output with a mask or Batch Renormalization. Both are rare, so operations compose it, and no kernel."""
         x = x + bias
         axes = tuple(range(x.ndim - 1))
         if mask is None:
@@ -199,7 +201,7 @@ class BatchNormalization(SameShape):
         return y if floor == -math.inf else ops.maximum(y, floor)
 
     def _renormalized(self, mean, variance, gamma, beta):
-        """gamma r and gamma d + beta: what makes the batch's statistics those of the long run (constants)."""
+        """gamma r and gamma d + beta, where the constants r and d turn the batch's statistics into the long run's."""
         clipping = self.renorm_clipping or {}
         deviation = ops.sqrt(variance + self.epsilon)
         long_run = ops.maximum(self.renorm_stddev.value, math.sqrt(self.epsilon))

@@ -1,4 +1,4 @@
-"""Layers that prepare data: they learn from `adapt`, or nothing at all, never from gradients."""
+"""Layers that prepare data. They learn nothing, or they learn from `adapt`, but never from gradients."""
 
 import itertools
 import math
@@ -6,16 +6,17 @@ import math
 import numpy as np
 
 from minigrad import config, ops
+from minigrad.configurable import plain
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
 from minigrad.tensor import Tensor
 
-CHUNK = 65536  # rows of an array that are looked at together
+CHUNK = 65536  # rows of an array that `adapt` reads at a time
 
 
 @registry.register()
 class Rescaling(SameShape):
-    """y = scale x + offset; numbers, or arrays that broadcast to x."""
+    """y = scale x + offset. Both are numbers, or arrays that broadcast to x."""
 
     def __init__(self, scale, offset=0.0, **kwargs):
         super().__init__(**kwargs)
@@ -31,30 +32,31 @@ class Rescaling(SameShape):
 
 
 def moments_of_both(a, b):
-    """(count, mean, sum of squared deviations) of two sets together (Chan, Golub and LeVeque 1979)."""
+    """(count, mean, sum of squared deviations) of two sets together, from those of each (Chan et al. 1979)."""
     count, shift = a[0] + b[0], b[1] - a[1]
     return count, a[1] + shift * (b[0] / count), a[2] + b[2] + np.square(shift) * (a[0] * b[0] / count)
 
 
 @registry.register()
 class Normalization(SameShape):
-    """y = (x - mean) / max(sqrt(variance), 1e-7), with mean and variance as given, or as found by `adapt(data)`.
+    """y = (x - mean) / max(sqrt(variance), 1e-7), with the mean and variance that are given, or found by `adapt(data)`.
 
-    Until then they are 0 and 1. Gradients pass; training does not change it: the weights mean, variance and count
-    (not used any more, as in Keras) are non-trainable.
+    Before `adapt` they are 0 and 1. Gradients pass through the layer, but training does not change it: its weights
+    mean, variance and count (which is unused, as in Keras) are non-trainable.
 
     Args:
-        axis: the axes whose elements have a mean each, an int or several; None: one mean of everything.
-        mean, variance: instead of `adapt`; then there are no weights.
-        invert: whether to undo it: y = mean + x max(sqrt(variance), 1e-7).
+        axis: the axes, an int or several, whose elements each have a mean of their own. None: there is one mean of all.
+        mean, variance: given instead of found by `adapt`. Then the layer has no weights.
+        invert: whether to undo the normalization: y = mean + x max(sqrt(variance), 1e-7).
 
     Raises:
-        ValueError: an axis out of range or of unknown length, or an input other than it was built or adapted for.
+        ValueError: an axis is out of range or has no known length, or an input has another shape than the layer was
+            built or adapted for.
     """
 
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)
-        self._keep({"axis": axis, "invert": invert})
+        self._keep(locals(), but=["mean", "variance"])
         self.axis = () if axis is None or len(np.shape(axis)) and not len(axis) else arguments.integers(self, "axis")
         self.input_mean, self.input_variance = mean, variance
         if (mean is None) != (variance is None):
@@ -70,12 +72,12 @@ class Normalization(SameShape):
         kept = sorted({a % rank for a in self.axis if -rank <= a < rank})
         if len(kept) < len(self.axis) or any(input_shape[a] is None for a in kept):
             raise ValueError(
-                f"Layer {self.name!r} (Normalization): axis {self.axis} must name axes of known length, which the rows "
-                f"have not; got shape {tuple(input_shape)}."
+                f"Layer {self.name!r} (Normalization): axis {self.axis} must name axes of known length, which that of "
+                f"the rows is not; got shape {tuple(input_shape)}."
             )
         shape = tuple(input_shape[a] for a in kept)
         self._broadcast = tuple(input_shape[a] if a in kept else 1 for a in range(rank)) if kept else ()
-        if kept and max(self.axis) < 0:  # counted from the end: there may be more axes in front
+        if kept and max(self.axis) < 0:  # all axes count from the end, so there may be more in front
             self.input_spec = arguments.InputSpec(min_ndim=rank, axes={a - rank: input_shape[a] for a in kept})
         elif kept:
             self.input_spec = arguments.InputSpec(ndim=rank, axes={a: input_shape[a] for a in kept})
@@ -92,12 +94,12 @@ class Normalization(SameShape):
 
     @property
     def mean(self):
-        """What is subtracted, in a shape that broadcasts to the input; None before the layer is built."""
+        """The mean that is subtracted, in a shape that broadcasts to the input. None before the layer is built."""
         return ops.reshape(self.adapt_mean, self._broadcast) if self.built else None
 
     @property
     def variance(self):
-        """The square of what is divided by, like `mean`."""
+        """The variance, whose root is divided by, like `mean`."""
         return ops.reshape(self.adapt_variance, self._broadcast) if self.built else None
 
     def call(self, inputs):
@@ -105,16 +107,17 @@ class Normalization(SameShape):
         return inputs * deviation + self.mean if self.invert else (inputs - self.mean) / deviation
 
     def adapt(self, data, batch_size=None, steps=None):
-        """Take mean and variance from data; what was taken before is forgotten.
+        """Set mean and variance to those of the data. Data of earlier calls does not count any more.
 
         Args:
-            data: an array (rows first), or an iterable of batches, such as a list of arrays or a generator; of a batch
-                that is a tuple the first part is taken.
-            batch_size: how many rows of an array to look at together; it changes no result.
-            steps: how many batches to take; by default all.
+            data: an array (rows first), or an iterable of batches, such as a list of arrays or a generator. Of a batch
+                that is a tuple, the first element is used.
+            batch_size: how many rows of an array are read at a time; it does not change the result.
+            steps: how many batches are used; by default all.
 
         Raises:
-            TypeError: something else. ValueError: no rows, or other shapes than the layer was built for.
+            TypeError: the data is something else.
+            ValueError: the data has no rows, or another shape than the layer was built for.
         """
         if self.input_mean is not None:
             raise ValueError(f"Layer {self.name!r} (Normalization) was given its mean: there is nothing to adapt.")
@@ -139,7 +142,7 @@ class Normalization(SameShape):
         self.adapt_variance.assign(squares / count)
 
     def _batches(self, data, size):
-        """The parts of `data` one by one."""
+        """An iterator over the batches of `data`."""
         if isinstance(data, Tensor):
             data = data.numpy()
         if hasattr(data, "to_numpy"):
@@ -159,5 +162,4 @@ class Normalization(SameShape):
         return TypeError(f"Layer {self.name!r} (Normalization): adapt expects {expected}, got a {kind}.")
 
     def get_config(self):
-        given = {"mean": arguments.plain(self.input_mean), "variance": arguments.plain(self.input_variance)}
-        return {**super().get_config(), **given}
+        return {**super().get_config(), "mean": plain(self.input_mean), "variance": plain(self.input_variance)}

@@ -1,4 +1,4 @@
-"""What disturbs a network in training, or makes it pay: Dropout and its kin, noise, penalties on activity."""
+"""Layers that regularize a network in training: Dropout and its relatives, noise, penalties on activity."""
 
 import math
 
@@ -9,18 +9,18 @@ from minigrad.layers.base import SameShape, registry
 
 
 class _Noise(SameShape):
-    """A layer that disturbs its input in training and lets it pass otherwise.
+    """A layer that disturbs its input in training and otherwise returns it unchanged.
 
-    It has a stream of random numbers of its own, which every call in training moves on. `trainable` changes nothing:
-    there are no weights to freeze.
+    It has its own stream of random numbers, which every call in training moves on. It has no weights, so `trainable`
+    has no effect.
     """
 
     _has_no_state = True
 
-    strength = "rate"  # the argument that says how much; at 0 nothing happens
+    strength = "rate"  # the name of the argument that says how much; 0 leaves the input unchanged
 
-    def _start(self, below=False):
-        arguments.number(self, self.strength, high=1.0, below=below)
+    def _start(self, interval="[0, 1]"):
+        arguments.number(self, self.strength, interval)
         if self.seed is not None and not is_int(self.seed):
             raise ValueError(f"{type(self).__name__} {self.name!r}: seed must be an int or None, got {self.seed!r}.")
         self._state = random.new_state(self.seed)
@@ -49,8 +49,8 @@ class Dropout(_Noise):
 
     Args:
         rate: the share that is dropped, in [0, 1].
-        noise_shape: where it has 1, one decision holds for the whole axis; None stands for the input's length.
-        seed: an int starts this layer's own stream of random numbers; None takes a new one.
+        noise_shape: None, or a length per axis: 1 drops or keeps the whole axis at once, None is the input's length.
+        seed: an int from which the layer's stream of random numbers starts; None takes an unused one.
     """
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
@@ -66,10 +66,10 @@ class Dropout(_Noise):
 
 @registry.register()
 class AlphaDropout(_Noise):
-    """Dropout that keeps mean 0 and variance 1, for networks of selu (Klambauer et al. 2017).
+    """Dropout that keeps mean 0 and variance 1, for networks with selu (Klambauer et al. 2017).
 
-    In training, with c = -1.7581 (what selu tends to below): y = a x + b with probability 1 - rate, else a c + b, where
-    a = ((1 - rate) (1 + rate c^2))^(-1/2) and b = -a c rate; otherwise y = x.
+    In training, y = a x + b with probability 1 - rate, else y = a c + b; otherwise y = x. Here c = -1.7581 is the limit
+    of selu at -infinity, a = ((1 - rate) (1 + rate c^2))^(-1/2), and b = -a c rate.
 
     Args:
         rate: the share that is dropped, in [0, 1).
@@ -80,7 +80,7 @@ class AlphaDropout(_Noise):
         super().__init__(**kwargs)
         self._keep(locals())
         self._start_shape()
-        self._start(below=True)
+        self._start("[0, 1)")
 
     def disturb(self, inputs):
         c = -1.6732632423543772 * 1.0507009873554805
@@ -103,7 +103,7 @@ class GaussianDropout(_Noise):
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals())
-        self._start(below=True)
+        self._start("[0, 1)")
 
     def disturb(self, inputs):
         deviation = math.sqrt(self.rate / (1 - self.rate))

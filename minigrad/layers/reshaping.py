@@ -1,4 +1,4 @@
-"""Layers that compute nothing: the elements of each row in another shape or order."""
+"""Layers that put the elements of each row into another shape or order."""
 
 import math
 
@@ -10,10 +10,10 @@ from minigrad.layers.base import Layer, registry
 
 @registry.register()
 class Flatten(Layer):
-    """Everything but the rows becomes one axis: (n, a, b) -> (n, a b); a flat input becomes (n, 1).
+    """All axes but that of the rows become one: (n, a, b) -> (n, a b), and (n,) -> (n, 1).
 
     Args:
-        data_format: "channels_first" moves axis 1 to the end first, so that the order is that of "channels_last".
+        data_format: "channels_first" moves axis 1 to the end first, which makes the order that of "channels_last".
     """
 
     def __init__(self, data_format=None, **kwargs):
@@ -40,10 +40,11 @@ class Reshape(Layer):
     """The elements of each row in another shape: (n, ...) -> (n, *target_shape).
 
     Args:
-        target_shape: a tuple of positive ints without the rows; one of them may be -1, which stands for what is left.
+        target_shape: a tuple of positive ints, without the axis of the rows. One of them may be -1: it is computed from
+            the others.
 
     Raises:
-        ValueError: a row that has another number of elements.
+        ValueError: a row has another number of elements.
     """
 
     _has_no_state = True
@@ -81,7 +82,7 @@ class Permute(Layer):
     """The axes of each row in another order: dims = (2, 1) makes (n, b, a) of (n, a, b).
 
     Args:
-        dims: where each axis of the output comes from: the integers from 1 (0 are the rows), in any order.
+        dims: the input's axis for each axis of the output, counted from 1, since 0 is that of the rows.
     """
 
     def __init__(self, dims, **kwargs):
@@ -102,7 +103,7 @@ class Permute(Layer):
 
 @registry.register()
 class RepeatVector(Layer):
-    """Each row n times: (rows, features) -> (rows, n, features)."""
+    """Each row repeated n times: (rows, features) -> (rows, n, features)."""
 
     def __init__(self, n, **kwargs):
         super().__init__(**kwargs)

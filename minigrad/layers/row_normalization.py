@@ -1,4 +1,4 @@
-"""Normalizations that look at one row at a time, so that training and inference are the same."""
+"""Normalizations of each row by itself, which makes training and inference the same."""
 
 from minigrad import ops
 from minigrad.layers import arguments
@@ -7,21 +7,21 @@ from minigrad.tensor import view
 
 
 class _ByRow(SameShape):
-    """A layer that normalizes over `axis`: an int, or several taken as one."""
+    """A layer that normalizes over `axis`, an int, or several taken as one."""
 
     def _axes(self, shape):
-        """The axes counted from the first, in order."""
+        """The axes to normalize over, counted from the first, in order."""
         rank = len(shape)
         axes = sorted(a % rank for a in arguments.integers(self, "axis") if -rank <= a < rank)
         if len(axes) < len(arguments.integers(self, "axis")) or len(set(axes)) < len(axes) or 0 in axes:
             raise ValueError(
                 f"Layer {self.name!r} ({type(self).__name__}): axis {self.axis} must name different axes of the "
-                f"input, without the first, whose shape is {tuple(shape)}."
+                f"input, and not the first one; got shape {tuple(shape)}."
             )
         return axes
 
     def _build_axes(self, input_shape):
-        """Their lengths; a config tells them as a list from then on, as in Keras."""
+        """The lengths of the axes. From then on the config has a list of axes, as in Keras."""
         axes = self._axes(input_shape)
         lengths = [input_shape[a] for a in axes]
         if None in lengths:
@@ -40,7 +40,7 @@ class _ByRow(SameShape):
 
 @registry.register()
 class LayerNormalization(_ByRow):
-    """Zero-centre and scale to unit variance each row by itself, then shift and scale as learned (Ba et al. 2016).
+    """Zero-centre each row and scale it to unit variance, then shift and scale as learned (Ba et al. 2016).
 
     With mean u and biased variance v over `axis`:
 
@@ -49,13 +49,14 @@ class LayerNormalization(_ByRow):
     Its gradient, that of BatchNormalization with rows and columns exchanged, is derived in `ops.layer_normalization`.
 
     Args:
-        axis: the axes over which is normalized, an int or several; gamma and beta have their lengths.
+        axis: the axes to normalize over, an int or several. Gamma and beta have their lengths.
         epsilon: added to the variance.
-        center, scale: whether there is a beta, a gamma.
+        center, scale: whether there is a beta, and whether there is a gamma.
         *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
 
     Raises:
-        ValueError: an axis that the input has not, or is that of the rows; another input than it was built for.
+        ValueError: an axis is that of the rows, or no axis of the input, or has another length than the layer was built
+            for.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class LayerNormalization(_ByRow):
         super().__init__(**kwargs)
         if rms_scaling:
             raise ValueError(
-                f"LayerNormalization {self.name!r}: rms_scaling=True, which Keras deprecates since it divides by "
-                "something else, is not known: use RMSNormalization."
+                f"LayerNormalization {self.name!r}: minigrad does not have rms_scaling=True, which Keras "
+                "deprecates: use RMSNormalization."
             )
         self._keep(locals())
         arguments.integers(self, "axis")
@@ -89,6 +90,9 @@ class LayerNormalization(_ByRow):
         self.beta = self._own_weight("beta", lengths) if self.center else None
         self.built = True
 
+    def get_config(self):
+        return {**super().get_config(), "rms_scaling": False}
+
     def call(self, inputs):
         return ops.layer_normalization(inputs, self.gamma, self.beta, self._axes(inputs.shape), self.epsilon)
 
@@ -98,7 +102,8 @@ class RMSNormalization(_ByRow):
     """y = scale x / sqrt(mean of x^2 over `axis` + epsilon), `scale` learned (Zhang and Sennrich 2019).
 
     Args:
-        axis: an int or several; epsilon: added to the mean square.
+        axis: the axes to normalize over, an int or several.
+        epsilon: added to the mean square.
 
     Raises:
         ValueError: as LayerNormalization.
@@ -125,7 +130,7 @@ class RMSNormalization(_ByRow):
 
 @registry.register()
 class UnitNormalization(_ByRow):
-    """y = x / its length over `axis` (an int or several), so that the sum of squares is 1; zeros stay zeros."""
+    """y = x / |x|, with the length |x| of the vectors along `axis` (an int or several). Zeros stay zeros."""
 
     _has_no_state = True
 

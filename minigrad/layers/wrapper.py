@@ -1,16 +1,16 @@
 """Wrapper: a layer around another one."""
 
-from minigrad.layers.base import Layer, deserialize, registry, serialize
+from minigrad.layers.base import Layer, deserialize, registry
 
 
 @registry.register()
 class Wrapper(Layer):
-    """The base of layers that do something around another one, which is kept as `layer`: define `call(inputs)`.
+    """Base class of layers around another one, which is the attribute `layer`: define `call(inputs)`.
 
-    It builds the inner layer for its own input, and has it in its config.
+    It builds the inner layer for its own input. Its config holds that of the inner layer.
 
     Raises:
-        ValueError: an inner layer that is none.
+        ValueError: `layer` is no layer.
     """
 
     def __init__(self, layer, **kwargs):
@@ -23,9 +23,6 @@ class Wrapper(Layer):
         if not self.layer.built:
             self.layer.build(input_shape)
         self.built = True
-
-    def get_config(self):
-        return {**super().get_config(), "layer": serialize(self.layer)}
 
     @classmethod
     def from_config(cls, config):

@@ -1,8 +1,8 @@
 """Losses: `loss(y_true, y_pred, sample_weight=None)` returns a scalar tensor.
 
-Each loss is a formula, one value a row, and directly below it the class of the same formula, which adds the sample
-weights and the reduction. The topics: `regression`, `probabilistic`, `hinge`, `overlap`; `base` and
-`targets` are what they share.
+Each loss is a function with a formula, which returns one value per row. Directly below it stands its class, which adds
+the sample weights and the reduction. The losses are in `regression`, `probabilistic`, `hinge` and `overlap`, and what
+they share is in `base` and `targets`.
 """
 
 from minigrad.losses.base import (

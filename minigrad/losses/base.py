@@ -1,18 +1,20 @@
 """What all losses share: the class `Loss`, and how a class is made of a function.
 
-A loss function returns one value a row (or, for more axes, one a position); a class adds the sample weights and the
-reduction. A class made of a function, `class Huber(FunctionLoss, function=huber)`, takes its arguments from it.
+A loss function returns one value per row or, if there are more axes, one per position. A class adds the sample weights
+and the reduction. The class of a function, `class Huber(FunctionLoss, function=huber)`, has the arguments of this
+function.
 """
 
 import functools
 import inspect
+from dataclasses import replace
 
 from minigrad import config, ops
-from minigrad.declared import Number, constructor
+from minigrad.configurable import Configurable, Number
 from minigrad.losses.targets import fitted, paired, reduce_weighted
 from minigrad.names import snake_case
 from minigrad.ops.masks import MASKS, mask_of
-from minigrad.registry import Configurable, Registry
+from minigrad.registry import Registry
 from minigrad.tensor import Tensor, as_tensor
 
 registry = Registry("loss", "keras.losses")
@@ -22,12 +24,12 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "
 
 
 def get(identifier):
-    """The loss (a Loss or a function) that `identifier` stands for: a string, config, class, function or None."""
+    """The loss (a Loss or a function) that `identifier` means: a string, config, class, function or None."""
     return registry.get(identifier)
 
 
 def loss_function(*aliases):
-    """Decorator of a formula of targets and outputs of one shape: a loss function, known under its name and aliases."""
+    """Decorate a formula of targets and outputs of one shape: it becomes a loss function, registered with aliases."""
 
     def decorate(formula):
         @functools.wraps(formula)
@@ -40,14 +42,14 @@ def loss_function(*aliases):
 
 
 class Loss(Configurable):
-    """Base class: define `call(y_true, y_pred)`, one value a row; calling the loss weights and reduces them.
+    """Base class: define `call(y_true, y_pred)`, which returns one value per row. Calling the loss reduces these.
 
-    What the mask of y_pred leaves out does not count, nor in the number of values.
+    Values that the mask of y_pred leaves out count neither in sums nor in the number of values.
 
     Args:
         reduction: "sum_over_batch_size" or "mean" (sum of weighted values / number of values),
-            "mean_with_sample_weight" (/ sum of the weights), "sum", "none" or None (the values).
-        dtype: what to compute in; by default the dtype of the output, and floatx for one that is no tensor.
+            "mean_with_sample_weight" (sum of weighted values / sum of weights), "sum", "none" or None (the values).
+        dtype: of the computation; by default that of y_pred, or floatx if y_pred is no tensor.
     """
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
@@ -59,7 +61,7 @@ class Loss(Configurable):
 
     @property
     def dtype(self):
-        """The name of the dtype that was asked for, else that of `floatx`."""
+        """The name of the dtype that was given, or `floatx`."""
         return self._dtype or config.floatx()
 
     def __call__(self, y_true, y_pred, sample_weight=None):
@@ -73,19 +75,21 @@ class Loss(Configurable):
         return reduce_weighted(values, sample_weight, self.reduction, mask)
 
     def call(self, y_true, y_pred):
-        """The loss of each row. Targets (n,) beside an output (n, 1) come as (n, 1)."""
+        """The loss of each row. Targets (n,) are given as (n, 1) if the output is (n, 1)."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def check_targets(self, targets, output_shape):
-        """Raise a ValueError if a whole array of targets can't be right for an output of this shape."""
+        """Raise a ValueError if an array of targets does not fit outputs of this shape."""
 
     def get_config(self):
-        return {"name": self.name, "reduction": self.reduction}
+        return {"name": self.name, "reduction": self.reduction, **super().get_config()}
 
 
 @registry.register()
 class LossFunctionWrapper(Loss):
-    """A Loss made of any function `fn(y_true, y_pred, **arguments)` that returns one value a row."""
+    """A Loss made of any function `fn(y_true, y_pred, **arguments)` that returns one value per row."""
+
+    kinds = {"fn": registry}
 
     def __init__(self, fn, reduction="sum_over_batch_size", name=None, dtype=None, **arguments):
         super().__init__(name or getattr(fn, "__name__", "loss"), reduction, dtype)
@@ -95,18 +99,18 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self.arguments)
 
     def get_config(self):
-        return {**super().get_config(), "fn": registry.serialize(self.fn), **self.arguments}
+        return {**super().get_config(), **self.arguments}
 
     @classmethod
     def from_config(cls, config):
-        """A wrapper of the function that `get_config` named: one of ours, or found in custom_object_scope."""
+        """A wrapper of the function that the config names: a loss, or one in a custom_object_scope."""
         return cls(**{**config, "fn": registry.get(config["fn"])})
 
 
 # ------------------------------------------------------------------------------------- classes made of functions
 
 
-# What a number that is named so must be, in any loss or metric.
+# What a number must be that is an argument of this name, in any loss or metric.
 NUMBERS = {
     "label_smoothing": Number(interval="[0, 1]"),
     "threshold": Number(interval="[0, 1]"),
@@ -117,62 +121,45 @@ NUMBERS = {
 }
 
 
-def own_arguments(function):
-    """The arguments of a function behind (y_true, y_pred), with their defaults."""
-    return {key: p.default for key, p in list(inspect.signature(function).parameters.items())[2:]}
+def function_arguments(function, more):
+    """The arguments of a function behind (y_true, y_pred), as a table for `Configurable._declare`.
 
-
-def function_constructor(cls, own, base, order):
-    """An `__init__` with the arguments `own` and those of the base class, `base`, dicts of defaults; in this order.
-
-    The own ones are checked and become attributes.
+    The defaults are those in the dict `more`, or else those of the function.
     """
-
-    def take(self, given):
-        super(cls, self).__init__(**{key: given[key] for key in base})
-        self._own = tuple(own)
-        for key in own:
-            if key in NUMBERS:
-                NUMBERS[key].check(cls.__name__, key, given[key])
-            setattr(self, key, given[key])
-
-    values = own | base
-    return constructor(cls, {key: values[key] for key in order}, take)
+    defaults = {name: p.default for name, p in list(inspect.signature(function).parameters.items())[2:]} | more
+    return {n: replace(NUMBERS[n], default=value) if n in NUMBERS else value for n, value in defaults.items()}
 
 
 _classes = {}  # function -> the class made of it
 
 
 class FunctionLoss(Loss):
-    """A Loss whose values a function computes; the function's arguments are its own, and its config's."""
+    """Base class of the classes of loss functions. The arguments of the function become arguments of the class."""
 
     _own = ()
 
-    def __init_subclass__(cls, function=None, order=None, name=None, **own):
+    def __init_subclass__(cls, function=None, order=None, name=None, **more):
         super().__init_subclass__()
-        if function is None:  # somebody derives from one of ours
+        if function is None:  # a subclass of the class of a function
             return
         cls.function = staticmethod(function)
-        own = own_arguments(function) | own
-        base = {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
-        cls.__init__ = function_constructor(cls, own, base, order or [*own, *base])
+        own = function_arguments(function, more)
+        arguments = own | {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
+        cls._own = tuple(own)
+        cls._declare({key: arguments[key] for key in order or arguments})
         _classes[function] = registry.register()(cls)
-        registry.register()(function)  # the function's name means the function, as in Keras
+        registry.register()(function)  # the name of the function means the function, as in Keras
 
-    @property
-    def arguments(self):
-        """The function's own arguments."""
-        return {key: getattr(self, key) for key in self._own}
+    def _set_up(self, given):
+        Loss.__init__(self, *map(given.pop, ("name", "reduction", "dtype")))
+        super()._set_up(given)
 
     def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred, **self.arguments)
-
-    def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        return self.function(y_true, y_pred, **{key: getattr(self, key) for key in self._own})
 
 
 def as_loss(identifier):
-    """The Loss object for whatever `compile(loss=...)` was given."""
+    """The Loss object for a loss that `compile` was given."""
     found = get(identifier)
     if isinstance(found, Loss):
         return found

@@ -1,12 +1,12 @@
-"""Losses of margins: right is not enough, it must be right by 1."""
+"""Losses of margins: an output must be right by at least 1."""
 
 from minigrad import ops
 from minigrad.losses.base import FunctionLoss, loss_function
 
 
 def signs(y_true):
-    """Labels -1 and 1. If all are 0 or 1, which only the whole batch tells, they become 2 y - 1."""
-    strange = ops.cast(ops.not_equal(y_true * y_true, y_true), y_true.dtype)  # 1 for what is neither 0 nor 1
+    """Labels -1 and 1. If all labels of the batch are 0 or 1, they become 2 y - 1."""
+    strange = ops.cast(ops.not_equal(y_true * y_true, y_true), y_true.dtype)  # 1 where a label is neither 0 nor 1
     return ops.where(ops.equal(ops.sum(strange), 0.0), 2.0 * y_true - 1.0, y_true)
 
 

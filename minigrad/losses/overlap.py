@@ -1,4 +1,4 @@
-"""Losses of segmentation: how much two sets overlap, each given by a membership in [0, 1] of every element."""
+"""Losses of segmentation: how much two sets overlap. A set has a membership in [0, 1] for each element."""
 
 from minigrad import config, ops
 from minigrad.losses.base import FunctionLoss, loss_function
@@ -12,7 +12,7 @@ def dice(y_true, y_pred, axis=None):
 
 
 class Dice(FunctionLoss, function=dice, order=["reduction", "name", "axis", "dtype"]):
-    """1 - 2 |A and B| / (|A| + |B|), one number for the batch, or one for each element of what `axis` leaves.
+    """1 - 2 |A and B| / (|A| + |B|), one number for the batch, or one per element of the axes that `axis` leaves out.
 
     Source: L. R. Dice, Measures of the Amount of Ecologic Association Between Species, 1945.
     """

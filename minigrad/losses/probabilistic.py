@@ -1,7 +1,7 @@
 """Losses of probabilities.
 
-Where y_pred is the result of a final sigmoid or softmax, the cross-entropies compute from what went into it, which is
-exact where the probability itself would be rounded to 0 or 1 (as Keras does on TensorFlow).
+If y_pred is the result of a final sigmoid or softmax, the cross-entropies compute from the logits, which are its input.
+So they are exact even where the probability is rounded to 0 or 1. (Keras does the same on TensorFlow.)
 """
 
 
@@ -16,13 +16,13 @@ from minigrad.tensor import as_tensor
 
 
 def _logits(y_pred, from_logits, kind):
-    """What went into the final sigmoid or softmax, if y_pred is its result; y_pred itself if it is logits; or None."""
+    """The input of the sigmoid or softmax that has made y_pred; y_pred itself if it is logits; else None."""
     logits = logits_of(y_pred, kind)
     if logits is not None:
         if from_logits:
             warn(
-                "The loss has from_logits=True, but the output comes from a sigmoid or softmax; what went into that "
-                "is used. Drop the activation or from_logits=True.",
+                "The loss has from_logits=True, but the output comes from a sigmoid or softmax. The loss uses the "
+                "input of this activation. Drop the activation or from_logits=True.",
             )
         return logits
     return y_pred if from_logits else None

@@ -1,4 +1,4 @@
-"""Losses of numbers: how far the output lies from the target."""
+"""Losses of numbers: how far outputs are from targets."""
 
 from minigrad import config, ops
 from minigrad.losses.base import FunctionLoss, loss_function
@@ -53,7 +53,7 @@ def huber(y_true, y_pred, delta=1.0):
 
 
 class Huber(FunctionLoss, function=huber, name="huber_loss"):
-    """mean of e^2 / 2 for errors |e| <= delta, else of delta |e| - delta^2 / 2: outliers pull no more than `delta`.
+    """mean of e^2 / 2 for errors |e| <= delta, else of delta |e| - delta^2 / 2. No gradient exceeds `delta`.
 
     Source: P. J. Huber, Robust Estimation of a Location Parameter, 1964.
     """
@@ -76,7 +76,7 @@ def poisson(y_true, y_pred):
 
 
 class Poisson(FunctionLoss, function=poisson):
-    """mean of y_pred - y_true ln y_pred: -ln of the likelihood of the count y_true, y_pred being what is expected"""
+    """mean of y_pred - y_true ln y_pred: -ln of the likelihood of the count y_true if y_pred is expected"""
 
 
 @loss_function()

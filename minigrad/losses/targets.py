@@ -1,11 +1,11 @@
-"""How targets, outputs and sample weights are brought together, and the reductions: for losses and metrics."""
+"""How losses and metrics make targets, outputs and sample weights fit each other; and the reductions."""
 
 from minigrad import config, ops
 from minigrad.tensor import Tensor, as_tensor, view
 
 
 def tensors(y_true, y_pred, dtype=None):
-    """Both as tensors of one floating-point dtype, by default that of y_pred."""
+    """Targets and outputs as tensors of one floating-point dtype, by default that of y_pred."""
     y_pred = as_tensor(y_pred)
     own = y_pred.dtype
     dtype = dtype or (own if own.kind == "f" else config.floatx())
@@ -16,7 +16,7 @@ def tensors(y_true, y_pred, dtype=None):
 
 
 def align(y_true, y_pred):
-    """Both with as many axes: where one has one more, of length one, it is dropped (or added to a flat partner)."""
+    """Both with equally many axes: a last axis of length 1 that only one has is dropped, or added to a flat partner."""
     if y_true.ndim == y_pred.ndim:
         return y_true, y_pred
     if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
@@ -27,14 +27,14 @@ def align(y_true, y_pred):
 
 
 def labelled(y_true, y_pred, axis=-1):
-    """Both as tensors; labels without the axis of length one that may stand where y_pred has its classes."""
+    """Labels and outputs as tensors. An axis of length 1 of the labels, where y_pred has its classes, is dropped."""
     y_true, y_pred = tensors(y_true, y_pred)
     has_axis = y_true.ndim == y_pred.ndim and y_true.shape[axis] == 1
     return ops.squeeze(y_true, axis) if has_axis else y_true, y_pred
 
 
 def counting(labels, ignore_class, dtype):
-    """1 for the rows that count, 0 for those whose label is `ignore_class`."""
+    """0 for rows with the label `ignore_class`, 1 for all others."""
     return ops.cast(ops.not_equal(labels, float(ignore_class)), dtype)
 
 
@@ -44,12 +44,12 @@ def column(y):
 
 
 def fitted(y_true, y_pred, dtype=None):
-    """Both as tensors of one dtype with as many axes; in a new shape y_pred does not remember its logits."""
+    """Both as tensors of one dtype with equally many axes. If y_pred gets a new shape, its logits are forgotten."""
     return align(*tensors(y_true, y_pred, dtype))
 
 
 def paired(name, y_true, y_pred):
-    """Both as tensors of one dtype and shape. Only the targets are reshaped: y_pred remembers its logits."""
+    """Both as tensors of one dtype and shape. Only the targets are reshaped, so y_pred keeps its logits."""
     y_true, y_pred = tensors(y_true, y_pred)
     if y_true.shape == y_pred.shape:
         return y_true, y_pred
@@ -71,7 +71,7 @@ def paired(name, y_true, y_pred):
 
 
 def unflattened(name, y_true, y_pred):
-    """What to say of targets beside an output with more axes: probably Flatten was forgotten."""
+    """The error message for an output with more axes than the targets: probably a Flatten is missing."""
     return (
         f"{name}: the targets have shape {y_true.shape} and the output has shape {y_pred.shape}. Is a Flatten() "
         "missing in front of the first Dense? A Dense works on the last axis only and keeps the others."
@@ -79,7 +79,7 @@ def unflattened(name, y_true, y_pred):
 
 
 def masked(mask, sample_weight, dtype, is_mean=False):
-    """The weights, 0 where the mask is false. `is_mean`: enlarged so that a mean over all is one over those left."""
+    """The weights, 0 where the mask is false. `is_mean` scales them, so that a mean over all is one over the rest."""
     weights = ops.cast(mask, dtype)
     if is_mean:
         weights = weights * (float(weights.size) / ops.maximum(ops.sum(weights), config.epsilon()))
@@ -90,7 +90,7 @@ def masked(mask, sample_weight, dtype, is_mean=False):
 
 
 def _beside(values, sample_weight):
-    """Both as tensors of one dtype, the weights with as many axes as the values (or more)."""
+    """Values and weights as tensors of one dtype. Weights with fewer axes than the values get more."""
     sample_weight = ops.cast(as_tensor(sample_weight, values.dtype), values.dtype)
     if sample_weight.ndim == values.ndim + 1 and sample_weight.shape[-1] == 1:
         values, sample_weight = align(values, sample_weight)
@@ -100,18 +100,18 @@ def _beside(values, sample_weight):
 
 
 def reduce_weighted(values, sample_weight, reduction, mask=None):
-    """One number of the values per row: see `Loss` for what each reduction means."""
+    """The values, weighted and reduced to one number. `Loss` tells what each reduction means."""
     if mask is not None:
         sample_weight = masked(mask, sample_weight, values.dtype, reduction in ("sum_over_batch_size", "mean"))
     if sample_weight is not None:
         values, sample_weight = _beside(values, sample_weight)
-        # A loss of the whole batch, one number, goes with weights of any shape: it becomes one value for each of them.
+        # One loss for the whole batch fits weights of any shape: it becomes one value per weight.
         if values.ndim and (
             any(w not in (1, n) for w, n in zip(sample_weight.shape, values.shape, strict=False))
             or sample_weight.ndim > values.ndim
         ):
             raise ValueError(
-                f"sample_weight of shape {sample_weight.shape} does not fit one loss value for each of {values.shape}."
+                f"sample_weight of shape {sample_weight.shape} does not fit loss values of shape {values.shape}."
             )
         values = values * sample_weight
     if reduction in ("none", None):

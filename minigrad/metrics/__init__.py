@@ -1,8 +1,8 @@
-"""Metrics: `update_state(y_true, y_pred, sample_weight=None)` adds a batch, `result()` is the value so far,
+"""Metrics: `update_state(y_true, y_pred, sample_weight=None)` adds a batch, `result()` returns the value so far, and
 `reset_state()` starts again.
 
-`base` has the class itself and plain means; the topics are `means` of functions, `confusion` counts at thresholds,
-`curves` of these, `scores` (F, R^2) and `overlap` (IoU); `lookup` is what the strings in `compile` mean.
+`base` has the base class and plain means. The metrics are in `means` (of functions), `confusion` (counts at
+thresholds), `curves` (of these counts), `scores` (F, R^2) and `overlap` (IoU). `lookup` knows the strings of `compile`.
 """
 
 from minigrad.losses import (

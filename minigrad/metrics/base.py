@@ -1,7 +1,6 @@
 """The class `Metric`, means and sums, and metrics that are the mean of a function.
 
-Metrics are updated by launches, so that they stay inside a Program; their values are computed from the state when
-somebody reads them.
+Launches update a metric, so that a Program can replay them. Its value is computed from its state when it is read.
 """
 
 import functools
@@ -10,25 +9,28 @@ import numpy as np
 
 from minigrad import config, initializers, losses, older, ops
 from minigrad import kernels as K
+from minigrad.configurable import Configurable
 from minigrad.losses import targets
-from minigrad.losses.base import function_constructor, own_arguments
+from minigrad.losses.base import function_arguments
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError, is_recording, launch
-from minigrad.registry import Configurable, Registry, custom_object
+from minigrad.registry import Registry, custom_object
 from minigrad.tensor import Structure, Tensor, Variable, as_array, as_tensor, constant, emit, flat
+from minigrad.trees import held
 
 registry = Registry("metric", "keras.metrics")
 serialize, deserialize = registry.serialize, registry.deserialize
 _dtype = functools.cache(np.dtype)  # of its name
-functions = {}  # what MeanMetricWrapper may average: its config names it
+functions = {}  # name -> a function that the config of a MeanMetricWrapper may name
 
 
 class Pending(Tensor):
-    """The value of a metric, found when it is read: what `result()` returns while a Program is being recorded.
+    """The value of a metric, computed when it is read. `result()` returns it while a Program is being recorded.
 
-    So a step may return its metrics' values. Computing with them inside the step would freeze them, and is refused.
+    So a step can return the values of its metrics. Computing with them inside the step is refused, since it would
+    freeze them.
     """
 
     __slots__ = ("_find", "metric")
@@ -39,7 +41,7 @@ class Pending(Tensor):
         self._grad = self._node = self._logits = None
 
     def read(self):
-        """What `result()` returns now, a tensor or a dict of some."""
+        """The result at this moment, a tensor or a dict of tensors."""
         if is_recording():
             raise RecordingError("The value of a metric can't be read while its step is recorded into a Program.")
         return self._find()
@@ -63,11 +65,11 @@ def _late(result):
 class Metric(Configurable):
     """Base class: define `update_state` and `result`, and make the state with `add_variable`.
 
-    Variables and metrics among the attributes, and in lists and dicts there, belong to the state, too.
+    Variables and metrics among the attributes, also in lists and dicts, belong to the state, too.
     """
 
-    _direction = None  # "up" if more is better, "down" if less is
-    _found = -1, []  # the version of the structure, and the `variables` as of then
+    _direction = None  # "up" if a larger value is better, "down" if a smaller one is
+    _found = -1, []  # a version of the structure, and the `variables` at that time
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -86,7 +88,7 @@ class Metric(Configurable):
 
     @property
     def variables(self):
-        """All that `reset_state` lets be 0: its own variables, then those of the metrics among its attributes."""
+        """The variables that `reset_state` sets to 0: its own, then those of the metrics among its attributes."""
         version, found = self._found
         if version != Structure.version:
             version = Structure.version
@@ -94,27 +96,21 @@ class Metric(Configurable):
         return list(found)
 
     def _find_variables(self):
-        own, others, stack = list(self._variables), [], [v for k, v in vars(self).items() if k != "_found"][::-1]
-        while stack:
-            value = stack.pop()
-            if isinstance(value, (list, tuple, dict)):
-                stack.extend(reversed(value.values() if isinstance(value, dict) else value))
-            elif isinstance(value, Variable):
-                own.append(value)
-            elif isinstance(value, Metric):
-                others += value.variables
-        return list({id(v): v for v in (*own, *others)}.values())
+        values = list(held({name: value for name, value in vars(self).items() if name != "_found"}))
+        own = [value for value in values if isinstance(value, Variable)]
+        others = [v for value in values if isinstance(value, Metric) for v in value.variables]
+        return list({id(v): v for v in (*self._variables, *own, *others)}.values())
 
     def __getattr__(self, name):
         return older.attribute(self, name)
 
     @property
     def direction(self):
-        """What is best, "max" or "min"; None where it can't be told."""
+        """Whether "max" or "min" is the best value; None if this is not known."""
         return {"up": "max", "down": "min"}.get(self._direction)
 
     def add_variable(self, shape=(), initializer="zeros", dtype=None, name=None):
-        """A state variable, by default of zeros, which is what `reset_state` makes of it."""
+        """A new variable of the state. `reset_state` sets it to zeros, which by default are its first values, too."""
         variable = Variable(
             initializers.get(initializer), tuple(shape), dtype or self.dtype, trainable=False, name=name or "variable"
         )
@@ -129,7 +125,7 @@ class Metric(Configurable):
         raise TypeError(f"{type(self).__name__} must define update_state(self, y_true, y_pred, sample_weight=None).")
 
     def result(self):
-        """The value over all batches since the last `reset_state`, a tensor."""
+        """The value for all batches since the last `reset_state`, a tensor."""
         raise TypeError(f"{type(self).__name__} must define result(self).")
 
     def reset_state(self):
@@ -142,7 +138,7 @@ class Metric(Configurable):
                 variable._data.fill(0.0)
 
     def merge_state(self, metrics):
-        """Add what other metrics of this kind have seen, as if this one had seen it: all state is sums."""
+        """Add the state of other metrics of this class, as if this metric had been given their batches, too."""
         for other in metrics:
             theirs = [v.shape for v in other.variables]
             if type(other) is not type(self) or theirs != [v.shape for v in self.variables]:
@@ -155,22 +151,22 @@ class Metric(Configurable):
         return self.result()
 
     def get_config(self):
-        return {"name": self.name, "dtype": self.dtype}
+        return {"name": self.name, "dtype": self.dtype, **super().get_config()}
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
 
     def _value(self, value):
-        """What a `result` returns: a tensor of the metric's dtype."""
+        """A result as a tensor of the metric's dtype."""
         return emit(np.array(value, _dtype(self.dtype), order="C"))
 
     def _cast(self, value):
-        """The value as a tensor of the metric's dtype."""
+        """An argument as a tensor of the metric's dtype."""
         value = as_tensor(value, self.dtype)
         return value if value.dtype == self.dtype else ops.cast(value, self.dtype)
 
     def _inputs(self, y_true, y_pred):
-        """Both as tensors of the metric's dtype and of one shape."""
+        """Targets and outputs as tensors of the metric's dtype and of one shape."""
         y_true, y_pred = targets.fitted(y_true, as_tensor(y_pred).detach(), self.dtype)
         if y_true.shape != y_pred.shape:
             raise ValueError(
@@ -180,7 +176,7 @@ class Metric(Configurable):
         return y_true, y_pred
 
     def _weights(self, sample_weight, shape):
-        """Weights for values of this shape, given for each value, for each row, or not at all (a single 1)."""
+        """Weights for values of this shape, from one weight per value or per row; without weights, a single 1."""
         if sample_weight is None:
             return as_tensor(constant(np.dtype(self.dtype), 1.0))
         weights = self._cast(sample_weight)
@@ -201,7 +197,7 @@ def ratio(a, b):
 
 @registry.register()
 class Mean(Metric):
-    """Weighted mean of values: sum of weight times value / sum of weights, 0 before the first one."""
+    """Weighted mean of values: sum of weight times value / sum of weights. It is 0 before the first value."""
 
     def __init__(self, name="mean", dtype=None):
         super().__init__(dtype, name)
@@ -209,7 +205,7 @@ class Mean(Metric):
         self.count = self.add_variable(name="count")
 
     def update_state(self, values, sample_weight=None):
-        """Add `values`; axes beyond the first (or beyond those of sample_weight) are averaged first."""
+        """Add `values`. Axes behind the first (or behind those of sample_weight) are averaged first."""
         values = self._cast(values)
         total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
         if sample_weight is None:
@@ -225,7 +221,7 @@ class Mean(Metric):
         if weights.size == 1 and values.ndim:
             weights = ops.broadcast_to(ops.reshape(weights, (1,)), values.shape[:1])
         rows = weights.size
-        if weights.ndim > 1:  # a row is the mean of its parts, in the total and in the count
+        if weights.ndim > 1:  # both total and count get the mean of a row's parts
             values = ops.mean(ops.reshape(values, (rows, -1)), axis=1)
             share = weights.shape[0] / rows
             self.total.assign_add(ops.sum(values * ops.reshape(weights, (rows,))) * share)
@@ -261,7 +257,9 @@ class Sum(Metric):
 
 @registry.register()
 class MeanMetricWrapper(Mean):
-    """The mean of `fn(y_true, y_pred, **arguments)`, a function that returns one value a row."""
+    """The mean of `fn(y_true, y_pred, **arguments)`, a function that returns one value per row."""
+
+    kinds = {"fn": registry}
 
     def __init__(self, fn, name=None, dtype=None, **arguments):
         super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
@@ -270,21 +268,21 @@ class MeanMetricWrapper(Mean):
             self._direction = "down"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Add the values of a batch. (n,) beside (n, 1) becomes a column first: it would broadcast to (n, n)."""
+        """Add the values of a batch. A shape (n,) beside (n, 1) becomes (n, 1), or both would broadcast to (n, n)."""
         sample_weight = self._counted(y_pred, sample_weight)
         super().update_state(self.fn(*targets.fitted(y_true, y_pred), **self.arguments), sample_weight)
 
     def _counted(self, y_pred, sample_weight):
-        """The weights, 0 for what the mask of y_pred leaves out."""
+        """The weights, with 0 where the mask of y_pred is false."""
         mask = mask_of(y_pred) if MASKS else None
         return sample_weight if mask is None else targets.masked(mask, sample_weight, self.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "fn": registry.serialize(self.fn), **self.arguments}
+        return {**super().get_config(), **self.arguments}
 
     @classmethod
     def from_config(cls, config):
-        """A wrapper of the function that `get_config` named: a metric, a loss, or one of custom_object_scope."""
+        """A wrapper of the function that the config names: a metric, a loss, or one in a custom_object_scope."""
         fn = config["fn"]
         name = fn.get("config") if isinstance(fn, dict) else fn
         found = (custom_object(name) or functions.get(name)) if isinstance(name, str) else None
@@ -292,28 +290,32 @@ class MeanMetricWrapper(Mean):
 
 
 class FunctionMetric(MeanMetricWrapper):
-    """A MeanMetricWrapper whose function is fixed by its class, and whose own arguments are its config.
+    """Base class of means of one function, whose arguments become arguments of the class.
 
-    `elementwise` says that each value depends on one target and one output only: then the elements of flat arrays are
-    rows, not one row.
+    `elementwise` tells that each value depends on one target and one output only. Then flat arrays hold one row per
+    element, and not a single row.
     """
 
     _own = ()
     _elementwise = False
 
-    def __init_subclass__(cls, function=None, name=None, order=None, direction=None, elementwise=False, **own):
+    def __init_subclass__(
+        cls, function=None, name=None, order=None, direction=None, elementwise=False, aliases=(), **more
+    ):
         super().__init_subclass__()
-        if function is None:  # somebody derives from one of ours
+        if function is None:  # a subclass of the class of a function
             return
         cls.fn = staticmethod(function)
         cls._direction, cls._elementwise = direction, elementwise
-        own = own_arguments(function) | own
-        base = {"name": name or snake_case(cls.__name__), "dtype": None}
-        cls.__init__ = function_constructor(cls, own, base, order or [*base, *own])
-        registry.register()(cls)
+        own = function_arguments(function, more)
+        arguments = {"name": name or snake_case(cls.__name__), "dtype": None} | own
+        cls._own = tuple(own)
+        cls._declare({key: arguments[key] for key in order or arguments})
+        registry.register(*aliases)(cls)
 
-    def __init__(self, name=None, dtype=None):
-        Mean.__init__(self, name, dtype)
+    def _set_up(self, given):
+        Mean.__init__(self, *map(given.pop, ("name", "dtype")))
+        super()._set_up(given)
 
     @property
     def arguments(self):
@@ -329,21 +331,18 @@ class FunctionMetric(MeanMetricWrapper):
                 y_pred = remember(y_pred, targets.column(logits[0]), logits[1])
         Mean.update_state(self, self.fn(y_true, y_pred, **self.arguments), sample_weight)
 
-    def get_config(self):
-        return {"name": self.name, "dtype": self.dtype, **self.arguments}
-
     @classmethod
     def from_config(cls, config):
         return cls(**config)
 
 
 class LossTracker(Mean):
-    """The `loss` of the logs: the batches' losses weighted by their rows."""
+    """The `loss` in the logs: the mean of the batches' losses, weighted by their numbers of rows."""
 
     _direction = "down"
 
     def track(self, loss, rows, finite):
-        """Add the loss of a batch of `rows` rows; `finite` (1, 1) counts the batches as long as the sum is finite."""
+        """Add the loss of a batch of `rows` rows. `finite` (1, 1) counts batches as long as the sum is finite."""
         loss = self._cast(loss)._data.reshape(1, 1)
         total, count = self.total._data.reshape(1, 1), self.count._data.reshape(1, 1)
         launch(K.track_loss, loss, constant(loss.dtype, float(rows)), total, count, finite)

@@ -1,4 +1,4 @@
-"""Metrics of hits and misses at thresholds: the four counts, Precision, Recall."""
+"""Metrics of the confusion matrix at thresholds: the four counts, Precision, Recall."""
 
 import numpy as np
 
@@ -14,15 +14,16 @@ KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives
 
 
 class ConfusionMetric(Metric):
-    """Base of all that count how often y_pred > threshold where y_true != 0, and where it is 0, for some thresholds.
+    """Base class of metrics that count, for some thresholds, how often y_pred > threshold if y_true is 0, and if not.
 
-    `state` maps which of the KINDS are kept to the names of their variables. A NaN in y_pred makes all counts NaN.
+    The dict `state` maps those of the KINDS that are counted to the names of their variables. A NaN in y_pred makes all
+    counts NaN.
     """
 
     def __init__(self, thresholds, state, name=None, dtype=None, top_k=None, class_id=None, is_even=None):
         super().__init__(dtype, name)
         if top_k is not None:
-            NUMBERS["k"].check(type(self).__name__, "top_k", top_k)
+            NUMBERS["k"].checked(type(self).__name__, "top_k", top_k)
         if class_id is not None and not is_int(class_id):
             raise ValueError(f"{self.name}: class_id must be an int, a column of the output; got {class_id!r}.")
         self._thresholds, self._state = [float(t) for t in thresholds], state
@@ -32,7 +33,7 @@ class ConfusionMetric(Metric):
         self._is_even = close if is_even is None else is_even
 
     def _make_state(self, labels=()):
-        """The counts, one a threshold; one a threshold and label if `labels` is their number in a tuple."""
+        """Make the variables: a count per threshold, or per threshold and label if `labels` is (number of labels,)."""
         for name in self._state.values():
             setattr(self, name, self.add_variable((len(self._thresholds), *labels), name=name))
 
@@ -42,7 +43,7 @@ class ConfusionMetric(Metric):
         return list(self._thresholds)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count a batch: y_true counts as 1 wherever it is not 0."""
+        """Count a batch. Every y_true that is not 0 counts as 1."""
         y_true, y_pred = self._inputs(y_true, y_pred)
         if self.top_k is not None:
             y_pred = ops.keep_top(y_pred, k=self.top_k)
@@ -74,12 +75,12 @@ class ConfusionMetric(Metric):
         return {kind: getattr(self, name).numpy().astype("float64") for kind, name in self._state.items()}
 
     def _single(self, values):
-        """The value at the only threshold, or an array of one a threshold."""
+        """The value at the only threshold, or an array of one value per threshold."""
         return self._value(values[0] if len(self._thresholds) == 1 else values)
 
 
 def parsed(owner, thresholds, default):
-    """`thresholds` (a number, several, or None for `default`) as a list of numbers in [0, 1]."""
+    """`thresholds` as a list of numbers in [0, 1]. It is a number, several, or None for `default`."""
     if thresholds is None:
         return [default]
     found = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [thresholds]
@@ -139,13 +140,13 @@ class FalseNegatives(_Count):
 
 
 class _Share(ConfusionMetric):
-    """The true positives' share in themselves and another count."""
+    """TP / (TP + another count)."""
 
     _direction = "up"
     other = None
 
     def __init__(self, thresholds=None, top_k=None, class_id=None, name=None, dtype=None):
-        # With top_k all of the k largest are taken for positive, however small.
+        # With top_k the k largest outputs are positive, however small they are.
         found = parsed(type(self).__name__, thresholds, 0.5 if top_k is None else -1e10)
         state = {kind: kind for kind in ("true_positives", self.other)}
         super().__init__(found, state, name, dtype, top_k, class_id)
@@ -157,19 +158,17 @@ class _Share(ConfusionMetric):
         return self._single(ratio(counts["true_positives"], counts["true_positives"] + counts[self.other]))
 
     def get_config(self):
-        return {
-            **super().get_config(), "thresholds": self._given, "top_k": self.top_k, "class_id": self.class_id,
-        }
+        return {**super().get_config(), "thresholds": self._given}
 
 
 @registry.register()
 class Precision(_Share):
-    """TP / (TP + FP), 0 if nothing was found: how much of what y_pred > threshold finds is right.
+    """TP / (TP + FP), or 0 if both are 0: the share of the predicted positives, y_pred > threshold, that are right.
 
     Args:
-        thresholds: a number in [0, 1] or several, then there are as many values; by default 0.5.
-        top_k: of the columns of a row, only the k largest can be positive; then without a threshold by default.
-        class_id: the column to look at; by default all columns count together.
+        thresholds: a number in [0, 1], by default 0.5; or several, which give as many values.
+        top_k: only the k largest outputs of a row can be positive. Then the default is no threshold.
+        class_id: the column that counts; by default all columns count together.
     """
 
     other = "false_positives"
@@ -177,7 +176,7 @@ class Precision(_Share):
 
 @registry.register()
 class Recall(_Share):
-    """TP / (TP + FN), 0 if there was nothing to find: how much of what is to be found y_pred > threshold finds.
+    """TP / (TP + FN), or 0 if both are 0: the share of the positives that are predicted, y_pred > threshold.
 
     The arguments are those of `Precision`.
     """

@@ -1,4 +1,4 @@
-"""Metrics of the curves that hits and misses draw when the threshold goes from 0 to 1."""
+"""Metrics of curves: of rates from the confusion matrix, as the threshold goes from 0 to 1."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ CURVES, SUMMATIONS = ("ROC", "PR", "PRGAIN"), ("interpolation", "majoring", "min
 
 
 def _inner(count):
-    """The thresholds between 0 and 1 of `count` evenly spaced ones."""
+    """Of `count` evenly spaced thresholds from 0 to 1, all but the first and the last."""
     return [(i + 1) / (count - 1) for i in range(count - 2)]
 
 
@@ -24,11 +24,11 @@ class AUC(ConfusionMetric):
         curve: "ROC" (true positive over false positive rate), "PR" (precision over recall) or "PRGAIN".
         summation_method: "interpolation" (trapezoids; under a PR curve Davis and Goadrich's, doi:10.1145/1143844),
             "majoring" or "minoring" (rectangles as high as the higher or the lower side).
-        thresholds: others, between 0 and 1; two outside of [0, 1] are always added.
-        multi_label: the mean of one area a column, weighted by `label_weights`; else all columns count together,
-            each with its label weight.
-        num_labels: the number of columns, if known beforehand.
-        from_logits: y_pred are logits: the sigmoid of them is compared.
+        thresholds: other thresholds, between 0 and 1. Two outside of [0, 1] are always added.
+        multi_label: whether each column has an area of its own, of which the mean is taken, weighted by
+            `label_weights`; else all columns count together, each with its label weight.
+        num_labels: the number of columns, if it is known beforehand.
+        from_logits: whether y_pred are logits, whose sigmoid is compared with the thresholds.
 
     Flach and Kull, Precision-Recall-Gain Curves, 2015. A NaN in y_pred makes the result NaN.
     """
@@ -71,7 +71,7 @@ class AUC(ConfusionMetric):
             self._make_state((num_labels,))
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count a batch: y_true counts as 1 wherever it is not 0, y_pred as 0 below 0 and as 1 above 1."""
+        """Count a batch. y_true counts as 1 if it is not 0; y_pred counts as 0 below 0, and as 1 above 1."""
         y_true, y_pred = self._inputs(y_true, y_pred)
         if self.from_logits:
             y_pred = ops.sigmoid(y_pred)
@@ -104,7 +104,7 @@ class AUC(ConfusionMetric):
         return self._value(area)
 
     def _area(self, tp, fp, tn, fn):
-        """The areas between each two neighbouring thresholds."""
+        """The areas between neighbouring thresholds."""
         if (self.curve, self.summation_method) == ("PR", "interpolation"):
             return self._interpolated(tp, fp, fn)
         if self.curve == "ROC":
@@ -121,8 +121,10 @@ class AUC(ConfusionMetric):
 
     @staticmethod
     def _interpolated(tp, fp, fn):
-        """Hits as a linear function of all that is found, h = a + s p: the integral of (h / p) dh is
-        s (the growth of h + a times the growth of ln p)."""
+        """The areas if TP is linear in the predicted positives p between two thresholds, TP = a + s p.
+
+        The integral of TP / p over TP is then s times (the growth of TP + a times the growth of ln p).
+        """
         found = tp + fp
         more = tp[:-1] - tp[1:]
         slope = ratio(more, np.maximum(found[:-1] - found[1:], 0))
@@ -131,29 +133,18 @@ class AUC(ConfusionMetric):
         return ratio(slope * (more + start * np.log(growth)), tp[1:] + fn[1:]) + 0.0 * found[1:]  # a NaN stays
 
     def get_config(self):
-        weights = self.label_weights
-        settings = {
-            "num_thresholds": self.num_thresholds,
-            "curve": self.curve,
-            "summation_method": self.summation_method,
-            "multi_label": self.multi_label,
-            "num_labels": self.num_labels,
-            "label_weights": None if weights is None else weights.tolist(),
-            "from_logits": self.from_logits,
-        }
-        if self._is_given:
-            settings["thresholds"] = self.thresholds[1:-1]
-        return {**super().get_config(), **settings}
+        given = {"thresholds": self.thresholds[1:-1]} if self._is_given else {}
+        return {**super().get_config(), **given}
 
     @classmethod
     def from_config(cls, config):
-        """An AUC from its config; in files of Keras the label weights are the config of a tensor."""
+        """An AUC from its config. In files of Keras, label weights are the config of a tensor."""
         weights = config.get("label_weights")
         return cls(**{**config, "label_weights": weights["config"]["value"] if isinstance(weights, dict) else weights})
 
 
 class _BestAt(ConfusionMetric):
-    """The largest value of one rate among the thresholds at which another one is large enough."""
+    """The largest value of one rate at the thresholds at which another rate is large enough."""
 
     _direction = "up"
     best = given = None
@@ -184,17 +175,8 @@ class _BestAt(ConfusionMetric):
 
     def result(self):
         best, given = self._rate(self.best), self._rate(self.given)
-        # 0 times given: 0, but a NaN stays one
+        # 0.0 * given is 0, but NaN for a NaN, which must not be hidden
         return self._value(np.where(given >= getattr(self, self.given), best, 0.0 * given).max(initial=0.0))
-
-    def get_config(self):
-        least = getattr(self, self.given)
-        return {
-            **super().get_config(),
-            "class_id": self.class_id,
-            "num_thresholds": self.num_thresholds,
-            self.given: least,
-        }
 
 
 @registry.register()

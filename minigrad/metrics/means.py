@@ -1,10 +1,10 @@
-"""Metrics that are the mean over all rows of a function: accuracies, errors, the losses once more, correlations."""
+"""Metrics that are the mean of a function over all rows: accuracies, errors and other losses, correlations."""
 
 import numpy as np
 
 from minigrad import config, losses, ops
 from minigrad.losses import targets
-from minigrad.metrics.base import FunctionMetric, functions, registry
+from minigrad.metrics.base import FunctionMetric, functions
 
 
 def _metric_function(function):
@@ -71,12 +71,12 @@ def top_k_categorical_accuracy(y_true, y_pred, k=5):
 class TopKCategoricalAccuracy(
     FunctionMetric, function=top_k_categorical_accuracy, order=["k", "name", "dtype"], direction="up"
 ):
-    """The share of rows of which the class of the one-hot target is among the k most probable; ties count."""
+    """The share of rows whose one-hot target is among the k most probable classes. Ties count as hits."""
 
 
 @_metric_function
 def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False):
-    """1 where y_true is among the k most probable classes, else 0; from_sorted_ids: y_pred lists these, best first"""
+    """1 where y_true is among the k most probable classes, else 0; from_sorted_ids: y_pred lists classes, best first"""
     y_true, y_pred = targets.labelled(y_true, y_pred)
     if not from_sorted_ids:
         return ops.top_match(y_true, y_pred, k=k)
@@ -90,9 +90,9 @@ class SparseTopKCategoricalAccuracy(
     order=["k", "name", "dtype", "from_sorted_ids"],
     direction="up",
 ):
-    """The share of rows of which the integer target is among the k most probable classes; ties count.
+    """The share of rows whose integer target is among the k most probable classes. Ties count as hits.
 
-    With `from_sorted_ids` y_pred does not hold a score a class, but the classes themselves, the best one first.
+    With `from_sorted_ids` y_pred holds no scores, but the numbers of the classes, the most probable one first.
     """
 
 
@@ -101,7 +101,7 @@ class SparseTopKCategoricalAccuracy(
 Error = {"direction": "down", "elementwise": True}
 
 
-class MeanSquaredError(FunctionMetric, function=losses.mean_squared_error, **Error):
+class MeanSquaredError(FunctionMetric, function=losses.mean_squared_error, aliases=["mse", "MSE"], **Error):
     """The mean of (y_pred - y_true)^2."""
 
 
@@ -112,15 +112,19 @@ class RootMeanSquaredError(FunctionMetric, function=losses.mean_squared_error, *
         return self._value(np.sqrt(super().result()))
 
 
-class MeanAbsoluteError(FunctionMetric, function=losses.mean_absolute_error, **Error):
+class MeanAbsoluteError(FunctionMetric, function=losses.mean_absolute_error, aliases=["mae", "MAE"], **Error):
     """The mean of |y_pred - y_true|."""
 
 
-class MeanAbsolutePercentageError(FunctionMetric, function=losses.mean_absolute_percentage_error, **Error):
+class MeanAbsolutePercentageError(
+    FunctionMetric, function=losses.mean_absolute_percentage_error, aliases=["mape", "MAPE"], **Error
+):
     """The mean of 100 |y_true - y_pred| / |y_true|."""
 
 
-class MeanSquaredLogarithmicError(FunctionMetric, function=losses.mean_squared_logarithmic_error, **Error):
+class MeanSquaredLogarithmicError(
+    FunctionMetric, function=losses.mean_squared_logarithmic_error, aliases=["msle", "MSLE"], **Error
+):
     """The mean of (ln(1 + y_true) - ln(1 + y_pred))^2."""
 
 
@@ -152,7 +156,7 @@ def _binary_crossentropy(y_true, y_pred, from_logits=False, label_smoothing=0):
     return losses.binary_crossentropy(y_true, y_pred, from_logits, label_smoothing)
 
 
-class BinaryCrossentropy(FunctionMetric, function=_binary_crossentropy, **Error):
+class BinaryCrossentropy(FunctionMetric, function=_binary_crossentropy, aliases=["bce", "BCE"], **Error):
     """The mean binary cross-entropy, as in `losses.binary_crossentropy`."""
 
 
@@ -222,14 +226,3 @@ class ConcordanceCorrelation(FunctionMetric, function=concordance_correlation, d
 
     Source: L. I. Lin, A Concordance Correlation Coefficient to Evaluate Reproducibility, 1989.
     """
-
-
-SHORT = {
-    "bce": BinaryCrossentropy,
-    "mse": MeanSquaredError,
-    "mae": MeanAbsoluteError,
-    "mape": MeanAbsolutePercentageError,
-    "msle": MeanSquaredLogarithmicError,
-}
-registry.members.update(SHORT)
-registry.members.update({name.upper(): member for name, member in SHORT.items()})

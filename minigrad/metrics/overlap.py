@@ -13,15 +13,16 @@ from minigrad.tensor import as_tensor, constant
 
 @registry.register()
 class IoU(Metric):
-    """The mean over `target_class_ids` of |A and B| / |A or B|, A what has this label and B what is taken for it.
+    """The mean over the classes in `target_class_ids` of |A and B| / |A or B|. A are the elements with the label of a
+    class, and B those for which the class is predicted.
 
     Args:
-        num_classes: labels are integers from 0 to num_classes - 1; others do not count.
+        num_classes: labels are integers from 0 to num_classes - 1. Others do not count.
         ignore_class: a label that does not count.
-        sparse_y_true, sparse_y_pred: False if these are one-hot, or scores, along `axis`.
+        sparse_y_true, sparse_y_pred: False if they are one-hot, or scores, along `axis`.
 
-    Classes that never occur are left out of the mean. Weights need not be whole: the counts are float64, whatever
-    the dtype, which is only what Keras calls it.
+    Classes that never occur are left out of the mean. Counts are float64, since weights may be fractions; the dtype
+    is there for Keras' configs only.
     """
 
     _direction = "up"
@@ -69,23 +70,14 @@ class IoU(Metric):
         share = np.where(occurs, common / (union + epsilon), 0.0)
         return as_tensor(np.asarray(share.sum() / (occurs.sum() + epsilon), config.floatx()))
 
-    _keys = (
-        "num_classes", "target_class_ids", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"
-    )
-
-    def get_config(self):
-        return {**super().get_config(), **{key: getattr(self, key) for key in self._keys}}
-
 
 @registry.register()
 class BinaryIoU(IoU):
     """IoU of the classes 0 and 1, y_pred >= threshold being class 1."""
 
-    _keys = "target_class_ids", "threshold"
-
     def __init__(self, target_class_ids=(0, 1), threshold=0.5, name=None, dtype=None):
         super().__init__(2, target_class_ids, name, dtype)
-        NUMBERS["threshold"].check("BinaryIoU", "threshold", threshold)
+        NUMBERS["threshold"].checked("BinaryIoU", "threshold", threshold)
         self.threshold = threshold
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -97,8 +89,6 @@ class BinaryIoU(IoU):
 @registry.register()
 class MeanIoU(IoU):
     """IoU averaged over all classes."""
-
-    _keys = "num_classes", "ignore_class", "sparse_y_true", "sparse_y_pred", "axis"
 
     def __init__(
         self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_true=True, sparse_y_pred=True, axis=-1
@@ -112,8 +102,6 @@ class MeanIoU(IoU):
 class OneHotIoU(IoU):
     """IoU for one-hot targets."""
 
-    _keys = "num_classes", "target_class_ids", "ignore_class", "sparse_y_pred", "axis"
-
     def __init__(
         self, num_classes, target_class_ids, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1
     ):
@@ -123,8 +111,6 @@ class OneHotIoU(IoU):
 @registry.register()
 class OneHotMeanIoU(IoU):
     """IoU averaged over all classes, for one-hot targets."""
-
-    _keys = "num_classes", "ignore_class", "sparse_y_pred", "axis"
 
     def __init__(self, num_classes, name=None, dtype=None, ignore_class=None, sparse_y_pred=False, axis=-1):
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, False, sparse_y_pred, axis)

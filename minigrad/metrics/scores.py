@@ -1,4 +1,4 @@
-"""Scores that are no mean over rows: F of precision and recall for each class, and R^2."""
+"""Scores that are not a mean over rows: F of precision and recall for each class, and R^2."""
 
 
 import numpy as np
@@ -13,12 +13,12 @@ from minigrad.tensor import constant
 
 
 class _Columns(Metric):
-    """A metric with one sum a column: its state is made when the first batch tells how many there are."""
+    """A metric with sums per column. Its state is made when the first batch tells how many columns there are."""
 
     _direction = "up"
 
     def _prepare(self, y_true, y_pred, sample_weight):
-        """Targets, output and weights as (rows, columns) arrays; the weights of every row or a single 1."""
+        """Targets, outputs and weights as arrays (rows, columns). Without sample weights the latter are a single 1."""
         y_true, y_pred = self._inputs(y_true, y_pred)
         if y_pred.ndim != 2:
             raise ValueError(f"{self.name} needs targets and outputs of shape (rows, columns), got {y_pred.shape}.")
@@ -35,9 +35,9 @@ class FBetaScore(_Columns):
     """(1 + beta^2) precision recall / (beta^2 precision + recall), for each class: beta > 1 makes recall count more.
 
     Args:
-        average: None for an array of one a class, "macro" for their mean, "weighted" for their mean weighted by how
-            often the classes occur, "micro" to count all classes together.
-        threshold: what y_pred must exceed, in (0, 1]; None: the largest of a row is taken.
+        average: None for an array of one score per class, "macro" for their mean, "weighted" for their mean weighted
+            by how often the classes occur, "micro" to count all classes together.
+        threshold: y_pred above it is positive, a number in (0, 1]. None: the largest y_pred of a row is positive.
 
     Source: C. J. van Rijsbergen, Information Retrieval, 1979.
     """
@@ -54,7 +54,7 @@ class FBetaScore(_Columns):
         self.average, self.beta, self.threshold = average, float(beta), threshold
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count a batch of (rows, classes): targets 0 and 1, scores, and perhaps a weight a row."""
+        """Count a batch of (rows, classes): targets 0 and 1, scores, and optionally a weight per row."""
         target, p, weights = self._prepare(y_true, y_pred, sample_weight)
         shape = () if self.average == "micro" else p.shape[1:]
         if not self.variables:
@@ -79,10 +79,6 @@ class FBetaScore(_Columns):
             score = score.mean()
         return self._value(score)
 
-    def get_config(self):
-        settings = {"average": self.average, "beta": self.beta, "threshold": self.threshold}
-        return {**super().get_config(), **settings}
-
 
 @registry.register()
 class F1Score(FBetaScore):
@@ -91,11 +87,6 @@ class F1Score(FBetaScore):
     def __init__(self, average=None, threshold=None, name="f1_score", dtype=None):
         super().__init__(average, 1.0, threshold, name, dtype)
 
-    def get_config(self):
-        settings = super().get_config()
-        del settings["beta"]
-        return settings
-
 
 @registry.register()
 class R2Score(_Columns):
@@ -103,11 +94,11 @@ class R2Score(_Columns):
 
     Args:
         class_aggregation: "uniform_average" (the mean over the columns), "variance_weighted_average", or None for an
-            array of one a column.
+            array of one score per column.
         num_regressors: p > 0 for the adjusted score 1 - (1 - R^2) (n - 1) / (n - p - 1) of n rows.
 
-    Columns that do not vary count 0. The sums are float64: in float32 their difference would have no digit left for
-    targets far from 0.
+    Columns that do not vary count as 0. The sums are float64: for targets far from 0, their difference would have no
+    correct digit in float32.
     """
 
     def __init__(self, class_aggregation="uniform_average", num_regressors=0, name="r2_score", dtype=None):
@@ -149,7 +140,7 @@ class R2Score(_Columns):
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             variation = squared - total * total / count
-            is_constant = variation <= 1e-12 * squared  # what is left is rounding
+            is_constant = variation <= 1e-12 * squared  # the rest is rounding
             variation[is_constant] = 0.0
             score = np.where(is_constant, 0.0 * residual, 1 - residual / variation)
             if self.class_aggregation == "uniform_average":
@@ -164,7 +155,3 @@ class R2Score(_Columns):
                 f"{self.name}: the adjusted score needs more than {p + 1} rows, not {n:g}; this is the plain one.",
             )
         return self._value(score)
-
-    def get_config(self):
-        settings = {"class_aggregation": self.class_aggregation, "num_regressors": self.num_regressors}
-        return {**super().get_config(), **settings}

@@ -1,6 +1,6 @@
 """Optimizers: how gradients change weights, and `schedules` of the learning rate.
 
-`rules` is the table of formulas; `base` is what all of them have in common; `memory` is where their numbers lie.
+`rules` has the optimizers, each with its formula. `base` has what they share, and `memory` where their state lies.
 """
 
 from minigrad.names import public

@@ -1,11 +1,10 @@
-"""What all optimizers have in common: their settings, their state, and the order of things within a step.
+"""What all optimizers share: settings, and the order of operations in a step.
 
-All trainable variables of a model are parts of one flat row, and so are their gradients and the optimizer's slots:
-a step is one launch over each, where no option asks for single variables. Learning rate and step count live in
-memory, so they can change under a recorded Program.
+All trainable variables of a model are parts of one flat row, and so are their gradients and each slot of the optimizer.
+So a step is one launch over whole rows, unless a setting needs single variables. The learning rate and the step count
+are arrays, so that they can change under a recorded Program.
 """
 
-import inspect
 import itertools
 import operator
 import re
@@ -14,14 +13,14 @@ import numpy as np
 
 from minigrad import config, older
 from minigrad import kernels as K
-from minigrad.checks import is_int, warn
-from minigrad.declared import Number
+from minigrad.checks import warn
+from minigrad.configurable import REQUIRED, Number, numbers_among
 from minigrad.names import auto_name, snake_case
 from minigrad.optimizers import schedules
 from minigrad.optimizers.memory import Memory
 from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
 from minigrad.registry import Registry, custom_object, custom_object_scope
-from minigrad.spelling import rejected_keywords
+from minigrad.spelling import argument_names, rejected_keywords
 from minigrad.tensor import (
     Structure,
     Tensor,
@@ -38,20 +37,12 @@ registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
 
 _CUT = "Is the loss computed from them by functions of minigrad.ops? NumPy's cut the gradient."
-_HOOKS = "apply_gradients", "apply", "update_step", "assign", "assign_add", "assign_sub"  # which may be overridden
-_CHANGING = "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "gradient_accumulation_steps"  # gradients
-_RANGES = {  # of the settings that all optimizers have
-    "weight_decay": "[0, inf)",
-    "clipnorm": "(0, inf)",
-    "clipvalue": "(0, inf)",
-    "global_clipnorm": "(0, inf)",
-    "ema_momentum": "[0, 1]",
-    "loss_scale_factor": "(0, inf)",
-}
-
+_HOOKS = "apply_gradients", "apply", "update_step", "assign", "assign_add", "assign_sub"  # users may override these
+# The settings with which a step changes gradients.
+_CHANGING = "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "gradient_accumulation_steps"
 
 def get(identifier):
-    """The Optimizer that `identifier` (a name in any case, a config, or an Optimizer) stands for; None for None."""
+    """The Optimizer that `identifier` means: a name in any case, a config, or an Optimizer; None for None."""
     if identifier is None:
         return None
     if isinstance(identifier, type):
@@ -63,86 +54,77 @@ def get(identifier):
 
 
 class Optimizer(Memory):
-    """Base class. A subclass defines `slots`, the names of the rows kept beside the weights, and `update`.
+    """Base class. A subclass defines `slots`, the names of the rows that it keeps beside the weights, and `update`.
 
-    Or it defines what one of Keras does: `build`, which adds variables, and `update_step`. One step is, in this order:
-    clipping; weight decay, w -= w weight_decay lr; the rule; the moving average; constraints; the step count.
-    A table of `arguments` (see `Declared`) makes the constructor and the config, as the rules show.
+    Or it defines the same methods as in Keras: `build`, which adds variables, and `update_step`. One step does, in this
+    order: clipping; weight decay, w -= w weight_decay lr; the rule; the moving average; constraints; the step count.
+    A table of `arguments` (see `Configurable._declare`) makes the constructor, as the rules show.
 
     Args:
-        learning_rate: a float; a schedule; or a function without arguments. See the property of this name.
+        learning_rate: a float, a schedule, or a function without arguments. See the property of this name.
         weight_decay: a float, or None for no decay. See `exclude_from_weight_decay`.
-        clipnorm: the largest norm of a variable's gradient; clipvalue: the largest |element| of one;
-            global_clipnorm: the largest norm of all gradients together. At most one of the three.
-        use_ema: keep an exponential moving average of the weights (of momentum `ema_momentum`), which replaces
-            them every `ema_overwrite_frequency` steps and at the end of `fit`.
-        loss_scale_factor: the loss is multiplied, and gradients are divided, by this number.
-        gradient_accumulation_steps: update only every so many steps, with the mean of their gradients.
+        clipnorm, clipvalue, global_clipnorm: the largest norm of a variable's gradient, the largest |element| of one,
+            or the largest norm of all gradients together. At most one of the three can be set.
+        use_ema: whether to keep an exponential moving average of the weights (with momentum `ema_momentum`). It
+            replaces the weights every `ema_overwrite_frequency` steps and at the end of `fit`.
+        loss_scale_factor: a number by which the loss is multiplied and gradients are divided.
+        gradient_accumulation_steps: after how many steps there is an update, with the mean of their gradients.
     """
 
+    arguments = {}
     kernel = None
-    writes = {}  # how Keras' rule changes a slot, if not by assign, and the "weights", if not by assign_sub
+    writes = {}  # slot, or "weights" -> the method by which Keras' rule changes it, if not assign, or assign_sub
 
-    def __init__(
-        self,
-        learning_rate,
-        weight_decay=None,
-        clipnorm=None,
-        clipvalue=None,
-        global_clipnorm=None,
-        use_ema=False,
-        ema_momentum=0.99,
-        ema_overwrite_frequency=None,
-        loss_scale_factor=None,
-        gradient_accumulation_steps=None,
-        name=None,
-        **kwargs,
-    ):
-        owner, given = type(self).__name__, {k: v for k, v in locals().items() if k in Optimizer.common}
-        if kwargs:
-            known = [name for name in inspect.signature(type(self)).parameters if name != "kwargs"]
-            raise rejected_keywords(owner, kwargs, known)
+    common = {  # the arguments that all optimizers have, behind their own
+        "learning_rate": REQUIRED,
+        "weight_decay": Number(None, "[0, inf)"),
+        "clipnorm": Number(None, "(0, inf)"),
+        "clipvalue": Number(None, "(0, inf)"),
+        "global_clipnorm": Number(None, "(0, inf)"),
+        "use_ema": False,
+        "ema_momentum": Number(0.99, "[0, 1]"),
+        "ema_overwrite_frequency": Number(None, "[1, inf)", int),
+        "loss_scale_factor": Number(None, "(0, inf)"),
+        "gradient_accumulation_steps": Number(None, "[2, inf)", int),
+        "name": None,
+    }
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "arguments" in vars(cls):
+            cls._declare({**cls.arguments, **{n: v for n, v in cls.common.items() if n not in cls.arguments}}, "kwargs")
+
+    def _set_up(self, given):
+        owner, unknown = type(self).__name__, given.pop("kwargs")
+        if unknown:
+            known = dict.fromkeys([*argument_names(type(self).__init__), *self._argument_names])
+            raise rejected_keywords(owner, unknown, known)
         clips = {what: given[what] for what in ("clipnorm", "clipvalue", "global_clipnorm")}
         if sum(value is not None for value in clips.values()) > 1:
             raise ValueError(f"{owner}: only one of clipnorm, clipvalue and global_clipnorm can be set; got {clips}.")
-        for what, interval in _RANGES.items():
-            if given[what] is not None:
-                Number(interval=interval).check(owner, what, given[what])
-        for what, least in (("ema_overwrite_frequency", 1), ("gradient_accumulation_steps", 2)):
-            value = given[what]
-            if value is not None and not is_int(value, least):
-                raise ValueError(f"{owner}: {what} must be an int >= {least} or None, got {value!r}.")
-        rate = _learning_rate(owner, learning_rate)
-        self.name = given["name"] = name or auto_name(snake_case(owner))
-        super()._set_up({k: v for k, v in given.items() if k != "learning_rate"})
+        rate = _learning_rate(owner, given.pop("learning_rate"))
+        given["name"] = given["name"] or auto_name(snake_case(owner))
+        self._keep(given)
         self._excluded_variables, self._excluded_names = [], None
         self._row_before = None
         self._begin(rate)
 
-    common = tuple(inspect.signature(__init__).parameters)[1:-1]
-    more = dict(list(inspect.signature(__init__).parameters.items())[2:])
-
-    def _set_up(self, given):
-        own = {name: given.pop(name) for name in self.arguments if name not in Optimizer.common}
-        Optimizer.__init__(self, **given.pop("kwargs"), **given)
-        super()._set_up(own)
-
     def __getattr__(self, name):
         if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property: raises what it raised before
+            return object.__getattribute__(self, name)  # a property that has raised an AttributeError raises it again
         return older.attribute(self, name)
 
     # ---- settings
 
     @property
     def learning_rate(self):
-        """The learning rate: a Variable, which assignment changes at any time; with a schedule, its present value.
+        """The learning rate: a Variable, which can be assigned at any time. With a schedule, its present value.
 
-        A function without arguments is called in each step. Where it returns a Variable, or what `minigrad.ops`
-        compute from Variables, it becomes part of the Program; where it returns a number, `fit` runs eagerly.
+        A function without arguments is called in each step. If it returns a Variable, or what `minigrad.ops` compute
+        from Variables, it becomes part of the Program. If it returns a number, `fit` runs eagerly.
 
         Raises:
-            TypeError: if a number is assigned to an optimizer that was made with a schedule or a function.
+            TypeError: a number is assigned to an optimizer that was made with a schedule or a function.
         """
         rate = getattr(self._learning_rate, "base", self._learning_rate)  # of older Keras' decay
         if isinstance(rate, Variable):
@@ -168,7 +150,7 @@ class Optimizer(Memory):
     lr = learning_rate
 
     def _present_rate(self):
-        """What the schedule or the function returns in this step."""
+        """The value of the schedule or the function in this step."""
         if not isinstance(self._learning_rate, schedules.LearningRateSchedule):
             return self._learning_rate()
         step = np.empty((), self._rate.dtype if self.built else config.floatx())
@@ -177,7 +159,7 @@ class Optimizer(Memory):
 
     @property
     def iterations(self):
-        """How many updates there have been, an int64 Variable (a tensor, with gradient_accumulation_steps)."""
+        """The number of updates so far, an int64 Variable."""
         if not self.gradient_accumulation_steps:
             return self._iterations
         return Variable.over(self._count_updates().reshape(()), "iterations", f"{self.name}/iterations")
@@ -194,10 +176,11 @@ class Optimizer(Memory):
         return updates
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Keep weight decay away from some variables.
+        """Exclude variables from weight decay.
 
         Args:
-            var_list: variables; var_names: regular expressions, searched for in the variables' paths.
+            var_list: variables.
+            var_names: regular expressions, which exclude the variables in whose paths they are found.
         """
         if self.built:
             raise ValueError("exclude_from_weight_decay must be called before the optimizer is used.")
@@ -218,8 +201,7 @@ class Optimizer(Memory):
         else:
             name = getattr(rate, "__name__", type(rate).__name__)
             rate = {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
-        names = dict.fromkeys([*Optimizer.common, *self.arguments])
-        return {name: rate if name == "learning_rate" else getattr(self, name) for name in names}
+        return {"learning_rate": rate, **super().get_config()}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -238,13 +220,13 @@ class Optimizer(Memory):
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
         if not name.startswith("_"):
-            self._launches = None  # a setting has changed: eager steps follow at once
+            self._launches = None  # a setting has changed, so eager steps trace their launches again
             settings = {*Optimizer.common, *self.arguments, *_HOOKS} - {"learning_rate", "name"}
             if self.__dict__.get("built") and name in settings:
                 self._move_out()
 
     def _overrides(self, *names):
-        """Whether a method of one of these names is another than that of all optimizers."""
+        """Whether a method of one of these names is overridden."""
         methods_of = operator.attrgetter(*names)
         return methods_of(type(self)) != methods_of(Optimizer) or not vars(self).keys().isdisjoint(names)
 
@@ -257,13 +239,13 @@ class Optimizer(Memory):
         return self._iterations
 
     def apply(self, grads, trainable_variables=None):
-        """One step from gradients (arrays or tensors; None for a variable that gets none) of the variables.
+        """One step from the gradients of variables: arrays or tensors, or None for a variable without a gradient.
 
-        The first step, or `build`, tells which variables there are; later ones may name some of them, in any order.
+        The first step, or `build`, tells which variables there are. Later steps can have some of them, in any order.
 
         Raises:
-            ValueError: before a variable is changed, for a gradient of another shape than its variable, variables that
-                the optimizer was not built for, gradients and variables of different number, or no gradient at all.
+            ValueError: a gradient has another shape than its variable, the optimizer was not built for a variable,
+                there are not as many gradients as variables, or no gradient at all. Then no variable is changed.
         """
         grads = list(grads)
         if trainable_variables is None and not self.built:
@@ -299,7 +281,7 @@ class Optimizer(Memory):
         self._step(variables)
 
     def _apply_row(self, row, grads, variables):
-        """One step from gradients that are the parts of a row, which a GradientTape has laid out as ours."""
+        """One step from gradients that are the parts of `row`, which has the layout of the optimizer's own row."""
         own = self._gradients
         for v in self._trainable:
             v._grad = None
@@ -319,7 +301,7 @@ class Optimizer(Memory):
         self._step(variables)
 
     def _source(self, gradient, variable):
-        """The array to take a gradient from, which writing those of other variables does not change."""
+        """The array of a gradient. It is a copy if it shares memory with the row that gradients are written to."""
         data = as_tensor(gradient, variable.dtype)._data
         if data is not variable._gradient and np.may_share_memory(data, self._gradients):
             source, data = data, np.empty_like(data)
@@ -327,9 +309,9 @@ class Optimizer(Memory):
         return data
 
     def step(self, variables=None):
-        """One step from the gradients in `grad` of the variables (by default all), parts of the flat row.
+        """One step from the gradients in `grad` of the variables (by default all), which are parts of the flat row.
 
-        Where `apply_gradients` or `apply` are overridden, it goes through them, as Keras' `fit` does.
+        If `apply_gradients` or `apply` is overridden, the step calls it, as Keras' `fit` does.
         """
         if not self._overrides("apply_gradients", "apply"):
             self._step(variables)
@@ -349,7 +331,7 @@ class Optimizer(Memory):
         if is_recording():
             self._launch_step()
             return
-        # The launches of a step are always the same ones: written down once, then repeated.
+        # The launches of a step are always the same: they are traced once, and then repeated.
         made_for = Structure.version, present
         if self._launches is None or self._launches[0] != made_for:
             self._launches = made_for, self._repeatable_launches()
@@ -361,7 +343,7 @@ class Optimizer(Memory):
                 launch(kernel, *operands)
 
     def _repeatable_launches(self):
-        """The launches of a step; None where something of the user's (a constraint, a schedule) reads values."""
+        """The launches of a step; None if a user's constraint, schedule or rule reads values."""
         try:
             launches = trace(self._launch_step)
             compare(launches, trace(self._launch_step))
@@ -415,7 +397,7 @@ class Optimizer(Memory):
             self.update(self._gradients[:, a:b], *self._stretches(a, b))
 
     def _stretches(self, first, last):
-        """What the rule changes of these columns: those of its slots (none of one that is left out), and weights."""
+        """These columns of the rows that the rule changes: its slots (none of an absent slot) and the weights."""
         absent, slots = np.empty((1, 0), self._rate.dtype), itertools.chain.from_iterable(self._own_groups())
         rows = [self._rows.get(s.name, absent) for s in slots]
         return [row[:, first:last] for row in (*rows, self._weights)]
@@ -455,7 +437,7 @@ class Optimizer(Memory):
 
     @staticmethod
     def _every(number, count):
-        """Launches inside happen only once in `number` steps, which the array `count` counts."""
+        """Context manager: launches inside run only in every `number`-th step, which the array `count` counts."""
         due = np.empty((1, 1), np.int64)
         launch(K.is_multiple, count, constant(np.int64, number), due)
         return when(due)
@@ -463,12 +445,13 @@ class Optimizer(Memory):
     # ---- the rule, which subclasses define
 
     def prepare(self):
-        """Launch what is computed once a step, before `update`."""
+        """Launch what is computed once per step, before `update`."""
 
     def update(self, gradients, *slots_and_weights):
-        """Launch the update of a stretch of weights: gradients, this class' slots, and the weights, one row each.
+        """Launch the update of some columns of the rows: of gradients, slots and weights, one row (1, n) each.
 
-        By default `kernel`, which takes those it names of `g`, `learning_rate`, `settings`, `step` and `scalars`.
+        By default it launches `kernel` with those of `g`, `learning_rate`, `settings`, `step` and `scalars` that are
+        among the parameters of the kernel, and with the slots and weights.
         """
         if self.kernel is None:
             raise TypeError(
@@ -481,25 +464,25 @@ class Optimizer(Memory):
         launch(self.kernel, *operands, *slots_and_weights)
 
     def _settings_row(self):
-        """The rule's own settings, and 1 minus each: rounded from the exact difference, as in Keras."""
-        values = np.array(self._settings(Optimizer.common))
+        """The rule's own settings, and in a second row 1 minus each, rounded from the exact difference as in Keras."""
+        values = np.array(numbers_among(self, [name for name in self.arguments if name not in Optimizer.common]))
         row = np.array([values, 1 - values], self._rate.dtype)
         if self._row_before is None or not np.array_equal(row, self._row_before) or row.dtype != self._row_before.dtype:
             self._row_before = row
-        return self._row_before  # the same array while nothing changes: listings call it by name
+        return self._row_before  # the same array until a setting changes, so that listings of Programs know its name
 
     def update_step(self, gradient, variable, learning_rate):
-        """Keras' way: change `variable`, by `assign` of what `minigrad.ops` compute from tensors.
+        """Update a single variable, as in Keras: `assign` to it what `minigrad.ops` compute from tensors.
 
-        By default the rule of `update` for this variable alone; overridden, it may call this one with a gradient or a
-        learning rate of its own. Where `assign`, `assign_add` or `assign_sub` is overridden, the changes go through it.
+        By default this is the rule of `update`. An override may call this method with another gradient or learning
+        rate. If `assign`, `assign_add` or `assign_sub` is overridden, it is called for each change.
         """
         gradient = as_tensor(gradient, variable.dtype)
         if gradient.shape != variable.shape:
             raise ValueError(
                 f"{self.name}: the gradient of {variable.path} has shape {gradient.shape}, not {variable.shape}."
             )
-        # With the gap behind it, as in a step over the whole row: a loop's last columns may round in another way.
+        # With the padding behind it, as in a step over the whole row: the last columns of a loop may round differently.
         place = self._layout.padded[self._get_variable_index(variable)]
         parts, usual = self._stretches(*place), self._rate
         row, rate = np.zeros_like(parts[-1]), np.empty((1, 1), variable.dtype)
@@ -519,7 +502,7 @@ class Optimizer(Memory):
             self._write(variable, parts, new)
 
     def _write(self, variable, parts, new):
-        """Change the parts of `_stretches` to the new values by the methods that Keras' rule calls for it."""
+        """Change the parts of `_stretches` to new values, by the methods that Keras' rule calls for that."""
         names = [slot.name for slot in itertools.chain.from_iterable(self._own_groups())]
         for name, part, value in zip([*names, "weights"], parts, new, strict=True):
             if not part.size:
@@ -535,17 +518,20 @@ class Optimizer(Memory):
     # ---- for training loops
 
     def scale_loss(self, loss):
-        """The loss times `loss_scale_factor`, whose gradients `apply` expects."""
+        """The loss times `loss_scale_factor`. `apply` expects its gradients."""
         return loss if self.loss_scale_factor is None else loss * float(self.loss_scale_factor)
 
     def finalize_variable_values(self, variables=None):
-        """At the end of training: let the moving averages replace the weights, if they are kept."""
+        """At the end of training, with `use_ema`: the moving averages replace the weights."""
         if self.use_ema and self.built:
             self._weights[...] = self._rows["average"]
 
 
+Optimizer._declare(Optimizer.common, "kwargs")
+
+
 def _learning_rate(owner, value, strict=True):
-    """A learning rate as a float, or the schedule or function that makes it; refused where Keras refuses it."""
+    """A learning rate as a float, or the schedule or function that makes it. A ValueError where Keras refuses it."""
     if isinstance(value, schedules.LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
         return value
     if not strict and isinstance(value, Tensor):

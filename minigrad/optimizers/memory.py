@@ -1,4 +1,4 @@
-"""Where an optimizer's numbers lie: all trained variables as parts of one flat row, and its slots in rows beside it."""
+"""The memory of an optimizer: one flat row with all trained variables, and rows of its slots beside it."""
 
 import functools
 import itertools
@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import warn
-from minigrad.declared import Declared
+from minigrad.configurable import Configurable
 from minigrad.program import aligned
 from minigrad.tensor import Structure, Variable, flat
 
@@ -20,9 +20,9 @@ class Slot:
     """A row that an optimizer keeps beside the weights.
 
     Args:
-        name: it becomes part of the paths of its variables, "adam/dense_kernel_momentum".
-        when: the name of a setting; there is no such slot while that is false or 0.
-        initial: its values at the beginning, a number or the name of a setting.
+        name: a part of the paths of its variables, such as "adam/dense_kernel_momentum".
+        when: the name of a setting. While that is false or 0, the slot is absent.
+        initial: its first values, a number or the name of a setting.
     """
 
     name: str
@@ -31,11 +31,11 @@ class Slot:
 
 
 class Layout:
-    """Which stretch (first, last) of a flat row belongs to each of the variables."""
+    """Which columns (first, last) of a flat row belong to each of the variables."""
 
     def __init__(self, variables, dtype):
         self.dtype, self.places, self.size = dtype, [], 0
-        self.padded = []  # with the gap behind each
+        self.padded = []  # the places with the padding behind each
         self.shapes = [v.shape for v in variables]
         for v in variables:
             end = self.size + -(-v.size // _ALIGNMENT) * _ALIGNMENT
@@ -50,11 +50,11 @@ class Layout:
         return row
 
     def parts(self, row):
-        """The variables' stretches of `row`, each in the shape of its variable."""
+        """The variables' columns of `row`, each in the shape of its variable."""
         return [row[0, a:b].reshape(shape) for (a, b), shape in zip(self.places, self.shapes, strict=True)]
 
     def runs(self, wanted):
-        """The stretches, as few as possible, that hold the variables for which the list `wanted` is true."""
+        """The columns of the variables for which the list `wanted` is true, as few pairs (first, last) as possible."""
         runs = []
         for (first, end), is_wanted in zip(self.padded, wanted, strict=True):
             if not is_wanted:
@@ -66,12 +66,12 @@ class Layout:
         return runs
 
 
-class Memory(Declared):
-    """What an optimizer remembers."""
+class Memory(Configurable):
+    """Base class of Optimizer: the rows of its state, and what it does with variables."""
 
-    slots = ()  # names or Slots; a tuple inside holds those whose variables alternate in files
-    moves = 0  # how often any optimizer was told to make new rows
-    scalars = {}  # numbers kept beside the slots, and their values at the beginning
+    slots = ()  # names or Slots; the variables of those in a tuple alternate in files
+    moves = 0  # how often any optimizer had to make new rows
+    scalars = {}  # name -> the first value of a number that is kept beside the slots
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -79,7 +79,7 @@ class Memory(Declared):
             cls.build = _once(cls.build)
 
     def _begin(self, rate):
-        """Make what there is before the variables are known; `rate` is a float, or what makes the learning rate."""
+        """Make the state that does not depend on variables. `rate` is a float, a schedule or a function."""
         self._iterations = Variable.over(np.zeros((), np.int64), "iteration", f"{self.name}/iteration")
         self._learning_rate = rate
         if isinstance(rate, float):
@@ -90,16 +90,17 @@ class Memory(Declared):
         self.unbuild()
 
     def unbuild(self):
-        """Forget the variables, as if `build` had not been called; they stay where they are."""
+        """Forget the variables, as if `build` had not been called. They keep their memory."""
         self._added, self._reusable = [], []
         self._trainable, self._homes, self._rows = [], [], {}
         self.built = False
 
     @property
     def variables(self):
-        """Everything that training goes on from, in the order of Keras' files.
+        """The whole state, in the order of Keras' files.
 
-        The step count (of calls), the learning rate (unless a schedule computes it), averages, accumulators, slots.
+        It is the step count (of calls), the learning rate (unless a schedule computes it), averages, accumulators, and
+        slots.
         """
         own = [self._iterations, self._learning_rate] if self._has_rate() else [self._iterations]
         return [*own, *self._slot_variables(), *self._added, *(self._scalars.values() if self.built else ())]
@@ -109,7 +110,7 @@ class Memory(Declared):
         return isinstance(self._learning_rate, Variable)
 
     def _groups(self):
-        """All Slots there may be; variables of those in a group alternate in files."""
+        """All Slots that there can be, in groups. The variables of a group alternate in files."""
         common = Slot("average", "use_ema"), Slot("gradient_accumulator", "gradient_accumulation_steps")
         return [*[[slot] for slot in common], *self._own_groups()]
 
@@ -118,7 +119,7 @@ class Memory(Declared):
         return [[s if isinstance(s, Slot) else Slot(s) for s in group] for group in groups]
 
     def _wanted(self):
-        """The Slots that the settings ask for, by name."""
+        """The Slots that are not absent, by name."""
         every = itertools.chain.from_iterable(self._groups())
         return {s.name: s for s in every if s.when is None or getattr(self, s.when)}
 
@@ -149,7 +150,7 @@ class Memory(Declared):
             store[str(i)] = variable.numpy()
 
     def load_own_variables(self, store):
-        """Take them from there. Another number of them is none of ours: a warning says so, and all stays as it is."""
+        """Take the arrays from `store`. If there are not as many as `variables`, none is taken, with a warning."""
         if len(store) != len(self.variables):
             warn(
                 f"{self.name}: its state is not loaded, because there are {len(store)} arrays for "
@@ -159,16 +160,16 @@ class Memory(Declared):
             self.set_weights([np.asarray(store[str(i)]) for i in range(len(store))])
 
     def named_buffers(self):
-        """What a listing of a Program calls the optimizer's memory."""
+        """The optimizer's arrays by the names that they have in listings of a Program."""
         own = {"weights": self._weights, "gradients": self._gradients, "learning_rate": self._rate}
         scalars = {name: flat(v._data) for name, v in self._scalars.items()}
         found = {**self._rows, **own, "iteration": self._calls, "settings": self._settings_row(), **scalars}
         return {f"{self.name}/{name}": data for name, data in found.items()}
 
     def build(self, variables):
-        """Move the variables into one flat row, their gradients into another, and make the slots beside them.
+        """Move the variables into one flat row and their gradients into another, and make the rows of the slots.
 
-        Slots of variables that it knows already are kept: layers may be frozen, added and taken away.
+        The slots of variables that the optimizer knows already are kept, since layers may be frozen, added or removed.
         """
         variables = list(variables)
         if self._is_home_to(variables):
@@ -208,14 +209,14 @@ class Memory(Declared):
         self.built = True
 
     def _is_home_to(self, variables):
-        """Whether these are the variables it was built for, still live in its row, and have the slots they need."""
+        """Whether it was built for these variables, they still lie in its row, and they have the slots they need."""
         if not self.built or len(variables) != len(self._trainable) or self._wanted().keys() != self._rows.keys():
             return False
         own = zip(variables, self._trainable, self._homes, strict=True)
         return all(a is b and a._data is home for a, b, home in own)
 
     def require_some_of(self, variables, owner):
-        """Raise a ValueError if it was built for others than these, the weights of `owner`."""
+        """Raise a ValueError if it was built for none of these variables, the weights of `owner`."""
         known = set(map(id, variables))
         if self._trainable and not any(id(v) in known for v in self._trainable):
             raise ValueError(
@@ -224,22 +225,22 @@ class Memory(Declared):
             )
 
     def _move_out(self):
-        """Let the next `build`, with which `fit` begins, make new rows: no Program of before fits them."""
+        """Let the next `build`, with which `fit` begins, make new rows. No earlier Program is used with them."""
         self._homes = [None] * len(self._trainable)
         Memory.moves += 1
         Structure.changed()
 
     def __getstate__(self):
-        # In a copy, variables are no longer parts of the rows: `build` shall put them together again.
+        # In a copy, variables are not parts of the rows any more, until the next `build` moves them there.
         return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None}
 
     # ---- for those who define `update_step`
 
     def add_variable(self, shape, initializer="zeros", dtype=None, aggregation="none", layout=None, name=None):
-        """A Variable that belongs to the optimizer's state; aggregation and layout have no effect."""
+        """A new Variable of the optimizer's state. `aggregation` and `layout` have no effect."""
         name = name or "variable"
         path = f"{self.name}/{name}"
-        for i, known in enumerate(self._reusable):  # the weights moved to other memory: the state stays
+        for i, known in enumerate(self._reusable):  # `build` was called again: the state is kept
             if known.path == path and known.shape == tuple(shape):
                 self._added.append(self._reusable.pop(i))
                 return known
@@ -249,12 +250,12 @@ class Memory(Declared):
         return variable
 
     def add_variable_from_reference(self, reference_variable, name=None, initializer="zeros"):
-        """A Variable like `reference_variable`, for `name` see `add_variable`."""
+        """A new Variable of the state, with the shape and dtype of `reference_variable`."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'var'}"
         return self.add_variable(reference_variable.shape, initializer, reference_variable.dtype, name=name)
 
     def add_optimizer_variables(self, trainable_variables, name, initializer="zeros"):
-        """A list of Variables like these; of several lists, where `name` is a list of names."""
+        """A list of new Variables like these; or, if `name` is a list of names, a tuple with a list per name."""
         if isinstance(name, str):
             return [self.add_variable_from_reference(v, name, initializer) for v in trainable_variables]
         is_list = isinstance(initializer, (list, tuple))
@@ -283,13 +284,13 @@ def _constant(value, shape, dtype=None):
 
 
 def _once(build):
-    """A `build` of the user's, called when the variables are new or have moved, as the one that it overrides."""
+    """Decorate a user's `build`: it is called only if the variables are new or have moved."""
 
     @functools.wraps(build)
     def wrapper(self, variables):
         variables = list(variables)
         if not self._is_home_to(variables):
-            self.built = False  # many begin with `if self.built: return`
+            self.built = False  # many of them begin with `if self.built: return`
             build(self, variables)
 
     return wrapper

@@ -1,4 +1,4 @@
-"""The table of rules: what each optimizer is called with, what it remembers, and the kernel that is its formula."""
+"""The optimizers. Each is a table of arguments, the slots that it keeps, and the kernel of its formula."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad import ops
-from minigrad.declared import Number
+from minigrad.configurable import Number
 from minigrad.optimizers.base import Optimizer, registry
 from minigrad.optimizers.memory import Slot
 from minigrad.program import launch
@@ -84,7 +84,7 @@ class Nadam(Optimizer):
 
 @registry.register()
 class Adamax(Optimizer):
-    """Adam with the largest gradient, which fades out, in place of the mean square (Kingma and Ba 2014, section 7).
+    """Adam with the largest gradient, fading out, in place of the mean square (Kingma and Ba 2014, section 7).
 
     m += (g - m)(1 - beta_1),   u = max(beta_2 u, |g|),   w -= lr / (1 - beta_1^t)  m / (u + epsilon)
     """
@@ -118,7 +118,7 @@ class RMSprop(Optimizer):
 
 @registry.register()
 class Adagrad(Optimizer):
-    """Gradients divided by the size of all so far (Duchi, Hazan and Singer 2011).
+    """Gradients divided by the size of all gradients so far (Duchi, Hazan and Singer 2011).
 
     s += g^2,   w -= lr g / sqrt(s + epsilon);   s begins as initial_accumulator_value
     """
@@ -135,7 +135,7 @@ class Adagrad(Optimizer):
 
 @registry.register()
 class Adadelta(Optimizer):
-    """Steps of the size of steps before, so that units agree (Zeiler 2012, arXiv:1212.5701).
+    """Steps as large as earlier steps, so that their unit is that of the weights (Zeiler 2012, arXiv:1212.5701).
 
         s = rho s + (1 - rho) g^2,   d = g sqrt(x + epsilon) / sqrt(s + epsilon)
         x = rho x + (1 - rho) d^2,   w -= lr d
@@ -151,7 +151,7 @@ class Adadelta(Optimizer):
 
 @registry.register()
 class Lion(Optimizer):
-    """Steps of one size in the direction of a sign (Chen et al. 2023, arXiv:2302.06675).
+    """Steps of a sign: all weights move equally far (Chen et al. 2023, arXiv:2302.06675).
 
     w -= lr sign(beta_1 m + (1 - beta_1) g),   m = beta_2 m + (1 - beta_2) g
     """
@@ -168,7 +168,7 @@ class Ftrl(Optimizer):
         s' = s + g^2,   z += g + 2 l2_shrinkage w - (s'^p - s^p) / lr w,   p = -learning_rate_power
         w = 0 where |z| <= l1, else (sign(z) l1 - z) / (s'^p / lr + 2 l2 + beta / lr)
 
-    s begins as initial_accumulator_value; l1, l2 and l2_shrinkage are the arguments that begin with these names.
+    s begins as initial_accumulator_value. l1, l2 and l2_shrinkage are the arguments whose names begin like that.
     """
 
     arguments = {
@@ -187,13 +187,13 @@ class Ftrl(Optimizer):
 
 @registry.register()
 class Adafactor(Optimizer):
-    """Adam's v from the means of its rows and columns only (Shazeer and Stern 2018, arXiv:1804.04235).
+    """Adam whose v is kept as the means of its rows and columns (Shazeer and Stern 2018, arXiv:1804.04235).
 
         b = 1 - t^beta_2_decay,   s = g^2 + epsilon_1,   R = b R + (1 - b) mean of s over columns, C: over rows
         v = R C / mean R  (a vector's v = b v + (1 - b) s),   u = g / sqrt(v)
         w -= max(epsilon_2, rms w) min(lr, 1 / sqrt(t))  u / max(1, rms u / clip_threshold)
 
-    The rule is not elementwise: it is written Keras' way, a variable at a time.
+    The rule is not elementwise, so it is written as in Keras, for one variable at a time.
     """
 
     arguments = {
@@ -209,7 +209,7 @@ class Adafactor(Optimizer):
         super().build(variables)
         self._factors = []
         for v in variables:
-            if v.ndim < 2:  # placeholders, so that files have as many variables as Keras'
+            if v.ndim < 2:  # unused, so that files have as many variables as Keras'
                 rows, columns = (self.add_variable((), dtype="int32", name=v.name) for _ in range(2))
             else:
                 rows = self.add_variable(v.shape[:-1], dtype=v.dtype, name=v.name)
@@ -217,7 +217,7 @@ class Adafactor(Optimizer):
             self._factors.append((rows, columns, self.add_variable_from_reference(v, "velocity")))
 
     def prepare(self):
-        """What depends on the step alone: 1 / sqrt(t), and b."""
+        """Compute 1 / sqrt(t) and b, which depend on the step alone."""
         t = np.empty((), self._rate.dtype)
         launch(K.cast_int64, self._updates, flat(t))
         t = as_tensor(t) + 1.0
@@ -239,5 +239,5 @@ class Adafactor(Optimizer):
 
 
 def _rms(x):
-    """The root of the mean square, which is |x| / sqrt(n)."""
+    """The root of the mean square of x."""
     return ops.sqrt(ops.sum(ops.square(x)) * (1.0 / math.prod(x.shape)))

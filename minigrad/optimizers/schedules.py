@@ -1,12 +1,12 @@
-"""Learning rates that are functions of the step. A Program computes its own, with no help from Python."""
+"""Learning rates that are functions of the step. Kernels compute them, so that a Program can replay them."""
 
 import numpy as np
 
 from minigrad import config, ops
 from minigrad import kernels as K
-from minigrad.declared import REQUIRED, Declared, Number
+from minigrad.configurable import REQUIRED, Configurable, Number, numbers_among
 from minigrad.program import launch
-from minigrad.registry import Configurable, Registry
+from minigrad.registry import Registry
 from minigrad.tensor import Tensor, as_array, as_tensor, constant, flat
 
 registry = Registry("learning-rate schedule", "keras.optimizers.schedules")
@@ -16,9 +16,9 @@ serialize, deserialize = registry.serialize, registry.deserialize
 class LearningRateSchedule(Configurable):
     """Base class: define `__call__(step)` and, to be saved, `get_config()`.
 
-    In training, `step` is how many batches came before, a tensor without axes of the weights' dtype. What
-    `minigrad.ops` computes from it becomes part of the Program; a schedule that reads its value (`float(step)`,
-    `if step < 10:`, `math.cos(step)`) makes `fit` run eagerly.
+    In training, `step` is the number of batches so far, a tensor () of the weights' dtype. What `minigrad.ops` compute
+    from it becomes part of the Program. A schedule that reads its value (`float(step)`, `if step < 10:`,
+    `math.cos(step)`) makes `fit` run eagerly.
 
     >>> class Inverse(LearningRateSchedule):
     ...     def __call__(self, step):
@@ -33,10 +33,17 @@ class LearningRateSchedule(Configurable):
         raise NotImplementedError(f"Schedule {type(self).__name__} must define get_config() to be saved.")
 
 
-class Formula(Declared, LearningRateSchedule):
-    """A schedule that is one kernel: of a step (number or tensor), or of an array of steps at once."""
+class Formula(LearningRateSchedule):
+    """A schedule whose formula is a kernel. It is called on a step (number or tensor), or on an array of steps."""
 
+    arguments = {}
     kernel = None
+    get_config = Configurable.get_config
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "arguments" in vars(cls):
+            cls._declare(cls.arguments)
 
     def __call__(self, step):
         if not isinstance(step, Tensor):
@@ -51,13 +58,13 @@ class Formula(Declared, LearningRateSchedule):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
 
     def operands(self, dtype):
-        """What the kernel takes between the steps and the rates."""
-        return [constant(dtype, *self._settings())]
+        """The operands of the kernel between the steps and the rates."""
+        return [constant(dtype, *numbers_among(self, self.arguments))]
 
 
 @registry.register()
 class ExponentialDecay(Formula):
-    """rate = initial_learning_rate decay_rate^p, where p = step / decay_steps; `staircase`: the whole part of it."""
+    """rate = initial_learning_rate decay_rate^p, where p = step / decay_steps; with `staircase`, its integer part."""
 
     kernel = K.exponential_decay
     arguments = {
@@ -71,7 +78,7 @@ class ExponentialDecay(Formula):
 
 @registry.register()
 class InverseTimeDecay(Formula):
-    """rate = initial_learning_rate / (1 + decay_rate p), p = step / decay_steps; `staircase`: the whole part of it."""
+    """rate = initial_learning_rate / (1 + decay_rate p), p = step / decay_steps; with `staircase`, its integer part."""
 
     kernel = K.inverse_time_decay
     arguments = {**ExponentialDecay.arguments, "name": "InverseTimeDecay"}
@@ -79,11 +86,11 @@ class InverseTimeDecay(Formula):
 
 @registry.register()
 class PolynomialDecay(Formula):
-    """From initial_learning_rate to end_learning_rate in decay_steps, and there it stays.
+    """From initial_learning_rate to end_learning_rate in decay_steps, where it stays.
 
         rate = (initial - end)(1 - p)^power + end,   p = min(step / decay_steps, 1)
 
-    `cycle`: decay_steps is multiplied by the least whole number that makes the step not exceed it.
+    With `cycle`, decay_steps is multiplied by the least integer for which it is not less than the step.
     """
 
     kernel = K.polynomial_decay
@@ -113,14 +120,9 @@ class CosineDecay(Formula):
         "decay_steps": Number(interval="(0, inf)"),
         "alpha": Number(0.0),
         "name": "CosineDecay",
-        "warmup_target": None,
+        "warmup_target": Number(None),
         "warmup_steps": Number(0, "[0, inf)"),
     }
-
-    def _set_up(self, given):
-        if given["warmup_target"] is not None:
-            Number().check("CosineDecay", "warmup_target", given["warmup_target"])
-        super()._set_up(given)
 
     def operands(self, dtype):
         """[r, length, alpha, top, warm-up]"""
@@ -135,7 +137,7 @@ class CosineDecayRestarts(Formula):
 
         rate = initial ((1 - alpha) m_mul^i (1 + cos pi p) / 2 + alpha)
 
-    Period i = 0, 1, ... is first_decay_steps t_mul^i steps long; p is the part of it that is over.
+    Period i = 0, 1, ... takes first_decay_steps t_mul^i steps. p is the share of the period that is over.
     """
 
     kernel = K.cosine_restarts
@@ -151,7 +153,7 @@ class CosineDecayRestarts(Formula):
 
 @registry.register()
 class PiecewiseConstantDecay(Formula):
-    """rate = values[i], where i is the number of boundaries that are less than the step: one value more than those."""
+    """rate = values[i], where i is the number of boundaries below the step. There is one value more than boundaries."""
 
     kernel = K.piecewise_constant
     arguments = {"boundaries": REQUIRED, "values": REQUIRED, "name": "PiecewiseConstant"}

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from minigrad.layers.tracking import building
+from minigrad.layers.module import building
 from minigrad.names import _counting
 from minigrad.parallel import threads
 from minigrad.program.compiling import compiling

@@ -1,4 +1,4 @@
-"""Who owns which variables: a layer's own, those of the layers below it, and the random streams of all of them."""
+"""Module: what owns variables and sub-layers. A Layer is a Module that is called."""
 
 import functools
 import inspect
@@ -8,23 +8,26 @@ import threading
 import numpy as np
 
 from minigrad import constraints, initializers, random, regularizers
-from minigrad.checks import is_int
+from minigrad.checks import is_int, is_own
+from minigrad.configurable import Configurable
 from minigrad.layers import filing
+from minigrad.layers.arguments import plain_arguments
 from minigrad.layers.context import entry
 from minigrad.program import is_recording
 from minigrad.tensor import Structure, Variable
+from minigrad.trees import held
 
-# One thread at a time makes variables. Nobody does while another thread forks: the child would find the lock taken.
+# One thread at a time makes variables. A fork waits for it, or the child process would find the lock taken for ever.
 building = threading.RLock()
 os.register_at_fork(before=building.acquire, after_in_parent=building.release, after_in_child=building.release)
 
 
-# Attributes that hold no layer below, or are known.
-_OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_kept", "_losses", "_schedule", "_variables"}
+# Attributes that are not searched for sub-layers and variables.
+_OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_losses", "_schedule", "_variables"}
 
 
 class _Found:
-    """The layers and variables below a layer, as of a version of the structure."""
+    """The layers and variables that were found below a layer, and the version of the structure at that time."""
 
     def __init__(self, version, layers, variables):
         self.version, self.layers, self.variables = version, layers, variables
@@ -32,19 +35,32 @@ class _Found:
 
 @functools.cache
 def _arguments(cls):
-    """The names of all arguments of a class that are plain attributes: what a Program may have taken as constants."""
+    """The names of a class' arguments, without properties: attributes that a Program may have frozen as constants."""
     found = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
     return {name for name in found if not isinstance(getattr(cls, name, None), property)}
 
 
-class Owner:
-    """What a layer knows of its variables. It finds sub-layers and variables among its attributes."""
+class Module(Configurable):
+    """Base class of Layer: it owns variables, and sub-layers that own more. It finds both among its attributes."""
+
+    _given = None  # in a user's class: the arguments that the object was made with, if JSON can hold them
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())
+        cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show the signature of __new__
+
+    def __new__(cls, *args, **kwargs):
+        new = super().__new__(cls)
+        if not is_own(cls):
+            vars(new)["_given"] = plain_arguments(cls, args, kwargs)
+        return new
 
     def __init__(self, trainable=True):
         self._trainable = bool(trainable)
-        self._variables = []  # (variable, whether it is meant to be trained)
+        self._variables = []  # pairs: a variable, and whether it is trained unless the layer is frozen
         self._found = _Found(-1, [], [])
-        self._revision = 0  # how often an argument of `__init__` has been changed since the layer is built
+        self._revision = 0  # how often an argument of `__init__` was changed after the layer was built
 
     def __setattr__(self, name, value):
         own = self.__dict__
@@ -53,7 +69,7 @@ class Owner:
             own["_revision"] += 1
             Structure.changed()
         object.__setattr__(self, name, value)
-        if isinstance(value, (Owner, Variable, list, tuple, dict)):
+        if isinstance(value, (Module, Variable, list, tuple, dict)):
             Structure.changed()
 
     def add_weight(
@@ -70,21 +86,22 @@ class Owner:
         overwrite_with_gradient=False,
         name=None,
     ):
-        """A new variable of this layer. Shape, initializer and dtype may stand without their names, in this order.
+        """A new variable of this layer. Shape, initializer and dtype can be given without their names, in this order.
 
         Args:
             shape: a tuple of ints; () by default. (A string in front of it is the name, as in Keras 2.)
-            initializer: how it starts, such as "zeros"; by default "glorot_uniform", and "zeros" for integers.
-            dtype: the layer's by default. Any integer dtype becomes int64, the one that is computed with.
-            regularizer, constraint: a penalty added to the loss, and what holds after each update.
-            autocast, aggregation, overwrite_with_gradient: of no effect here.
+            initializer: of the first values, such as "zeros"; by default "glorot_uniform", for integers "zeros".
+            dtype: by default the layer's. Any integer dtype becomes int64.
+            trainable: whether training changes it, unless the layer is frozen.
+            regularizer, constraint: a penalty added to the loss, and a condition that holds after each update.
+            autocast, aggregation, overwrite_with_gradient: have no effect here.
         """
         if args and isinstance(args[0], str) and name is None:
             name, *args = args
         if self._is_ready and "_is_building" not in vars(self):
             raise ValueError(
                 f"Layer {self.name!r} ({type(self).__name__}) is built already: make its weights in __init__ or in "
-                "build(input_shape). In call, each call would make new ones."
+                "build(input_shape). Made in call, they would be new ones in each call."
             )
         given = [shape, initializer, dtype]
         if len(args) > 3 or any(value is not None for value in given[: len(args)]):
@@ -108,7 +125,7 @@ class Owner:
     add_variable = add_weight
 
     def _own_weight(self, name, shape, trainable=True):
-        """A new variable as the arguments ..._initializer, ..._regularizer and ..._constraint of that name say."""
+        """A new variable `x`, with the layer's attributes x_initializer, x_regularizer and x_constraint."""
         options = {kind: vars(self).get(f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
         return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
 
@@ -117,24 +134,16 @@ class Owner:
         variable.trainable = variable.trainable and self._trainable
 
     def _leaves(self):
-        """All values among the attributes, those in lists and dicts one by one."""
-        attributes = list(self.__dict__.items())  # at once: other threads may add some meanwhile
-        stack = [value for name, value in reversed(attributes) if name not in _OUR_OWN]
-        opened = {}  # by their ids: a list may hold itself
-        while stack:
-            value = stack.pop()
-            if not isinstance(value, (list, tuple, dict)):
-                yield value
-            elif id(value) not in opened:
-                opened[id(value)] = value
-                stack.extend(reversed(value.values() if isinstance(value, dict) else value))
+        """The values of the attributes, and in place of lists and dicts what they hold."""
+        attributes = list(self.__dict__.items())  # a copy: other threads may add attributes meanwhile
+        return held({name: value for name, value in attributes if name not in _OUR_OWN})
 
     def _children(self):
         """The layers among the attributes."""
-        return list({id(value): value for value in self._leaves() if isinstance(value, Owner)}.values())
+        return list({id(value): value for value in self._leaves() if isinstance(value, Module)}.values())
 
     def _own(self):
-        """The variables of this layer itself with whether they are meant to be trained; first those that are."""
+        """This layer's own variables, each with whether it is trained unless the layer is frozen; those come first."""
         with building:
             known = {id(v) for v, _ in self._variables}
             for value in list(self._leaves()):
@@ -144,14 +153,15 @@ class Owner:
         return sorted(self._variables, key=lambda pair: not pair[1])
 
     def _own_streams(self):
-        """The states of the random numbers that this layer itself draws: uint64 arrays (1, 2)."""
+        """The states of this layer's own streams of random numbers: uint64 arrays (1, 2)."""
         owners = [self, *(value for value in self._leaves() if isinstance(value, random.SeedGenerator))]
         return [vars(owner)["_state"] for owner in owners if "_state" in vars(owner)]
 
     def _structure(self, above=()):
-        """(this layer and all below it, all their variables), found out anew when anything has changed.
+        """Two lists: this layer and all below it, and all their variables. They are found anew after any change.
 
-        `above` are the layers that ask: one that a layer below refers to back does not stand below it.
+        `above` are the layers from the first one down to this one's owner. A layer below may refer back to one of
+        them, which is not searched again.
         """
         found = self._found
         if above or found.version != Structure.version:
@@ -174,7 +184,7 @@ class Owner:
 
     @property
     def weights(self):
-        """All variables, in the order in which they were made, those of sub-layers after."""
+        """All variables in the order in which they were made, followed by those of the sub-layers."""
         return list(self._structure()[1])
 
     @property
@@ -193,17 +203,17 @@ class Owner:
 
     @property
     def non_trainable_weights(self):
-        """The variables that training leaves alone, such as moving statistics, and all of a frozen layer."""
+        """The variables that training does not change, such as moving statistics, and all of a frozen layer."""
         return [v for v in self.weights if not v.trainable]
 
     @property
     def non_trainable_variables(self):
-        """The `variables` that training leaves alone."""
+        """The `variables` that training does not change."""
         return [v for v in self.variables if not v.trainable]
 
     @property
     def trainable(self):
-        """Whether training changes this layer's variables; setting it sets it for all layers below."""
+        """Whether training changes this layer's variables. Setting it sets it for all layers below, too."""
         return self._trainable
 
     @trainable.setter
@@ -221,11 +231,11 @@ class Owner:
         return [v.numpy() for v in self.weights]
 
     def set_weights(self, weights):
-        """Give all variables new values: arrays of the shapes and in the order of `get_weights()`."""
+        """Give all variables new values: arrays in the order and of the shapes of `get_weights()`."""
         self._assign_all(self.weights, list(weights))
 
     def _assign_all(self, variables, arrays):
-        """Give the variables new values, once it is known that all fit."""
+        """Give the variables new values: all of them, or none if an array does not fit."""
         if len(variables) != len(arrays):
             raise ValueError(f"Layer {self.name!r} has {len(variables)} weights; got {len(arrays)} arrays.")
         arrays = [np.asarray(a) for a in arrays]
@@ -244,3 +254,24 @@ class Owner:
         if not self.built:
             raise ValueError(f"Layer {self.name!r} is not built yet: it has no weights to count.")
         return sum(v.size for v in self.weights)
+
+    # ---- files
+
+    def _file_variables(self):
+        """This layer's own variables in the order of files: first those that are trained."""
+        return [v for v, _ in self._own()]
+
+    def save_own_variables(self, store):
+        """Put the values of this layer's own variables into the dict `store`, under the names "0", "1", ..."""
+        store.update({str(i): v.numpy() for i, v in enumerate(self._file_variables())})
+
+    def load_own_variables(self, store):
+        """Take the values back from a dict of arrays.
+
+        Raises:
+            ValueError: there are too few or too many, or one has another shape. Then no variable is changed.
+        """
+        names = [str(i) for i in range(len(store))]
+        if any(name not in store for name in names):
+            raise ValueError(f"Layer {self.name!r}: its variables are named '0', '1', ... here; got {sorted(store)}.")
+        self._assign_all(self._file_variables(), [store[name] for name in names])
