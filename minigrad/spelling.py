@@ -69,7 +69,7 @@ def misfit(owner, error, given, known):
 def argument_names(function):
     """The names of a function's arguments, without `self`, *args and **kwargs."""
     parameters = inspect.signature(function).parameters.values()
-    return tuple(p.name for p in parameters if p.name != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    return tuple(p.name for p in parameters if p.name not in ("self", "model") and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
 
 def explaining(function):

@@ -589,7 +589,7 @@ def test_ctrl_c_leaves_nothing_behind():
     places = [
         (lambda: normalization(x, training=True), "__call__", "layers/base.py"),
         (predict, "enter", "parallel/threads.py"), (predict, "replay", "parallel/dividing.py"),
-        (predict, "take", "trainer/steps.py"), (predict, "give_back", "trainer/steps.py"),
+        (predict, "take", "trainer/pool.py"), (predict, "give_back", "trainer/pool.py"),
         (train, "fit", "trainer/fitting.py"),
         (lambda: keras.Program(lambda: None), "_instead", "program/launching.py"),
     ]

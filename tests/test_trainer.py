@@ -16,7 +16,7 @@ from helpers import HEADS, Log, Quiet, assert_same, data, network, one_by_one, r
 
 import minigrad as keras
 from minigrad import layers
-from minigrad.trainer import steps
+from minigrad.trainer import pool
 
 QUIET = {"verbose": 0}
 IN_ORDER = {"verbose": 0, "shuffle": False}
@@ -571,7 +571,7 @@ def test_steps_are_kept_up_to_a_number_and_an_amount_of_memory(monkeypatch):
     with recordings() as recorded:
         model.predict_on_batch(x[:16])
     assert len(recorded) == 1
-    monkeypatch.setattr(steps, "MEMORY", 2 * model.predict_program.nbytes)
+    monkeypatch.setattr(pool, "MEMORY", 2 * model.predict_program.nbytes)
     model.predict_on_batch(x[:16])
     with recordings() as recorded:
         model.predict_on_batch(x[:16])  # one is kept

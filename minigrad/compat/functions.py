@@ -15,7 +15,7 @@ from minigrad.older import NoAttribute
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, is_interrupted
 from minigrad.tensor import Structure, Tensor, Variable, as_tensor, tapes
-from minigrad.trainer.steps import Pool, Step
+from minigrad.trainer.pool import Pool, Step
 from minigrad.trees import mapped
 
 MOST_SIGNATURES = 1000  # how many signatures one function remembers
@@ -61,7 +61,7 @@ class Function:
             result = self.python_function(*args, **kwargs)
             self._seen[key] = given
             return result
-        step = self._pool.take(key, lambda step: step.version == Structure.version, lambda: self._recorded(given))
+        step = self._pool.take(key, Structure.version, lambda: self._recorded(given))
         if step.program is None:
             return self.python_function(*args, **kwargs)
         for value, array in zip(_data_of(given), step.stage.values(), strict=True):
@@ -83,10 +83,10 @@ class Function:
         def run():
             result[:] = [self.python_function(*args, **kwargs)]
 
-        step = Step(run, {}, None, result, stage)
+        step = Step(run, {}, Structure.version, result, stage)
         try:
             step.record(stage, self.__name__)
-            step.version = Structure.version
+            step.snapshot = Structure.version
         except RecordingError as error:
             self._is_eager = True
             where = users_line(traceback.extract_tb(error.__traceback__))

@@ -22,6 +22,7 @@ from minigrad.layers.regularization import (
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 from minigrad.tensor import no_grad
+from minigrad.trainer.feed import prepare_x
 from minigrad.trees import leaves, mapped
 
 # Layers that hand their input on in inference: a folded network does without them.
@@ -50,7 +51,7 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     >>> model.fit(x, y); minigrad.utils.recompute_batch_statistics(model, x); model.evaluate(x_test, y_test)
     """
     _require_built(model, "recompute_batch_statistics")
-    rows = model._prepare_x(x)
+    rows = prepare_x(model, x)
     copied = copy.deepcopy(model)  # others may use the model meanwhile
     pairs = dict(zip(copied._all_layers(), model._all_layers(), strict=True))
     waiting = [n for n in pairs if isinstance(n, BatchNormalization) and n.trainable and n.built]

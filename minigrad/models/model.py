@@ -3,31 +3,38 @@
 import functools
 import inspect
 import math
-import operator
 
 import numpy as np
 
 from minigrad import ops, saving, utils
-from minigrad.graph import HELD, Graph, Schedule, Symbol, flat_like, has_symbols, only_one, results
+from minigrad.graph import HELD, Graph, Symbol, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
-from minigrad.layers.fusion import fused
 from minigrad.names import auto_name
 from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import is_recording
 from minigrad.registry import custom_object_scope
-from minigrad.saving import compiling, functional
-from minigrad.tensor import Structure, Tensor, as_tensor, deferred, tapes, view
-from minigrad.trainer import Trainer
+from minigrad.saving import functional
+from minigrad.saving.compiling import compile_config, compile_from_config
+from minigrad.spelling import explaining
+from minigrad.tensor import Tensor, as_tensor, deferred, tapes, view
+from minigrad.trainer import compiling, evaluating, fitting, logs, programs, steps
+from minigrad.trainer.objective import Objective
+from minigrad.trainer.pool import Pool
+from minigrad.trainer.snapshot import current
 from minigrad.trees import leaves, mapped
 
-_requires_grad = operator.attrgetter("requires_grad")
+
+def _method(function):
+    """A function of a model as a method of Model, which is what errors call it."""
+    inspect.unwrap(function).__qualname__ = function.__qualname__ = f"Model.{function.__name__}"
+    return function
 
 
 @registry.register("Functional", module="keras.src.models.functional")
-class Model(Trainer, Layer):
+class Model(Layer):
     """A layer with `compile`, `fit`, `evaluate` and `predict`.
 
     Three kinds are made in different ways and used alike:
@@ -54,9 +61,13 @@ class Model(Trainer, Layer):
         if inputs is not None and type(self) is Model:
             kwargs["name"] = kwargs.get("name") or auto_name("functional")
         Layer.__init__(self, **kwargs)
-        Trainer.__init__(self)
-        self._graph, self._schedule, self._scheduled_as_of = None, None, -1
-        self._own_layers_as_of = -1
+        self.optimizer = self.loss = self.history = None
+        self.compiled = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self.steps_per_execution = 1
+        self.fitting = None  # the Run of the `fit` that goes on
+        self._graph = self._snapshot = self._eager_because = None
+        self._objective, self._pool, self._run_eagerly = Objective(), Pool(), False
         if inputs is not None:
             if isinstance(outputs, (list, tuple)) and len(outputs) == 1:  # it returns one tensor, as in Keras
                 (outputs,) = outputs
@@ -65,7 +76,7 @@ class Model(Trainer, Layer):
     # ---- the graph
 
     def _set_graph(self, graph):
-        self._graph, self._scheduled_as_of = graph, -1
+        self._graph = graph
         shapes = mapped(lambda symbol: symbol.shape, graph.inputs)
         self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
         self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
@@ -79,10 +90,7 @@ class Model(Trainer, Layer):
 
     def _run(self, inputs, training):
         """The outputs of the graph, whose calls are fused where that is possible."""
-        if self._scheduled_as_of != Structure.version:
-            version = Structure.version
-            vars(self).update(_schedule=Schedule(self._graph, fused(self._graph)), _scheduled_as_of=version)
-        return self._schedule.run(inputs, training)
+        return current(self).schedule.run(inputs, training)
 
     def __call__(self, inputs, *args, **kwargs):
         if not self.built:
@@ -124,29 +132,29 @@ class Model(Trainer, Layer):
             x._keras_mask = mask_of(value)
         return x
 
+    _takes_lists = True  # whether a list of arrays, where no graph says so, is one of several inputs
+
+    def _check_rows(self, x):
+        """Let layers that take their input for indexes look at it."""
+        for i, layer in self._indexes:
+            layer._check_rows(leaves(getattr(x, "tree", x))[i])
+
     def _as_input(self, x):
         is_fit = self._graph is not None and isinstance(x, Tensor) and x.dtype.kind == "i"  # for an Input of integers
         return x if is_fit else super()._as_input(x)
 
     def _is_replayable(self, x):
         """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
-        if self._own_layers_as_of != Structure.version:
-            is_usual = isinstance(self._graph.outputs, Symbol) and not self._has_own("predict")
-            self._has_own_layers = is_usual and all(
-                not layer._is_users and layer.activity_regularizer is None
-                for layer in self._all_layers()
-            )
-            self._own_layers_as_of = Structure.version
         is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
-        is_usual = is_usual and self._has_own_layers and not (MASKS and mask_of(x) is not None)
+        is_usual = is_usual and current(self).is_replayable and not (MASKS and mask_of(x) is not None)
         return is_usual and not (self.run_eagerly or tapes.open or is_recording())
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
         if self._indexes:
-            self._check_indexes(x._data)
-        data, logits, mask = self._run_staged("predict", x._data)
-        if not any(map(_requires_grad, self._structure()[1])):
+            self._check_rows(x._data)
+        data, logits, mask = programs.run_staged(self, "predict", x._data)
+        if not self._snapshot.is_trained:
 
             def found(data, again):
                 return as_tensor(data)
@@ -161,6 +169,7 @@ class Model(Trainer, Layer):
         return remember(y, found(logits[0], lambda: self._infer(x)._logits[0]), logits[1])
 
     def _infer(self, x):
+        """The output in inference mode, launch by launch, or a tree of several."""
         return super().__call__(x, training=False)
 
     def _mask_outputs(self, inputs, outputs, mask):
@@ -261,6 +270,31 @@ class Model(Trainer, Layer):
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
+    # ---- training: functions of `trainer`, with the model in front
+
+    compile = explaining(_method(compiling.compile))
+    fit = explaining(_method(fitting.fit))
+    evaluate = explaining(_method(evaluating.evaluate))
+    predict = explaining(_method(evaluating.predict))
+    train_on_batch = _method(evaluating.train_on_batch)
+    test_on_batch = _method(evaluating.test_on_batch)
+    predict_on_batch = _method(evaluating.predict_on_batch)
+    train_step = _method(steps.train_step)
+    test_step = _method(steps.test_step)
+    predict_step = _method(steps.predict_step)
+    compute_loss = _method(steps.compute_loss)
+    compute_metrics = _method(logs.compute_metrics)
+    get_metrics_result = _method(logs.get_metrics_result)
+    reset_metrics = _method(logs.reset_metrics)
+    metrics, metrics_names = logs.metrics, logs.metrics_names
+    run_eagerly = programs.run_eagerly
+    train_program, predict_program = programs.train_program, programs.predict_program
+
+    @property
+    def finite_batches(self):
+        """How many batches of this epoch (or evaluation) came before the mean loss ceased to be finite."""
+        return self._objective.finite.item(0)
+
     # ---- files
 
     def get_config(self):
@@ -303,11 +337,11 @@ class Model(Trainer, Layer):
 
     def get_compile_config(self):
         """The arguments of `compile`, JSON-able; {} before it was called."""
-        return compiling.compile_config(self)
+        return compile_config(self)
 
     def compile_from_config(self, config):
         """Compile the model as `get_compile_config` says."""
-        compiling.compile_from_config(self, config)
+        compile_from_config(self, config)
 
     def _check_input(self, shape, expected=None):
         """Raise a ValueError unless rows of this shape fit the model, or its input of the shape `expected`."""

@@ -7,6 +7,7 @@ from minigrad.layers.base import InputLayer, Layer, registry
 from minigrad.layers.filing import each_shape
 from minigrad.models.model import Model
 from minigrad.tensor import Structure, as_tensor
+from minigrad.trainer.programs import forget
 
 
 @registry.register(module="keras")
@@ -116,7 +117,7 @@ class Sequential(Model):
     def _changed(self):
         """Forget what was found out about other layers: Programs, and metrics that depend on the output's shape."""
         self._objective.forget()
-        self._pool.clear()
+        forget(self)
         Structure.changed()
 
     # ----------------------------------------------------------------------------------------- build and call

@@ -1,18 +1,13 @@
-"""Training: which batches one replay covers, what happens between two replays, and how to go on another time.
+"""Training, evaluation and prediction: functions of a model, which are the methods of `models.Model`.
 
-Going on: while `fit` runs, `model.fitting` is its Run. A callback that keeps a training (BackupAndRestore) sets
-`runs_last = True`, so that all others have seen the batch or epoch, and then
-- keeps `model.fitting.get_state()` beside the weights, the optimizer's variables and the layers' random streams: the
-  epoch and batch that come next, the order of the rows and the position in it, the metrics, the random generator and
-  the state of every callback; a dict of numbers, strings, lists and NumPy arrays;
-- in a later `fit`, in on_train_begin, restores the weights and the rest, and calls `model.fitting.set_state(state)`. It
-  takes effect after that hook of all callbacks (where most of them start anew): the training goes on at that batch,
-  to the bit. `set_state({"epoch": 3})` only begins at a later epoch.
+`fit` takes this way: `fitting` checks what it is given (`feed`) and makes a source of batches (`sources`). A Run
+(`run`) goes through the epochs and calls the callbacks. A step (`steps`) is recorded once (`programs`), then replayed.
+An Objective (`objective`) is what `compile` was told; a Snapshot (`snapshot`) what follows from a model's structure.
 
-A stream of batches goes on by leaving out those it has given in this pass; a generator can't, and goes on from its
-beginning.
+A training can be continued in a later `fit`, to the bit. A callback that does so, such as BackupAndRestore, sets
+`runs_last = True`, so that all other callbacks have seen the batch or epoch before it. It keeps
+`model.fitting.get_state()` beside the weights, the variables of the optimizer and the random streams of the layers. In
+the later `fit`, in on_train_begin, it restores these, and calls `model.fitting.set_state(state)`. (`model.fitting` is
+the Run.) A stream of batches continues by leaving out the batches that it has given in this pass; a generator can't,
+and continues from its beginning.
 """
-
-from minigrad.trainer.trainer import Trainer
-
-__all__ = ["Trainer"]

@@ -1,4 +1,4 @@
-"""Run: one `fit` while it goes on, where it stands, and how to go on from there another time."""
+"""Run: one `fit` while it runs, its position, and how a later `fit` continues from that position."""
 
 import numpy as np
 
@@ -6,17 +6,19 @@ from minigrad import config
 from minigrad.checks import is_int, warn
 from minigrad.older import Logs
 from minigrad.saving.files import naming
+from minigrad.trainer.logs import restart, results
 
 
 class Run:
-    """One `fit` while it goes on: `model.fitting` (None outside of `fit`).
+    """One `fit` while it runs: `model.fitting` (None outside of `fit`).
 
-    `epoch` and `batch` say what comes next: in on_train_batch_end the epoch that goes on and how many of its batches
-    are done, in on_epoch_end the next epoch and 0.
+    `epoch` and `batch` say what comes next. In on_train_batch_end they are the current epoch and the number of its
+    batches that are done; in on_epoch_end they are the next epoch and 0.
 
     Args:
-        source: an ArraySource or a StreamSource; validation: what returns the logs of the validation after an epoch,
-            or None; epochs: the number of the last one; initial_epoch: the first, from 0.
+        source: an ArraySource or a StreamSource.
+        validation: a function of the epoch that returns the logs of the validation, or None.
+        epochs: the number of the last epoch; initial_epoch: the number of the first one, counted from 0.
     """
 
     def __init__(self, model, source, callbacks, validation, epochs, initial_epoch):
@@ -28,12 +30,12 @@ class Run:
         self._began = None  # the batch at which on_train_batch_begin was called, while on_train_batch_end was not yet
 
     def get_state(self):
-        """Where the training stands, without what the model and the optimizer hold: numbers, strings, lists, arrays.
+        """The position of the training, a dict of numbers, strings, lists and arrays.
 
-        "epoch" and "batch"; "stop", whether a callback has ended it there; "source", the order of the rows and the
-        position in it; "metrics", the values of their variables; "random", the state of the generator; "callbacks",
-        what each of them remembers. All callbacks have seen the batch or epoch that has just ended if it is called by
-        one that `runs_last`.
+        Weights and the variables of the optimizer are not in it. It has "epoch" and "batch"; "stop", whether a callback
+        has ended the training; "source", the order of the rows and the position in it; "metrics", the values of their
+        variables; "random", the state of the generator; "callbacks", the state of each callback. Call it from one that
+        `runs_last`: all other callbacks have seen the batch or epoch that has just ended.
         """
         return {
             "epoch": self.epoch,
@@ -46,16 +48,16 @@ class Run:
         }
 
     def set_state(self, state, restore=None, path=None):
-        """Go on from a state that `get_state` returned, or from a part of it, such as {"epoch": 3}.
+        """Continue from a state that `get_state` returned, or from a part of it, such as {"epoch": 3}.
 
-        To be called in on_train_begin. It takes effect after that hook of all callbacks: the state is checked, then
-        `restore()` is called, which brings the weights and whatever else belongs to it.
+        Call it in on_train_begin. After that hook of all callbacks, the state is checked, and then `restore()` is
+        called, which sets the weights and whatever else belongs to the state.
 
         Args:
-            path: the file that the state comes from, for errors.
+            path: the file of the state, for errors.
 
         Raises:
-            ValueError: later, before `restore`, if the state is a damaged one or one of other data or another model.
+            ValueError: the state is damaged, or belongs to other data or another model. (Raised by the check.)
         """
         self._given, self._restore, self._path = dict(state), restore, path
 
@@ -72,13 +74,13 @@ class Run:
                     "training ends here.",
                 )
                 break
-            model._restart_metrics(self.batch)
+            restart(model, self.batch)
             callbacks.on_epoch_begin(self.epoch, {})
             for variable, value in metrics:
                 variable.assign(value)
             metrics = []
             self.source.run_epoch(self)
-            logs, epoch = Logs(model._results()), self.epoch
+            logs, epoch = Logs(results(model)), self.epoch
             self.epoch, self.batch = epoch + 1, 0
             if self.validation is not None:
                 logs = Logs(sorted({**logs, **self.validation(epoch)}.items()))
@@ -89,23 +91,23 @@ class Run:
 
     @property
     def is_stopped(self):
-        """Whether the epoch ends here because of `stop_training`, which is looked at after each batch (or group)."""
+        """Whether the epoch ends here because a callback has set `stop_training`: asked after each batch or group."""
         return self.model.stop_training and self.batch > 0 and self._began is None
 
     def begin_batch(self):
-        """Call on_train_batch_begin, unless that was done: `steps_per_execution` batches share their hooks."""
+        """Call on_train_batch_begin, once per group of `steps_per_execution` batches."""
         if self._began is None:
             self._began = self.batch
             self.callbacks.on_train_batch_begin(self.batch, {})
 
     def end_batch(self, group=1):
-        """Call on_train_batch_end, if `group` batches (or a multiple) are done since on_train_batch_begin."""
+        """Call on_train_batch_end, if `group` batches or a multiple of them are done since on_train_batch_begin."""
         if self._began is not None and (self.batch - self._began) % group == 0:
             self._began = None
-            self.callbacks.on_train_batch_end(self.batch - 1, self.model._results(of_step=True))
+            self.callbacks.on_train_batch_end(self.batch - 1, results(self.model, of_step=True))
 
     def _take_given(self):
-        """Let what `set_state` was given take effect; the values of the metrics, for later, with their variables."""
+        """Continue as `set_state` was told. Returns pairs of a variable of the metrics and its later value."""
         given = self._given
         if not given:
             return []
@@ -131,7 +133,7 @@ class Run:
         return metrics
 
     def _matched(self, values):
-        """Pairs of a variable of the metrics and the value that it had within the epoch."""
+        """Pairs of a variable of the metrics and the value that it had at this point of the epoch."""
         variables = [v for metric in self.model.metrics for v in metric.variables] if len(values) else []
         if len(values) != len(variables):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Where the batches of an epoch come from: arrays, of which one replay covers thousands, or a stream of batches."""
+"""The batches of an epoch: from arrays, where one replay covers thousands of batches, or from a stream of batches."""
 
 import itertools
 import math
@@ -10,12 +10,16 @@ from minigrad import config
 from minigrad.checks import is_int, warn
 from minigrad.data import Rows, batch_of, named_arrays, split_batch
 from minigrad.ops.shaping import constant_tensor
-from minigrad.trainer.steps import SLICE
+from minigrad.trainer.feed import look_for_gaps, prepare
+from minigrad.trainer.pool import SLICE
+from minigrad.trainer.programs import check_batch, fit_step, has_fit_step, run_staged, take
+from minigrad.trainer.snapshot import build_optimizer
+from minigrad.trainer.steps import check_step
 from minigrad.utils import PyDataset
 
 
 class ArraySource:
-    """The epochs of a `fit` on arrays: passes over all rows, whole slices of which are one replay."""
+    """The epochs of a `fit` on arrays: passes over all rows, of which one replay takes thousands."""
 
     def __init__(self, model, x, y, w, batch_size, shuffle, steps_per_epoch, columns=None):
         self.model, self.rows = model, Rows(x, y, w, batch_size, columns)
@@ -27,13 +31,13 @@ class ArraySource:
         self._check(x, y, w)
 
     def _check(self, x, y, w):
-        """Let the model, the loss and the metrics see the shapes of a batch, before anything is changed."""
+        """Check with a batch of zeros that the shapes fit the model, the loss and the metrics."""
         model, first = self.model, min(self.batch_size, len(x))
-        if not model._has_fit_step(self.rows, first):  # else such a batch has been seen
+        if not has_fit_step(model, self.rows, first):  # else such a batch has been seen
             zeros = {name: np.zeros((first, *a.shape[1:]), a.dtype) for name, a in named_arrays(x, y, w).items()}
             found = {name: constant_tensor(array) for name, array in zeros.items()}
-            model._check_step(*batch_of(found, x, y, w), training=True)
-        model._build_optimizer()
+            check_step(model, "train", *batch_of(found, x, y, w))
+        build_optimizer(model)
 
     def begin(self, run):
         """Whether there is data for another epoch."""
@@ -45,13 +49,13 @@ class ArraySource:
             program.release()
 
     def get_state(self):
-        """Where the pass stands: which rows come in which order, and how many of them were taken."""
+        """The position in the pass: the order of the rows, and how many of them were taken."""
         if self.left == 0:
             return {"rows": self.rows.size, "position": self.rows.size}
         return {"rows": self.rows.size, "position": self.rows.position, "order": self.rows.order[:, 0].copy()}
 
     def check_state(self, state):
-        """Raise a ValueError unless a fit on these rows can have stood there."""
+        """Raise a ValueError unless this is a position in a pass over these rows."""
         rows = self.rows.size
         if state["rows"] != rows:
             raise ValueError(f"the training to go on with was one on {state['rows']} rows; this data has {rows}")
@@ -61,7 +65,7 @@ class ArraySource:
             raise ValueError(f"the order of the rows must have each of the {rows} once")
 
     def set_state(self, state):
-        """Go on there."""
+        """Continue from this position."""
         self.rows.go_to(state["position"], state.get("order"))
         self.left = self.rows.size - state["position"] if state["position"] else 0
 
@@ -88,8 +92,8 @@ class ArraySource:
     def _run(self, run, count, rows):
         """Run `count` batches of `rows` rows, in slices of SLICE seconds."""
         model, callbacks = self.model, run.callbacks
-        model._build_optimizer()  # a callback may have compiled the model anew
-        step = model._fit_step(self.rows, rows)
+        build_optimizer(model)  # a callback may have compiled the model anew
+        step = fit_step(model, self.rows, rows)
         if step.program is not None:
             step.program.bind(**self.rows.inputs)
             self.programs.append(step.program)
@@ -105,7 +109,7 @@ class ArraySource:
             if stride is not None:
                 run.begin_batch()
             began = time.perf_counter()
-            model._take(step, size)
+            take(model, step, size)
             took = time.perf_counter() - began
             self.left -= size * rows
             run.batch += size
@@ -116,10 +120,11 @@ class ArraySource:
 
 
 class Stream:
-    """Batches from outside, pass after pass: a generator, a data loader, a PyDataset, anything to iterate over.
+    """Batches of an iterable, pass after pass: a generator, a data loader, a PyDataset ...
 
     Args:
-        source: what yields the batches; shuffle: whether those of a PyDataset come in a new order each pass.
+        source: the iterable.
+        shuffle: whether the batches of a PyDataset come in a new order in each pass.
     """
 
     def __init__(self, source, shuffle=False):
@@ -149,7 +154,7 @@ class Stream:
         return split_batch(batch)
 
     def peek(self):
-        """The first batch, which will come once more; None if there is none."""
+        """The first batch, which `next` returns once more; None if there is none."""
         if self.is_dataset:  # its on_epoch_begin may change what comes
             return None if self.length == 0 else split_batch(self.source[0])
         batch = self.next()
@@ -159,7 +164,7 @@ class Stream:
         return batch
 
     def go_to(self, taken, order=None):
-        """Begin a pass at its batch `taken`. What can be read only once goes on from where it is."""
+        """Begin a pass at its batch `taken`. A generator, which can be read only once, continues where it is."""
         self._ahead = None
         self.taken, self.order = taken, order
         if self.is_dataset:
@@ -197,7 +202,7 @@ class Stream:
             self._iterator = None
 
     def epoch(self, steps=None):
-        """A whole pass, or its first `steps` batches; what can be read only once goes on from where it is."""
+        """A whole pass, or its first `steps` batches. A generator, read only once, continues where it is."""
         if self.taken and not self.is_once:
             self.go_to(0)
         self.begin_epoch()
@@ -229,24 +234,24 @@ class StreamSource:
         self.is_over = False  # whether the pass had no more batch, and the next one has not begun
 
     def check(self):
-        """Let the model, the loss and the metrics see the first batch, before anything is changed."""
+        """Check with the first batch that the shapes fit the model, the loss and the metrics."""
         first = self.stream.peek()
         if first is None:
             raise ValueError("The data is empty: the iterable yielded no batch.")
-        self.model._check_batch("train", *self._prepared(first))
+        check_batch(self.model, "train", *self._prepared(first))
 
     def release(self):
         """Let go of the data."""
         self.stream.close()
 
     def get_state(self):
-        """Where the pass stands: how many batches were taken, and of a PyDataset in which order they come."""
+        """The position in the pass: how many batches were taken, and the order of those of a PyDataset."""
         stream = self.stream
         state = {"taken": stream.taken, "is_over": self.is_over}
         return state if stream.taken == 0 or stream.order is None else {**state, "order": stream.order.copy()}
 
     def check_state(self, state):
-        """Raise a ValueError unless a fit on such a stream can have stood there."""
+        """Raise a ValueError unless this is a position in a pass over this stream."""
         taken, order, length = state["taken"], state.get("order"), self.stream.length
         if not is_int(taken, 0) or length is not None and taken > length:
             raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
@@ -254,13 +259,13 @@ class StreamSource:
             raise ValueError(f"the order of the batches must have each of the {length} once")
 
     def set_state(self, state):
-        """Go on from there. A generator, which can't be asked for its batches again, goes on from its beginning."""
+        """Continue from this position. A generator, whose batches can't be had again, continues from its beginning."""
         self.is_over = bool(state.get("is_over"))
         if state["taken"] and not self.stream.is_once:
             self.stream.go_to(state["taken"], state.get("order"))
 
     def begin(self, run):
-        """Fetch the first batch of an epoch, or of what is left of it; whether there is one."""
+        """Fetch the first batch of an epoch, or of the rest of one; returns whether there is one."""
         self.stream.begin_epoch()
         if self.next is None and not (run.batch and self.is_over):
             self.next = self._fetch()
@@ -275,21 +280,21 @@ class StreamSource:
         return None if batch is None else self._prepared(batch)
 
     def _prepared(self, batch):
-        arrays = self.model._prepare(*batch, self.class_weight)
-        self.model._build_optimizer()
+        arrays = prepare(self.model, *batch, self.class_weight)
+        build_optimizer(self.model)
         return arrays
 
     def run_epoch(self, run):
-        """Train on the batches of one epoch, of which `begin` has fetched the next one."""
+        """Train on the batches of one epoch. `begin` has fetched the next one."""
         model, callbacks = self.model, run.callbacks
-        model._build_optimizer()
+        build_optimizer(model)
         while self.next is not None and run.batch != self.steps and not run.is_stopped:
             if callbacks.batch_stride("train", run.batch) is not None:
                 run.begin_batch()
-            model._run_staged("train", *self.next)
+            run_staged(model, "train", *self.next)
             run.batch += 1
             if model.finite_batches < run.batch:
-                model._look_for_gaps("train", run.batch, self.next)
+                look_for_gaps(model, "train", run.batch, self.next)
             self.next = None
             run.end_batch(model.steps_per_execution)
             if run.batch != self.limit and not run.is_stopped:

@@ -1,0 +1,72 @@
+"""Snapshot: what was found out about a model. When the structure of the model changes, it is thrown away as a whole."""
+
+import operator
+
+from minigrad.checks import warn
+from minigrad.graph import Schedule, Symbol
+from minigrad.layers.fusion import fused
+from minigrad.optimizers.memory import Memory
+from minigrad.tensor import Structure
+from minigrad.trainer.logs import has_own
+
+
+class Snapshot:
+    """What follows from the structure of a model: its layers, variables and their memory, and its settings.
+
+    Attributes:
+        schedule: how the graph of the model runs; None if it has no graph.
+        is_trained: whether a variable of the model is trained.
+        is_replayable: whether a call of the model in inference mode may be replayed.
+        home: the memory of the optimizer that was built for the model, or None.
+    """
+
+    def __init__(self, model, version, places, flags):
+        self.version, self._places, self._flags = version, places, flags
+        self.schedule, self.is_replayable, self.home = None, False, None
+        self.is_trained = any(v.requires_grad for v in model.weights)
+        graph = model._graph
+        if graph is not None:
+            self.schedule = Schedule(graph, fused(graph))
+            self.is_replayable = isinstance(graph.outputs, Symbol) and not has_own(model, "predict_step") and all(
+                not layer._is_users and layer.activity_regularizer is None for layer in model._all_layers()
+            )
+
+    def is_of(self, places, flags):
+        """Whether these are the places and flags that it was made for."""
+        is_same = len(places) == len(self._places) and all(map(operator.is_, places, self._places))
+        return is_same and flags == self._flags
+
+
+def current(model):
+    """The Snapshot of a model as it is now: the last one while the structure stays, then a new one."""
+    last = model._snapshot
+    if last is not None and last.version == Structure.version:
+        return last
+    version = Structure.version
+    layers, weights = model._all_layers(), model.weights
+    places = [model._graph, *layers, *(v._data for v in weights)]
+    moves = Memory.moves if has_own(model, "train_step") else 0  # of its optimizers, which only the step knows
+    flags = [(v.trainable, v.regularizer, v.constraint) for v in weights]
+    flags += [moves, *((layer.trainable, layer._revision) for layer in layers)]
+    if last is not None and last.is_of(places, flags):
+        last.version = version  # the change was elsewhere
+        return last
+    model._snapshot = Snapshot(model, version, places, flags)
+    return model._snapshot
+
+
+def build_optimizer(model, for_own_step=False):
+    """Build the optimizer for the variables that are trained. An overridden step does so itself, for its own."""
+    home = current(model).home
+    if home is not None and home is getattr(model.optimizer, "_homes", None):
+        return
+    if has_own(model, "train_step") and not for_own_step:
+        return
+    if model.optimizer is None:
+        raise ValueError(f"Model {model.name!r} was compiled without an optimizer: compile(optimizer='adam', ...).")
+    trainable = model.trainable_variables
+    if not trainable:
+        warn(f"Model {model.name!r} has no trainable weights: there is nothing to train.")
+    model.optimizer.require_some_of(model.weights, f"model {model.name!r}")
+    model.optimizer.build(trainable)
+    current(model).home = model.optimizer._homes
