@@ -67,9 +67,10 @@ def misfit(owner, error, given, known):
 
 
 def argument_names(function):
-    """The names of a function's arguments, without `self`, *args and **kwargs."""
+    """The names of a function's arguments, without its `self` or `model`, *args and **kwargs."""
     parameters = inspect.signature(function).parameters.values()
-    return tuple(p.name for p in parameters if p.name not in ("self", "model") and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return tuple(name for name in named if name not in ("self", "model"))
 
 
 def explaining(function):
