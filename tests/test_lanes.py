@@ -509,14 +509,16 @@ def test_products_of_all_sizes(m, n, k, dtype):
         assert np.all(abs(y - expected) < bound), times
 
 
-@pytest.mark.parametrize("has", ["avx512f", "avx2", "neither"])
-def test_products_with_other_registers(has, tmp_path):
+@pytest.mark.parametrize(
+    ("has", "name"), [("avx512f", "matmul_tn"), ("avx2", "matmul_nt"), ("neither", "matmul")]
+)
+def test_products_with_other_registers(has, name, tmp_path):
     """Tiles for wide registers and for narrow ones (LLVM makes the former of the latter), and BLAS alone."""
     code = """if True:
         import sys, llvmlite.binding as llvm, numba, numpy as np
         features = llvm.get_host_cpu_features()
         numba.config.CPU_FEATURES = features.flatten()  # what code is made for stays as it is
-        has = sys.argv[1]
+        has, name = sys.argv[1:]
         features.update({"avx512f": has == "avx512f", "avx2": has == "avx2", "fma": has != "neither"})
         llvm.get_host_cpu_features = lambda: features
         from minigrad import kernels as K, launch
@@ -525,13 +527,13 @@ def test_products_with_other_registers(has, tmp_path):
         random = np.random.default_rng(0)
         for m, k, n in [(130, 300, 170), (9, 700, 33), (1, 60, 70), (140, 1100, 1)]:
             a, b = random.integers(-9, 9, (m, k)).astype("f4"), random.integers(-9, 9, (k, n)).astype("f4")
-            for times, x, w in [(K.matmul, a, b), (K.matmul_nt, a, b.T.copy()), (K.matmul_tn, a.T.copy(), b)]:
-                y = np.full((m, n), np.nan, "f4")
-                launch(times, x, w, y)
-                assert (y == a @ b).all(), (times, m, k, n)
+            operands = {"matmul": (a, b), "matmul_nt": (a, b.T.copy()), "matmul_tn": (a.T.copy(), b)}[name]
+            y = np.full((m, n), np.nan, "f4")
+            launch(getattr(K, name), *operands, y)
+            assert (y == a @ b).all(), (m, k, n)
     """
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", code, has], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", code, has, name], env=environment, check=True)
 
 
 def test_a_product_shows_every_nan():
