@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minigrad import older
 from minigrad.checks import is_own
 from minigrad.spelling import argument_names, explaining
 
@@ -132,10 +133,9 @@ class Configurable:
         return cls(**config)
 
     def __getattr__(self, name):
-        _, is_stateless, method = name.partition("stateless_")
-        hint = f": it keeps its state itself, so call {method} (Keras needs the other for JAX)" if is_stateless else ""
-        words = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
-        raise AttributeError(words, name=name, obj=self)
+        if hasattr(type(self), name):
+            return object.__getattribute__(self, name)  # a property that has raised an AttributeError raises it again
+        return older.attribute(self, name)
 
 
 def plain(value):

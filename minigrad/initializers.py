@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int
-from minigrad.configurable import Configurable
+from minigrad.configurable import Configurable, Number
 from minigrad.registry import Registry
 from minigrad.tensor import Tensor, Variable
 
@@ -188,9 +188,8 @@ class VarianceScaling(_Random):
         for what, value, known in (("mode", mode, self.modes), ("distribution", distribution, self.distributions)):
             if value not in known:
                 raise ValueError(f"{type(self).__name__}: {what} must be one of {known}, got {value!r}.")
-        if not scale > 0:
-            raise ValueError(f"{type(self).__name__}: scale must be positive, got {scale!r}.")
-        self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.scale = Number(interval="(0, inf)").checked(type(self).__name__, "scale", scale)
+        self.mode, self.distribution = mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
 
     def draw(self, generator, shape):

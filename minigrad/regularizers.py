@@ -1,10 +1,7 @@
 """Penalties on the size of weights, added to the loss: `regularizer(weights)` returns a scalar tensor."""
 
-import math
-
 from minigrad import ops
-from minigrad.checks import is_number
-from minigrad.configurable import Configurable
+from minigrad.configurable import Configurable, Number
 from minigrad.registry import Registry
 
 registry = Registry("regularizer", "keras.regularizers")
@@ -12,9 +9,7 @@ get, serialize, deserialize = registry.get, registry.serialize, registry.deseria
 
 
 def _rate(owner, name, value):
-    if not is_number(value) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
-    return float(value)
+    return float(Number(interval="[0, inf)").checked(type(owner).__name__, name, value))
 
 
 class Regularizer(Configurable):
@@ -29,7 +24,7 @@ class L1L2(Regularizer):
     """l1 sum |w| + l2 sum w^2."""
 
     def __init__(self, l1=0.0, l2=0.0):
-        self.l1, self.l2 = _rate(type(self).__name__, "l1", l1 or 0.0), _rate(type(self).__name__, "l2", l2 or 0.0)
+        self.l1, self.l2 = _rate(self, "l1", l1 or 0.0), _rate(self, "l2", l2 or 0.0)
 
     def __call__(self, x):
         return ops.penalty(x, l1=self.l1, l2=self.l2)
@@ -58,7 +53,7 @@ class OrthogonalRegularizer(Regularizer):
     def __init__(self, factor=0.01, mode="rows"):
         if mode not in ("rows", "columns"):
             raise ValueError(f"OrthogonalRegularizer: mode must be 'rows' or 'columns', got {mode!r}.")
-        self.factor, self.mode = _rate("OrthogonalRegularizer", "factor", factor), mode
+        self.factor, self.mode = _rate(self, "factor", factor), mode
 
     def __call__(self, x):
         if len(x.shape) != 2:

@@ -61,8 +61,7 @@ class EinsumDense(Layer):
             initializer = copy.copy(initializer)  # told over which axes the sum goes
             initializer.input_axes = [i for i, c in enumerate(of_kernel) if c not in of_output]
             initializer.output_axes = [i for i, c in enumerate(of_kernel) if c in of_output]
-        options = {kind: getattr(self, f"kernel_{kind}") for kind in ("regularizer", "constraint")}
-        self.kernel = self.add_weight(shape=shape, initializer=initializer, name="kernel", **options)
+        self.kernel = self._own_weight("kernel", shape, initializer=initializer)
         self.bias = None
         if self.bias_axes is not None:
             places = [of_output.find(c) for c in self.bias_axes]

@@ -124,10 +124,10 @@ class Module(Configurable):
 
     add_variable = add_weight
 
-    def _own_weight(self, name, shape, trainable=True):
-        """A new variable `x`, with the layer's attributes x_initializer, x_regularizer and x_constraint."""
-        options = {kind: vars(self).get(f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
-        return self.add_weight(shape=shape, trainable=trainable, name=name, **options)
+    def _own_weight(self, name, shape, **options):
+        """A new variable `x` with the layer's x_initializer, x_regularizer and x_constraint, or those in `options`."""
+        own = {kind: vars(self).get(f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
+        return self.add_weight(shape=shape, name=name, **{**own, **options})
 
     def _track(self, variable):
         self._variables.append((variable, variable.trainable))

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from minigrad import config, initializers, losses, older, ops
+from minigrad import config, initializers, losses, ops
 from minigrad import kernels as K
 from minigrad.configurable import Configurable
 from minigrad.losses import targets
@@ -100,9 +100,6 @@ class Metric(Configurable):
         own = [value for value in values if isinstance(value, Variable)]
         others = [v for value in values if isinstance(value, Metric) for v in value.variables]
         return list({id(v): v for v in (*self._variables, *own, *others)}.values())
-
-    def __getattr__(self, name):
-        return older.attribute(self, name)
 
     @property
     def direction(self):

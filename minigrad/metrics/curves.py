@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad import config, ops
-from minigrad.checks import is_int
+from minigrad.configurable import Number
 from minigrad.metrics.base import ratio, registry
 from minigrad.metrics.confusion import KINDS, ConfusionMetric
 from minigrad.tensor import as_tensor
@@ -45,8 +45,8 @@ class AUC(ConfusionMetric):
             raise ValueError(f"AUC: curve must be one of {CURVES}, got {curve!r}.")
         if summation_method not in methods:
             raise ValueError(f"AUC: summation_method must be one of {SUMMATIONS}, got {summation_method!r}.")
-        if thresholds is None and not is_int(num_thresholds, 2):
-            raise ValueError(f"AUC: num_thresholds must be an int greater than 1, got {num_thresholds!r}.")
+        if thresholds is None:
+            num_thresholds = Number(interval="[2, inf)", kind=int).checked("AUC", "num_thresholds", num_thresholds)
         if num_labels and not multi_label:
             raise ValueError("AUC: num_labels is for multi_label=True only.")
         self._is_given = thresholds is not None
@@ -157,10 +157,8 @@ class _BestAt(ConfusionMetric):
 
     def __init__(self, least, num_thresholds, class_id, name, dtype):
         kind = type(self).__name__
-        if not 0 <= least <= 1:
-            raise ValueError(f"{kind}: {self.given} must be in [0, 1], got {least!r}.")
-        if not is_int(num_thresholds, 1):
-            raise ValueError(f"{kind}: num_thresholds must be a positive int, got {num_thresholds!r}.")
+        least = Number(interval="[0, 1]").checked(kind, self.given, least)
+        num_thresholds = Number(interval="[1, inf)", kind=int).checked(kind, "num_thresholds", num_thresholds)
         thresholds = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
         super().__init__(
             thresholds, {k: k for k in KINDS}, name, dtype, class_id=class_id, is_even=num_thresholds > 1

@@ -5,7 +5,8 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.checks import is_int, is_number, warn
+from minigrad.checks import warn
+from minigrad.configurable import Number
 from minigrad.losses import targets
 from minigrad.metrics.base import Metric, registry
 from minigrad.program import launch
@@ -47,11 +48,9 @@ class FBetaScore(_Columns):
         kind = type(self).__name__
         if average not in (None, "micro", "macro", "weighted"):
             raise ValueError(f"{kind}: average must be None, 'micro', 'macro' or 'weighted', got {average!r}.")
-        if not is_number(beta) or beta <= 0:
-            raise ValueError(f"{kind}: beta must be a positive number, got {beta!r}.")
-        if threshold is not None and (not is_number(threshold) or not 0 < threshold <= 1):
-            raise ValueError(f"{kind}: threshold must be in (0, 1], got {threshold!r}.")
-        self.average, self.beta, self.threshold = average, float(beta), threshold
+        self.average = average
+        self.beta = float(Number(interval="(0, inf)").checked(kind, "beta", beta))
+        self.threshold = Number(None, "(0, 1]").checked(kind, "threshold", threshold)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Count a batch of (rows, classes): targets 0 and 1, scores, and optionally a weight per row."""
@@ -108,9 +107,8 @@ class R2Score(_Columns):
                 "R2Score: class_aggregation must be None, 'uniform_average' or 'variance_weighted_average', got "
                 f"{class_aggregation!r}."
             )
-        if not is_int(num_regressors, 0):
-            raise ValueError(f"R2Score: num_regressors must be an int >= 0, got {num_regressors!r}.")
-        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+        self.class_aggregation = class_aggregation
+        self.num_regressors = Number(interval="[0, inf)", kind=int).checked("R2Score", "num_regressors", num_regressors)
         self.num_samples = self.add_variable(dtype="float64", name="num_samples")
 
     def _inputs(self, y_true, y_pred):

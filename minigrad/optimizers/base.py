@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from minigrad import config, older
+from minigrad import config
 from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.configurable import REQUIRED, Number, numbers_among
@@ -108,11 +108,6 @@ class Optimizer(Memory):
         self._excluded_variables, self._excluded_names = [], None
         self._row_before = None
         self._begin(rate)
-
-    def __getattr__(self, name):
-        if hasattr(type(self), name):
-            return object.__getattribute__(self, name)  # a property that has raised an AttributeError raises it again
-        return older.attribute(self, name)
 
     # ---- settings
 
