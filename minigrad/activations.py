@@ -9,7 +9,7 @@ serialize = registry.serialize
 
 
 def get(identifier):
-    """The activation function that `identifier` (a string, a callable, or None for linear) stands for."""
+    """The activation function that `identifier` means: a string, a config, a callable, or None for linear."""
     return linear if identifier is None else registry.get(identifier)
 
 

@@ -1,4 +1,4 @@
-"""Configurable: what is made again from its config. Its arguments stand in an `__init__`, or in a table of them."""
+"""Configurable: objects that can be made again from their configs; their arguments, and checks of numbers."""
 
 import inspect
 import math
@@ -48,11 +48,11 @@ class Number:
 
 
 class Configurable:
-    """Base class of what is made again from its config, which holds the arguments of `__init__`.
+    """Base class of objects that can be made again from a config, which holds the arguments of their `__init__`.
 
-    `get_config` takes the names from the signature of `__init__`, and the values from the attributes of these names;
-    an argument that no attribute keeps is left out. The signature is that of the nearest class of minigrad's own: a
-    user's class with further arguments defines a `get_config` that adds them.
+    `get_config` takes the names from the signature of `__init__`, and the values from the attributes of these names.
+    An argument that no attribute keeps is left out. In a user's class, the signature is that of the nearest base class
+    of minigrad's: if the user's class has further arguments, it defines a `get_config` that adds them.
     """
 
     kinds = {}  # last word of an argument's name -> the module (or Registry) whose `get` and `serialize` fit its values
@@ -65,16 +65,16 @@ class Configurable:
 
     @classmethod
     def _take_init(cls, init):
-        """Let `init` be the `__init__` of the class, which explains its arguments where a call does not fit them."""
+        """Make `init` the `__init__` of the class. Its errors will explain which arguments there are."""
         cls.__init__, cls._argument_names = explaining(init), argument_names(init)
 
     @classmethod
     def _declare(cls, arguments, keywords=None):
-        """Make the `__init__` of the class from a table: it checks the arguments, and gives them to `_set_up`.
+        """Make the `__init__` of the class from a table. It checks its arguments and gives them to `_set_up`.
 
         Args:
-            arguments: name -> a Number, or the default of what is not checked.
-            keywords: the name of an argument that gets all further ones, a dict; None: there can be none.
+            arguments: name -> a Number, or the default of an argument that is not checked.
+            keywords: the name of an argument **keywords for all others, if there is to be one.
         """
         parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
         for name, value in arguments.items():
@@ -102,7 +102,7 @@ class Configurable:
         cls._take_init(__init__)
 
     def _set_up(self, given):
-        """Take the checked arguments of a table, a dict."""
+        """Take the checked arguments, a dict. By default they become attributes."""
         self._keep(given)
 
     def _keep(self, given, but=()):

@@ -70,7 +70,8 @@ def argument_names(function):
     """The names of a function's arguments, without its `self` or `model`, *args and **kwargs."""
     parameters = inspect.signature(function).parameters.values()
     named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    return tuple(named[named[:1] in (["self"], ["model"]) :])
+    is_method = named[:1] in (["self"], ["model"])
+    return tuple(named[1:] if is_method else named)
 
 
 def explaining(function):

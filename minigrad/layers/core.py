@@ -100,7 +100,7 @@ class Masking(SameShape):
         self._keep(locals())
 
     def compute_mask(self, inputs, mask=None):
-        """Where any feature is not `mask_value`."""
+        """True where any feature is not `mask_value`."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs):

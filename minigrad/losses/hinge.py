@@ -12,22 +12,22 @@ def signs(y_true):
 
 @loss_function()
 def hinge(y_true, y_pred):
-    """mean over the last axis of max(1 - y_true y_pred, 0), for labels -1 and 1; labels 0 and 1 become these"""
+    """mean over the last axis of max(1 - y_true y_pred, 0), for labels -1 and 1, or 0 and 1, which become -1 and 1"""
     return ops.mean(ops.maximum(1.0 - signs(y_true) * y_pred, 0.0), axis=-1)
 
 
 class Hinge(FunctionLoss, function=hinge):
-    """mean of max(1 - y_true y_pred, 0), for labels -1 and 1; labels 0 and 1 become these"""
+    """mean of max(1 - y_true y_pred, 0), for labels -1 and 1, or 0 and 1, which become -1 and 1"""
 
 
 @loss_function()
 def squared_hinge(y_true, y_pred):
-    """mean over the last axis of max(1 - y_true y_pred, 0)^2, for labels -1 and 1; labels 0 and 1 become these"""
+    """mean over the last axis of max(1 - y_true y_pred, 0)^2, for labels -1 and 1, or 0 and 1, which become -1 and 1"""
     return ops.mean(ops.square(ops.maximum(1.0 - signs(y_true) * y_pred, 0.0)), axis=-1)
 
 
 class SquaredHinge(FunctionLoss, function=squared_hinge):
-    """mean of max(1 - y_true y_pred, 0)^2, for labels -1 and 1; labels 0 and 1 become these"""
+    """mean of max(1 - y_true y_pred, 0)^2, for labels -1 and 1, or 0 and 1, which become -1 and 1"""
 
 
 @loss_function()

@@ -45,7 +45,7 @@ def _warn_of_one_class(name, y_pred, axis):
 
 
 def _warn_of_targets(loss, targets):
-    low, high = targets.item(targets.argmin()), targets.item(targets.argmax())  # of a small array quicker than min()
+    low, high = targets.item(targets.argmin()), targets.item(targets.argmax())  # for a small array this is quicker than min()
     if low < 0 or high > 1:
         warn(
             f"{loss.name}: the targets lie in [{low:g}, {high:g}], outside of "
@@ -76,12 +76,12 @@ class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
 def binary_focal_crossentropy(
     y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
 ):
-    """mean over `axis` of (1 - q)^gamma BCE(t, p), q = t p + (1 - t)(1 - p) being the probability of what is true."""
+    """mean over `axis` of (1 - q)^gamma BCE(t, p), where q = t p + (1 - t)(1 - p), the probability of the true class."""
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     logits = logits_of(p, "sigmoid")
     operation, x = (ops.binary_crossentropy, p) if logits is None else (ops.binary_crossentropy_logits, logits)
     t = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing if label_smoothing else y_true
-    single = operation(ops.expand_dims(t, -1), ops.expand_dims(x, -1))  # a mean over nothing but itself
+    single = operation(ops.expand_dims(t, -1), ops.expand_dims(x, -1))  # the mean over an axis of length 1
     values = ops.power(t * (1.0 - p) + (1.0 - t) * p, float(gamma)) * single
     if apply_class_balancing:
         values = values * (t * alpha + (1.0 - t) * (1.0 - alpha))
@@ -89,11 +89,11 @@ def binary_focal_crossentropy(
 
 
 class BinaryFocalCrossentropy(FunctionLoss, function=binary_focal_crossentropy):
-    """mean of (1 - q)^gamma BCE(t, p), q the probability given to what is true: what is easy hardly counts.
+    """mean of (1 - q)^gamma BCE(t, p), q the probability of the true class: rows that are easy hardly count.
 
     Args:
         apply_class_balancing: multiply by `alpha` for t = 1 and by 1 - alpha for t = 0.
-        gamma: 0 is BinaryCrossentropy.
+        gamma: how little easy rows count; 0 makes it BinaryCrossentropy.
 
     Source: Lin et al., arXiv:1708.02002.
     """
@@ -134,19 +134,19 @@ def categorical_focal_crossentropy(
 
 
 class CategoricalFocalCrossentropy(FunctionLoss, function=categorical_focal_crossentropy):
-    """-sum of alpha (1 - p)^gamma t ln p: of classes that are recognised already, hardly anything is left.
+    """-sum of alpha (1 - p)^gamma t ln p: rows whose class is recognised already hardly count.
 
-    `alpha` is a number or a list of one a class. Source: Lin et al., arXiv:1708.02002.
+    `alpha` is a number, or a list of one number per class. Source: Lin et al., arXiv:1708.02002.
     """
 
 
 @registry.register()
 def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
-    """-ln of the probability of class y_true (an integer), rows of `ignore_class` 0 and masked; exact from logits."""
+    """-ln of the probability of class y_true (an integer); 0 and masked for `ignore_class`; exact from logits."""
     y_true, y_pred = labelled(y_true, y_pred, axis)
     logits = _logits(y_pred, from_logits, "softmax")
     if logits is None:
-        # As TensorFlow: the log of clipped probabilities, normalised once more.
+        # As in TensorFlow: the log of clipped probabilities, which the softmax normalises once more.
         logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))
     _, logits = _last(logits, logits, axis)
     if y_true.ndim == 1 and logits.ndim > 2:
@@ -173,7 +173,7 @@ class SparseCategoricalCrossentropy(
 ):
     """-ln p of the class y_true (an integer from 0), for probabilities p or logits (from_logits=True).
 
-    Rows whose label is `ignore_class` do not count, neither in the sum nor in the mean.
+    Rows with the label `ignore_class` count neither in the sum nor in the mean.
     """
 
     def check_targets(self, targets, output_shape):
@@ -202,7 +202,7 @@ def categorical_generalized_cross_entropy(y_true, y_pred, q):
 class CategoricalGeneralizedCrossEntropy(FunctionLoss, function=categorical_generalized_cross_entropy, q=0.5):
     """mean of (1 - p^q) / q, p the probability of the integer label: between -ln p (q -> 0) and 1 - p (q = 1).
 
-    Wrong labels pull less than in a cross-entropy. Source: Zhang and Sabuncu, arXiv:1805.07836.
+    Wrong labels have less effect than in a cross-entropy. Source: Zhang and Sabuncu, arXiv:1805.07836.
     """
 
 

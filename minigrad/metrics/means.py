@@ -64,7 +64,7 @@ class SparseCategoricalAccuracy(FunctionMetric, function=sparse_categorical_accu
 
 @_metric_function
 def top_k_categorical_accuracy(y_true, y_pred, k=5):
-    """1 where fewer than k columns of y_pred are larger than that of the largest y_true, else 0"""
+    """1 where fewer than k columns of y_pred are larger than the column of the largest y_true, else 0"""
     return ops.top_match(*_most_probable(y_true, y_pred), k=k)
 
 

@@ -170,5 +170,5 @@ class PiecewiseConstantDecay(Formula):
         super()._set_up(given)
 
     def operands(self, dtype):
-        """Boundaries and values, a row each."""
+        """Boundaries and values, one row each."""
         return [np.array([row], dtype).reshape(1, -1) for row in (self.boundaries, self.values)]
