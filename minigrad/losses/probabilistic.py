@@ -45,7 +45,7 @@ def _warn_of_one_class(name, y_pred, axis):
 
 
 def _warn_of_targets(loss, targets):
-    low, high = targets.item(targets.argmin()), targets.item(targets.argmax())  # for a small array this is quicker than min()
+    low, high = targets.item(targets.argmin()), targets.item(targets.argmax())  # in small arrays quicker than min()
     if low < 0 or high > 1:
         warn(
             f"{loss.name}: the targets lie in [{low:g}, {high:g}], outside of "
@@ -76,7 +76,7 @@ class BinaryCrossentropy(FunctionLoss, function=binary_crossentropy):
 def binary_focal_crossentropy(
     y_true, y_pred, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False, label_smoothing=0.0, axis=-1
 ):
-    """mean over `axis` of (1 - q)^gamma BCE(t, p), where q = t p + (1 - t)(1 - p), the probability of the true class."""
+    """mean over `axis` of (1 - q)^gamma BCE(t, p), where q = t p + (1 - t)(1 - p), the probability of the true class"""
     p = ops.sigmoid(y_pred) if from_logits else y_pred
     logits = logits_of(p, "sigmoid")
     operation, x = (ops.binary_crossentropy, p) if logits is None else (ops.binary_crossentropy_logits, logits)
