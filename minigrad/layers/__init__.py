@@ -2,10 +2,11 @@
 
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
-from minigrad.layers.base import Input, InputLayer, Layer, deserialize, serialize
+from minigrad.layers.base import Layer, deserialize, serialize
 from minigrad.layers.core import Dense, Identity, Masking
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.input_layer import Input, InputLayer
 from minigrad.layers.lambda_layer import Lambda
 from minigrad.layers.merging import (
     Add,

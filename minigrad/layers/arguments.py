@@ -42,6 +42,11 @@ def _called(layer):
     return f"{type(layer).__name__} {layer.name!r}"
 
 
+def is_length(n):
+    """Whether n can be the length of an axis: a positive integer, or None for any."""
+    return n is None or is_int(n, 1)
+
+
 def plain_arguments(cls, args, kwargs):
     """The arguments of `cls(*args, **kwargs)` by their names, with defaults; None if JSON cannot hold them."""
     try:

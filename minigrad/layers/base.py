@@ -9,9 +9,9 @@ import weakref
 import numpy as np
 
 from minigrad import config, older, ops, regularizers
-from minigrad.checks import is_int, is_own, warn
+from minigrad.checks import is_own, warn
 from minigrad.graph import Result, Symbol, has_symbols, record, traced
-from minigrad.layers.arguments import KINDS
+from minigrad.layers.arguments import KINDS, is_length
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
 from minigrad.layers.module import Module, building
@@ -19,7 +19,7 @@ from minigrad.names import auto_name, snake_case
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError
 from minigrad.registry import Registry
-from minigrad.spelling import explaining, rejected_keywords
+from minigrad.spelling import rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
 from minigrad.trees import leaves, mapped
 
@@ -117,13 +117,13 @@ class Layer(Module):
         """The shape of one row as the old arguments input_shape or input_dim tell it, or None."""
         shape, width = kwargs.pop("input_shape", None), kwargs.pop("input_dim", None)
         if shape is not None:
-            if not isinstance(shape, (tuple, list)) or not all(map(_is_length, shape)):
+            if not isinstance(shape, (tuple, list)) or not all(map(is_length, shape)):
                 raise ValueError(
                     f"{type(self).__name__}: input_shape must be a tuple of positive integers, such as (20,), "
                     f"got {shape!r}."
                 )
             return tuple(shape)
-        if width is not None and not _is_length(width):
+        if width is not None and not is_length(width):
             raise ValueError(f"{type(self).__name__}: input_dim must be a positive integer, got {width!r}.")
         return None if width is None else (width,)
 
@@ -554,11 +554,6 @@ def _any_rows(shape):
     return (None, *shape[1:])
 
 
-def _is_length(n):
-    """Whether n can be the length of an axis: a positive integer, or None for any."""
-    return n is None or (is_int(n, 1))
-
-
 @functools.cache
 def _parameters(method):
     """The names of the arguments of a method, a tuple without `self`."""
@@ -580,85 +575,3 @@ class SameShape(Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
-
-
-@registry.register()
-class InputLayer(Layer):
-    """The input of a model: a shape. It computes nothing.
-
-    Args:
-        shape: the shape of one row, such as (20,). None stands for an axis of any length.
-        batch_shape: instead of `shape`, the same with the number of rows (usually None) in front.
-    """
-
-    def __init__(
-        self, shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None,
-        input_tensor=None, optional=False, name=None, **kwargs
-    ):
-        if sparse or ragged or input_tensor is not None:
-            raise ValueError("Input: minigrad knows neither sparse nor ragged inputs, nor tensors as inputs.")
-        if "input_shape" in kwargs:
-            warn("Input: input_shape is the old name of shape.")
-        shape = kwargs.pop("input_shape", shape)
-        batch_shape = kwargs.pop("batch_input_shape", batch_shape)
-        if shape is not None and batch_shape is not None:
-            raise ValueError(f"Input: give shape or batch_shape, not both; got {shape!r} and {batch_shape!r}.")
-        if batch_shape is not None:
-            batch_size, *shape = batch_shape
-        if shape is None or not isinstance(shape, (tuple, list)):
-            hint = f": write ({shape},)" if is_int(shape) else ": it can't be made a shape"
-            raise ValueError(f"Input: shape must be a tuple such as (20,), got {shape!r}{hint}.")
-        if not all(map(_is_length, shape)):
-            raise ValueError(f"Input: shape must consist of positive integers or None, got {tuple(shape)!r}.")
-        super().__init__(dtype=dtype if dtype in ("float32", "float64") else None, name=name, **kwargs)
-        if dtype is not None:
-            self.dtype = np.dtype(dtype).name
-        self.batch_shape = (batch_size, *shape)
-        self._input_shape = (None, *shape)
-        self.built = True
-        symbol = record(self, (), {}, Result(self.batch_shape, self.dtype))
-        symbol.name = self.name
-        self._calls = (symbol.call,)
-
-    @property
-    def shape(self):
-        """The shape of the whole input, the number of rows in front."""
-        return self.batch_shape
-
-    def call(self, inputs):
-        return inputs
-
-    def compute_output_shape(self, input_shape):
-        return self.batch_shape
-
-    def get_config(self):
-        return {
-            "batch_shape": list(self.batch_shape),
-            "dtype": self.dtype,
-            "sparse": False,
-            "ragged": False,
-            "name": self.name,
-            "optional": False,
-        }
-
-    def get_build_config(self):
-        return None
-
-
-@explaining
-def Input(
-    shape=None, batch_size=None, dtype=None, sparse=None, ragged=None, batch_shape=None, name=None, tensor=None,
-    optional=False,
-):
-    """The input of a model: `Input(shape=(20,))` says that each row has 20 features.
-
-    It returns a symbol. Call layers on it, and make a `Model(inputs, outputs)` of what they return; or make it the
-    first element of a Sequential.
-
-    Raises:
-        ValueError: `shape` is no shape; or `sparse`, `ragged` or `tensor` are given, which minigrad does not have.
-    """
-    layer = InputLayer(
-        shape, batch_size, dtype, sparse, ragged, batch_shape, input_tensor=tensor, optional=optional, name=name
-    )
-    return layer.output

@@ -4,7 +4,7 @@ import contextlib
 import warnings
 
 from minigrad.graph import Operation, Symbol, record
-from minigrad.layers.base import InputLayer
+from minigrad.layers.input_layer import InputLayer
 from minigrad.models.model import Model, takes_a_graph
 from minigrad.models.sequential import Sequential
 from minigrad.trees import leaves, mapped

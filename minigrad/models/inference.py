@@ -8,8 +8,8 @@ import numpy as np
 
 from minigrad import activations, ops
 from minigrad.graph import Operation, Symbol, record
-from minigrad.layers.base import InputLayer
 from minigrad.layers.core import Dense, Identity
+from minigrad.layers.input_layer import InputLayer
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.layers.preprocessing import moments_of_both
 from minigrad.layers.regularization import (

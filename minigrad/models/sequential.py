@@ -3,8 +3,9 @@
 import numpy as np
 
 from minigrad.graph import Graph, Symbol, has_symbols
-from minigrad.layers.base import InputLayer, Layer, registry
+from minigrad.layers.base import Layer, registry
 from minigrad.layers.filing import each_shape
+from minigrad.layers.input_layer import InputLayer
 from minigrad.models.model import Model
 from minigrad.tensor import Structure, as_tensor
 from minigrad.trainer.programs import forget

@@ -16,7 +16,8 @@ import numpy as np
 
 from minigrad import activations, ops
 from minigrad.graph import Operation, Symbol, has_symbols, record, results
-from minigrad.layers.base import InputLayer, registry
+from minigrad.layers.base import registry
+from minigrad.layers.input_layer import InputLayer
 from minigrad.names import class_name
 from minigrad.saving import objects
 from minigrad.tensor import Variable

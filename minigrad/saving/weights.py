@@ -11,7 +11,8 @@ A file is compared with the model as a whole before anything in the model change
 import numpy as np
 
 from minigrad.checks import warn
-from minigrad.layers.base import InputLayer, Layer
+from minigrad.layers.base import Layer
+from minigrad.layers.input_layer import InputLayer
 from minigrad.names import class_name, snake_case
 from minigrad.saving import hdf5, legacy, state
 
