@@ -19,7 +19,7 @@ from minigrad.names import auto_name, snake_case
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.program import RecordingError
 from minigrad.registry import Registry
-from minigrad.spelling import rejected_keywords
+from minigrad.spelling import argument_names, rejected_keywords
 from minigrad.tensor import Structure, Tensor, as_tensor
 from minigrad.trees import leaves, mapped
 
@@ -91,9 +91,8 @@ class Layer(Module):
         owner = type(self).__name__
         self._input_shape_argument = self._shape_argument(kwargs)
         if kwargs:
-            known = [*inspect.signature(type(self)).parameters, *inspect.signature(Layer.__init__).parameters]
-            known = [n for n in dict.fromkeys(known) if n not in ("self", "kwargs")]
-            raise rejected_keywords(owner, kwargs, [*known, "input_shape", "input_dim"])
+            known = [*argument_names(type(self).__init__), *Layer._argument_names, "input_shape", "input_dim"]
+            raise rejected_keywords(owner, kwargs, dict.fromkeys(known))
         if name is not None and (not isinstance(name, str) or "/" in name):
             raise ValueError(f"{owner}: name must be a string without '/', got {name!r}.")
         if isinstance(dtype, dict) and dtype.get("class_name") == "DTypePolicy":

@@ -14,6 +14,7 @@ from minigrad.layers import filing
 from minigrad.layers.arguments import plain_arguments
 from minigrad.layers.context import entry
 from minigrad.program import is_recording
+from minigrad.spelling import argument_names
 from minigrad.tensor import Structure, Variable
 from minigrad.trees import held
 
@@ -36,7 +37,7 @@ class _Found:
 @functools.cache
 def _arguments(cls):
     """The names of a class' arguments, without properties: attributes that a Program may have frozen as constants."""
-    found = {name for base in cls.__mro__ for name in inspect.signature(base.__init__).parameters}
+    found = {name for base in cls.__mro__ for name in argument_names(base.__init__)}
     return {name for name in found if not isinstance(getattr(cls, name, None), property)}
 
 
