@@ -19,6 +19,7 @@ from optimizer_reference import RULES
 
 from minigrad import Program, kernels, launch, no_grad, ops, optimizers, program
 from minigrad import kernels as K
+from minigrad.configurable import numbers_among
 from minigrad.kernels.each import each
 from minigrad.program import Kernel
 from minigrad.program.compiling import OPTIONS
@@ -59,7 +60,7 @@ def rule_rows(n):
         row_of = lambda p: np.empty((1, 0)) if p in absent else slots[p]
         before = [*map(row_of, names), w]
         after = formula(w, g, slots, 0.1, 2)
-        values = np.array(optimizer._settings(optimizers.Optimizer.common))
+        values = np.array(numbers_among(optimizer, [a for a in make.arguments if a not in optimizers.Optimizer.common]))
         momenta = settings.get("beta_1", 0.9) * (1 - 0.5 * 0.96 ** np.arange(1, 3))
         known = {
             "g": g, "learning_rate": number(0.1), "settings": np.array([values, 1 - values]),

@@ -41,6 +41,7 @@ _HOOKS = "apply_gradients", "apply", "update_step", "assign", "assign_add", "ass
 # The settings with which a step changes gradients.
 _CHANGING = "clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "gradient_accumulation_steps"
 
+
 def get(identifier):
     """The Optimizer that `identifier` means: a name in any case, a config, or an Optimizer; None for None."""
     if identifier is None:
