@@ -9,321 +9,70 @@ import sys
 
 from minigrad.names import public
 from minigrad.older import NoAttribute
-from minigrad.ops.activation import (
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_shrink,
-    hard_sigmoid,
-    hard_silu,
-    hard_tanh,
-    log_sigmoid,
-    relu6,
-    selu,
-    silu,
-    soft_shrink,
-    sparse_plus,
-    sparse_sigmoid,
-    sparsemax,
-    squareplus,
-    tanh_shrink,
-    threshold,
-)
-from minigrad.ops.arranging import (
-    append,
-    argpartition,
-    array_split,
-    bartlett,
-    blackman,
-    copy,
-    corrcoef,
-    cross,
-    diagflat,
-    dsplit,
-    dstack,
-    empty,
-    empty_like,
-    fliplr,
-    flipud,
-    geomspace,
-    hamming,
-    hanning,
-    histogram,
-    hsplit,
-    isin,
-    kaiser,
-    kron,
-    logspace,
-    meshgrid,
-    rot90,
-    trapezoid,
-    tri,
-    vander,
-    vsplit,
-)
-from minigrad.ops.control import (
-    associative_scan,
-    cond,
-    custom_gradient,
-    fori_loop,
-    map,
-    scan,
-    switch,
-    vectorized_map,
-    while_loop,
-)
-from minigrad.ops.creating import (
-    arange,
-    diag,
-    eye,
-    full,
-    full_like,
-    identity,
-    linspace,
-    ones,
-    ones_like,
-    pad,
-    tril,
-    triu,
-    zeros,
-    zeros_like,
-)
-from minigrad.ops.drawing import (
-    dropout,
-    shuffle,
-)
-from minigrad.ops.elementwise import (
-    abs,
-    absolute,
-    add,
-    clip,
-    divide,
-    equal,
-    erf,
-    exp,
-    greater,
-    greater_equal,
-    hypot,
-    leaky_relu,
-    less,
-    less_equal,
-    log,
-    maximum,
-    minimum,
-    mod,
-    multiply,
-    negative,
-    nonzero,
-    not_equal,
-    power,
-    prelu,
-    relu,
-    sigmoid,
-    softplus,
-    softsign,
-    sqrt,
-    square,
-    subtract,
-    tanh,
-    where,
-)
-from minigrad.ops.errors import absolute_error, huber_error, log_cosh_error, squared_error
-from minigrad.ops.functions import (
-    all,
-    allclose,
-    any,
-    arccos,
-    arccosh,
-    arcsin,
-    arcsinh,
-    arctan,
-    arctan2,
-    arctanh,
-    cbrt,
-    ceil,
-    cos,
-    cosh,
-    count_nonzero,
-    deg2rad,
-    divide_no_nan,
-    erfc,
-    exp2,
-    expm1,
-    floor,
-    floor_divide,
-    fmax,
-    fmin,
-    fmod,
-    heaviside,
-    isclose,
-    isfinite,
-    isinf,
-    isnan,
-    isneginf,
-    isposinf,
-    ldexp,
-    log1p,
-    log2,
-    log10,
-    logaddexp,
-    logaddexp2,
-    logical_and,
-    logical_not,
-    logical_or,
-    logical_xor,
-    logsumexp,
-    nan_to_num,
-    rad2deg,
-    reciprocal,
-    rms_normalization,
-    round,
-    rsqrt,
-    saturate_cast,
-    select,
-    sign,
-    signbit,
-    sin,
-    sinc,
-    sinh,
-    tan,
-    trunc,
-)
-from minigrad.ops.gaps import (
-    cumprod,
-    median,
-    nanargmax,
-    nanargmin,
-    nancumprod,
-    nancumsum,
-    nanmax,
-    nanmean,
-    nanmedian,
-    nanmin,
-    nanpercentile,
-    nanprod,
-    nanquantile,
-    nanstd,
-    nansum,
-    nanvar,
-    percentile,
-    ptp,
-    quantile,
-)
-from minigrad.ops.keeping import (
-    broadcast_to,
-    cast,
-    convert_to_tensor,
-    expand_dims,
-    moveaxis,
-    ravel,
-    reshape,
-    squeeze,
-    stop_gradient,
-    swapaxes,
-    transpose,
-)
-from minigrad.ops.linear import (
-    bias_add,
-    dense,
-    dense_relu,
-    dot,
-    einsum,
-    inner,
-    matmul,
-    outer,
-    tensordot,
-    trace,
-    vdot,
-)
-from minigrad.ops.normalization import (
-    batch_normalization,
-    frozen_normalization,
-    layer_normalization,
-    normalized_product,
-)
-from minigrad.ops.ordering import (
-    argsort,
-    cumsum,
-    diff,
-    in_top_k,
-    prod,
-    sort,
-    take_along_axis,
-    top_k,
-)
-from minigrad.ops.placing import (
-    bincount,
-    digitize,
-    multi_hot,
-    scatter,
-    scatter_update,
-    searchsorted,
-    segment_max,
-    segment_min,
-    segment_prod,
-    segment_sum,
-    slice,
-    slice_update,
-    take,
-    unravel_index,
-)
-from minigrad.ops.probability import (
-    binary_crossentropy,
-    binary_crossentropy_logits,
-    binary_match,
-    categorical_crossentropy,
-    categorical_crossentropy_logits,
-    categorical_match,
-    keep_top,
-    log_softmax,
-    one_hot,
-    softmax,
-    sparse_crossentropy_logits,
-    sparse_match,
-    top_match,
-)
-from minigrad.ops.reducing import (
-    argmax,
-    mean_all,
-    penalty,
-    sum,
-)
-from minigrad.ops.shaping import (
-    concatenate,
-    convert_to_numpy,
-    diagonal,
-    dtype,
-    flip,
-    get_item,
-    hstack,
-    is_tensor,
-    ndim,
-    repeat,
-    roll,
-    shape,
-    size,
-    split,
-    stack,
-    tile,
-    unstack,
-    vstack,
-)
-from minigrad.ops.statistics import (
-    argmin,
-    average,
-    max,
-    mean,
-    min,
-    moments,
-    norm,
-    normalize,
-    std,
-    var,
-)
 from minigrad.parallel import DividedPlan
 from minigrad.program import Plan
 from minigrad.tensor import SymbolMet, Tensor
+
+# The table of contents: what each file offers.
+# isort: off
+from minigrad.ops.activation import (
+    celu, elu, gelu, glu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, log_sigmoid, relu6, selu, silu, soft_shrink,
+    sparse_plus, sparse_sigmoid, sparsemax, squareplus, tanh_shrink, threshold,
+)  # fmt: skip
+from minigrad.ops.arranging import (
+    append, argpartition, array_split, bartlett, blackman, copy, corrcoef, cross, diagflat, dsplit, dstack, empty,
+    empty_like, fliplr, flipud, geomspace, hamming, hanning, histogram, hsplit, isin, kaiser, kron, logspace, meshgrid,
+    rot90, trapezoid, tri, vander, vsplit,
+)  # fmt: skip
+from minigrad.ops.control import (
+    associative_scan, cond, custom_gradient, fori_loop, map, scan, switch, vectorized_map, while_loop,
+)  # fmt: skip
+from minigrad.ops.creating import (
+    arange, diag, eye, full, full_like, identity, linspace, ones, ones_like, pad, tril, triu, zeros, zeros_like,
+)  # fmt: skip
+from minigrad.ops.drawing import dropout, shuffle
+from minigrad.ops.elementwise import (
+    abs, absolute, add, clip, divide, equal, erf, exp, greater, greater_equal, hypot, leaky_relu, less, less_equal, log,
+    maximum, minimum, mod, multiply, negative, nonzero, not_equal, power, prelu, relu, sigmoid, softplus, softsign,
+    sqrt, square, subtract, tanh, where,
+)  # fmt: skip
+from minigrad.ops.errors import absolute_error, huber_error, log_cosh_error, squared_error
+from minigrad.ops.functions import (
+    all, allclose, any, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, cos, cosh,
+    count_nonzero, deg2rad, divide_no_nan, erfc, exp2, expm1, floor, floor_divide, fmax, fmin, fmod, heaviside, isclose,
+    isfinite, isinf, isnan, isneginf, isposinf, ldexp, log1p, log2, log10, logaddexp, logaddexp2, logical_and,
+    logical_not, logical_or, logical_xor, logsumexp, nan_to_num, rad2deg, reciprocal, rms_normalization, round, rsqrt,
+    saturate_cast, select, sign, signbit, sin, sinc, sinh, tan, trunc,
+)  # fmt: skip
+from minigrad.ops.gaps import (
+    cumprod, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin, nanpercentile,
+    nanprod, nanquantile, nanstd, nansum, nanvar, percentile, ptp, quantile,
+)  # fmt: skip
+from minigrad.ops.keeping import (
+    broadcast_to, cast, convert_to_tensor, expand_dims, moveaxis, ravel, reshape, squeeze, stop_gradient, swapaxes,
+    transpose,
+)  # fmt: skip
+from minigrad.ops.linear import bias_add, dense, dense_relu, dot, einsum, inner, matmul, outer, tensordot, trace, vdot
+from minigrad.ops.normalization import (
+    batch_normalization, frozen_normalization, layer_normalization, normalized_product,
+)  # fmt: skip
+from minigrad.ops.ordering import argsort, cumsum, diff, in_top_k, prod, sort, take_along_axis, top_k
+from minigrad.ops.placing import (
+    bincount, digitize, multi_hot, scatter, scatter_update, searchsorted, segment_max, segment_min, segment_prod,
+    segment_sum, slice, slice_update, take, unravel_index,
+)  # fmt: skip
+from minigrad.ops.probability import (
+    binary_crossentropy, binary_crossentropy_logits, binary_match, categorical_crossentropy,
+    categorical_crossentropy_logits, categorical_match, keep_top, log_softmax, one_hot, softmax,
+    sparse_crossentropy_logits, sparse_match, top_match,
+)  # fmt: skip
+from minigrad.ops.reducing import argmax, mean_all, penalty, sum
+from minigrad.ops.shaping import (
+    concatenate, convert_to_numpy, diagonal, dtype, flip, get_item, hstack, is_tensor, ndim, repeat, roll, shape, size,
+    split, stack, tile, unstack, vstack,
+)  # fmt: skip
+from minigrad.ops.statistics import argmin, average, max, mean, min, moments, norm, normalize, std, var
+# isort: on
 
 # Other names of the same.
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
@@ -331,6 +80,7 @@ array = convert_to_tensor
 nn = numpy = sys.modules[__name__]  # Keras' rooms for some of them
 
 __all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMet", "Tensor"))
+
 
 def _with_symbols(operation):
     """The operation, which given a symbol of a model's graph (`graph.Symbol`) is recorded as a call of that graph."""
@@ -357,6 +107,7 @@ for _name in __all__:
             _face.__name__ = _face.__qualname__ = _name
 
 Plan.chosen = DividedPlan  # from here on several threads share large launches
+
 
 def _missing(self, name):
     if hasattr(type(self), name):
