@@ -1,4 +1,4 @@
-"""`keras.backend`: settings, and the names under which older scripts know the operations (`K.mean`, `K.clip`, ...)."""
+"""`keras.backend`: settings, and operations under the names in older scripts (`K.mean`, `K.clip`, ...)."""
 
 import functools
 
@@ -21,7 +21,7 @@ globals().update({name: getattr(ops, name) for name in _SAME.split()})
 
 
 def remembered_by(kind, operation):
-    """`operation`, whose result only a cross-entropy of this kind computes from what went into it: as TensorFlow's."""
+    """`operation`, whose result remembers its logits for cross-entropies of this kind only, as in TensorFlow."""
 
     @functools.wraps(operation)
     def apply(x, *args, **kwargs):
@@ -35,12 +35,12 @@ sigmoid = remembered_by("sigmoid", ops.sigmoid)
 
 
 def argmax(x, axis=-1):
-    """Where along `axis` the first largest element stands."""
+    """The index of the first largest element along `axis`."""
     return ops.argmax(x, axis)
 
 
 def argmin(x, axis=-1):
-    """Where along `axis` the first smallest element stands."""
+    """The index of the first smallest element along `axis`."""
     return ops.argmin(x, axis)
 
 
@@ -57,7 +57,7 @@ def categorical_crossentropy(target, output, from_logits=False, axis=-1):
 def sparse_categorical_crossentropy(target, output, from_logits=False, axis=-1, ignore_class=None):
     """-ln of the probability of the class `target` (an integer); 0 where that is `ignore_class`."""
     if from_logits:
-        output = ops.reshape(output, ops.shape(output))  # a new tensor, which has forgotten what it was computed from
+        output = ops.reshape(output, ops.shape(output))  # a new tensor, which remembers no logits
     return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
 
 
@@ -69,7 +69,7 @@ def _crossentropy(kind, target, output, from_logits, arrange):
 
 
 def clip(x, min_value, max_value):
-    """x kept within [min_value, max_value]; None is no bound, and one below the other is the other."""
+    """x kept within [min_value, max_value]; None is no bound, and a number max_value is at least min_value."""
     if min_value is None or max_value is None:
         x = x if min_value is None else ops.maximum(x, min_value)
         return ops.convert_to_tensor(x if max_value is None else ops.minimum(x, max_value))
@@ -94,7 +94,7 @@ def count_params(x):
 
 
 def cumprod(x, axis=0):
-    """Running products along an axis, of n elements computed from n^2."""
+    """Running products along an axis. For n elements it needs n^2 numbers in memory."""
     x = ops.moveaxis(x, axis, -1)
     factors = ops.where(np.tri(x.shape[-1], dtype=bool), ops.expand_dims(x, -2), 1.0)
     return ops.moveaxis(ops.prod(factors, -1), -1, axis)
@@ -121,12 +121,12 @@ def gather(reference, indices):
 
 
 def hard_sigmoid(x):
-    """x / 5 + 1 / 2 kept within [0, 1]: not the function that the layers call so."""
+    """x / 5 + 1 / 2 kept within [0, 1]. (The activation of this name is another function.)"""
     return ops.clip(ops.multiply(x, 0.2) + 0.5, 0.0, 1.0)
 
 
 def sqrt(x):
-    """The square root of what is above 0, else 0: also of a distance that rounding made negative."""
+    """The square root of max(x, 0): rounding may have made a distance negative."""
     return ops.sqrt(ops.maximum(x, 0.0))
 
 
@@ -141,17 +141,17 @@ def relu(x, alpha=0.0, max_value=None, threshold=0.0):
 
 
 def repeat(x, n):
-    """Each row n times along a new axis behind the first."""
+    """Each row n times, along a new second axis."""
     return ops.repeat(ops.expand_dims(x, 1), n, 1)
 
 
 def repeat_elements(x, rep, axis):
-    """Each element so many times along an axis."""
+    """Each element `rep` times along an axis."""
     return ops.repeat(x, rep, axis)
 
 
 def reverse(x, axes):
-    """The other way round along an axis or several."""
+    """x in reverse order along one or several axes."""
     return ops.flip(x, axes)
 
 
@@ -179,9 +179,9 @@ def update_sub(x, decrement):
 
 
 def batch_dot(x, y, axes=None):
-    """For each row, the sum of x times y over an axis of x and one of y: by default the last, and the last but one.
+    """For each row, products summed over an axis of x (by default the last) and one of y (the last but one).
 
-    A column where no other axis is left.
+    The result is a column if no other axis is left.
     """
     ranks = ops.ndim(x), ops.ndim(y)
     if axes is None:
@@ -222,7 +222,7 @@ _uids = {}
 
 
 def get_uid(prefix=""):
-    """1, 2, ...: how often it was asked for this prefix."""
+    """1, 2, ...: how often `get_uid` was called with this prefix."""
     _uids[prefix] = _uids.get(prefix, 0) + 1
     return _uids[prefix]
 
@@ -256,7 +256,7 @@ def random_uniform_variable(shape, low, high, dtype=None, name=None, seed=None):
 
 
 def batch_flatten(x):
-    """Everything but the rows along one axis."""
+    """All axes but the first, joined to one."""
     return ops.reshape(x, (ops.shape(x)[0], -1))
 
 
@@ -289,7 +289,7 @@ def int_shape(x):
 
 
 def l2_normalize(x, axis=None):
-    """x over its length along `axis`."""
+    """x divided by its length along `axis`."""
     return ops.normalize(x, axis)
 
 
@@ -299,7 +299,7 @@ def pow(x, a):
 
 
 def switch(condition, then_expression, else_expression):
-    """The first where the condition holds, else the second: tensors, or functions without arguments that make them."""
+    """then_expression where the condition holds, else else_expression: tensors, or functions that return them."""
     taken, other = (e() if callable(e) else e for e in (then_expression, else_expression))
     return ops.where(condition, taken, other)
 

@@ -1,4 +1,4 @@
-"""What an argument is, wherever it is checked; and warnings."""
+"""Checks of arguments that many files need; and warnings."""
 
 import sys
 import warnings
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def is_int(value, least=None):
-    """Whether it is an integer (a bool is none), and not below `least`."""
+    """Whether `value` is an integer (bools are not), and not below `least`."""
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return is_integer and (least is None or value >= least)
 
@@ -18,12 +18,12 @@ def is_own(cls):
 
 
 def is_number(value):
-    """Whether it is an integer or a floating-point number (a bool is none)."""
+    """Whether `value` is an integer or a floating-point number (bools are not)."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def warn(message):
-    """Warn of something; the warning points to the line outside of minigrad from which it came."""
+    """Warn with a message. The warning points to the line outside of minigrad that led to it."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("minigrad."):
         level, frame = level + 1, frame.f_back

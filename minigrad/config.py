@@ -1,4 +1,4 @@
-"""Global settings and the one random generator. The lowest floor: it knows nothing of minigrad.
+"""Global settings and the one random generator. This is the lowest floor: it imports nothing of minigrad.
 
 Everything random is drawn from `generator()` (initial weights, shuffling, dropout seeds) or, where the draw may be
 part of a recorded step, from `stream()`; one call of `set_seed` makes a whole run repeat to the bit.
@@ -14,7 +14,7 @@ _generator = np.random.default_rng()
 
 
 def _first_of(seed):
-    """The stream at its start; drawing its seed from the generator would change all that the generator draws."""
+    """A stream at its start. Its seed is not drawn from the generator, whose later draws would change."""
     return np.array([[np.random.SeedSequence(seed).generate_state(1, np.uint64)[0], 0]], np.uint64)
 
 
@@ -55,7 +55,7 @@ def set_backend(backend):
 
 
 def image_data_format():
-    """ "channels_last": the features of a row stand last."""
+    """ "channels_last": the features are the last axis."""
     return "channels_last"
 
 
@@ -79,7 +79,7 @@ def set_dtype_policy(policy):
 
 
 def _switch(name, what):
-    """The three functions of Keras' that switch a setting on and off and tell how it is."""
+    """Keras' three functions that switch a setting on and off, and tell whether it is on."""
 
     def enable():
         _settings[name] = True
@@ -90,7 +90,8 @@ def _switch(name, what):
     def is_enabled():
         return _settings[name]
 
-    enable.__doc__, disable.__doc__, is_enabled.__doc__ = f"Switch on {what}", f"Switch off {what}", f"Is it on: {what}"
+    enable.__doc__, disable.__doc__ = f"Switch on {what}", f"Switch off {what}"
+    is_enabled.__doc__ = f"Whether this is on: {what}"
     return enable, disable, is_enabled
 
 
@@ -108,24 +109,24 @@ def generator():
 
 
 def stream():
-    """[seed, counter], a uint64 array (1, 2) that kernels draw from and move on: the same array for ever."""
+    """[seed, counter], a uint64 array (1, 2). Kernels draw from it and advance it; it is always the same array."""
     return _stream
 
 
 def set_seed(seed):
-    """Restart both from `seed`, an int >= 0 (or None for fresh entropy from the system)."""
+    """Restart the generator and the stream from `seed`, an int >= 0 (or None for entropy from the system)."""
     global _generator
     _generator = np.random.default_rng(seed)
     _stream[...] = _first_of(seed)
 
 
 def random_state():
-    """Where both stand, a dict of numbers, strings and arrays for `set_random_state`."""
+    """The state of the generator and the stream, a dict of numbers, strings and arrays for `set_random_state`."""
     return {"generator": _generator.bit_generator.state, "stream": _stream.copy()}
 
 
 def check_random_state(state):
-    """Raise an error if `state` is nothing that `random_state()` has returned."""
+    """Raise an error if `state` can't be a result of `random_state()`."""
     type(_generator.bit_generator)().state = state["generator"]
     stream = state["stream"]
     if (stream.shape, stream.dtype) != (_stream.shape, _stream.dtype):
@@ -133,7 +134,7 @@ def check_random_state(state):
 
 
 def set_random_state(state):
-    """Let all that is drawn from now on be what was drawn after `random_state()` had returned `state`."""
+    """Go back to a `state` from `random_state()`: the same numbers as then are drawn again."""
     check_random_state(state)
     _generator.bit_generator.state = state["generator"]
     _stream[...] = state["stream"]
@@ -145,14 +146,14 @@ def draw_seed():
 
 
 class _Fork(threading.local):
-    lock = None  # of the generator, which this thread holds while it forks
+    lock = None  # the generator's lock, which this thread holds while it forks
 
 
 _fork = _Fork()
 
 
 def _before_fork():
-    # Another thread that is drawing numbers at this moment would leave the generator locked in the child for ever.
+    # If another thread is drawing numbers at this moment, the generator would stay locked in the child for ever.
     _fork.lock = _generator.bit_generator.lock
     _fork.lock.acquire()
 
@@ -163,7 +164,7 @@ def _after_fork():
 
 def _in_child():
     _after_fork()
-    set_seed([draw_seed(), os.getpid()])  # it must not repeat its parent's random numbers, nor its siblings'
+    set_seed([draw_seed(), os.getpid()])  # a child must repeat neither its parent's numbers nor its siblings'
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

@@ -1,7 +1,7 @@
 """The graph of a model: symbols, and the calls that make them. A Sequential is the graph of a chain.
 
-A layer or an operation that is given a Symbol computes nothing. It finds out what it would return, records a Call, and
-returns symbols for that. A Graph puts the calls between its inputs and its outputs in order, and runs them.
+A layer or an operation that is given a Symbol computes nothing. It finds out the shape and dtype of its result, records
+a Call, and returns symbols for the result. A Graph orders the calls between its inputs and its outputs.
 """
 
 import collections
@@ -16,19 +16,19 @@ from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
 from minigrad.trees import leaves, mapped
 
-_dtype_name = functools.cache(lambda dtype: np.dtype(dtype).name)  # which NumPy puts together anew each time
+_dtype_name = functools.cache(lambda dtype: np.dtype(dtype).name)  # NumPy would compose the name each time
 
 
 class Symbol:
-    """What an input will be or a call will return: a shape, a dtype and a name. Keras calls it KerasTensor.
+    """A shape, a dtype and a name, in place of an input or of a result of a call. Keras calls it KerasTensor.
 
     Args:
-        shape: a tuple of lengths; None stands for any, as for the number of rows in front.
+        shape: a tuple of lengths; None is any length, as of the first axis, the rows.
         dtype: the name of a dtype.
-        call: the Call that returns it, and `place`, which of the results it is.
+        call: the Call that returns it; `place` is its number among the results of that call.
     """
 
-    __array_ufunc__ = None  # so that `array * symbol` asks the symbol
+    __array_ufunc__ = None  # so that `array * symbol` calls Symbol.__rmul__
     __slots__ = ("__weakref__", "_keras_mask", "call", "dtype", "name", "place", "shape")
 
     def __init__(self, shape, dtype="float32", name=None, call=None, place=0, **keras):
@@ -42,7 +42,7 @@ class Symbol:
         return len(self.shape)
 
     def record(self, function, args, kwargs):
-        """What an operation returns that was given this symbol."""
+        """Record a call of an operation that was given this symbol, and return the symbols of its results."""
         return record(Operation(function), args, kwargs)
 
     def __array__(self, dtype=None, copy=None):
@@ -60,12 +60,12 @@ class Symbol:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
 
-# The dtype of a symbol, if it is one of integers -> that of the tensors in its place.
+# Integer dtype of a symbol -> the dtype of the tensors in its place.
 HELD = {f"{sign}int{bits}": "int64" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 
 
 def is_keras_tensor(value):
-    """Whether `value` is a Symbol: what `Input`, or a layer called on it, has returned."""
+    """Whether `value` is a Symbol, as `Input` and layers called with symbols return."""
     return isinstance(value, Symbol)
 
 
@@ -103,7 +103,7 @@ class Operation:
 
 
 class Call:
-    """One call of a layer or an operation: what it is given, a tree with symbols, and the symbols that it returns."""
+    """One call of a layer or an operation: its arguments, trees with symbols, and the symbols that it returns."""
 
     def __init__(self, function, args=(), kwargs=None):
         self.function, self.args, self.kwargs = function, args, kwargs or {}
@@ -112,7 +112,7 @@ class Call:
 
     @property
     def is_simple(self):
-        """Whether it is given one symbol and nothing else, and returns one."""
+        """Whether its only argument is one symbol, and its result is one symbol."""
         return len(self.args) == len(self.inputs) == 1 and not self.kwargs and isinstance(self.outputs, Symbol)
 
 
@@ -120,7 +120,7 @@ class Call:
 
 
 def results(tree):
-    """The leaves in Keras' order, by which files count the results of calls: dicts go by their sorted keys."""
+    """The leaves in Keras' order, in which files number the results of calls: dicts are ordered by their keys."""
     if isinstance(tree, dict):
         tree = [tree[key] for key in sorted(tree)]
     return [leaf for part in tree for leaf in results(part)] if isinstance(tree, (list, tuple)) else [tree]
@@ -132,7 +132,7 @@ def has_symbols(*trees):
 
 
 def only_one(given, what, owner):
-    """What is given for one input: itself, or the only element of a list or a dict."""
+    """The value for the only input: `given` itself, or the only element if it is a list or a dict."""
     if isinstance(given, dict) or (isinstance(given, (list, tuple)) and hasattr(given[0] if given else 0, "shape")):
         values = list(given.values()) if isinstance(given, dict) else given
         if len(values) != 1:
@@ -142,7 +142,7 @@ def only_one(given, what, owner):
 
 
 def flat_like(symbols, given, owner):
-    """What is given for a list or dict of inputs, a list in their order. A dict may name the inputs of a list."""
+    """The values for a list or dict of inputs, in the order of the inputs. A dict may name the inputs of a list."""
     flat = leaves(symbols)
     names = list(symbols) if isinstance(symbols, dict) else [symbol.name for symbol in flat]
     if isinstance(given, dict):
@@ -160,9 +160,9 @@ def flat_like(symbols, given, owner):
 
 
 def record(function, args, kwargs, results=None):
-    """Write down a call with symbols, and return the symbols of its results.
+    """Record a call with symbols, and return the symbols of its results.
 
-    `results` is a tree of Results; by default it is what `traced` finds out.
+    `results` is a tree of Results; by default `traced` finds it out.
     """
     call = Call(function, args, kwargs)
     results = traced(function, args, kwargs) if results is None else results
@@ -172,17 +172,17 @@ def record(function, args, kwargs, results=None):
 
 
 class Result:
-    """The shape and the dtype of what a call returns."""
+    """The shape and the dtype of one result of a call."""
 
     def __init__(self, shape, dtype):
         self.shape, self.dtype = tuple(shape), np.dtype(dtype)
 
 
 def traced(function, args, kwargs):
-    """What a function returns that is given symbols, a tree of Results. It is called, but no number is computed.
+    """The results of a function with symbols among its arguments, a tree of Results. No number is computed.
 
-    Where symbols have axes of any length, it is called twice, with two lengths: an axis of the result that changes is
-    one of any length, too.
+    If symbols have axes of any length, the function is called twice, with two lengths. An axis of the result whose
+    length changes is an axis of any length, too.
     """
     few = _results(function, args, kwargs, 0)
     if not any(None in leaf.shape for leaf in leaves((args, kwargs)) if isinstance(leaf, Symbol)):
@@ -197,7 +197,7 @@ def traced(function, args, kwargs):
 
 
 def _results(function, args, kwargs, more):
-    """The Results of a call with made-up numbers. Axes of any length have 2, 5, 8 ... of them, and `more`."""
+    """The Results of a call with zeros in place of symbols. Axes of any length get lengths 2, 5, 8 ... plus `more`."""
 
     def made_up(leaf):
         if not isinstance(leaf, Symbol):
@@ -214,7 +214,7 @@ def _results(function, args, kwargs, more):
     try:
         trace(run)  # nothing is computed
     except RecordingError:
-        run()  # it reads values: let it have some
+        run()  # it reads values, so they are computed
     return mapped(lambda t: Result(getattr(t, "shape", ()), getattr(t, "dtype", np.float64)), found[0])
 
 
@@ -224,11 +224,11 @@ def _results(function, args, kwargs, more):
 class Graph:
     """The calls between `inputs` and `outputs`, trees of symbols, in the order in which they can run.
 
-    The order is Keras', and files name layers by it: functions whose outputs lie farthest from the outputs of the graph
-    come first; of those that lie equally far, the one that a walk back from the outputs meets first.
+    The order is Keras' one, on which names in files depend: the functions farthest from the outputs of the graph come
+    first; of those at the same distance, the one that a walk back from the outputs meets first.
 
     Raises:
-        ValueError: an output that does not depend on the inputs alone, or two layers of one name.
+        ValueError: an output needs a symbol that is no input, or two layers have the same name.
     """
 
     def __init__(self, inputs, outputs, name="model"):
@@ -253,7 +253,7 @@ class Graph:
 
     @property
     def is_chain(self):
-        """Whether each call is given what the one before returns, and nothing else."""
+        """Whether each call gets the result of the call before, and nothing else."""
         before = leaves(self.inputs)
         if len(before) > 1 or len(self.functions) < len(self.calls):
             return False
@@ -264,7 +264,7 @@ class Graph:
         return True
 
     def calls_by_function(self):
-        """function -> its calls in this graph, in the order in which they were made."""
+        """function -> its calls in this graph, in the order in which they were recorded."""
         found = {}
         for call in self.calls:
             found.setdefault(call.function, []).append(call)
@@ -274,7 +274,7 @@ class Graph:
         return found
 
     def places(self):
-        """id of a symbol -> where it comes from, as Keras says it: [name of a function, which call, which result]."""
+        """id of a symbol -> its origin as in Keras' files: [name of a function, number of the call, of the result]."""
         found = {id(symbol): [symbol.name, 0, 0] for symbol in leaves(self.inputs)}
         for function, calls in self.calls_by_function().items():
             for n, call in enumerate(calls):
@@ -282,7 +282,7 @@ class Graph:
         return found
 
     def consumers(self):
-        """id of a symbol -> the calls that it goes into, with None for each output of the graph that it is."""
+        """id of a symbol -> the calls that use it, and None for each time it is an output of the graph."""
         found = {}
         for call in self.calls:
             for symbol in call.inputs:
@@ -293,9 +293,9 @@ class Graph:
 
 
 class Schedule:
-    """How a graph runs: its calls one after the other, with numbered values in the place of its symbols.
+    """Runs a graph: its calls one after the other, with numbered values in the place of symbols.
 
-    `calls` may be other ones than those of the graph, between the same symbols: see `layers.fusion`.
+    `calls` need not be those of the graph, but lie between the same symbols: see `layers.fusion`.
     """
 
     def __init__(self, graph, calls):
@@ -309,7 +309,7 @@ class Schedule:
         self.outputs = mapped(lambda symbol: number[id(symbol)], graph.outputs)
 
     def run(self, inputs, training):
-        """The outputs for a tree of tensors in the place of the graph's inputs."""
+        """The outputs of the graph for a tree of tensors as its inputs."""
         values = {0: inputs} if type(inputs) is Tensor else dict(enumerate(leaves(inputs)))
         for step in self.steps:
             if step.source is None:
@@ -322,11 +322,11 @@ class Schedule:
 
 
 class _Place(int):
-    """Where a value stands, in the arguments of a step."""
+    """The number of a value, as an argument of a step."""
 
 
 class _Step:
-    """A call that is carried out with numbered values: it takes some of them, and adds its results."""
+    """One call of a Schedule: it takes some of the numbered values, and adds its results to them."""
 
     def __init__(self, call, number):
         self.function = call.function
@@ -335,7 +335,7 @@ class _Step:
         self.args, self.kwargs = mapped(
             lambda leaf: _Place(number[id(leaf)]) if isinstance(leaf, Symbol) else leaf, (list(call.args), call.kwargs)
         )
-        # Of the usual call, which is given one value: a Schedule runs it by itself, since that is quicker.
+        # For the usual call, which takes a single value: the Schedule runs it without `run`, since that is faster.
         self.source = self.args[0] if call.is_simple and type(self.args[0]) is _Place else None
         self.target = self.targets[0]
 
@@ -346,8 +346,8 @@ class _Step:
 
 
 def _ordered(inputs, outputs, name):
-    """The calls that lead from the inputs to the outputs, those of Inputs that are not used included."""
-    given, met = {id(symbol) for symbol in inputs}, {}  # met: id of a function -> how many were met before it
+    """The calls that lead from the inputs to the outputs, and the calls of unused Inputs."""
+    given, met = {id(symbol) for symbol in inputs}, {}  # met: id of a function -> how many were met before
     done, order = set(), []  # order: each call after those that it needs
     stack = [(symbol, False) for symbol in reversed(outputs)]
     while stack:  # no recursion: depth is no limit
@@ -367,7 +367,7 @@ def _ordered(inputs, outputs, name):
         else:
             stack.append((symbol, True))
             stack += [(one, False) for one in reversed(call.inputs)]
-    depth, farthest = {}, {}  # steps to an output: of a call, and of a function over all its calls
+    depth, farthest = {}, {}  # distance from an output: of a call, and the greatest one of a function's calls
     for call in reversed(order):
         here = max(depth.get(id(call), 0), farthest.get(id(call.function), 0))
         depth[id(call)] = farthest[id(call.function)] = here

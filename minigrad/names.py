@@ -1,4 +1,4 @@
-"""Automatic names of layers, variables and symbols; what a package offers."""
+"""Automatic names of layers, variables and symbols; the public names of a package."""
 
 import collections
 import os
@@ -20,7 +20,7 @@ os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release,
 
 
 def auto_name(prefix):
-    """`dense`, then `dense_1`, `dense_2`, ...: one count a prefix in the whole process, until `reset_names`."""
+    """`dense`, then `dense_1`, `dense_2`, ...: the process keeps one count per prefix, until `reset_names`."""
     with _counting:
         count = _counts[prefix]
         _counts[prefix] += 1
@@ -28,19 +28,19 @@ def auto_name(prefix):
 
 
 def reset_names():
-    """Start all counts of `auto_name` anew."""
+    """Start all counts of `auto_name` again."""
     with _counting:
         _counts.clear()
 
 
 def class_name(thing):
-    """What files, summaries and pictures call the class of a layer: its name, unless Keras has another."""
+    """The name of a layer's class in files, summaries and pictures: the class' own, unless Keras has another one."""
     kind = type(thing)
     return thing._class_name if "_class_name" in vars(kind) else kind.__name__
 
 
 def public(names, but=()):
-    """What a module offers, from its `globals()`: all names without an underscore that are no modules; not `but`."""
+    """The public names among a module's `globals()`: no underscore in front, no module, and not in `but`."""
     return [
         name
         for name, value in names.items()

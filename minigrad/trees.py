@@ -23,7 +23,7 @@ def held(attributes):
 
 
 def mapped(function, tree, is_leaf=None):
-    """The tree with `function(leaf)` in the place of each leaf. `is_leaf(part)` may call other parts leaves, too."""
+    """The tree with `function(leaf)` in place of each leaf. Parts for which `is_leaf(part)` is true are leaves, too."""
     if is_leaf is not None and is_leaf(tree):
         return function(tree)
     if isinstance(tree, dict):

@@ -1,6 +1,6 @@
-"""The sums that metrics are made of: hits and misses at thresholds, per class, and what R^2 needs.
+"""The sums that metrics are made of: hits and misses per threshold or per class, and the sums of R^2.
 
-`weights` may have one row or one column only, which then counts for all. A NaN is never taken for a miss: it shows.
+`weights` may have a single row or a single column, which then counts for all. A NaN is no miss: the result is NaN, too.
 """
 
 import numpy as np
@@ -39,9 +39,9 @@ def bucket_confusion(
 ):
     """As count_confusion for the thresholds k / steps, k = 0 ... steps, in one pass; settings = [steps, lowest]
 
-    p_ij, kept within [0, 1], falls into the bucket max(ceil(p steps), lowest), the number of thresholds below it: with
-    lowest = 1 all are above the first threshold, 0 included. `yes` and `no` are the histograms of those with target
-    != 0 and the others, one row a bucket; sums from their ends are the counts.
+    p_ij, kept within [0, 1], falls into the bucket max(ceil(p steps), lowest), which is the number of thresholds below
+    it. With lowest = 1 every p, also 0, is above the first threshold. `yes` and `no` are histograms, one row per
+    bucket, of the p whose target is not 0 and of the others; the counts are sums of their rows from one end.
     """
     zero, one = p.dtype.type(0), p.dtype.type(1)
     steps, lowest = settings[0, 0], settings[0, 1]
@@ -82,7 +82,7 @@ def bucket_confusion(
 
 @kernel
 def keep_top(x, k: "int64", low, y: "out"):
-    """y_ij = x_ij where it is one of the k largest of its row (of equals the first ones), else low"""
+    """y_ij = x_ij where it is one of the k largest of its row, else low; of equal ones the first are taken"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] = low[0, 0]
@@ -91,7 +91,7 @@ def keep_top(x, k: "int64", low, y: "out"):
             best = -1
             for j in range(x.shape[1]):
                 if last >= 0 and (x[i, j] > x[i, last] or (x[i, j] == x[i, last] and j <= last)):
-                    continue  # taken already
+                    continue  # it is taken already
                 if x[i, j] == x[i, j] and (best < 0 or x[i, j] > x[i, best]):
                     best = j
             if best < 0:
@@ -105,7 +105,7 @@ def keep_top(x, k: "int64", low, y: "out"):
 
 @kernel
 def top_match(label, x, k: "int64", y: "out"):
-    """y_i = 1 if fewer than k of the x_ij are larger than that in column label_i, and that is finite, else 0"""
+    """y_i = 1 if x_i,label is finite and fewer than k of the x_ij are larger, else 0"""
     zero, n = x.dtype.type(0), x.dtype.type(x.shape[1])
     for i in range(x.shape[0]):
         c = label[i, 0]
@@ -121,10 +121,10 @@ def top_match(label, x, k: "int64", y: "out"):
 
 @kernel
 def count_classes(target, p, weights, settings, tp: "out", fp: "out", fn: "out", support: "out"):
-    """tp_j += sum over i of w_i h_ij t_ij, fp_j of w h (1 - t), fn_j of w (1 - h) t, support_j of w t; t the target
+    """tp_j += sum over i of w_i h_ij t_ij, fp_j of w h (1 - t), fn_j of w (1 - h) t, support_j of w t; t is the target
 
-    h_ij is [p_ij > threshold], or, if settings = [threshold, top] has top != 0, whether p_ij is the largest of its row
-    and not 0. Where the sums have one column, all classes are added up in it.
+    settings = [threshold, top]. h_ij is 1 where p_ij > threshold, or, if top != 0, where p_ij is the largest of its row
+    and not 0. If the sums have a single column, it holds the total over all classes.
     """
     one, zero, tiny = p.dtype.type(1), p.dtype.type(0), p.dtype.type(1e-9)
     right = 1 if tp.shape[1] > 1 else 0

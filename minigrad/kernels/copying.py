@@ -1,4 +1,4 @@
-"""Filling, copying, casting, adding to: the kernels that `tensor` needs, which knows no other."""
+"""Filling, copying, casting, adding: the only kernels that the package `tensor` knows."""
 
 from minigrad.program import kernel
 
@@ -53,7 +53,7 @@ def cast_float64(x: "float64", y: "out"):
 
 @kernel
 def add_to(x, y: "out"):
-    """y += x (`add` with y as an input, too, would not be vectorised)"""
+    """y += x (`add`, with y as input and output, would not vectorise)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             y[i, j] += x[i, j]

@@ -1,7 +1,7 @@
 """Random numbers. `state` is the row [seed, counter] of a stream; every draw moves the counter on.
 
-Number k of a stream is a hash (the finaliser of SplitMix64) of the seed and k: a stream neither repeats nor depends
-on how often a step is recorded, and a Program that replays a draw draws anew, like the eager step.
+Number k of a stream is a hash (the finaliser of SplitMix64) of the seed and k. So a stream does not repeat itself, and
+does not depend on how often a step is recorded. A Program that replays a draw gets new numbers, as the eager step does.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.program import helper, kernel
 
-STRIDE = np.uint64(0x9E3779B97F4A7C15)  # from the place of a number among those that are hashed to the next one's
+STRIDE = np.uint64(0x9E3779B97F4A7C15)  # number k of a stream is the hash of seed + k STRIDE
 
 
 @helper
@@ -29,13 +29,13 @@ def scrambled(z):
 
 @helper
 def hashed(state, k):
-    """Number k (from 1) of those that follow the counter, 64 random bits."""
+    """64 random bits: the k-th number (from 1) after the counter."""
     return mixed(state[0, 0], state[0, 1] + np.uint64(k))
 
 
 @helper
 def chance(bits, y):
-    """The bits as a number in [0, 1), as fine as the dtype of y allows: 24 of them, or 53."""
+    """The bits as a number in [0, 1) of the dtype of y, which has room for 24 or 53 of them."""
     unused = np.uint64(63 - np.finfo(y.dtype).nmant)
     return y.dtype.type(np.int64(bits >> unused)) * (np.finfo(y.dtype).eps * y.dtype.type(0.5))
 
@@ -52,8 +52,8 @@ def standard_normal(state, k, y):
 def dropout(x, settings, state: "uint64 out", mask: "out", y: "out"):
     """y = x mask, mask_ij = 1 / (1 - rate) with probability 1 - rate, else 0; settings = [rate]
 
-    A random number has 24 bits in either precision, so that both drop the same; as whole numbers they are compared
-    with the rate in registers of integers. (`z` is `hashed`, one stride further for each element.)
+    A random number has 24 bits in either precision, so that both drop the same elements. It is compared with the rate
+    as an integer, which is faster. (`z` is what `mixed` hashes, one stride further for each element.)
     """
     rate, zero, one = settings[0, 0], x.dtype.type(0), x.dtype.type(1)
     keep = one / (one - rate) if rate < 1 else zero
@@ -75,7 +75,7 @@ def uniform(settings, state: "uint64 out", y: "out"):
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             v = low + (high - low) * chance(hashed(state, i * y.shape[1] + j + 1), y)
-            y[i, j] = low if v >= high else v  # rounded up to high
+            y[i, j] = low if v >= high else v  # v may be rounded up to high
     state[0, 1] += np.uint64(y.size)
 
 
@@ -131,7 +131,7 @@ def categories(x, state: "uint64 out", y: "int64 out"):
             y[i, j] = 0
             for k in range(x.shape[1]):
                 share = math.exp(x[i, k] - top)
-                if share > 0:  # rounding must not lead to what is impossible
+                if share > 0:  # rounding must not choose an impossible category
                     y[i, j] = k
                     if left < share:
                         break
@@ -157,7 +157,7 @@ def permutation(state: "uint64 out", order: "int64 out", inverse: "int64 out"):
 
 @kernel
 def shuffle(seed: "uint64", block: "int64", order: "int64 out"):
-    """order = a permutation of 0 ... n - 1 that mixes the rows of each block of so many (Fisher and Yates)"""
+    """order = 0 ... n - 1, in which each stretch of `block` numbers is shuffled for itself (Fisher and Yates)"""
     for i in range(order.shape[0]):
         order[i, 0] = i
     for i in range(order.shape[0] - 1, 0, -1):

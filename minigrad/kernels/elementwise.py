@@ -95,7 +95,7 @@ def hypot(a, b, y: "out"):
 
 @each
 def hypot_vjp(gy, x, y, gx: "out"):
-    """gx = gy x / y, 0 where y is 0; x is one of the operands"""
+    """gx = gy x / y, or 0 where y is 0; x is either operand of `hypot`"""
     return gy * (x / y) if y != 0 else y
 
 

@@ -1,4 +1,4 @@
-"""Errors of numbers, one value a row: the mean over the last axis. (Those that need no kernel are composed of ops.)"""
+"""Errors of predictions, one value per row: the mean over the columns. (Other errors are composed of operations.)"""
 
 import math
 
@@ -45,7 +45,7 @@ def absolute_error_vjp(gy, target, x, gx: "out"):
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             d = x[i, j] - target[i, j]
-            down = -share if d < 0 else d  # which is 0, or NaN, where it has no sign
+            down = -share if d < 0 else d  # d is 0, or NaN, where it has no sign
             gx[i, j] = gy[i, 0] * (share if d > 0 else down)
 
 
@@ -76,8 +76,8 @@ def huber_vjp(gy, target, x, delta, gx: "out"):
 def log_cosh(target, x, y: "out"):
     """y_i = mean over j of ln cosh d, d = x_ij - target_ij
 
-    Large d: |d| + ln(1 + e^-2|d|) - ln 2, where cosh would overflow. Small d: cosh d is 1 + 2 sinh(d/2)^2, where the
-    other one would lose its digits.
+    For large d it is |d| + ln(1 + e^-2|d|) - ln 2, since cosh d would overflow. For small d that would lose digits, but
+    cosh d = 1 + 2 sinh(d/2)^2 does not.
     """
     half, one, two, ln_2 = x.dtype.type(0.5), x.dtype.type(1), x.dtype.type(2), x.dtype.type(0.6931471805599453)
     for i in range(x.shape[0]):

@@ -1,9 +1,10 @@
-"""e^x and its kin for loops that vectorise: the C library's are called one number at a time, and take most of a loop.
+"""e^x and related functions, for loops that vectorise. The C library's take one number per call: most of a loop's time.
 
-Each is a Taylor series on a small interval, summed by Horner's rule, of as many terms as the dtype has digits; errors
-are below five units in the last place, a NaN stays a NaN. They keep the order of operations (no `reassoc`) also in a
-kernel that does not: their accuracy rests on it. All kernels share them, but Numba's cache sees only changes of a
-kernel's own file: after a change here, delete the cached kernels (`__pycache__/*.nb?`).
+Each is a Taylor series on a small interval, summed by Horner's rule, with as many terms as the dtype has digits for.
+Errors are below five units in the last place, and a NaN stays a NaN. The order of operations is kept (no `reassoc`)
+even in a kernel that allows another one: the accuracy depends on it. Several files share these functions, but Numba's
+cache notices only changes of a kernel's own file: after a change here, delete the cached kernels
+(`__pycache__/*.nb?`).
 """
 
 import math
@@ -31,7 +32,7 @@ def _power_of_two(typing_context, n):
 
 def _series(coefficients):
     """A compiled polynomial, the coefficient of the highest power first."""
-    if len(coefficients) > 14:  # LLVM unrolls no longer loop, and does not vectorise around one that it has not
+    if len(coefficients) > 14:  # LLVM does not unroll a longer loop, and vectorises no loop around it
         upper, lower = _series(coefficients[:-8]), _series(coefficients[-8:])
 
         @helper
@@ -72,7 +73,7 @@ def _split_exp_of(x):
         v = high if v > high else v
         n = np.rint(v * per_ln2)
         r = (v - n * first) - n * second
-        m = np.floor(n * half)  # in two steps: 2^n itself may be too large, or too small, where e^x is not
+        m = np.floor(n * half)  # 2^n in two factors: it may overflow or underflow where e^x does not
         return series(r) * r, _power_of_two(m), _power_of_two(n - m)
 
     return split
@@ -132,5 +133,5 @@ def _log1p_of(z):
 
 @helper
 def log1p_exp(x):
-    """ln(1 + e^-|x|): what ln(1 + e^x) is more than max(x, 0)"""
+    """ln(1 + e^-|x|), the difference between ln(1 + e^x) and max(x, 0)"""
     return _log1p(exp(-abs(x)))

@@ -1,14 +1,14 @@
-"""Gathering, repeating, putting in place: what moves numbers and computes nothing; and counting."""
-
+"""Gathering, repeating and placing rows, which moves numbers and computes nothing; and counting."""
 
 from minigrad.kernels.vectors import prefetch
 from minigrad.program import kernel
 
-AHEAD, FIRST = 16, 4  # rows, in no order, that are asked of the memory before they are read: the first lines of each
+# Rows in random order are prefetched: the first FIRST cache lines of the row that is read AHEAD rows later.
+AHEAD, FIRST = 16, 4
 
 
 def _check_gathering(x, order, cursor, y):
-    """Raise a ValueError unless `gather_rows` finds all rows of which `order` has the numbers."""
+    """Raise a ValueError if `order` names a row that `gather_rows` can't find in x."""
     if len(order) == 0 or order[order.argmin()] < 0 or order[order.argmax()] >= len(x):
         found = f"{order.min()} to {order.max()}" if len(order) else "none"
         raise ValueError(f"order must hold numbers of the {len(x)} rows, from 0 on; got {found}. Bind both at once.")
@@ -18,7 +18,7 @@ def _check_gathering(x, order, cursor, y):
 
 @kernel(check=_check_gathering)
 def gather_rows(x: "picked", order: "picked int64", cursor: "int64", y: "out"):
-    """y_i = row order[cursor + i] of x: the next batch"""
+    """y_i = row order[cursor + i] of x, which is the next batch"""
     n, columns, line = order.shape[0], y.shape[1], 64 // x.itemsize
     for i in range(y.shape[0]):
         place = cursor[0, 0] + i
@@ -117,7 +117,7 @@ def is_multiple(count: "int64", of: "int64", flag: "int64 out"):
 
 @kernel
 def put_rows(x, index: "int64", y: "out"):
-    """y[index_k, j] = x_kj, the last one where several go to one row; an index out of range goes nowhere"""
+    """y[index_k, j] = x_kj; of several for one row the last one counts; an index out of range is skipped"""
     for k in range(index.shape[1]):
         row = index[0, k]
         if 0 <= row < y.shape[0]:
@@ -136,7 +136,7 @@ def clear_rows(index: "int64", y: "out"):
 
 @kernel
 def max_by_row(x, index: "int64", least, y: "out"):
-    """y_ij = the largest x_kj with index_k = i, `least` if there is none"""
+    """y_ij = the largest x_kj with index_k = i, or `least` if there is none"""
     y[:] = least[0, 0]
     for k in range(index.shape[1]):
         row = index[0, k]
@@ -148,7 +148,7 @@ def max_by_row(x, index: "int64", least, y: "out"):
 
 @kernel
 def max_by_row_vjp(gy, x, y, index: "int64", count: "out", gx: "out"):
-    """gx_kj = gy_ij / (how many are the largest), i = index_k, where x_kj is; else 0"""
+    """gx_kj = gy_ij / count_ij where x_kj = y_ij, i = index_k, else 0; count_ij of the x_kj are equally large"""
     count[:] = count.dtype.type(0)
     for k in range(index.shape[1]):
         row = index[0, k]
@@ -175,7 +175,7 @@ def product_by_row(x, index: "int64", y: "out"):
 
 @kernel
 def product_by_row_vjp(gy, x, index: "int64", before: "out", after: "out", gx: "out"):
-    """gx_kj = gy_ij times the product of all other x_lj with index_l = i = index_k: those before, those after"""
+    """gx_kj = gy_ij before_kj after_kj, i = index_k: the products of the x_lj with index_l = i and l < k, or l > k"""
     before[:] = before.dtype.type(1)
     after[:] = after.dtype.type(1)
     n = index.shape[1]

@@ -10,13 +10,13 @@ import numpy as np
 
 from minigrad.program import helper, kernel
 
-BLOCK = 256  # rows that are summed up before their sum is added to the others': rounding errors stay small
-COST = 20  # multiplications of a matrix product that take as long as one number here
+BLOCK = 256  # rows are summed in blocks of so many, and then the sums: rounding errors stay small
+COST = 20  # one number takes as long here as so many multiplications of a matrix product
 
 
 @helper
 def _columns(part, x):
-    """The first and the last column of `part`; unsigned, there is nothing to wrap around, and loops vectorise."""
+    """The first and the last column of `part`, unsigned: an index that can't be negative lets loops vectorise."""
     return np.uint64(part[0, 2]), np.uint64(min(part[0, 3], x.shape[1]))
 
 
@@ -36,10 +36,10 @@ def batch_normalization(
 ):
     """y = max(floor, (x - mean) inverse gamma + beta), inverse = 1 / sqrt(variance + epsilon), over each column
 
-    mean and variance (biased) are those of the batch; both are averaged into the moving ones, to whose mean the
-    bias that the caller did not add to x is added. Everything is measured from the first row, whose distance to
-    the mean is of the order of the deviation: a mean ten thousand times the deviation costs no digits. (Exact: LLVM
-    would undo that.) The first row of y holds the sum of a block meanwhile.
+    mean and variance (biased) are those of the batch; both are averaged into the moving ones. The caller need not add
+    the bias to x: it is added to the moving mean. Everything is measured from the first row, which is about one
+    deviation away from the mean: so a mean that is ten thousand times the deviation costs no digits. (Hence `exact`:
+    LLVM would undo that.) Meanwhile the first row of y holds the sum of a block.
     """
     m, (first, last) = x.shape[0], _columns(part, x)
     momentum, epsilon, floor = settings[0, 0], settings[0, 1], settings[0, 2]
@@ -51,7 +51,7 @@ def batch_normalization(
         inverse[0, j] = zero
     for start in range(0, m, BLOCK):
         stop = min(start + BLOCK, m)
-        fours = stop - (stop - start) % 4  # four rows at a time: a quarter of the loads and stores of the sums
+        fours = stop - (stop - start) % 4  # four rows at a time need a quarter of the loads and stores of the sums
         for j in range(first, last):
             y[0, j] = zero
         for i in range(start, fours, 4):
@@ -123,8 +123,8 @@ def batch_normalization_vjp(
     """With g = gy where y is above the floor, else 0, and h = (x - mean) inverse:
 
     gbeta = sum_i g_i,   ggamma = sum_i g_i h_i,   gx_i = gamma inverse (g_i - gbeta / m - h_i ggamma / m);
-    gbias = 0, since y does not depend on the bias. work (3 rows) holds the factors of g_i, 1 and x_i - mean in the
-    last formula.
+    gbias = 0, since y does not depend on the bias. The rows of `work` are the factors of g_i, of 1 and of x_i - mean in
+    the formula of gx_i.
     """
     m, (first, last) = x.shape[0], _columns(part, x)
     floor = settings[0, 2]
@@ -216,8 +216,8 @@ def frozen_normalization_vjp(
 def layer_normalization(x, gamma, beta, settings, y: "out", mean: "out", inverse: "out"):
     """y_ij = (x_ij - mean_i) inverse_i gamma_j + beta_j, inverse = 1 / sqrt(variance + epsilon), over each row
 
-    settings = [epsilon]. The mean is corrected by the mean of the distances from it, which y holds meanwhile: a mean
-    ten thousand times the deviation costs no digits.
+    settings = [epsilon]. A first mean is corrected by the mean of the distances from it, which y holds meanwhile: so a
+    mean that is ten thousand times the deviation costs no digits.
     """
     m, n = x.shape
     zero = x.dtype.type(0)

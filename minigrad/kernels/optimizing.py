@@ -1,8 +1,8 @@
-"""The steps of optimizers, over the flat row of every weight of a model: w, its gradient g, and slots beside them.
+"""The steps of optimizers. All weights of a model are one row w; their gradients are a row g, and so is each slot.
 
-A rule takes those it needs of: g, the learning rate, `settings`, `step` (how many steps were taken before), then its
-slots and w. `settings` has two rows: the hyper-parameters in the order of the optimizer's signature, flags as 0 or 1;
-and 1 minus each, rounded from the exact difference. A slot that an option leaves out is an empty row.
+A rule takes what it needs of g, the learning rate, `settings` and `step` (the number of steps before), then its slots
+and w. `settings` has two rows. The first has the hyper-parameters in the order of the optimizer's signature, flags as 0
+or 1; the second has 1 minus each of them, computed exactly and rounded once. A slot that an option leaves out is empty.
 """
 
 import math
@@ -17,12 +17,12 @@ from minigrad.program import helper, kernel
 
 @helper
 def flushed(x, tiny):
-    """x, or 0 where |x| < tiny: averages that fade out would end as denormal numbers, a hundred times slower"""
+    """x, or 0 where |x| < tiny: fading averages would become denormal numbers, a hundred times slower"""
     return x if not (abs(x) < tiny) else x - x
 
 
 def _cost(g, *_):
-    """A step takes about as long for each number as 20 multiplications of a matrix product."""
+    """A step takes as long per number as about 20 multiplications of a matrix product."""
     return 20 * g.size
 
 
@@ -98,7 +98,7 @@ def nadam(
     of_m = learning_rate[0, 0] * following / (one - product[0, 0] * following)
     of_g = learning_rate[0, 0] * (one - u) / (one - product[0, 0])
     unbiased = one / (one - settings[0, 1] ** t)
-    a, b = one - settings[0, 0], one - settings[0, 1]  # rounded as 1 - b2^t is, which cancels it in the first step
+    a, b = one - settings[0, 0], one - settings[0, 1]  # rounded like 1 - b2^t, so that both cancel in the first step
     epsilon, tiny = settings[0, 2], w.dtype.type(1e-30)
     for j in range(w.shape[1]):
         m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
@@ -192,7 +192,7 @@ def ftrl(g: "columns", learning_rate, settings, s: "columns out", z: "columns ou
     two, rate, p = w.dtype.type(2), learning_rate[0, 0], -settings[0, 0]
     l1, shrinkage = settings[0, 2], settings[0, 4]
     ridge = two * settings[0, 3] + settings[0, 5] / rate
-    is_root = p == w.dtype.type(0.5)  # the default, and a root takes a tenth of the time of a power
+    is_root = p == w.dtype.type(0.5)  # the default; a root takes a tenth of the time of a power
     for j in range(w.shape[1]):
         after = s[0, j] + g[0, j] * g[0, j]
         new = math.sqrt(after) if is_root else after**p
@@ -218,14 +218,14 @@ def decay(learning_rate, rate, w: "out"):
 def squares(g, first, last):
     """The sum of g_j^2 over first <= j < last"""
     total = g.dtype.type(0)
-    for j in range(np.uint64(first), np.uint64(last)):  # unsigned: nothing to wrap around, so that it vectorises
+    for j in range(np.uint64(first), np.uint64(last)):  # unsigned, so that it vectorises
         total += g[0, j] * g[0, j]
     return total
 
 
 @kernel
 def clip_norms(limit, places: "int64", g: "out"):
-    """g *= limit / max(|g|, limit), for each of the stretches (first, last) in `places`"""
+    """g *= limit / max(|g|, limit) for each stretch g[first:last] of g; a row of `places` is [first, last]"""
     for i in range(places.shape[0]):
         first, last = places[i, 0], places[i, 1]
         norm = math.sqrt(squares(g, first, last))
@@ -238,7 +238,7 @@ def clip_norms(limit, places: "int64", g: "out"):
 
 @kernel
 def clip_global_norm(limit, places: "int64", g: "out"):
-    """g *= limit / max(|g|, limit), with the norm of all stretches (first, last) together; NaN if that is infinite"""
+    """g *= limit / max(|g|, limit) with one norm |g| of all stretches together; NaN if that norm is infinite"""
     total = g.dtype.type(0)
     for i in range(places.shape[0]):
         total += squares(g, places[i, 0], places[i, 1])
@@ -274,5 +274,5 @@ def add_scaled(x, factor: "number", y: "out"):
 
 @kernel
 def quotient(count: "int64", by: "int64", y: "int64 out"):
-    """y = the whole part of count / by"""
+    """y = the integer part of count / by"""
     y[0, 0] = count[0, 0] // by[0, 0]

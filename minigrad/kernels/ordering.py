@@ -1,4 +1,4 @@
-"""What depends on the order of a row's elements: running sums, products, sorting, elements by their place."""
+"""Kernels that depend on the order of a row's elements: running sums, products, sorting, picking by index."""
 
 import math
 
@@ -37,7 +37,7 @@ def product_columns(x, y: "out"):
 
 @kernel
 def product_columns_vjp(gy, x, gx: "out"):
-    """gx_ij = gy_i times the product of all x_ik but x_ij: of those before it and of those after it, also beside a 0"""
+    """gx_ij = gy_i (product of the x_ik before x_ij) (product of those after it): no quotient, since some may be 0"""
     for i in range(x.shape[0]):
         before = gy[i, 0]
         for j in range(x.shape[1]):
@@ -51,7 +51,7 @@ def product_columns_vjp(gy, x, gx: "out"):
 
 @kernel
 def sort_columns(x, work: "int64 out", order: "int64 out"):
-    """order_i = where the elements of x_i stand, the smallest first, equal ones as they come, NaN last: merge sort"""
+    """order_i = the columns that sort row i of x, equal elements as they come and NaN last, by merge sort"""
     n = x.shape[1]
     for i in range(x.shape[0]):
         for j in range(n):
@@ -79,7 +79,7 @@ def sort_columns(x, work: "int64 out", order: "int64 out"):
 
 @kernel
 def take_columns(x, index: "int64", y: "out"):
-    """y_ij = x[i, index_ij]; a negative index counts from the end, and one that is out of range gives a NaN"""
+    """y_ij = x[i, index_ij]; a negative index counts from the end, and an index out of range gives a NaN"""
     n = x.shape[1]
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):

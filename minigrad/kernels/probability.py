@@ -1,6 +1,6 @@
-"""Probabilities and what they are compared with: softmax, cross-entropies, matches.
+"""Probabilities, and their comparison with targets: softmax, cross-entropies, matches.
 
-A cross-entropy has one value a row: the mean (binary) or the sum (categorical) over the last axis.
+A cross-entropy has one value per row: the mean (binary) or the sum (categorical) over the columns.
 """
 
 import math
@@ -40,10 +40,10 @@ def softmax_vjp(gy, y, gx: "out"):
 
 @helper
 def top_and_total(x, i):
-    """The largest x_ij, and the sum over j of e^(x_ij - it)
+    """top = max over j of x_ij, and total = sum over j of e^(x_ij - top)
 
-    The difference from the largest is exact, so what all x_ij have in common costs no digits. It is written abs(x_ij -
-    top) wherever something is added to it, or LLVM would add that to the top first.
+    x_ij - top is exact, so a large number that all x_ij have in common costs no digits. Where something is added to
+    this difference it is written abs(x_ij - top): else LLVM would add to the top first.
     """
     top = x[i, 0]
     for j in range(x.shape[1]):
@@ -94,7 +94,7 @@ def binary_crossentropy(target, p, settings, y: "out"):
             t = smoothed(target[i, j], smoothing, half)
             q = low if p[i, j] < low else p[i, j]
             q = high if q > high else q
-            # Written with 1 - t, LLVM would make it ln(1 - q) + t (ln q - ln(1 - q)): no digit right for q near 1.
+            # With 1 - t, LLVM would compute ln(1 - q) + t (ln q - ln(1 - q)), which has no right digit for q near 1.
             total -= t * math.log(q) - (t - one) * math.log(one - q)
         y[i, 0] = total / p.dtype.type(p.shape[1])
 
@@ -119,7 +119,7 @@ def binary_crossentropy_logits(target, x, settings, y: "out"):
     """y_i = mean over j of max(x, 0) - x t + ln(1 + e^-|x|): exact for logits x of any size; settings = [smoothing]"""
     smoothing = settings[0, 0]
     half = x.dtype.type(0.5)
-    if x.shape[1] == 1:  # the usual case: as one row in memory it vectorises
+    if x.shape[1] == 1:  # the usual case: a column is one row in memory, and a row vectorises
         target, x, y = target.reshape(1, x.size), x.reshape(1, x.size), y.reshape(1, x.size)
         for j in range(x.size):
             y[0, j] = positive_part(x[0, j]) - x[0, j] * smoothed(target[0, j], smoothing, half) + log1p_exp(x[0, j])
@@ -172,7 +172,7 @@ def categorical_crossentropy(target, p, settings, y: "out"):
 
 @kernel
 def categorical_crossentropy_vjp(gy, target, p, settings, gp: "out"):
-    """gp_ij = gy_i (T_i - t_ij / q_ij) / (sum of p), t counting only where e <= q <= 1 - e, T_i the sum of those t"""
+    """gp_ij = gy_i (T_i - t_ij / q_ij) / (sum of p), t taken as 0 where q is clipped, T_i the sum of t over row i"""
     smoothing, low = settings[0, 0], settings[0, 1]
     one = p.dtype.type(1)
     zero = p.dtype.type(0)

@@ -1,4 +1,4 @@
-"""Sums, means and maxima over rows or columns, and the running averages of metrics."""
+"""Sums, means and maxima over rows or columns, and the running sums of metrics."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from minigrad.program import helper, kernel
 def row_sum(x, i):
     """Sum over j of x_ij, block by block: the rounding error grows with the root of n instead of n.
 
-    (Each block is a slice: an index that starts elsewhere than at 0 would keep the loop from being vectorised.)
+    (Each block is a slice: a loop whose index does not begin at 0 would not vectorise.)
     """
     total = x.dtype.type(0)
     for start in range(0, x.shape[1], 1024):
@@ -25,7 +25,7 @@ def row_sum(x, i):
 @kernel
 def sum_rows(x, y: "out"):
     """y_j = sum over i of x_ij"""
-    if x.shape[1] == 1:  # one column is summed as the row that it is in memory
+    if x.shape[1] == 1:  # a single column is one row in memory
         y[0, 0] = row_sum(x.reshape(1, x.size), 0)
         return
     y[:] = y.dtype.type(0)
@@ -140,14 +140,14 @@ def max_columns_vjp(gy, x, y, gx: "out"):
 
 @kernel
 def accumulate(values, settings, total: "out", count: "out"):
-    """total += share times the sum of the row of values, count += rows; settings = [share, rows]"""
+    """total += share (sum of the row `values`), count += rows; settings = [share, rows]"""
     total[0, 0] += row_sum(values, 0) * settings[0, 0]
     count[0, 0] += settings[0, 1]
 
 
 @kernel
 def track_loss(loss, rows, total: "out", count: "out", finite: "int64 out"):
-    """total += rows loss, count += rows; finite += 1 as long as the total is a finite number"""
+    """total += rows loss, count += rows; finite += 1 if the total is still a finite number"""
     total[0, 0] += loss[0, 0] * rows[0, 0]
     count[0, 0] += rows[0, 0]
     if np.isfinite(total[0, 0]):
@@ -156,7 +156,7 @@ def track_loss(loss, rows, total: "out", count: "out", finite: "int64 out"):
 
 @kernel
 def accumulate_weighted(values, weights, total: "out", count: "out"):
-    """total += sum of weight_i (row mean of values_i), count += sum of the weights"""
+    """total += sum over i of weight_i (mean of row i of `values`), count += sum of the weights"""
     share = values.dtype.type(1) / values.dtype.type(values.shape[1])
     for i in range(values.shape[0]):
         total[0, 0] += weights[i, 0] * row_sum(values, i) * share

@@ -1,4 +1,4 @@
-"""Learning rates as functions of the step: a row of steps, `settings` in the order of the schedule's signature."""
+"""Learning rates as functions of the step, for a row of steps. `settings` are the schedule's arguments, in order."""
 
 import math
 
@@ -9,7 +9,7 @@ from minigrad.program import helper, kernel
 
 @helper
 def whole(step, length, one):
-    """How many lengths are over at `step`. A rounded quotient must not decide this where one ends"""
+    """How many whole lengths `step` holds. At the end of a length the rounded quotient may be wrong: it is corrected"""
     count = np.floor(step / length)
     if (count + one) * length <= step:
         count += one
@@ -18,7 +18,7 @@ def whole(step, length, one):
 
 @kernel
 def exponential_decay(step, settings, rate: "out"):
-    """rate = r d^p, p = step / length, or the whole part of it;  settings = [r, length, d, staircase]"""
+    """rate = r d^p, p = step / length, or its integer part;  settings = [r, length, d, staircase]"""
     one = rate.dtype.type(1)
     for j in range(rate.shape[1]):
         p = step[0, j] / settings[0, 1]
@@ -29,7 +29,7 @@ def exponential_decay(step, settings, rate: "out"):
 
 @kernel
 def inverse_time_decay(step, settings, rate: "out"):
-    """rate = r / (1 + d p), p = step / length, or the whole part of it;  settings = [r, length, d, staircase]"""
+    """rate = r / (1 + d p), p = step / length, or its integer part;  settings = [r, length, d, staircase]"""
     one = rate.dtype.type(1)
     for j in range(rate.shape[1]):
         p = step[0, j] / settings[0, 1]
@@ -52,7 +52,7 @@ def piecewise_constant(step, boundaries, values, rate: "out"):
 def polynomial_decay(step, settings, rate: "out"):
     """rate = (r - end)(1 - p)^power + end, p = step / length, at most 1;  settings = [r, length, end, power, cycle]
 
-    cycle: the length is the least multiple that the step does not exceed
+    With cycle, length is replaced by its least multiple that the step does not exceed
     """
     one = rate.dtype.type(1)
     for j in range(rate.shape[1]):
@@ -68,7 +68,7 @@ def polynomial_decay(step, settings, rate: "out"):
 def cosine_decay(step, settings, rate: "out"):
     """rate = r + (top - r) step / warmup until the warm-up is over, then top ((1 - alpha)(1 + cos pi p) / 2 + alpha)
 
-    p = the steps since / length, at most 1;  settings = [r, length, alpha, top, warmup]
+    p = (step - warmup) / length, at most 1;  settings = [r, length, alpha, top, warmup]
     """
     one, half, pi = rate.dtype.type(1), rate.dtype.type(0.5), rate.dtype.type(math.pi)
     start, length, alpha = settings[0, 0], settings[0, 1], settings[0, 2]
@@ -84,9 +84,9 @@ def cosine_decay(step, settings, rate: "out"):
 
 @kernel
 def cosine_restarts(step, settings, rate: "out"):
-    """rate = r ((1 - alpha) m^i (1 + cos pi p) / 2 + alpha), p = the part of period i that is over
+    """rate = r ((1 - alpha) m^i (1 + cos pi p) / 2 + alpha), p = the share of period i that is over
 
-    Period i is length t^i steps long, so it starts at length (t^i - 1) / (t - 1);  settings = [r, length, t, m, alpha]
+    Period i has length t^i steps, so it begins at step length (t^i - 1) / (t - 1);  settings = [r, length, t, m, alpha]
     """
     one, half, pi = rate.dtype.type(1), rate.dtype.type(0.5), rate.dtype.type(math.pi)
     length, t, m, alpha = settings[0, 1], settings[0, 2], settings[0, 3], settings[0, 4]

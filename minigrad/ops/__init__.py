@@ -1,7 +1,7 @@
-"""Every differentiable operation: the forward, and directly below it the vjp; Tensor's operators at the foot.
+"""All operations on tensors, as `keras.ops` has them; Tensor's operators are set at the foot of this file.
 
-Public, as `keras.ops` is. An operation with an `@op` signature launches kernels; one without is composed of others
-and needs no derivative of its own.
+An operation with an `@op` signature launches kernels, and its derivative (vjp) stands directly below. One without is
+composed of others and needs no derivative of its own.
 """
 
 import functools
@@ -74,7 +74,7 @@ from minigrad.ops.shaping import (
 from minigrad.ops.statistics import argmin, average, max, mean, min, moments, norm, normalize, std, var
 # isort: on
 
-# Other names of the same.
+# Second names of some operations.
 amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
 array = convert_to_tensor
 nn = numpy = sys.modules[__name__]  # Keras' rooms for some of them
@@ -83,7 +83,7 @@ __all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMe
 
 
 def _with_symbols(operation):
-    """The operation, which given a symbol of a model's graph (`graph.Symbol`) is recorded as a call of that graph."""
+    """The operation; if it is given a symbol of a model's graph (`graph.Symbol`), it is recorded as a call there."""
     if hasattr(operation, "public"):
         return operation.public
 
@@ -98,7 +98,7 @@ def _with_symbols(operation):
     return call
 
 
-_public = {}  # operation -> what is public of it, under all its names
+_public = {}  # operation -> its public version, which all its names share
 for _name in __all__:
     _operation = globals()[_name]
     if not isinstance(_operation, type):

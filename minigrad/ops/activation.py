@@ -1,4 +1,4 @@
-"""Activations that are composed of other operations. Those with a kernel of their own stand in `elementwise`."""
+"""Activations that are composed of other operations. Those with a kernel of their own are in `elementwise`."""
 
 import functools
 import math
@@ -27,7 +27,7 @@ from minigrad.tensor import as_tensor
 
 
 def _of_a_tensor(function):
-    """Let a function written with a tensor's operators take anything that can be made one."""
+    """Let a function that uses a tensor's operators take anything that can be made a tensor."""
 
     @functools.wraps(function)
     def apply(x, *args, **kwargs):
@@ -39,7 +39,7 @@ def _of_a_tensor(function):
 @_of_a_tensor
 def relu6(x):
     """min(max(x, 0), 6)"""
-    # A condition that a NaN fails leads to x: it must not be hidden.
+    # A NaN fails both conditions, so the result is x: a NaN must not be hidden.
     return where(less_equal(x, 0.0), 0.0, where(greater_equal(x, 6.0), 6.0, x))
 
 
@@ -53,7 +53,7 @@ def elu(x, alpha=1.0):
 def selu(x):
     """1.0507 elu(x, 1.6733): keeps mean 0 and variance 1 through depth (Klambauer et al. 2017)"""
     below = expm1(minimum(x, 0.0)) * 1.6732632423543772
-    return where(less(x, 0.0), below, x) * 1.0507009873554805  # at 0 the slope is that above, as in TensorFlow
+    return where(less(x, 0.0), below, x) * 1.0507009873554805  # at 0 the slope is that of x > 0, as in TensorFlow
 
 
 @_of_a_tensor
@@ -135,7 +135,7 @@ def threshold(x, threshold, default_value):
 
 @_of_a_tensor
 def sparse_plus(x):
-    """0 for x <= -1, x for x >= 1, (x + 1)^2 / 4 between"""
+    """0 for x <= -1, x for x >= 1, (x + 1)^2 / 4 in between"""
     middle = square(x + 1.0) * 0.25
     return where(less_equal(x, -1.0), 0.0, where(less(x, 1.0), middle, x))
 
@@ -157,11 +157,12 @@ def squareplus(x, b=4):
 def sparsemax(x, axis=-1):
     """The point of the probability simplex nearest to x along `axis` (Martins and Astudillo 2016)
 
-    p = max(x - tau, 0), where tau makes p sum to 1: of the k largest, k as large as 1 + k x_(k) > sum of them allows.
+    p = max(x - tau, 0), where tau makes p sum to 1. The k largest x are kept, with the largest k for which 1 + k x_(k)
+    exceeds their sum, x_(k) being the k-th largest.
     """
     values = moveaxis(x, axis, -1)
     column, row = expand_dims(values, -1), expand_dims(values, -2)
-    at_least = cast(greater_equal(row, column), x.dtype)  # [i, j]: x_j >= x_i, so x_i has rank sum_j
+    at_least = cast(greater_equal(row, column), x.dtype)  # [i, j]: 1 if x_j >= x_i; the sum over j is the rank of x_i
     rank = sum(at_least, axis=-1)
     above = sum(at_least * row, axis=-1)
     kept = cast(greater(rank * values + 1.0, above), x.dtype).detach()

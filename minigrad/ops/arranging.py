@@ -1,4 +1,4 @@
-"""Joining, splitting, turning; and arrays that follow a pattern: windows, grids, scales."""
+"""Joining, splitting, rotating; and arrays that follow a pattern, such as windows, grids and scales."""
 
 import builtins
 
@@ -26,7 +26,7 @@ from minigrad.ops.shaping import (
 from minigrad.ops.statistics import mean
 from minigrad.tensor import as_tensor, copied, view
 
-empty, empty_like = zeros, zeros_like  # memory that nobody filled is nothing to compute with
+empty, empty_like = zeros, zeros_like  # uninitialised memory would make results random
 
 
 def copy(x):
@@ -35,17 +35,17 @@ def copy(x):
 
 
 def append(x1, x2, axis=None):
-    """x1, then x2 along `axis` (None: all elements of both along one axis)."""
+    """x1 and behind it x2, along `axis` (None: all elements of both, along one axis)."""
     return concatenate([ravel(x1), ravel(x2)]) if axis is None else concatenate([x1, x2], axis)
 
 
 def dstack(xs):
-    """Join along the third axis; a tensor of one axis is a row, one of two has a third of length one."""
+    """Join along the third axis; a tensor of one axis is a row, and one of two axes gets a third of length 1."""
     return concatenate([view(x, np.atleast_3d(_places(x)).shape) for x in builtins.map(as_tensor, xs)], 2)
 
 
 def array_split(x, indices_or_sections, axis=0):
-    """A list of parts along `axis`: so many of nearly equal length, or cut before the given places."""
+    """A list of parts along `axis`: a number of parts of nearly equal length, or parts that begin at given indices."""
     x = as_tensor(x)
     return [_rearrange(x, part) for part in np.array_split(_places(x), indices_or_sections, axis)]
 
@@ -56,7 +56,7 @@ def _splitting(name, cut, which):
         return [_rearrange(x, part) for part in cut(_places(x), indices_or_sections)]
 
     split.__name__ = split.__qualname__ = name
-    split.__doc__ = f"A list of parts along {which}: so many of equal length, or cut before the given places."
+    split.__doc__ = f"A list of parts along {which}: so many of equal length, or parts that begin at given indices."
     return split
 
 
@@ -76,7 +76,7 @@ def fliplr(x):
 
 
 def rot90(array, k=1, axes=(0, 1)):
-    """Turned k times by a quarter in the plane of two axes, from the first towards the second."""
+    """Rotate k times by 90 degrees in the plane of two axes, from the first towards the second."""
     array = as_tensor(array)
     return _rearrange(array, np.rot90(_places(array), k, axes))
 
@@ -87,7 +87,7 @@ def diagflat(x, k=0):
 
 
 def kron(x1, x2):
-    """The Kronecker product: each element of x1 times all of x2, in its place."""
+    """The Kronecker product: each element of x1 is replaced by its product with all of x2."""
     x1, x2 = as_tensor(x1), as_tensor(x2)
     rank = builtins.max(x1.ndim, x2.ndim)
     a, b = ((1,) * (rank - x.ndim) + x.shape for x in (x1, x2))
@@ -109,7 +109,7 @@ def cross(x1, x2, axisa=-1, axisb=-1, axisc=-1, axis=None):
 
 
 def meshgrid(*x, indexing="xy"):
-    """Each of several vectors, repeated along the axes of all others: the coordinates of the points of a grid."""
+    """The coordinates of the points of a grid: each vector is repeated along an axis for each of the others."""
     if indexing not in ("xy", "ij"):
         raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}.")
     vectors = [ravel(one) for one in x]
@@ -131,7 +131,7 @@ def vander(x, N=None, increasing=False):
 
 
 def tri(N, M=None, k=0, dtype=None):
-    """N rows of M (by default N) elements: 1 up to the diagonal, or to the k-th one above it, else 0."""
+    """N rows of M (by default N) elements: 1 on and below the k-th diagonal above the main one, else 0."""
     return _made(np.tri(N, M, k), dtype)
 
 
@@ -141,7 +141,7 @@ def logspace(start, stop, num=50, endpoint=True, base=10, dtype=None, axis=0):
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
-    """`num` numbers from start to stop, each the same multiple of the one before."""
+    """`num` numbers from start to stop whose ratio from one to the next is constant."""
     return _made(np.geomspace(start, stop, num, endpoint, axis=axis), dtype)
 
 
@@ -161,7 +161,7 @@ hanning = _window("hanning", "(1 - cos t) / 2, t from 0 to 2 pi")
 
 
 def kaiser(x, beta):
-    """Kaiser's window of x values, the narrower the larger beta."""
+    """Kaiser's window of x values; a larger beta makes it narrower."""
     return _made(np.kaiser(int(x), float(beta)), None)
 
 
@@ -187,20 +187,20 @@ def corrcoef(x):
 
 
 def isin(x1, x2, assume_unique=False, invert=False):
-    """Whether each element of x1 is one of x2 (invert: is none), as bool."""
+    """Whether each element of x1 is among those of x2 (`invert`: is not), as bool."""
     found = any(equal(expand_dims(as_tensor(x1), -1), ravel(x2)), -1)
     return logical_not(found) if invert else found
 
 
 def argpartition(x, kth, axis=-1):
-    """Where along `axis` the elements stand, those before the kth in order the smaller ones: all are in order here."""
+    """Indices along `axis` that put the k smallest elements before all others: here they sort all elements."""
     if not -as_tensor(x).shape[axis] <= kth < as_tensor(x).shape[axis]:
         raise ValueError(f"argpartition: kth={kth} is out of range for axis {axis} of {as_tensor(x).shape}.")
     return argsort(x, axis)
 
 
 def histogram(x, bins=10, range=None):
-    """(how many elements lie in each of `bins` equal intervals, their edges). The values are read."""
+    """(the number of elements in each of `bins` equal intervals, their edges). The values are read."""
     x = as_tensor(x)
     counts, edges = np.histogram(x.numpy(), bins, range)
     return _made(counts, "int64"), _made(edges, x.dtype if x.dtype.kind == "f" else None)

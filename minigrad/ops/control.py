@@ -1,7 +1,7 @@
 """Loops, branches, and functions with a gradient of their own.
 
-They are plain Python: a loop of fixed length is unrolled, also in a recorded step. A condition that is a tensor is
-read, which a recorded step can't do: it then runs eagerly.
+They are plain Python: a loop of fixed length is unrolled, also in a recorded step. If a condition is a tensor, its
+value is read. A recorded step can't do that, so a step with such a condition runs eagerly.
 """
 
 import builtins
@@ -15,20 +15,20 @@ from minigrad.trees import leaves, mapped
 
 
 def cond(pred, true_fn, false_fn):
-    """true_fn() if `pred` else false_fn(). Reads the value of a tensor: a step with it is not replayed."""
+    """true_fn() if `pred` else false_fn(). If `pred` is a tensor, its value is read: the step runs eagerly."""
     return true_fn() if bool(pred) else false_fn()
 
 
 def switch(index, branches, *operands):
-    """branches[index](*operands), where an index out of range means the first or the last branch."""
+    """branches[index](*operands); an index out of range stands for the first or the last branch."""
     return branches[builtins.min(builtins.max(int(index), 0), len(branches) - 1)](*operands)
 
 
 def while_loop(cond, body, loop_vars, maximum_iterations=None):
-    """loop_vars = body(*loop_vars) while cond(*loop_vars), at most so many times; a tuple, or a single value.
+    """loop_vars = body(*loop_vars) while cond(*loop_vars); returns the last loop_vars, a tuple or a single value.
 
-    Numbers are handed on as Python's numbers, so that a loop that counts is unrolled in a recorded step. A layer is
-    also tried on zeros, to find the shape of its output: where zeros would loop for ever, give `maximum_iterations`.
+    Python numbers stay Python numbers, so that a counting loop is unrolled in a recorded step. Layers are also called
+    with zeros, to find the shape of their output: if zeros would loop for ever, give `maximum_iterations`.
     """
     is_several = isinstance(loop_vars, (tuple, list))
     values, count = tuple(loop_vars) if is_several else (loop_vars,), 0
@@ -40,14 +40,14 @@ def while_loop(cond, body, loop_vars, maximum_iterations=None):
 
 
 def fori_loop(lower, upper, body_fun, init_val):
-    """val = body_fun(i, val) for i from lower to before upper, beginning with init_val; the last val."""
+    """val = body_fun(i, val) for i in range(lower, upper), beginning with init_val; returns the last val."""
     for i in range(int(lower), int(upper)):
         init_val = body_fun(i, init_val)
     return mapped(convert_to_tensor, init_val)
 
 
 def _each(xs, length=None):
-    """The trees of the elements xs[0], xs[1], ... of a tree of tensors; None so often as `length` says."""
+    """A list of the trees of xs[0], xs[1], ... for a tree of tensors xs; without xs a list of `length` Nones."""
     if xs is None:
         return [None] * int(length)
     xs = mapped(as_tensor, xs)
@@ -59,7 +59,7 @@ def _each(xs, length=None):
 
 
 def _stacked(ys):
-    """A tree whose leaves are the stacks of those of a list of equal trees."""
+    """One tree whose leaves are the stacked leaves of a list of equal trees."""
     if not ys:
         raise ValueError("There must be at least one element to go through: nothing tells what the results look like.")
     every = iter(zip(*builtins.map(leaves, ys), strict=True))
@@ -67,7 +67,7 @@ def _stacked(ys):
 
 
 def map(f, xs):
-    """f of each element along the first axis of xs, a tensor or a tree of some; the results, stacked."""
+    """f of each element along the first axis of xs, a tensor or a tree of tensors; the results are stacked."""
     return _stacked([f(x) for x in _each(xs)])
 
 
@@ -77,11 +77,11 @@ def vectorized_map(function, elements):
 
 
 def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
-    """carry, y_i = f(carry, x_i) for each element of xs along its first axis; the last carry, and all y, stacked.
+    """carry, y_i = f(carry, x_i) for each element x_i along the first axis of xs: the last carry, and all y, stacked.
 
     Args:
         init: the first carry. xs: a tensor or a tree, or None for `length` calls with None.
-        reverse: begin with the last element; y_i stays in the place of x_i. unroll: of no effect, all loops are.
+        reverse: begin with the last element; y_i stays in the place of x_i. unroll: no effect, all loops are unrolled.
     """
     if not callable(f):
         raise TypeError(f"scan: f must be a function, got {f!r}.")
@@ -97,9 +97,9 @@ def scan(f, init, xs=None, length=None, reverse=False, unroll=1):
 
 
 def associative_scan(f, elems, reverse=False, axis=0):
-    """y_i = f(... f(f(x_0, x_1), x_2) ..., x_i) along `axis` for an associative f: running results.
+    """y_i = f(... f(f(x_0, x_1), x_2) ..., x_i) along `axis`, for an associative f.
 
-    f is called with pairs of tensors (or trees) with many elements along `axis`, some log2 n times.
+    f is called about 2 log2 n times, with pairs of tensors (or trees) of many elements along `axis`.
     """
     if not callable(f):
         raise TypeError(f"associative_scan: f must be a function, got {f!r}.")
@@ -111,7 +111,7 @@ def associative_scan(f, elems, reverse=False, axis=0):
 
 
 def _running(f, xs, axis):
-    """`associative_scan`: combine neighbours, scan these pairs, and combine with those that stand between."""
+    """`associative_scan`: combine neighbours, scan these pairs, and combine the results with the elements between."""
 
     def part(tree, *bounds):
         return mapped(lambda x: get_item(x, (*[slice(None)] * (axis % x.ndim), slice(*bounds))), tree)

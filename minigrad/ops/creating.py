@@ -1,4 +1,4 @@
-"""Tensors made of nothing: constants, ranges, patterns; and what is laid over a tensor like a pattern."""
+"""New tensors: constants, ranges, patterns; and operations that lay a pattern over a tensor, such as tril."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def ones_like(x, dtype=None):
 
 
 def eye(N, M=None, k=0, dtype=None):
-    """N rows of M (by default N) elements: 1 on the diagonal, or k places above it, else 0."""
+    """N rows of M (by default N) elements: 1 on the k-th diagonal above the main one, else 0."""
     return _made(np.eye(N, M, k), dtype)
 
 
@@ -55,7 +55,7 @@ def identity(n, dtype=None):
 
 
 def arange(start, stop=None, step=None, dtype=None):
-    """start, start + step, ... below stop (or 0, 1, ... below start); int64 if all of these are ints."""
+    """start, start + step, ... below stop (or 0, 1, ... below start); int64 if all arguments are ints."""
     numbers = (0, start) if stop is None else (start, stop)
     array = np.arange(*numbers, 1 if step is None else step)
     return _made(array, dtype or ("int64" if array.dtype.kind == "i" else None))
@@ -69,13 +69,13 @@ def linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, axis
 
 
 def tril(x, k=0):
-    """x with 0 above the diagonal (or the k-th one above it) of its last two axes."""
+    """x with 0 above the main diagonal of its last two axes, or above the k-th diagonal over it."""
     x = as_tensor(x)
     return where(np.tri(*x.shape[-2:], k, dtype=bool), x, 0.0)
 
 
 def triu(x, k=0):
-    """x with 0 below the diagonal (or the k-th one above it) of its last two axes."""
+    """x with 0 below the main diagonal of its last two axes, or below the k-th diagonal over it."""
     x = as_tensor(x)
     return where(np.tri(*x.shape[-2:], k - 1, dtype=bool), 0.0, x)
 
@@ -89,11 +89,11 @@ def diag(x, k=0):
 
 
 def pad(x, pad_width, mode="constant", constant_values=None):
-    """x with so many elements more at both ends of each axis: `constant_values` (0), or x mirrored.
+    """x with more elements at both ends of each axis: `constant_values` (0), or x mirrored.
 
     Args:
         pad_width: ((before, after), ...) for each axis; a single pair, or a number, holds for all.
-        mode: "constant", "reflect" (without the end itself) or "symmetric" (with it).
+        mode: "constant", "reflect" (the element at the end is not repeated) or "symmetric" (it is).
     """
     x = as_tensor(x)
     if mode not in ("constant", "reflect", "symmetric"):

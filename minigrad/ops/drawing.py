@@ -1,4 +1,4 @@
-"""What is random and differentiable. `state` is the row [seed, counter] of a stream, moved on by every draw."""
+"""Random operations that can be differentiated. `state` is a stream's row [seed, counter]; every draw moves it on."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from minigrad.tensor import as_tensor, constant, op
 
 @op("(...) -> (...)")
 def dropout(y, x, rate, state):
-    """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy scaled alike."""
+    """y = x / (1 - rate) with probability 1 - rate, else 0, from the stream `state`;   dx = dy likewise."""
     mask = empty_like(x)
     launch(K.dropout, x, constant(x.dtype, rate), state, mask, y)
 

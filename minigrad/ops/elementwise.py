@@ -1,4 +1,4 @@
-"""One element in, one element out, with NumPy's broadcasting."""
+"""Operations on single elements, with NumPy's broadcasting: arithmetic, comparisons, activations."""
 
 import functools
 
@@ -30,7 +30,7 @@ relu = _each("relu", "y = max(x, 0);   dx = dy where x > 0, else 0: the slope at
 
 
 def _promote(a, b):
-    """Both as tensors of one dtype: what is no tensor takes that of the other, float64 beside float32 wins."""
+    """Both as tensors of one dtype. Numbers and arrays take the dtype of the tensor; float64 wins over float32."""
     if not isinstance(a, Tensor):
         a = as_tensor(a, b.dtype if isinstance(b, Tensor) and b.dtype.kind == "f" else None)
     if not isinstance(b, Tensor):
@@ -159,7 +159,7 @@ def hypot(y, a, b):
 @_broadcasting
 @op("(...), (...) -> (...)")
 def mod(y, a, b):
-    """y = a - floor(a / b) b, what is left of a, with the sign of b;   da = dy,   db = -dy floor(a / b)."""
+    """y = a - floor(a / b) b, the remainder with the sign of b;   da = dy,   db = -dy floor(a / b)."""
     launch(K.mod, a, b, y)
 
     def vjp(gy, ga, gb):
@@ -174,7 +174,7 @@ def mod(y, a, b):
 @_broadcasting
 @op("(...), (...) -> (...)")
 def maximum(y, a, b):
-    """y = the larger of a and b; where they are equal the gradient goes to a, as in TensorFlow."""
+    """y = the larger of a and b, which gets the gradient; where they are equal a gets it, as in TensorFlow."""
     launch(K.maximum, a, b, y)
 
     def vjp(gy, ga, gb):
@@ -186,7 +186,7 @@ def maximum(y, a, b):
 @_broadcasting
 @op("(...), (...) -> (...)")
 def minimum(y, a, b):
-    """y = the smaller of a and b; where they are equal the gradient goes to a, as in TensorFlow."""
+    """y = the smaller of a and b, which gets the gradient; where they are equal a gets it, as in TensorFlow."""
     launch(K.minimum, a, b, y)
 
     def vjp(gy, ga, gb):
@@ -196,7 +196,7 @@ def minimum(y, a, b):
 
 
 def _share(test, left, right, gy, ga, gb):
-    """Give gy to `ga` where test(left, right) holds, else to `gb`."""
+    """Write gy into `ga` where test(left, right) holds, else into `gb`, and 0 into the other."""
     condition = empty(gy.shape, bool)
     launch(test, left, right, condition)
     _pick(condition, gy, ga, gb)
@@ -211,7 +211,7 @@ def _pick(condition, gy, ga, gb):
 
 @op("(...), (...), (...) -> (...)")
 def _where(y, condition, a, b):
-    """y = a where the condition holds, else b; dy goes to the one that was taken."""
+    """y = a where the condition holds, else b; dy goes to a or b likewise."""
     launch(K.where, condition, a, b, y)
 
     def vjp(gy, gcondition, ga, gb):
@@ -221,14 +221,14 @@ def _where(y, condition, a, b):
 
 
 def nonzero(x):
-    """The places of the elements that are not 0: a list, for each axis an int64 tensor. Their values are read."""
+    """The indices of the elements that are not 0: one int64 tensor per axis, in a list. The values of x are read."""
     return [constant_tensor(np.ascontiguousarray(places)) for places in np.nonzero(as_tensor(x).numpy())]
 
 
 def where(condition, x1=None, x2=None):
-    """`x1` where `condition` holds, else `x2`, broadcast; the gradient goes to the one that was taken.
+    """`x1` where `condition` holds, else `x2`, all broadcast; the gradient goes to the one that was chosen.
 
-    Without both: the places where it holds, as `nonzero` gives them.
+    Without `x1` and `x2`: the indices at which it holds, as from `nonzero`.
     """
     if x1 is None and x2 is None:
         return nonzero(condition)
@@ -243,7 +243,7 @@ def where(condition, x1=None, x2=None):
 
 
 def _comparison(name, formula, kernel):
-    """One that fills an array of bools; nothing to be differentiated."""
+    """A comparison, whose result is an array of bools and has no derivative."""
 
     def function(y, a, b):
         launch(kernel, a, b, y)
@@ -254,7 +254,7 @@ def _comparison(name, formula, kernel):
     @functools.wraps(compared)
     def apply(x1, x2):
         if all(isinstance(x, Tensor) and x.dtype.kind == "i" for x in (x1, x2)):
-            x1, x2 = cast(x1, "float64"), cast(x2, "float64")  # which tells integers up to 2^53 apart
+            x1, x2 = cast(x1, "float64"), cast(x2, "float64")  # exact for integers up to 2^53
         return compared(x1, x2)
 
     return apply
@@ -301,9 +301,9 @@ def _clip(y, x, low, high):
 
 
 def clip(x, x_min, x_max):
-    """x kept within [x_min, x_max]; the gradient passes inside, the bounds included, else it is 0.
+    """x kept within [x_min, x_max]; the gradient passes where x is within, the bounds included, else it is 0.
 
-    Bounds that are arrays or tensors are broadcast, and where one is taken it gets the gradient.
+    Bounds may be arrays or tensors; they are broadcast, and where x is outside, the bound gets the gradient.
     """
     if isinstance(x_min, (int, float, np.number)) and isinstance(x_max, (int, float, np.number)):
         return _clip(x, low=float(x_min), high=float(x_max))
@@ -313,7 +313,7 @@ def clip(x, x_min, x_max):
 def sigmoid(x):
     """y = 1 / (1 + e^-x);   dx = dy y (1 - y).
 
-    The result remembers x: a cross-entropy that is given it computes from x, exactly, as on TensorFlow.
+    The result remembers x, and a cross-entropy of the result is computed from x, which is exact. TensorFlow does so.
     """
     x = as_tensor(x)
     return remember(_sigmoid(x), x)

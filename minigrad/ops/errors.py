@@ -1,4 +1,4 @@
-"""Errors: how far x is from its target, one value a row."""
+"""Errors: how far x is from its target, one value per row."""
 
 from minigrad import kernels as K
 from minigrad.program import launch
@@ -6,13 +6,13 @@ from minigrad.tensor import constant, op
 
 
 def no_target_gradient(name, gtarget):
-    """Raise a ValueError where the gradient of targets is asked for."""
+    """Raise a ValueError if a gradient of the targets is asked for."""
     if gtarget is not None:
         raise ValueError(f"{name} has no gradient with respect to the targets: detach() them.")
 
 
 def _error(name, formula, forward, backward):
-    """An op of (target, x), one value a row: they differ in their kernels only."""
+    """The operation of (target, x) with one value per row that these two kernels compute."""
 
     def function(y, target, x):
         launch(forward, target, x, y)

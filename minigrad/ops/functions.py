@@ -1,4 +1,4 @@
-"""Elementary functions of one element, rounding, tests and logic."""
+"""Elementary functions, rounding, tests of single elements, and logic."""
 
 import math
 
@@ -40,8 +40,8 @@ cos = _each("cos", "y = cos x;   dx = -dy sin x.", K.cos, K.cos_vjp, "x")
 arctan = _each("arctan", "y = arctan x;   dx = dy / (1 + x^2).", K.arctan, K.arctan_vjp, "x")
 expm1 = _each("expm1", "y = e^x - 1, exact near 0;   dx = dy e^x.", K.expm1, K.expm1_vjp, "x")
 log1p = _each("log1p", "y = ln(1 + x), exact near 0;   dx = dy / (1 + x).", K.log1p, K.log1p_vjp, "x")
-floor = _each("floor", "The largest integer not above x. A constant: no gradient passes.", K.floor)
-sign = _each("sign", "-1, 0 or 1. A constant: no gradient passes.", K.sign)
+floor = _each("floor", "The largest integer not above x. No gradient passes.", K.floor)
+sign = _each("sign", "-1, 0 or 1. No gradient passes.", K.sign)
 isnan = _each("isnan", "Whether x is NaN, as bool.", K.is_nan, dtype="bool")
 isfinite = _each("isfinite", "Whether x is neither NaN nor infinite, as bool.", K.is_finite, dtype="bool")
 _round = _each("round", "The nearest integer.", K.round_half_even)
@@ -73,7 +73,7 @@ def cosh(x):
 
 
 def arcsinh(x):
-    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), for negative x by symmetry; exact near 0."""
+    """The number whose sinh is x: ln(x + sqrt(x^2 + 1)), or -arcsinh(-x) for negative x; exact near 0."""
     x = as_tensor(x)
     is_negative = less(x, 0.0)
     size = where(is_negative, negative(x), x)
@@ -90,7 +90,7 @@ def arccosh(x):
     return where(greater(x, _FAR), _log_of_twice(x), log(add(near, sqrt(subtract(square(near), 1.0)))))
 
 
-_FAR = 1e8  # from here on sqrt(x^2 + 1) is x to the last digit; x^2 would overflow later
+_FAR = 1e8  # from here on sqrt(x^2 + 1) = x to the last digit, and x^2 might overflow
 
 
 def _log_of_twice(x):
@@ -128,17 +128,17 @@ def rsqrt(x):
 
 
 def ceil(x):
-    """The smallest integer not below x. A constant: no gradient passes."""
+    """The smallest integer not below x. No gradient passes."""
     return negative(floor(negative(x)))
 
 
 def trunc(x):
-    """x without what stands behind the point. A constant: no gradient passes."""
+    """x without its fraction. No gradient passes."""
     return multiply(sign(x), floor(absolute(x)))
 
 
 def round(x, decimals=0):
-    """x rounded to so many decimals, halves to the even neighbour, as in NumPy. A constant: no gradient passes."""
+    """x rounded to so many decimals, halves to the even neighbour, as in NumPy. No gradient passes."""
     return _scale(_round(_scale(x, factor=10.0**decimals)), factor=10.0**-decimals) if decimals else _round(x)
 
 
@@ -155,9 +155,9 @@ def divide_no_nan(x1, x2):
 
 
 def logaddexp(x1, x2):
-    """ln(e^x1 + e^x2), without overflow: the larger one plus ln(1 + e^-|x1 - x2|).
+    """ln(e^x1 + e^x2), without overflow: max(x1, x2) + ln(1 + e^-|x1 - x2|).
 
-    Where both are equal all of the gradient goes to x1, as in TensorFlow.
+    Where both are equal, all of the gradient goes to x1, as in TensorFlow.
     """
     x1, x2 = _align(x1, x2)
     top, gap = maximum(x1, x2), absolute(subtract(x1, x2))
@@ -165,7 +165,7 @@ def logaddexp(x1, x2):
 
 
 def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
-    """x with numbers in place of NaN and of the infinities (by default the largest of the dtype)."""
+    """x with numbers in place of NaN (0) and of the infinities (the largest number of the dtype, and minus that)."""
     x = as_tensor(x)
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), float(nan), x)
@@ -177,7 +177,7 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
 
 
 def _truth(x):
-    """1.0 where x is true (not zero), else 0.0: logic is arithmetic of these."""
+    """1.0 where x is true (not zero), else 0.0: logic is arithmetic with these numbers."""
     return cast(cast(as_tensor(x), "bool"), config.floatx())
 
 
@@ -222,10 +222,10 @@ def isinf(x):
 
 
 def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
-    """Whether |x1 - x2| <= atol + rtol |x2|, or both are the same infinity (or, if wanted, NaN), as bool."""
+    """Whether |x1 - x2| <= atol + rtol |x2|, or both are the same infinity (or NaN, with `equal_nan`), as bool."""
     x1, x2 = _align(x1, x2)
     limit = add(_scale(absolute(x2), factor=float(rtol)), float(atol))
-    # The difference of infinities is no number, and an infinite limit would allow everything.
+    # The difference of two infinities is NaN, and an infinite limit would accept everything.
     near = logical_and(logical_not(_exceeds(absolute(subtract(x1, x2)), limit)), isfinite(x2))
     near = logical_or(near, equal(x1, x2))
     return logical_or(near, logical_and(isnan(x1), isnan(x2))) if equal_nan else near
@@ -237,7 +237,7 @@ def allclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
 
 
 def select(condlist, choicelist, default=0):
-    """Of several choices the first whose condition holds, else `default`."""
+    """For each element, the first of the choices whose condition holds; `default` if none holds."""
     y = default
     for condition, choice in reversed(list(zip(condlist, choicelist, strict=True))):
         y = where(condition, choice, y)
@@ -245,18 +245,18 @@ def select(condlist, choicelist, default=0):
 
 
 def _exceeds(x, limit):
-    """Whether x is above the limit or no number."""
+    """Whether x is above the limit, or NaN."""
     return not_equal(maximum(x, limit), limit)
 
 
 def _largest(x, axis):
-    """The finite part of the largest elements along `axis`, as a constant: what an exponent is shifted by."""
+    """The largest elements along `axis`, 0 where one is not finite, as a constant: exponents are shifted by it."""
     top = max(x, axis, keepdims=True).detach()
     return where(isfinite(top), top, 0.0)
 
 
 def logsumexp(x, axis=None, keepdims=False):
-    """ln of the sum of e^x (along `axis`), without overflow: the largest is taken out of the sum first."""
+    """ln of the sum of e^x (along `axis`), without overflow: all x are reduced by the largest one first."""
     x = as_tensor(x)
     top = _largest(x, axis)
     y = add(log(sum(exp(subtract(x, top)), axis, keepdims=True)), top)
@@ -294,7 +294,7 @@ def arctan2(x1, x2):
 
 
 def _is_negative(x):
-    """Whether x is below 0 or the zero with a minus, as bool."""
+    """Whether x is below 0, or is -0.0, as bool."""
     return less(divide(1.0, where(equal(x, 0.0), x, sign(x))), 0.0)
 
 
@@ -317,19 +317,19 @@ def heaviside(x1, x2):
 
 
 def fmax(x1, x2):
-    """The larger of both; where one is NaN, the other."""
+    """The larger of both; where one of them is NaN, the other one."""
     x1, x2 = _align(x1, x2)
     return where(isnan(x1), x2, where(isnan(x2), x1, maximum(x1, x2)))
 
 
 def fmin(x1, x2):
-    """The smaller of both; where one is NaN, the other."""
+    """The smaller of both; where one of them is NaN, the other one."""
     x1, x2 = _align(x1, x2)
     return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
 
 
 def fmod(x1, x2):
-    """What is left of x1 when x2 is taken away as often as it fits in, with the sign of x1."""
+    """The remainder of x1 / x2 with the sign of x1: x1 - x2 trunc(x1 / x2)."""
     x1, x2 = _align(x1, x2)
     return subtract(x1, multiply(x2, trunc(divide(x1, x2))))
 
@@ -355,12 +355,12 @@ def isneginf(x):
 
 
 def signbit(x):
-    """Whether x is negative, or the zero with a minus, as bool."""
+    """Whether x is negative, or is -0.0, as bool."""
     return _is_negative(as_tensor(x))
 
 
 def saturate_cast(x, dtype):
-    """x in another dtype, its numbers cut to those that the dtype has."""
+    """x in another dtype; numbers beyond its range become its least or its largest number."""
     kind = np.dtype(dtype)
     if kind.kind in "iu" and kind != np.int64:
         x = maximum(minimum(x, float(np.iinfo(kind).max)), float(np.iinfo(kind).min))

@@ -1,4 +1,4 @@
-"""Reductions that leave out NaN, and quantiles."""
+"""Reductions that skip NaN, and quantiles."""
 
 import math
 
@@ -36,7 +36,7 @@ def nanprod(x, axis=None, keepdims=False):
 
 
 def nanmean(x, axis=None, keepdims=False):
-    """The mean of all that is not NaN; NaN where there is nothing else."""
+    """The mean of all that is not NaN; NaN where all are NaN."""
     return divide(nansum(x, axis, keepdims), _count(x, axis, keepdims))
 
 
@@ -51,23 +51,23 @@ def nanstd(x, axis=None, keepdims=False):
 
 
 def nanmax(x, axis=None, keepdims=False):
-    """The largest of all that is not NaN; NaN where there is nothing else."""
+    """The largest of all that is not NaN; NaN where all are NaN."""
     return where(all(isnan(x), axis, keepdims), math.nan, max(_filled(x, -math.inf), axis, keepdims))
 
 
 def nanmin(x, axis=None, keepdims=False):
-    """The smallest of all that is not NaN; NaN where there is nothing else."""
+    """The smallest of all that is not NaN; NaN where all are NaN."""
     return where(all(isnan(x), axis, keepdims), math.nan, min(_filled(x, math.inf), axis, keepdims))
 
 
 def nanargmax(x, axis=None, keepdims=False):
-    """Where the first largest element stands that is not NaN, as int64; -1 where there is nothing else."""
+    """The index of the first largest element that is not NaN, as int64; -1 where all are NaN."""
     found = argmax(_filled(x, -math.inf), axis, keepdims)
     return cast(where(all(isnan(x), axis, keepdims), -1.0, cast(found, "float64")), "int64")
 
 
 def nanargmin(x, axis=None, keepdims=False):
-    """Where the first smallest element stands that is not NaN, as int64; -1 where there is nothing else."""
+    """The index of the first smallest element that is not NaN, as int64; -1 where all are NaN."""
     return nanargmax(negative(x), axis, keepdims)
 
 
@@ -93,11 +93,11 @@ def ptp(x, axis=None, keepdims=False):
 
 
 def nanquantile(x, q, axis=None, method="linear", keepdims=False):
-    """The number below which a share q of all lies that is not NaN; of several q, along a new first axis.
+    """The number below which the share q of all elements lies, NaN not counted. Several q make a new first axis.
 
     Args:
         q: a number in [0, 1] or an array of them, whose values are read.
-        method: what is between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
+        method: what is taken between two elements: "linear", "lower", "higher", "midpoint" or "nearest".
     """
     x, q = as_tensor(x), np.asarray(q, np.float64)
     x = x if x.dtype.kind == "f" else cast(x, config.floatx())
@@ -114,13 +114,13 @@ def nanquantile(x, q, axis=None, method="linear", keepdims=False):
     else:
         share = {"lower": 0.0, "higher": 1.0, "midpoint": 0.5}.get(method, subtract(place, low))
     below, above = (take_along_axis(rows, cast(i, "int64"), -1) for i in (low, ceil(place)))
-    gap = where(equal(below, above), 0.0, subtract(above, below))  # also of two infinities
+    gap = where(equal(below, above), 0.0, subtract(above, below))  # inf - inf would be NaN
     y = moveaxis(add(below, multiply(gap, cast(as_tensor(share), x.dtype))), -1, 0)
     return reshape(y, (*q.shape, *([1 if a in axes else n for a, n in enumerate(x.shape)] if keepdims else kept)))
 
 
 def quantile(x, q, axis=None, method="linear", keepdims=False):
-    """The number below which a share q of all lies, as `nanquantile`; NaN where there is a NaN."""
+    """The number below which the share q of all elements lies, as `nanquantile`; NaN where there is a NaN."""
     return where(any(isnan(x), axis, keepdims), math.nan, nanquantile(x, q, axis, method, keepdims))
 
 

@@ -1,4 +1,4 @@
-"""What hands on the values of a tensor as they are; those of a Variable as a copy, which does not follow it."""
+"""Operations that keep values as they are. Of a Variable they return a copy, which later assignments don't change."""
 
 import functools
 
@@ -8,7 +8,7 @@ from minigrad.tensor import Variable, copied
 
 
 def _keeping(operation):
-    """Let an operation that may return its first operand, or a view of it, return a copy where that is a Variable."""
+    """Let an operation that may return its first operand, or a view of it, return a copy if that is a Variable."""
 
     @functools.wraps(operation)
     def apply(*args, **kwargs):

@@ -76,7 +76,7 @@ def dense(y, x, kernel, bias):
 
 @op("(...,k), (k,n), (n) -> (...,n)")
 def dense_relu(y, x, kernel, bias):
-    """y = max(x kernel + bias, 0), in two passes over memory instead of four, forward and back.
+    """y = max(x kernel + bias, 0), which passes over memory twice instead of four times, forward and back.
 
     With g = dy where y > 0, else 0:   dx = g kernel^T,   dkernel = x^T g,   dbias = sum over the rows of g.
     """
@@ -94,7 +94,7 @@ def dense_relu(y, x, kernel, bias):
 
 
 def dot(x1, x2):
-    """Products of the last axis of x1 and the last but one (or only one) of x2, summed; with a number, its multiple."""
+    """Products summed over the last axis of x1 and the last but one (or only) axis of x2; a number multiplies all."""
     x1, x2 = _promote(x1, x2)
     if x1.ndim == 0 or x2.ndim == 0:
         return multiply(x1, x2)
@@ -102,7 +102,7 @@ def dot(x1, x2):
 
 
 def inner(x1, x2):
-    """Products of the last axes of both, summed; with a number, its multiple."""
+    """Products summed over the last axes of both; a number multiplies all."""
     x1, x2 = _promote(x1, x2)
     return multiply(x1, x2) if 0 in (x1.ndim, x2.ndim) else tensordot(x1, x2, ([x1.ndim - 1], [x2.ndim - 1]))
 
@@ -140,8 +140,8 @@ def tensordot(x1, x2, axes=2):
 def einsum(subscripts, *operands):
     """Products summed over the letters that the result does not have: "ij,jk->ik" is a matrix product.
 
-    Two operands whose common letters all vanish become one matrix product; else all products are laid out in memory
-    before they are summed. "..." stands for any axes, which are broadcast. No letter twice in one operand.
+    Two operands are multiplied as matrices if the result has none of their common letters; else all products are kept
+    in memory before they are summed. "..." stands for any axes, which are broadcast. No operand has a letter twice.
 
     Raises:
         ValueError: subscripts that are not of this form, or that do not fit the operands.

@@ -1,16 +1,16 @@
-"""What a sigmoid or softmax was given, remembered by its result: from that a cross-entropy is exact.
+"""Logits: the result of a sigmoid or a softmax remembers its operand, from which a cross-entropy is exact.
 
-As Keras on TensorFlow has it: the result itself remembers, whatever is computed of it (reshaped, copied) does not.
+As in Keras on TensorFlow, only the result itself remembers: a tensor computed from it (reshaped, copied) does not.
 """
 
 
 def remember(y, x, only=None):
-    """`y`, which remembers the logits `x`: for any cross-entropy, or `only` for that of "sigmoid" or "softmax"."""
+    """Let `y` remember its logits `x`, for any cross-entropy or for one kind `only`, "sigmoid" or "softmax"."""
     y._logits = x, only
     return y
 
 
 def logits_of(y, kind):
-    """What `y` was computed from, where it remembers that for a cross-entropy of this kind; else None."""
+    """The logits that `y` remembers for a cross-entropy of this kind, or None."""
     x, only = getattr(y, "_logits", None) or (None, None)
     return x if only in (None, kind) else None

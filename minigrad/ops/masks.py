@@ -1,7 +1,7 @@
 """Masks: which elements of a tensor count. A mask travels beside its tensor, from layer to layer and into the loss.
 
-It is a tensor of bools with the axes of the other one, or the first of them. Operations know nothing of masks: what is
-computed has one only where a layer says so (`layers.base`). As in Keras, `tensor._keras_mask` is it, or None.
+A mask is a tensor of bools with all axes of its tensor, or with the first of them. Operations know no masks: a result
+has one only if a layer gives it one (`layers.base`). As in Keras, a tensor's mask is `tensor._keras_mask`, or None.
 """
 
 import weakref
@@ -12,7 +12,7 @@ MASKS = {}  # id of a tensor that has a mask -> (a weak reference to it, the mas
 
 
 def mask_of(x):
-    """The mask of a tensor or symbol; None if it has none, or is neither."""
+    """The mask of a tensor or symbol; None where there is none."""
     return getattr(x, "_keras_mask", None)
 
 

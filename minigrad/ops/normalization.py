@@ -18,9 +18,9 @@ def batch_normalization(y, x, bias, gamma, beta, moving_mean, moving_variance, m
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1 and the gradients below it.
 
-    The moving statistics (1, n) are averaged with the batch's in the same pass. `bias`, that of the layer before,
-    may be given instead of being added to x: it shifts the mean by as much, so y does not depend on it and its
-    gradient is exactly zero. With g = dy where y is above the floor, else 0, and m rows:
+    The moving statistics (1, n) are averaged with the batch's in the same pass. The layer before need not add its
+    `bias` to x, but may hand it on: it shifts the mean by as much, so y does not depend on it and its gradient is
+    exactly zero. With g = dy where y is above the floor, else 0, and m rows:
 
         dbeta  = sum_i g_i
         dgamma = sum_i g_i h_i
@@ -37,9 +37,9 @@ def batch_normalization(y, x, bias, gamma, beta, moving_mean, moving_variance, m
 def normalized_product(
     y, x, kernel, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf
 ):
-    """y = batch_normalization(x kernel, bias, gamma, beta): both operations in one, for the sake of eager mode.
+    """y = batch_normalization(x kernel, bias, gamma, beta): both operations as one node on the tape, for eager mode.
 
-    There is one node on the tape instead of two. (The kernel is None where batch_normalization asks.)
+    (`batch_normalization` itself passes None as the kernel.)
     """
     if len(x) == 0:
         raise ValueError("batch_normalization: a batch of no rows has no mean and no variance.")
@@ -88,8 +88,8 @@ def _layer_normalization(y, x, gamma, beta, epsilon):
         dgamma = sum over the rows of dy h
         dx_j   = (g_j - (1/n) sum_k g_k - h_j (1/n) sum_k g_k h_k) / s
 
-    The last line is that of Batch Normalization with rows and columns exchanged: x_j moves h_j directly, every h of
-    its row through the mean (the second term), and every h of its row through the variance (the third).
+    The last line is that of Batch Normalization with rows and columns exchanged: x_j moves h_j directly, and every h
+    of its row through the mean (the second term) and through the variance (the third).
     """
     mean, inverse = empty((2, x.shape[0], 1), x.dtype)
     launch(K.layer_normalization, x, gamma, beta, constant(x.dtype, epsilon), y, mean, inverse)

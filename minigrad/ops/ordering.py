@@ -1,4 +1,4 @@
-"""What depends on the order of elements along an axis: running sums, products, sorting, elements by their place."""
+"""Operations that depend on the order along an axis: running sums, products, sorting, picking by index."""
 
 import math
 
@@ -34,7 +34,7 @@ def _take_along(y, x, index, k):
 
 
 def _last(x, axis):
-    """x as a float tensor with `axis` moved to the end (None: with all elements along one), and how to move it back."""
+    """x as floats with `axis` moved to the end (None: all elements along one axis), and a function to move it back."""
     x = as_tensor(x)
     x = x if x.dtype.kind == "f" else cast(x, config.floatx())
     if axis is None:
@@ -50,7 +50,7 @@ def cumsum(x, axis=None, dtype=None):
 
 
 def diff(a, n=1, axis=-1):
-    """Differences of neighbours along `axis`, n times over."""
+    """Differences of neighbours along `axis`, taken n times."""
     moved, back = _last(a, axis)
     for _ in range(n):
         moved = subtract(moved[..., 1:], moved[..., :-1])
@@ -64,7 +64,7 @@ def prod(x, axis=None, keepdims=False, dtype=None):
 
 
 def _order(x):
-    """Where the elements along the last axis of x stand, the smallest first: an array of rows."""
+    """The indices that sort x along its last axis, an array of rows."""
     rows = math.prod(x.shape[:-1]), x.shape[-1]
     order = empty(rows, np.int64)
     launch(K.sort_columns, x._data.reshape(rows), empty((1, rows[1]), np.int64), order)
@@ -72,7 +72,7 @@ def _order(x):
 
 
 def argsort(x, axis=-1):
-    """Where along `axis` the elements stand, the smallest first and NaN last, as int64. Not differentiable."""
+    """The indices that sort x along `axis`, the smallest first and NaN last, as int64. Not differentiable."""
     moved, back = _last(x, axis)
     return back(constant_tensor(_order(moved).reshape(moved.shape)))
 
@@ -84,7 +84,7 @@ def sort(x, axis=-1):
 
 
 def top_k(x, k, sorted=True):
-    """The k largest elements along the last axis, the largest first, and where they stand (of equals the first)."""
+    """The k largest elements along the last axis, the largest first, and their indices; of equal ones the first."""
     x, _ = _last(x, -1)
     if not 1 <= k <= x.shape[-1]:
         raise ValueError(f"top_k can't find {k} elements along the last axis of {x.shape}.")
@@ -93,9 +93,9 @@ def top_k(x, k, sorted=True):
 
 
 def take_along_axis(x, indices, axis=None):
-    """Along `axis` the elements whose places `indices` tells; both are broadcast along all other axes.
+    """The elements of x at `indices` along `axis`; both are broadcast along all other axes.
 
-    A negative index counts from the end; one that is out of range gives a NaN.
+    A negative index counts from the end; an index out of range gives a NaN.
     """
     x = as_tensor(x)
     indices = indices if isinstance(indices, Tensor) else constant_tensor(np.array(indices, np.int64))
@@ -121,9 +121,9 @@ def _misfit(x, indices, axis):
 
 
 def in_top_k(targets, predictions, k):
-    """Whether fewer than k predictions of the row are larger than that of its target, a class; as bool.
+    """Whether fewer than k predictions of a row are larger than that of its target class, as bool.
 
-    Never where the target is no class or its prediction is not finite.
+    False where the target is no class, or its prediction is not finite.
     """
     own = take_along_axis(predictions, expand_dims(cast(targets, "int64"), -1), -1)
     above = sum(cast(greater(predictions, own), config.floatx()), axis=-1)

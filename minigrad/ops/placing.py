@@ -1,6 +1,6 @@
-"""Putting elements in places that indexes tell, and putting together what has one index: scatter, slices, segments.
+"""Writing elements to given indices, and combining those of one index: scatter, slices, segments.
 
-Indexes that are tensors stay in the replayed step. There, one that is out of range goes nowhere; elsewhere it raises.
+A recorded step can replay indices that are tensors. There an index out of range is skipped; elsewhere it raises.
 """
 
 import builtins
@@ -43,7 +43,7 @@ def _add_rows(y, x, index, n):
 
 @op("(n,m), (k,m) -> (n,m)")
 def _put_rows(y, x, rows, index):
-    """y = x, but y[index_k] = rows_k;   dx = dy, 0 in these rows,   drows_k = dy[index_k]."""
+    """y = x, but y[index_k] = rows_k;   dx = dy, but 0 in these rows,   drows_k = dy[index_k]."""
     launch(K.copy, x, y)
     launch(K.put_rows, rows, index, y)
 
@@ -85,10 +85,10 @@ def _shape(x):
 
 
 def _index(indices, lengths):
-    """Which rows indices (..., k) name in a tensor whose first k axes have these lengths: int64 (1, n), -1 for none.
+    """The row numbers, int64 (1, n), of indices (..., k) into the first k axes, of these lengths; -1 for none.
 
     Raises:
-        ValueError: an index out of range, where that can be known.
+        ValueError: an index is out of range, and the step is not being recorded.
     """
     if isinstance(indices, Tensor) and is_recording():
         parts = cast(indices, "float64")
@@ -103,7 +103,7 @@ def _index(indices, lengths):
 
 
 def _rows(x, shape, indices, what):
-    """The values for a tensor of this shape, a row for each of the `indices` (..., k) into its first k axes."""
+    """The values x as rows, one per index (..., k); and how many rows, of what width, a tensor of this shape has."""
     x, shape, indices = as_tensor(x), tuple(shape), _shape(indices)
     if not indices or indices[-1] > len(shape) or x.shape != indices[:-1] + shape[indices[-1] :]:
         raise ValueError(
@@ -115,17 +115,17 @@ def _rows(x, shape, indices, what):
 
 
 def scatter(indices, values, shape):
-    """Zeros of this shape, to which values[i] is added at the place indices[i]: an index for each of the first axes."""
+    """Zeros of this shape, to which values[i] is added at indices[i], an index into the first axes."""
     rows, count, _ = _rows(values, shape, indices, "scatter")
     index = _index(indices, shape[: _shape(indices)[-1]])
     return view(_add_rows(rows, index=index, n=count), tuple(shape))
 
 
 def scatter_update(inputs, indices, updates, reduction=None):
-    """inputs, in which the places `indices` (..., k) have the values `updates`; of several for one place the last.
+    """inputs with the values `updates` at `indices` (..., k); of several updates for one index the last one counts.
 
     Args:
-        reduction: "add", "max", "min" or "mul" combines them with what was there instead.
+        reduction: "add", "max", "min" or "mul" combines the old value and all updates instead.
     """
     x = as_tensor(inputs)
     rows, count, width = _rows(updates, x.shape, indices, "scatter_update")
@@ -145,7 +145,7 @@ def scatter_update(inputs, indices, updates, reduction=None):
 
 
 def _bounds(x, start_indices, shape, what):
-    """The slices of x that begin at `start_indices`, whose values are read, and have this shape (-1: to the end)."""
+    """The slices for the part of x from `start_indices` (whose values are read) with this shape (-1: to the end)."""
     starts = [int(start) for start in start_indices]
     if len(starts) != x.ndim or len(shape) != x.ndim:
         raise ValueError(f"{what} expects a start and a length for each axis of {x.shape}; got {starts} and {shape}.")
@@ -156,13 +156,13 @@ def _bounds(x, start_indices, shape, what):
 
 
 def slice(inputs, start_indices, shape):
-    """The part of this shape that begins at `start_indices`, one for each axis; -1 is a length to the end."""
+    """The part of this shape that begins at `start_indices`, one per axis; a length of -1 goes to the end."""
     x = as_tensor(inputs)
     return get_item(x, _bounds(x, start_indices, shape, "slice"))
 
 
 def slice_update(inputs, start_indices, updates):
-    """inputs, in which the part that begins at `start_indices` has the values `updates`."""
+    """inputs with the values `updates` in the part that begins at `start_indices`."""
     x, updates = as_tensor(inputs), as_tensor(updates)
     places = _places(x)[_bounds(x, start_indices, updates.shape, "slice_update")]
     index = np.ascontiguousarray(places.reshape(1, -1))
@@ -173,7 +173,7 @@ def take(x, indices, axis=None):
     """The elements (or slices along `axis`) at `indices`; negative ones count from the end.
 
     Raises:
-        IndexError: an index out of range. In a recorded step it gives NaN, where the indexes are a tensor.
+        IndexError: an index is out of range. (In a recorded step an index out of a tensor gives NaN instead.)
     """
     x = as_tensor(x)
     if not isinstance(indices, Tensor) or not is_recording() or x.dtype.kind != "f":
@@ -207,7 +207,7 @@ def _segmented(operation, data, segment_ids, num_segments):
 
 
 def segment_sum(data, segment_ids, num_segments=None, sorted=False):
-    """y_i = the sum of the rows of data whose id is i. By default as many as the largest id, which is read, says."""
+    """y_i = the sum of the rows whose id is i. By default num_segments is the largest id + 1, which is read."""
     return _segmented(_add_rows, data, segment_ids, num_segments)
 
 
@@ -230,9 +230,9 @@ def segment_prod(data, segment_ids, num_segments=None, sorted=False):
 
 
 def bincount(x, weights=None, minlength=0, sparse=False):
-    """How often each integer from 0 on is in x (or the sum of its weights), up to the largest one, which is read.
+    """How often each integer from 0 on is in x (or the sum of its weights), up to the largest one. The values are read.
 
-    Of x with two axes, in each row.
+    If x has two axes, the integers are counted per row.
     """
     numbers = np.asarray(x)
     if numbers.ndim > 1:
@@ -255,18 +255,18 @@ def searchsorted(sorted_sequence, values, side="left"):
 
 
 def digitize(x, bins):
-    """How many of the `bins`, numbers in rising order, each x is not below, as int64."""
+    """How many of the `bins`, which rise, are not above each x, as int64."""
     return searchsorted(bins, x, "right")
 
 
 def unravel_index(indices, shape):
-    """The places along each axis, int64, of elements with these numbers in a tensor of this shape."""
+    """The int64 indices along each axis of the elements with these flat indices in a tensor of this shape."""
     places = np.unravel_index(np.asarray(indices).astype(np.int64), shape)
     return [constant_tensor(np.ascontiguousarray(along).reshape(np.shape(along))) for along in places]
 
 
 def multi_hot(inputs, num_classes=None, axis=-1, dtype=None, sparse=False):
-    """1 for each class that is among the integers of a row, 0 for the others."""
+    """1 for each class that is among the integers of a row, 0 for all others."""
     if sparse:
         raise ValueError("multi_hot makes dense tensors: minigrad has no sparse ones.")
     return max(one_hot(inputs, num_classes, axis, dtype), axis=1 if len(_shape(inputs)) > 1 else 0)

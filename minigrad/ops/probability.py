@@ -1,4 +1,4 @@
-"""Probabilities: softmax, cross-entropies and matches, one value a row."""
+"""Probabilities: softmax, and cross-entropies and matches with one value per row."""
 
 import math
 
@@ -25,7 +25,7 @@ _log_softmax = from_kernels(
 
 
 def _along_axis(operation, x, axis):
-    """Apply an operation on the last axis to another one (or to several, taken as one)."""
+    """Apply an operation on the last axis along another axis, or along several as if they were one."""
     axes = _axes(axis, x)
     if axes == [x.ndim - 1]:
         return operation(x)
@@ -39,7 +39,7 @@ def _along_axis(operation, x, axis):
 def softmax(x, axis=-1):
     """y_j = e^x_j / sum_k e^x_k along `axis`;   dx_j = y_j (dy_j - sum_k dy_k y_k).
 
-    The result remembers x: a cross-entropy that is given it computes from x, exactly, as on TensorFlow.
+    The result remembers x, and a cross-entropy of the result is computed from x, which is exact. TensorFlow does so.
     """
     x = as_tensor(x)
     y = _along_axis(_softmax, x, axis)
@@ -52,7 +52,7 @@ def log_softmax(x, axis=-1):
 
 
 def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
-    """Rows of the identity matrix: 1 in column x, else 0; the columns along a new axis."""
+    """1 in column x, else 0; the columns are a new axis, at `axis`."""
     if sparse:
         raise ValueError("one_hot makes dense tensors: minigrad has no sparse ones.")
     classes = np.arange(num_classes)
@@ -61,7 +61,7 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
 
 
 def _crossentropy(name, formula, forward, backward, needs_epsilon):
-    """A cross-entropy op of (target, x): they differ in their kernels only."""
+    """The cross-entropy of (target, x) that these two kernels compute."""
 
     def function(y, target, x, label_smoothing=0.0):
         epsilon = (config.epsilon(),) if needs_epsilon else ()
@@ -135,23 +135,23 @@ def binary_match(y, target, p, threshold=0.5):
 
 @op("(...,n), (...,n) -> (...)")
 def categorical_match(y, target, p):
-    """1 where the largest target and the largest p stand at the same place of the last axis, else 0."""
+    """1 where the largest target and the largest p of the last axis have the same index, else 0."""
     launch(K.categorical_match, target, p, y)
 
 
 @op("(...), (...,n) -> (...)")
 def sparse_match(y, label, p):
-    """1 where the largest p of the last axis stands at place `label`, else 0."""
+    """1 where the largest p of the last axis has the index `label`, else 0."""
     launch(K.sparse_match, label, p, y)
 
 
 @op("(...), (...,n) -> (...)")
 def top_match(y, label, p, k=5):
-    """1 where fewer than k of the p of the last axis are larger than the one at place `label`, else 0."""
+    """1 where fewer than k of the p of the last axis are larger than that with the index `label`, else 0."""
     launch(K.top_match, label, p, constant(np.int64, k), y)
 
 
 @op("(...,n) -> (...,n)")
 def keep_top(y, x, k, low=-1e10):
-    """x where it is one of the k largest of the last axis, of equals the first ones; else `low`."""
+    """x where it is one of the k largest of the last axis, else `low`; of equal ones the first are taken."""
     launch(K.keep_top, x, constant(np.int64, k), constant(x.dtype, low), y)

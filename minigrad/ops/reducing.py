@@ -77,7 +77,7 @@ _max_last = from_kernels(
 
 
 def broadcast_to(x, shape):
-    """Repeat `x` along new axes and along its axes of length one, until it has `shape`."""
+    """Repeat `x` along new axes and along its axes of length one, so that it has `shape`."""
     x, shape = as_tensor(x), tuple(shape)
     if x.shape == shape:
         return x
@@ -95,7 +95,7 @@ def broadcast_to(x, shape):
 
 
 def _axes(axis, x):
-    """The axes that `axis` (an int, several, or None for all) names, counted from the first."""
+    """The axes that `axis` (an int, several, or None for all) names, as a list of ints >= 0."""
     if axis is None:
         return list(range(x.ndim))
     axes = list(axis) if isinstance(axis, (tuple, list)) else [axis]
@@ -105,7 +105,7 @@ def _axes(axis, x):
 
 
 def _reduce(first, last, x, axis, keepdims):
-    """Reduce over axes by `first`, which reduces the first axis of two, or `last`, which reduces the last."""
+    """Reduce over axes: `first` reduces the first of two axes, `last` the last one, and one of them is enough."""
     x = as_tensor(x)
     if x.dtype.kind != "f":
         x = cast(x, config.floatx())
@@ -134,7 +134,7 @@ def _max(x, axis, keepdims):
 
 
 def argmax(x, axis=None, keepdims=False):
-    """Where along `axis` (None: among all) the first largest element stands, as int64. Not differentiable."""
+    """The index of the first largest element along `axis` (None: among all), as int64. Not differentiable."""
     x = as_tensor(x)
     axes = _axes(axis, x)
     rest = [a for a in range(x.ndim) if a not in axes]

@@ -1,4 +1,4 @@
-"""Shape and contents: everything that only moves elements."""
+"""Shapes, dtypes and indexing: operations that move elements and compute nothing."""
 
 import builtins
 import math
@@ -12,15 +12,15 @@ from minigrad.tensor import Tensor, as_tensor, constant, emit, from_kernels, op,
 
 
 def cast(x, dtype):
-    """`x` in another dtype: "float32", "float64", "bool" or "int64", which all other integers become as well.
+    """`x` in another dtype: "float32", "float64", "bool" or "int64". Other integer dtypes become int64.
 
-    Gradients pass between the floating-point ones. Integers are for counting and indexing; arithmetic on them is done
-    in floating point.
+    Gradients pass between the floating-point dtypes. Integers are for counting and indexing: arithmetic with them is
+    done in floating point.
     """
     dtype = np.dtype(dtype)
     if dtype.kind in "iu":
         dtype = np.dtype(np.int64)
-        if not isinstance(x, Tensor) and np.asarray(x).dtype.kind in "iu":  # a tensor of them would be one of floats
+        if not isinstance(x, Tensor) and np.asarray(x).dtype.kind in "iu":  # as_tensor would make them floats
             return constant_tensor(np.array(x, dtype, order="C"))
     x = as_tensor(x)
     if x.dtype == dtype:
@@ -32,12 +32,12 @@ def cast(x, dtype):
 
 
 def _make_cast(there, back, dtype):
-    """One that has a gradient, or could."""
+    """A cast from a floating-point dtype by kernels; without `back` no gradient passes."""
     return from_kernels("(...) -> (...)", "cast", f"y = x as {dtype}.", there, back, dtype=dtype)
 
 
 def _convert(kernel, dtype):
-    """From or to integers, or from bool: nothing that has a gradient."""
+    """A cast from bool, or from or to integers: no gradient passes."""
 
     def cast(x):
         y = empty(x.shape, dtype)
@@ -69,7 +69,7 @@ _casts = {
 
 
 def _common_dtype(tensors):
-    """The widest floating-point dtype among them; floatx if there is none."""
+    """The widest floating-point dtype among the tensors; floatx if there is none."""
     return np.result_type(*([t.dtype for t in tensors if t.dtype.kind == "f"] or [config.floatx()]))
 
 
@@ -138,7 +138,7 @@ def ravel(x):
 
 
 def expand_dims(x, axis):
-    """Insert axes of length one, so that they stand at `axis`, an int or several, in the result."""
+    """Insert axes of length one; `axis` (an int or several) is where they stand in the result."""
     x = as_tensor(x)
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
     rank = x.ndim + len(axes)
@@ -159,7 +159,7 @@ def squeeze(x, axis=None):
 
 @op("(k) -> (n)")
 def _take(y, x, index, n):
-    """y_i = x[index_i]; its vjp adds each gy_i to gx[index_i]."""
+    """y_i = x[index_i];   dx[index_i] += dy_i."""
     launch(K.take, x, index, y)
 
     def vjp(gy, gx):
@@ -170,7 +170,7 @@ def _take(y, x, index, n):
 
 @op("(k,m) -> (n,m)")
 def take_rows(y, x, index, n):
-    """y_i = row index_i of x, NaN if there is none; its vjp adds each gy_i to that row of gx."""
+    """y_i = row index_i of x, or NaN if x has no such row;   row index_i of dx += dy_i."""
     launch(K.take_rows, x, index, constant(x.dtype, math.nan), y)
 
     def vjp(gy, gx):
@@ -181,7 +181,7 @@ def take_rows(y, x, index, n):
 
 @op("(k) -> (n)")
 def _stretch(y, x, first, n):
-    """y_i = x_(first + i); its vjp puts gy there in gx, which is 0 elsewhere."""
+    """y_i = x_(first + i);   dx_(first + i) = dy_i, and 0 elsewhere."""
     first = constant(np.int64, first)
     launch(K.get_columns, x, first, y)
 
@@ -193,7 +193,7 @@ def _stretch(y, x, first, n):
 
 
 def _rearrange(x, places):
-    """The elements of x that stand at `places`, an array of flat positions, in the shape of `places`."""
+    """The elements of x at `places`, an array of flat indices, in the shape of `places`."""
     index = np.ascontiguousarray(places, dtype=np.int64).reshape(1, -1)
     return view(_take(view(x, (x.size,)), index=index, n=index.size), places.shape)
 
@@ -210,7 +210,7 @@ def transpose(x, axes=None):
 
 
 def get_item(x, key):
-    """x[key] with NumPy's rules: slices, integers, None, ..., lists, boolean masks (whose values are read)."""
+    """x[key] with NumPy's rules: slices, integers, None, ..., lists, boolean masks. A tensor in the key is read."""
     if isinstance(key, Tensor):
         key = key.numpy()
     elif isinstance(key, tuple):
@@ -219,7 +219,7 @@ def get_item(x, key):
     part = x._data[key]
     if isinstance(part, np.ndarray) and part.size and part.flags.c_contiguous and part.base is not None:
         first = (address(part) - address(x._data)) // x._data.itemsize
-        if 0 <= first <= x.size - part.size:  # a stretch of it, as NumPy's view shows
+        if 0 <= first <= x.size - part.size:  # NumPy's part is a view: its elements lie side by side in x
             return view(_stretch(view(x, (x.size,)), first=first, n=part.size), part.shape)
     return _rearrange(x, _places(x)[key])
 
@@ -233,7 +233,7 @@ def flip(x, axis=None):
 def moveaxis(x, source, destination):
     """Move the axis (or axes) `source` to the place `destination`; the others keep their order."""
     x = as_tensor(x)
-    shape = np.empty(range(x.ndim), np.int8)  # the length of an axis tells which one it was
+    shape = np.empty(range(x.ndim), np.int8)  # axis n has length n, so that it can be recognised afterwards
     return transpose(x, np.moveaxis(shape, source, destination).shape)
 
 
@@ -246,7 +246,7 @@ def swapaxes(x, axis1, axis2):
 
 
 def roll(x, shift, axis=None):
-    """Move elements by `shift` places along `axis`; those that fall out come in again at the other end."""
+    """Move elements by `shift` places along `axis`; those beyond the end come in again at the beginning."""
     x = as_tensor(x)
     return _rearrange(x, np.roll(_places(x), shift, axis))
 
@@ -264,13 +264,13 @@ def tile(x, repeats):
 
 
 def diagonal(x, offset=0, axis1=0, axis2=1):
-    """The elements whose places along both axes are equal, or differ by `offset`."""
+    """The elements whose indices along both axes are equal, or differ by `offset`."""
     x = as_tensor(x)
     return _rearrange(x, np.diagonal(_places(x), offset, axis1, axis2))
 
 
 def split(x, indices_or_sections, axis=0):
-    """A list of parts along `axis`: so many of equal length, or cut before the given places."""
+    """A list of parts along `axis`: so many of equal length, or parts that begin at given indices."""
     x = as_tensor(x)
     try:
         parts = np.split(_places(x), indices_or_sections, axis)
@@ -282,7 +282,7 @@ def split(x, indices_or_sections, axis=0):
 
 
 def unstack(x, num=None, axis=0):
-    """A list of the slices along `axis`, which is removed."""
+    """A list of the slices along `axis`, without that axis."""
     x = as_tensor(x)
     if num is not None and num != x.shape[axis]:
         raise ValueError(f"unstack expects num to be the length of axis {axis} of {x.shape}; got {num}.")

@@ -35,7 +35,7 @@ def min(x, axis=None, keepdims=False, initial=None):
 
 
 def argmin(x, axis=None, keepdims=False):
-    """Where along `axis` (None: among all) the first smallest element stands, as int64. Not differentiable."""
+    """The index of the first smallest element along `axis` (None: among all), as int64. Not differentiable."""
     return argmax(negative(x), axis, keepdims)
 
 
@@ -47,9 +47,9 @@ def mean(x, axis=None, keepdims=False):
 
 
 def average(x, axis=None, weights=None):
-    """Mean over all axes, or over `axis`, in which elements count as much as their weights say.
+    """The weighted mean sum(weights x) / sum(weights), over all axes or over `axis`.
 
-    The weights have the shape of x, or are one for each place along the one axis.
+    The weights have the shape of x, or are a row with one weight per index along `axis`.
     """
     x = as_tensor(x)
     if weights is None:
@@ -89,8 +89,8 @@ def moments(x, axes, keepdims=False, synchronized=False):
 def norm(x, ord=None, axis=None, keepdims=False):
     """The p-norm (sum |x|^p)^(1/p) of the vectors along `axis`, an int, with p = `ord`: 2 (None), 1, inf or any other.
 
-    Of matrices (two axes), or of all elements (no axis), only the square root of the sum of squares is known: None or
-    "fro". Its gradient x / norm has no value where the norm is 0: it is NaN there.
+    For matrices (two axes) and for all elements (no axis), `ord` must be None or "fro": the root of the sum of squares.
+    Its gradient x / norm is NaN where the norm is 0.
     """
     x = as_tensor(x)
     is_vector = isinstance(axis, int) or (axis is None and x.ndim == 1)
@@ -106,10 +106,10 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 
 def normalize(x, axis=-1, order=2, epsilon=None):
-    """x / max(norm, epsilon) along `axis`: vectors of length 1, but for those that are 0."""
+    """x / max(norm, epsilon) along `axis`: all vectors get the length 1, but for zeros."""
     if not order >= 1:
         raise ValueError(f"normalize: order must be 1 or more, got {order!r}.")
     smallest = config.epsilon() if epsilon is None else float(epsilon)
-    if order == 2:  # the root of 0 has no derivative
+    if order == 2:  # the maximum is taken first, since the root of 0 has no derivative
         return divide(x, sqrt(maximum(sum(square(x), axis, keepdims=True), smallest**2)))
     return divide(x, maximum(norm(x, order, axis, keepdims=True), smallest))

@@ -1,8 +1,8 @@
-"""Several threads for one Program. It is plugged into `program`, which knows no thread: `Plan.chosen = DividedPlan`.
+"""Several threads for one Program. `program` knows no threads; this package is plugged in: `Plan.chosen = DividedPlan`.
 
-A large launch is divided into parts (`dividing`), threads walk a Program side by side (`lanes`), and BLAS is kept to
-one thread meanwhile (`threads`). The parts depend on shapes and on the number of threads, never on who computes them: a
-result has the same bits in any case.
+A large launch is divided into parts (`dividing`), threads walk through a Program side by side (`lanes`), and BLAS is
+kept to one thread meanwhile (`threads`). The parts depend on shapes and on the number of threads only, not on which
+thread computes them: so a result always has the same bits.
 """
 
 from minigrad.parallel.dividing import DividedPlan

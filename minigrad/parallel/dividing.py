@@ -1,4 +1,4 @@
-"""Large launches are divided into parts by rows or columns, so that several threads can share them."""
+"""Large launches are divided into parts by rows or columns, which several threads can share."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from minigrad.parallel import lanes
 from minigrad.parallel.threads import enter, leave, threads
 from minigrad.program import SMALL, WHOLE, Plan
 
-PART = 300_000  # the least cost of a part of a launch: some microseconds
-STEP = 32  # rows or columns: a part begins where a line of the cache does, and a tile of a matrix product
+PART = 300_000  # the least cost of a part of a launch, some microseconds
+STEP = 32  # rows or columns: parts begin at cache lines, and at tiles of a matrix product
 
 
 def divide(kernel, operands, cost):
-    """The axis along which a launch is divided (None: it is not), and the operands of each of its parts."""
+    """(the axis along which a launch is divided, or None; the operands of each of its parts)."""
     axis, ends = _ends(kernel, operands, cost) if cost >= 2 * PART else (None, [])
     if len(ends) < 3:
         return None, [(*operands, *kernel.undivided)]
@@ -29,21 +29,21 @@ def divide(kernel, operands, cost):
 
 
 def _ends(kernel, operands, cost):
-    """Along which axis to divide, and where the parts begin and end."""
+    """The axis along which to divide, and the boundaries of the parts."""
     lengths = [length(kernel, operands, axis) for axis in (0, 1)]
     count = min(int(cost // PART), threads(), max(lengths) // STEP)
-    # Columns if they are enough: what follows in a step mostly goes on with the same ones.
+    # Columns, if there are enough: the next launches of a step mostly need the same ones.
     axis = 1 if lengths[1] // STEP >= count else 0
     return axis, [lengths[axis] * k // count // STEP * STEP for k in range(count)] + [lengths[axis]]
 
 
 def length(kernel, operands, axis):
-    """How many rows or columns there are to divide."""
+    """The number of rows (axis 0) or columns (axis 1) that can be divided."""
     return max((o.shape[axis] for o, is_own in zip(operands, kernel.is_own[axis]) if is_own), default=0)
 
 
 class DividedPlan(Plan):
-    """Each part of a launch is a row of the table. Threads walk side by side, each its own parts, where that pays."""
+    """Each part of a launch is a row of the table. Threads run their own parts side by side, if that is faster."""
 
     def __init__(self, instructions):
         self.has_products, self.rows_of, self.rows, launches = False, [], [], []
@@ -59,7 +59,7 @@ class DividedPlan(Plan):
         self.walk, self.lanes, self.pace = np.arange(len(self.rows)), None, lanes.Pace()
         walks = lanes.walks(launches)
         if walks is not None:
-            self.counters = np.zeros((1 + len(walks), 64), np.int64)  # each on lines of the cache of its own
+            self.counters = np.zeros((1 + len(walks), 64), np.int64)  # each has cache lines of its own
             meeting = range(len(self.rows), len(self.rows) + len(walks))
             self.rows += [(lanes.meet, operands, None) for operands in lanes.meetings(self.counters)]
             self.lanes = [np.array([m if row is None else row for row in walk]) for m, walk in zip(meeting, walks)]

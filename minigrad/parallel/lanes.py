@@ -1,7 +1,7 @@
-"""Lanes: several threads walk one Program side by side, each with its own part of what was divided.
+"""Lanes: several threads walk through one Program side by side; each computes its own parts of divided launches.
 
 A thread waits for the others only before it touches what another one has written, or writes what another one reads.
-A matrix product and a Batch Normalization that are divided by the same columns need no waiting between them.
+A matrix product and a Batch Normalization that are divided by the same columns need no barrier between them.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from minigrad.program import address, kernel
 
 @intrinsic
 def _arrive(typing_context, counter):
-    """Add 1 to the int64 at the address `counter`, which other threads do, too."""
+    """Add 1 to the int64 at the address `counter`, atomically: other threads do so, too."""
 
     def codegen(context, builder, signature, args):
         pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
@@ -39,10 +39,10 @@ def _arrive(typing_context, counter):
 
 @intrinsic
 def _arrived(typing_context, counter):
-    """The int64 at the address `counter`, as the other threads have left it."""
+    """The current value of the int64 at the address `counter`, which other threads change."""
 
     def codegen(context, builder, signature, args):
-        if platform.machine() in ("x86_64", "AMD64"):  # a spinning thread should not slow down its core's other one
+        if platform.machine() in ("x86_64", "AMD64"):  # lets another thread on this core go on
             pause = ir.FunctionType(ir.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, pause, "llvm.x86.sse2.pause"), [])
         pointer = builder.inttoptr(args[0], ir.IntType(64).as_pointer())
@@ -52,12 +52,12 @@ def _arrived(typing_context, counter):
 
 
 _give_way = types.ExternalFunction("sched_yield", types.int32())
-PATIENCE = 2000  # looks at the counter, some ten nanoseconds each, before another thread may have the core
+PATIENCE = 2000  # looks at the counter, of some ten nanoseconds each, before the core is offered to other threads
 
 
 @kernel
 def meet(lanes: "int64", counter: "int64 out", passed: "int64 out"):
-    """Wait until all lanes have come here. `counter` is common, and what it will be then is counted in `passed`."""
+    """A barrier: wait until all lanes have come here. `counter` is shared; `passed` counts what it will be then."""
     goal = passed[0, 0] + lanes[0, 0]
     passed[0, 0] = goal
     place = counter.ctypes.data
@@ -70,24 +70,24 @@ def meet(lanes: "int64", counter: "int64 out", passed: "int64 out"):
 
 
 def meetings(counters):
-    """For each lane, the operands with which it launches `meet`; the rows of `counters` are theirs."""
+    """For each lane, the operands with which it launches `meet`. They are parts of `counters`."""
     common, *passed = (row[:1].reshape(1, 1) for row in counters)
     return [(np.full((1, 1), len(passed)), common, mine) for mine in passed]
 
 
-# ------------------------------------------------------------------------------------------- who goes which way
+# --------------------------------------------------------------------------------------- the way of each lane
 
 Access = namedtuple("Access", "first last lane is_out share")
 
 
 def _clash(a, b):
-    """Whether two accesses by different lanes must not happen in any order."""
+    """Whether two accesses are by different lanes and their order matters."""
     has_met = a.first < b.last and b.first < a.last and not (a.share is not None and a.share == b.share)
     return a.lane != b.lane and (a.is_out or b.is_out) and has_met
 
 
 def _accesses(kind, operands, flag, axis, parts, lane):
-    """What the part `lane` of a launch touches. Of two that have a `share` and the same one, each has its own."""
+    """The accesses of the part `lane` of a launch. With the same `share`, each lane has a part of its own."""
     for k, operand in enumerate(operands if flag is None else (*operands, flag)):
         is_operand = k < len(operands)
         is_own = axis is not None and is_operand and kind.is_own[axis][k]
@@ -97,9 +97,9 @@ def _accesses(kind, operands, flag, axis, parts, lane):
 
 
 def walks(launches):
-    """For each lane the list of what it does: the number of a row of the table, or None to wait for the others.
+    """For each lane a list of rows of the table, with None where it waits for the others; None if nothing is divided.
 
-    `launches` are (its kernel, operands, flag, axis, rows), the rows those of the parts. None: nothing is divided.
+    `launches` is a list of (kernel, operands, flag, axis, rows), with one row of the table per part of the launch.
     """
     lanes = max((len(rows) for *_, rows in launches), default=1)
     if lanes == 1:
@@ -115,7 +115,7 @@ def walks(launches):
         for walk, row in zip(found, rows):
             walk.append(row)
     for walk in found:
-        walk.append(None)  # the next step, or Python, touches anything
+        walk.append(None)  # the next step, or Python, may touch anything
     return found
 
 
@@ -123,7 +123,7 @@ def walks(launches):
 
 
 class _Crew:
-    """The threads that walk the lanes but the first; they wait for work, and die with the interpreter."""
+    """The threads for all lanes but the first. They wait for work, and die with the interpreter."""
 
     def __init__(self, size):
         self._work, self._done, self._out = [queue.SimpleQueue() for _ in range(size)], queue.SimpleQueue(), 0
@@ -135,8 +135,8 @@ class _Crew:
             self._done.put(_result(*orders.get()))
 
     def run(self, walk, lanes, counters):
-        """Call walk(lane) for each lane, the first of them here. An error in one of them ends all."""
-        self._collect()  # if Ctrl-C came while it was waited for
+        """Call walk(lane) for each lane, the first one in this thread. An error in one lane ends all."""
+        self._collect()  # results that were not collected because of Ctrl-C
         counters[...] = 0
         for orders, lane in zip(self._work, lanes[1:]):
             orders.put((walk, lane, counters))
@@ -163,7 +163,7 @@ def _result(walk, lane, counters):
 
 @functools.cache
 def crew():
-    """The crew of this process, None if no thread can be had, as when the interpreter ends."""
+    """The crew of this process; None if no thread can be started, as when the interpreter ends."""
     try:
         return _Crew(threads() - 1)
     except RuntimeError:
@@ -173,21 +173,21 @@ def crew():
 os.register_at_fork(after_in_child=crew.cache_clear)
 
 
-# ---------------------------------------------------------------------------------------------- is it worth it?
+# ---------------------------------------------------------------------------------------------- is it faster?
 
 
 class Pace:
-    """Whether lanes are faster than one thread, by trying: cores may be busy, or far from each other."""
+    """Finds out by trying whether lanes are faster than one thread: cores may be busy, or far from each other."""
 
     LEAST = 1e-3  # seconds that a replay must take for other threads to be woken up
-    RETRY = 8  # the first of eight replays gives the way that was slower another try, for an eighth of its time
+    RETRY = 8  # in one of eight replays the slower way is tried again, for an eighth of the time
 
     def __init__(self):
-        self._seconds = [None, None]  # a step took on one thread, and in lanes
+        self._seconds = [None, None]  # per step, on one thread and in lanes
         self._turn = 0
 
     def plan(self, steps):
-        """[(steps, in lanes?)] for a replay of `steps`."""
+        """How to replay `steps`, a list of (number of steps, whether in lanes)."""
         alone, lanes = self._seconds
         if alone is None or steps * alone < self.LEAST:
             return [(steps, False)]
@@ -200,7 +200,7 @@ class Pace:
 
     @contextlib.contextmanager
     def timed(self, steps, in_lanes):
-        """Remember how long each of so many steps takes."""
+        """Measure how long a step takes."""
         began = time.perf_counter()
         yield
         if steps:

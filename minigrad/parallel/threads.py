@@ -1,4 +1,4 @@
-"""Who computes: how many threads share a large launch, and what BLAS and a fork must know about it."""
+"""How many threads share a large launch; and how BLAS and forks are told that something is being computed."""
 
 import contextlib
 import ctypes
@@ -7,21 +7,21 @@ import os
 import threading
 import time
 
-MOST = 16  # tried out on two cores only: with many more, waiting for the last one may cost more than it gains
+MOST = 16  # with more threads, waiting for the last one might cost more than it gains; tested on two cores only
 
 _entering = threading.RLock()
-# What is being computed: the id of what was given to `enter` -> (thread, what was given). A thread may have several:
-# what a signal handler computes, it computes in the middle of something else.
+# What is being computed: the id of the argument of `enter` -> (thread, argument). A thread may have several entries,
+# since a signal handler computes in the middle of something else.
 _busy = {}
-_default = 0  # how many it takes otherwise
+_default = 0  # the number of threads that BLAS takes otherwise
 
 
 @functools.cache
 def _blas():
-    """(set, get) of the number of threads that SciPy's BLAS takes; None where it is one that can't be told."""
-    from scipy.linalg import cython_blas  # 0.1 s, and many a script needs no matrix product
+    """The functions that set and get the number of threads of SciPy's BLAS; None if this BLAS has none."""
+    from scipy.linalg import cython_blas  # takes 0.1 s, and many scripts need no matrix product
 
-    library = ctypes.CDLL(cython_blas.__file__)  # in which the symbols of what it is linked with are found, too
+    library = ctypes.CDLL(cython_blas.__file__)  # finds the symbols of the libraries it is linked with, too
     for name in ("scipy_openblas", "openblas"):
         with contextlib.suppress(AttributeError):
             return getattr(library, f"{name}_set_num_threads"), getattr(library, f"{name}_get_num_threads")
@@ -30,19 +30,19 @@ def _blas():
 
 @functools.cache
 def threads():
-    """In how many parts a large launch is divided, at most: as many as BLAS would take threads.
+    """The largest number of parts of a launch: the number of threads that BLAS would take.
 
-    So OPENBLAS_NUM_THREADS holds for all of minigrad. The last bit of a large product depends on it, as it does in
-    BLAS itself.
+    So OPENBLAS_NUM_THREADS counts for all of minigrad. The last bit of a large product depends on it, as with BLAS
+    itself.
     """
     return 1 if _blas() is None else max(1, min(_blas()[1](), MOST))
 
 
 def enter(mine):
-    """This thread begins to compute. Returns whether nothing else computes.
+    """Tell that this thread begins to compute. Returns whether nothing else is being computed.
 
     Args:
-        mine: [whether BLAS must be kept to one thread], a list that is given to `leave`, too. Call both within one
+        mine: [whether BLAS must be kept to one thread]; give the same list to `leave`. Call both within one
             `try ... finally`: Ctrl-C may come before this function has returned.
     """
     global _default
@@ -56,7 +56,7 @@ def enter(mine):
 
 
 def leave(mine):
-    """This thread has computed what it entered for with this list, if it came so far."""
+    """Tell that this thread has finished what it began with `enter(mine)`, if it has begun it at all."""
     _busy.pop(id(mine), None)
     if mine[0]:
         with _entering:
@@ -68,7 +68,7 @@ def _needs_one():
 
 
 def _others():
-    """What other threads compute, by its keys in `_busy`."""
+    """The keys in `_busy` of what other threads compute."""
     return [key for key, (thread, _) in list(_busy.items()) if thread != threading.get_ident()]
 
 
@@ -77,15 +77,15 @@ def _restore():
         _blas()[0](_default)
 
 
-# A lock that another thread holds at the moment of a fork would be taken for ever in the child; so would those that
-# BLAS takes within a product.
+# A lock that another thread holds at the moment of a fork would stay locked in the child for ever, also a lock of BLAS:
+# so a fork waits, for at most two seconds, until no other thread computes.
 
 
 def _before_fork():
     deadline = time.monotonic() + 2
     _entering.acquire()
     while _others() and time.monotonic() < deadline:
-        _entering.release()  # or none of them could leave
+        _entering.release()  # else none of them could leave
         time.sleep(1e-4)
         _entering.acquire()
 
@@ -102,7 +102,7 @@ def _in_child():
 
 
 def register_at_fork():
-    """Let a fork wait for those who compute: before it calls whoever was registered until now."""
+    """Let forks wait for threads that compute, before the functions registered so far are called."""
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
 
 

@@ -1,7 +1,7 @@
 """The one door: every piece of arithmetic is a kernel, and every kernel passes through `launch`.
 
-Eager mode runs what passes. A `Program` writes down what passes during one step and replays the list for thousands
-of steps inside one call of compiled code. This package knows no kernel, no tensor, no layer and no thread: `parallel`
+Eager mode runs each launch at once. A `Program` writes down the launches of one step and replays them for thousands of
+steps inside one call of compiled code. This package knows no kernel, no tensor, no layer and no thread: `parallel`
 plugs in how several threads share a Program.
 """
 

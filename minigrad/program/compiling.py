@@ -25,18 +25,18 @@ OPTIONS = {
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
 }
-# One more option than Numba offers: the promise that no two operands overlap, so that LLVM need not check it.
+# An option that Numba does not offer: the promise that no two operands overlap, so that LLVM need not check it.
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 
 WHOLE = np.array([[0, 2**62, 0, 2**62]])  # the `part` of a launch that is not divided
 
-# One thread compiles at a time. A fork waits for it: the child could never release a lock that another thread holds.
+# One thread compiles at a time, and a fork waits for it: a child process could never release its lock.
 compiling = threading.RLock()
 os.register_at_fork(before=compiling.acquire, after_in_parent=compiling.release, after_in_child=compiling.release)
 
 
 class _Notice(event.Listener):
-    """One line on stderr while kernels compile that are not in the cache; on a terminal it goes away."""
+    """One line on stderr while kernels that are not in the cache are compiled; on a terminal it disappears again."""
 
     told = False
 
@@ -53,18 +53,18 @@ class _Notice(event.Listener):
 
 
 class Kernel:
-    """Compiled loops over 2-D C-contiguous arrays: inputs first, what they write last, nothing allocated.
+    """Compiled loops over 2-D C-contiguous arrays: inputs first, outputs last, nothing allocated.
 
     A parameter's annotation says what the operand is: `"out"` if it is written, a dtype (`"int64"`) if it does not
     follow the dtype of the others, `"picked"` if the kernel picks rows of it, so that there may be any number of them,
     `"number"` if it has a single element that serves everywhere. A kernel is compiled lazily, once per dtype and
     machine, and cached on disk.
 
-    A kernel with a `cost` may be divided among threads. The cost is a function of the operands; its unit is the time of
-    one multiplication. `"columns"` marks an operand of which a part touches its own columns only, `"rows"` one of which
-    it touches its own rows only. If the last parameter is `part`, an int64 row [first row, last row, first column, last
-    column], the kernel gets it with all the operands whole. Otherwise each marked operand is one row, (1, n), and the
-    kernel gets a stretch of it.
+    A launch of a kernel with a `cost` may be divided into parts for several threads. The cost is a function of the
+    operands; its unit is the time of one multiplication. In an operand annotated `"columns"` (or `"rows"`) each part
+    touches columns (or rows) of its own only. If the last parameter is `part`, the kernel gets whole operands and an
+    int64 row [first row, last row, first column, last column]. Otherwise each such operand is one row, (1, n), and the
+    kernel gets a slice of it.
     """
 
     def __init__(self, function, options=OPTIONS, cost=None, check=None):
@@ -84,13 +84,13 @@ class Kernel:
         self.is_picked = ["picked" in note for note in notes]
         words = {"out", "rows", "columns", "picked", "number"}
         self.dtypes = [next((np.dtype(word) for word in note if word not in words), None) for note in notes]
-        # Which operand tells the dtype. (Not dtypes.index(None): NumPy says that float64 == None.)
+        # The operand whose dtype the others follow. (Not dtypes.index(None): NumPy says that float64 == None.)
         self.generic = next((i for i, fixed in enumerate(self.dtypes) if fixed is None), 0)
         self.entry = {}  # dtype -> what Python calls
         self.address = {}  # dtype -> what a replay calls
 
     def signature(self, dtype):
-        """What it is compiled for, as Numba says it."""
+        """The types of the operands for this dtype, as Numba's signature."""
         dtypes = [fixed or dtype for fixed in self.dtypes] + [np.dtype("int64")] * self.takes_part
         return types.void(*[types.Array(numba.from_dtype(dtype), 2, "C") for dtype in dtypes])
 
@@ -108,9 +108,9 @@ class Kernel:
 
 
 class _Files(IndexDataCacheFile):
-    """Numba's files of a kernel, each with a checksum of its name and content behind what Numba reads of it.
+    """Numba's cache files of a kernel, each with a checksum of its name and content at its end, which Numba ignores.
 
-    A byte of machine code that a bad disk has changed would crash the process, or compute something else.
+    Machine code with a byte changed by a bad disk would crash the process, or compute something else.
     """
 
     @contextlib.contextmanager
@@ -148,7 +148,7 @@ class _Cache(FunctionCache):
 
 
 def compiled(function, signature, options=OPTIONS):
-    """Numba's compile result of `function`, from the disk cache where that works and without it where not."""
+    """Numba's compile result of `function`, from the cache on disk if that works, else without it."""
     with event.install_listener("numba:compile", _Notice()):
         try:
             dispatcher = numba.njit(**options)(function)
@@ -159,14 +159,13 @@ def compiled(function, signature, options=OPTIONS):
             except NumbaError:  # the kernel itself is wrong
                 raise
             except Exception:
-                # A file is damaged; or the module had another name when the kernel was compiled, which is not there to
-                # be imported: write it anew.
+                # A file is damaged, or the kernel was compiled in a module whose name can't be imported: write it anew.
                 dispatcher._cache.flush()
                 dispatcher.compile(signature)
         except NumbaError:
             raise
         except Exception:
-            # The folder can't be written: a cache is a convenience, go without.
+            # The folder can't be written: do without a cache.
             dispatcher = numba.njit(**options)(function)
             dispatcher.compile(signature)
     return dispatcher.overloads[signature.args]
@@ -175,9 +174,10 @@ def compiled(function, signature, options=OPTIONS):
 def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None):
     """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations and `cost` mean.
 
-    With `exact=True` sums stay in the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o. With
-    `disjoint=True` operands never overlap: loops over many of them vectorise, which LLVM else gives up. `check` is a
-    function of the operands that raises where their values would lead elsewhere; a Program asks it when they are bound.
+    With `exact=True` sums keep the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o. `disjoint=True`
+    promises that operands never overlap: without that, LLVM does not vectorise loops over many operands. `check` is a
+    function of the operands that raises if their values would lead outside of an operand; a Program calls it when
+    arrays are bound.
     """
     if function is None:
         return functools.partial(kernel, exact=exact, disjoint=disjoint, cost=cost, check=check)
@@ -188,7 +188,7 @@ def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None)
 def helper(function):
     """Make a function that kernels call; its code becomes part of each of them.
 
-    On its own it would be optimised anew where a kernel is loaded from the cache, and might then sum in another order
-    than in the process that compiled it: the first run on a machine would differ from all later ones in the last bit.
+    If it were compiled on its own, it would be optimised again in a process that loads the kernel from the cache, and
+    might sum in another order there: the first run on a machine would differ from later ones in the last bit.
     """
     return register_jitable(forceinline=True)(function)

@@ -1,4 +1,4 @@
-"""`launch`, the one door, who carries out what passes through it, and its memory."""
+"""`launch`, the one door: every launch passes through it. Who carries it out, and memory for its operands."""
 
 import contextlib
 import ctypes
@@ -6,22 +6,22 @@ import functools
 import math
 import signal
 import threading
-from _signal import getsignal  # as signal's, which makes enums of numbers and takes 25 times as long
+from _signal import getsignal  # signal.getsignal makes enums of numbers, and takes 25 times as long
 
 import numpy as np
 
 
 class RecordingError(RuntimeError):
-    """A step can't become a Program: it reads a value, or does something else each time it runs."""
+    """A step can't become a Program: it reads a value, or does not do the same each time it runs."""
 
 
 class _State(threading.local):
     trace = None  # the list that launches are written to while recording, in this thread
-    condition = None  # the flag of the `when` block that we are in, in this thread
+    condition = None  # the flag of the `when` block around, in this thread
 
 
 _state = _State()
-_guests = set()  # one for each `trace` or `when` that goes on in any thread: where it is empty, _state says nothing
+_guests = set()  # one member per `trace` or `when` in any thread: while it is empty, _state need not be asked
 
 
 def is_recording():
@@ -30,18 +30,18 @@ def is_recording():
 
 
 class Launches(list):
-    """What a step launches, as (kernel, operands, flag)."""
+    """The launches of a step, a list of (kernel, operands, flag)."""
 
     def __init__(self):
         super().__init__()
-        self.asides = []  # what else was computed meanwhile: see `apart`
+        self.asides = []  # the notes of what was computed outside of the recording: see `apart`
 
 
 @contextlib.contextmanager
 def _instead(trace):
-    """Inside, launches go to `trace` (None: they are carried out), whatever is recorded around, and under no flag."""
+    """Inside, launches are written to `trace`, or carried out if it is None; no outer recording or flag counts."""
     outer, me = (_state.trace, _state.condition), object()
-    try:  # from here on: Ctrl-C may come after any call
+    try:  # Ctrl-C may come after any call
         _guests.add(me)
         _state.trace, _state.condition = trace, None
         yield
@@ -51,27 +51,27 @@ def _instead(trace):
 
 
 _SIGNALS = tuple(map(int, signal.valid_signals()))
-surroundings = [functools.partial(_instead, None)]  # context managers, in all of which a signal handler runs
+surroundings = [functools.partial(_instead, None)]  # the context managers inside of which signal handlers run
 
 
 @contextlib.contextmanager
 def _handlers_apart():
-    """Inside, signal handlers written in Python run in `surroundings`, where they know nothing of the recording.
+    """Inside, signal handlers written in Python run in `surroundings`, so that the recording does not contain them.
 
-    They are called between any two instructions of the main thread.
+    They may be called between any two instructions of the main thread.
     """
     before = {}
     try:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 handler = getsignal(number)
-                if callable(handler) and handler is not signal.default_int_handler:  # which computes nothing
+                if callable(handler) and handler is not signal.default_int_handler:  # that one computes nothing
                     before[number] = handler, functools.partial(_handle, handler)
                     signal.signal(number, before[number][1])
         yield
     finally:
         for number, (handler, ours) in before.items():
-            if getsignal(number) is ours:  # nobody has set another one meanwhile
+            if getsignal(number) is ours:  # no other handler was set meanwhile
                 signal.signal(number, handler)
 
 
@@ -83,9 +83,9 @@ def _handle(handler, number, frame):
 
 
 def trace(step):
-    """Run `step` with every launch written down and none carried out; what is recorded around it goes on afterwards.
+    """Run `step`, writing every launch down and carrying none out. An outer recording goes on afterwards.
 
-    A signal handler that runs meanwhile computes for real.
+    A signal handler that runs meanwhile computes as usual.
     """
     launches = Launches()
     with _handlers_apart(), _instead(launches):
@@ -94,10 +94,10 @@ def trace(step):
 
 
 def apart(note):
-    """Inside `with apart(note):` everything is computed now and belongs to no recording that goes on around it.
+    """Inside `with apart(note):` everything is computed at once, and no outer recording contains it.
 
-    A step whose recordings all hold such a note can't become a Program: what it was told would be frozen. `note` says
-    so, for the RecordingError.
+    A step that does so in each recording can't become a Program: the result would be frozen. `note` is the message of
+    the RecordingError.
     """
     if is_recording():
         _state.trace.asides.append(note)
@@ -105,12 +105,12 @@ def apart(note):
 
 
 def is_interrupted():
-    """Whether launches of this thread are not simply carried out: a recording goes on, or a block of `when`."""
+    """Whether launches of this thread may not be carried out, because of a recording or a `when` block."""
     return bool(_guests) and (_state.trace is not None or _state.condition is not None)
 
 
 class Plan:
-    """One thread does everything, the one that asks. `parallel` plugs in a plan for several threads, as `Plan.chosen`.
+    """The calling thread does everything. `parallel` plugs in a plan for several threads as `Plan.chosen`.
 
     Args:
         instructions: the launches of a Program, a list of (kernel, operands, flag).
@@ -122,7 +122,7 @@ class Plan:
         self.walk = np.arange(len(self.rows))
 
     def replay(self, run, table, steps):
-        """Carry out all rows of the table `steps` times; `run(table, walk, steps)` carries out those of a walk."""
+        """Carry out all rows of the table `steps` times. `run(table, walk, steps)` carries out the rows in `walk`."""
         run(table, self.walk, steps)
 
     @staticmethod
@@ -134,14 +134,14 @@ class Plan:
 Plan.chosen = Plan
 
 
-SMALL = 64**3  # multiplications; up to here BLAS takes no second thread, and nothing is divided
+SMALL = 64**3  # multiplications: up to this cost BLAS takes no second thread, and no launch is divided
 
 
 def launch(kernel, *operands):
     """Run `kernel` on `operands` now, or write the launch down while a Program is being recorded.
 
-    The operands must be C-contiguous arrays of two axes, as `Kernel` says. A Program checks that when it is made, and
-    raises a ValueError; here it would take longer than many a kernel does.
+    The operands must be 2-D C-contiguous arrays, as `Kernel` says. A Program checks this when it is made, and raises a
+    ValueError; a check here would take longer than many kernels do.
     """
     if _guests:
         if _state.trace is not None:
@@ -161,7 +161,7 @@ def launch(kernel, *operands):
 
 @contextlib.contextmanager
 def when(flag):
-    """Launches inside happen only in steps in which `flag`, an int64 array (1, 1), is not zero."""
+    """Inside, launches are carried out only in those steps in which `flag`, an int64 array (1, 1), is not zero."""
     if _state.condition is not None:
         raise RuntimeError("when(flag) can't stand inside another one: launch what combines the flags into one.")
     if flag.dtype != np.int64 or flag.shape != (1, 1):
@@ -178,33 +178,33 @@ def when(flag):
 
 # ---------------------------------------------------------------------------------------------------- memory
 
-_LINE = 64  # bytes of a line of the cache
+_LINE = 64  # bytes of a cache line
 
 
 def aligned(shape, dtype):
-    """An array of whatever is in memory, which begins where a line of the cache does.
+    """An uninitialised array that begins at a cache line.
 
-    A vector register that is loaded from two lines takes twice as long: a sixth of the time of a training step.
+    Loading a vector register from two lines takes twice as long, which makes up a sixth of a training step.
     """
     memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + _LINE, np.uint8)
     return np.ndarray(shape, dtype, memory, -address(memory) % _LINE)
 
 
 def empty(shape, dtype):
-    """Memory for an operand of a launch, not filled: aligned in a Program, whose operands stay.
+    """Uninitialised memory for an operand of a launch, aligned while a Program is recorded.
 
-    In eager mode aligning would take longer than it saves.
+    In eager mode, aligning would take longer than it saves.
     """
     return aligned(shape, dtype) if _guests and _state.trace is not None else np.empty(shape, dtype)
 
 
 def empty_like(array):
-    """Memory for an operand like `array`, not filled."""
+    """Uninitialised memory for an operand like `array`."""
     return empty(array.shape, array.dtype)
 
 
 def address(array):
-    """Where the memory of `array` begins."""
-    if array.flags.carray and array.size:  # it can be written to: there is a way that takes a third of the time
+    """The address at which the memory of `array` begins."""
+    if array.flags.carray and array.size:  # a writable array: this way takes a third of the time
         return ctypes.addressof(ctypes.c_byte.from_buffer(array))
     return array.__array_interface__["data"][0]

@@ -13,25 +13,25 @@ from minigrad.program.replaying import HEAD, MAX_OPERANDS, PER_OPERAND, replay_e
 class Program:
     """The launches of one step, recorded once and replayed without Python.
 
-    `step` is a function without arguments. It is run twice with every launch written down and none carried out:
-    nothing changes, and a step whose two recordings differ (a Python counter, a random number, a branch on
-    something that moves) is refused with a RecordingError, as is one that reads a value. What Python computes besides
-    is computed while recording, and frozen. `names` maps what a listing should call an array to the array; the arrays
-    of `inputs` may be exchanged later with `bind`.
+    `step` is a function without arguments. It is run twice while every launch is written down and none is carried out,
+    so no array changes. If the two recordings differ (by a Python counter, a random number, a branch on a changing
+    value), or if the step reads a value, it is refused with a RecordingError. Whatever else Python computes is computed
+    while recording, and frozen. `names` maps the names that a listing shows to arrays. The arrays in `inputs` may be
+    exchanged later with `bind`.
 
     >>> program = Program(step)
     >>> program.replay(1000)          # a thousand steps, the GIL released
-    >>> print(program)                # one line an instruction
+    >>> print(program)                # one line per instruction
     """
 
     def __init__(self, step, inputs=None, names=None, title="program"):
         self.title = title
         first = trace(step)
         small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
-        launches = trace(step)  # this one is replayed: what the step leaves in Python, such as v.grad, belongs to it
+        launches = trace(step)  # the one to replay: what the step leaves in Python, such as v.grad, belongs to this run
         compare(first, launches)
         changed = {address(operand) for operand, before in small if operand.tobytes() != before}
-        if changed - set(map(address, (names or {}).values())):  # what has a name, another thread may train meanwhile
+        if changed - set(map(address, (names or {}).values())):  # another thread may be training the named arrays
             raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
         self.instructions = launches  # keeps every operand alive: addresses in the table never move
         self.inputs = dict(inputs or {})
@@ -46,12 +46,12 @@ class Program:
                     places[address(operand)][1].append((i, k))
         self._places = dict(places.values())
         self._least = {name: self._rows_needed(name) for name in self.inputs}
-        self._missing = set()  # inputs that were let go
+        self._missing = set()  # names of released inputs
         self._run = replay_entry()
         self._lay_out()
 
     def _lay_out(self):
-        """Write the table: the rows of each instruction, as the plan has them."""
+        """Write the table: a row for each row of the plan."""
         self.plan = Plan.chosen(self.instructions)
         width = HEAD + PER_OPERAND * max((len(operands) for _, operands, _ in self.plan.rows), default=0)
         self._table = np.zeros((len(self.plan.rows), width), np.int64)
@@ -69,16 +69,16 @@ class Program:
         self._table[i, : len(row)] = row
 
     def _rows_needed(self, name):
-        """How many rows an input must have: as many as when it was recorded, but one where a kernel picks some."""
+        """The least number of rows of an input: as when it was recorded, but 1 if kernels only pick rows from it."""
         picked = [self.instructions[i][0].is_picked[k] for i, k in self._places[name]]
         return min(1, len(self.inputs[name])) if all(picked) else len(self.inputs[name])
 
     def bind(self, **arrays):
-        """Let the named inputs stand for other arrays of the same dtype and number of columns from now on.
+        """Exchange the named inputs for other arrays of the same dtype and number of columns.
 
         Raises:
-            ValueError: an array that does not fit, or with fewer rows than the step reads. (A step of `fit` picks rows
-                of x, y and w by their numbers in `order`, from the one on that `cursor` says: bind all of them.)
+            ValueError: an array does not fit, or has fewer rows than the step reads. (A step of `fit` picks those rows
+                of x, y and w whose numbers stand in `order` from `cursor` on: bind all of them at once.)
         """
         for name, array in arrays.items():
             if name not in self.inputs:
@@ -96,7 +96,7 @@ class Program:
         self._missing -= set(arrays)
 
     def _check_values(self, arrays):
-        """Raise a ValueError where a kernel would be led outside of its operands by the values of new arrays."""
+        """Raise a ValueError if the values of new arrays would lead a kernel outside of its operands."""
         places = {place: array for name, array in arrays.items() for place in self._places[name]}
         for i in {i for i, _ in places if self.instructions[i][0].check is not None}:
             kernel, operands, _ = self.instructions[i]
@@ -120,7 +120,7 @@ class Program:
                 self._write(row)
 
     def release(self):
-        """Let go of the inputs: the Program keeps their dtype and columns, and some rows of zeros each."""
+        """Release the inputs: the Program keeps a few rows of zeros of the same dtype and columns instead of each."""
         least = self._least
         self._exchange({name: np.zeros((least[name], a.shape[1]), a.dtype) for name, a in self.inputs.items()})
         self._missing = set(self.inputs)
@@ -142,7 +142,7 @@ class Program:
     def profile(self, repeats=1000):
         """Seconds that each instruction takes when it is repeated alone, a list of (kernel name, seconds).
 
-        It trains on the same batch meanwhile: profile a model that you don't need any more.
+        Repeating them trains the model on one batch: profile a model that you don't need any more.
         """
         self._require_inputs()
         seconds = []
@@ -158,13 +158,13 @@ class Program:
 
     @property
     def nbytes(self):
-        """Bytes of the memory that is the Program's own: of all operands but the inputs and those that have names."""
+        """Bytes of the Program's own memory: of all operands except the inputs and the named arrays."""
         shared = {address(array) for array in (*self._names.values(), *self.inputs.values())}
         every = [operand for _, operands, _ in self.instructions for operand in operands]
         return sum({address(o): o.nbytes for o in every if address(o) not in shared}.values())
 
     def reads(self, addresses):
-        """Whether an operand begins at one of the addresses."""
+        """Whether any operand begins at one of the addresses."""
         every = (operand for _, operands, _ in self.instructions for operand in operands)
         return bool(addresses) and any(address(operand) in addresses for operand in every)
 
@@ -172,11 +172,11 @@ class Program:
         return len(self.instructions)
 
     def _repr_html_(self):
-        """In a notebook, long lines are scrolled and not wrapped."""
+        """For notebooks, in which long lines shall be scrolled and not wrapped."""
         return f'<pre style="white-space: pre; overflow-x: auto">{html.escape(repr(self))}</pre>'
 
     def __repr__(self):
-        # Parts of a flat buffer begin where the buffer does: the size tells them apart.
+        # A flat buffer and its first part have one address: the size tells them apart.
         names = {(address(a), a.size): name for name, a in (self._names | self.inputs).items()}
         written, temporaries = set(), itertools.count(1)
 
@@ -201,7 +201,7 @@ class Program:
 
 
 def _check(kernel, operands):
-    """Raise if `operands` are not what `kernel` was written for."""
+    """Raise a ValueError if `kernel` was not written for such operands."""
     dtype = operands[kernel.generic].dtype
     if len(operands) + kernel.takes_part > MAX_OPERANDS:
         raise ValueError(f"{kernel} has {len(operands)} operands; a replay can pass at most {MAX_OPERANDS}.")
@@ -217,8 +217,8 @@ def _check(kernel, operands):
 
 
 def compare(first, second):
-    """Raise a RecordingError where two recordings of one step differ in more than the place of their temporaries."""
-    # What is computed apart in one of them only is no part of the step: a signal came just then.
+    """Raise a RecordingError if two recordings of one step differ in more than the addresses of their temporaries."""
+    # A note in one of them only is no part of the step: a signal came just then.
     for note in first.asides:
         if note in second.asides:
             raise RecordingError(note)

@@ -1,4 +1,4 @@
-"""The replay: one compiled loop that calls the kernels in a table by address, whatever kernels they are."""
+"""The replay: one compiled loop that calls the kernels in a table by their addresses, whatever kernels they are."""
 
 from llvmlite import ir
 from numba import types
@@ -12,12 +12,12 @@ MAX_OPERANDS = 13
 # One instruction is one row of an int64 table:
 #     operand count | address of the flag or 0 | address of the kernel | per operand: pointer, rows, columns, itemsize
 HEAD, PER_OPERAND = 3, 4
-_VIEW = types.Array(types.float32, 2, "C")  # its machine layout is that of any other dtype: itemsize is data
+_VIEW = types.Array(types.float32, 2, "C")  # views of all dtypes have this layout in memory; itemsize is a field
 
 
 @intrinsic(prefer_literal=True)
 def _invoke(typing_context, row, count):
-    """Call the kernel of the instruction at address `row`, whose number of operands is the literal `count`."""
+    """Call the kernel of the instruction at address `row`; `count`, a literal, is its number of operands."""
 
     def codegen(context, builder, signature, args):
         word_type = ir.IntType(64)
@@ -61,7 +61,7 @@ def _peek(typing_context, address):
 
 
 def _replay(table, walk, steps):
-    """Run the rows of `table` that `walk` lists, `steps` times; branches on the number of operands, not the kernel."""
+    """Run the rows of `table` listed in `walk`, `steps` times, branching only on the number of operands."""
     first = table.ctypes.data
     for _ in range(steps):
         for i in walk:

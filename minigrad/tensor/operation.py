@@ -14,9 +14,9 @@ from minigrad.tensor.tensor import SymbolMet, Tensor, as_tensor, emit, launch_co
 class Signature:
     """A shape rule such as "(...,k), (k,n) -> (...,n)": it documents, checks, and allocates.
 
-    `...` stands for any axes (the same ones everywhere), which a kernel sees folded into one; a name stands for one
-    axis, the same length everywhere. A kernel sees (...,k) as rows times k, (k,n) as it is, (n) as one row, and
-    (...) as a column beside a (...,k), else as any two axes.
+    `...` stands for any axes, the same ones everywhere; a name stands for one axis, of the same length everywhere.
+    Kernels see two axes only: (...,k) as rows of k, (k,n) as it is, (n) as one row, and (...) as a column where another
+    operand is (...,k), else as any two axes.
     """
 
     def __init__(self, text):
@@ -32,9 +32,10 @@ class Signature:
         return [axis.strip() for axis in group.strip("() ").split(",") if axis.strip()]
 
     def resolve(self, name, shapes, free=()):
-        """The shape of the result, and the 2-D views (None: as it is) of the result and of each operand, or None.
+        """The shape of the result, and the 2-D shapes in which a kernel sees the result and each operand.
 
-        `free` holds the lengths of the axes that only the result has, in order.
+        None stands for the shape that an array has already. `free` holds the lengths of the axes that only the result
+        has, in order.
         """
         known = dict(zip(self.free, free, strict=True))
         if len(shapes) != len(self.inputs):
@@ -60,7 +61,7 @@ class Signature:
         if axes == ["..."] and not self.output:
             view = (1, size)
         elif self.is_elementwise:
-            # The inner loop is the one that vectorises: never leave it a length of one.
+            # Only the inner loop vectorises, so it must be longer than one.
             view = shape if len(shape) == 2 and shape[1] > 1 else (1, size)
         elif axes == ["..."]:
             view = (size, 1)
@@ -74,19 +75,19 @@ class Signature:
         return ValueError(f"{name} expects {self.text}; got {', '.join(map(str, shapes))}: {reason}.")
 
 
-MOST_LAYOUTS = 10_000  # of one operation, which are remembered
+MOST_LAYOUTS = 10_000  # shapes and dtypes that one operation remembers
 
 
 def op(signature, dtype=None):
     """Make a function of arrays an operation on tensors.
 
-    The function is called as `f(y, *operands, **attributes)` with 2-D C-contiguous views (see `Signature`): it
-    launches kernels that fill y and returns `vjp(gy, *buffers)`, which launches those that fill the buffers with
-    the gradients (None where nobody wants one) and leave gy alone, or returns None if it can't be differentiated.
-    `dtype` is that of the result, by default the operands'.
+    The function is called as `f(y, *operands, **attributes)` with 2-D C-contiguous views (see `Signature`). It launches
+    kernels that fill y, and returns `vjp(gy, *buffers)`, or None if it can't be differentiated. The vjp launches
+    kernels that fill the buffers with the gradients of the operands; a buffer is None where no gradient is wanted, and
+    gy stays as it is. `dtype` is the dtype of the result, by default that of the operands.
 
-    Where it meets a symbol, the operation raises SymbolMet: one that calls it may be what is recorded. The same
-    operation as an attribute of it, `public`, is recorded itself.
+    Given a symbol, the operation raises SymbolMet, so that an operation which calls it can be recorded instead. Its
+    attribute `public` is the same operation, which records itself.
     """
     rule = Signature(signature)
 
@@ -104,7 +105,7 @@ def op(signature, dtype=None):
 
 
 def _applied(function, rule, dtype, is_public):
-    """The operation of `op`. It runs for each tensor that is computed: hence loops where comprehensions could stand."""
+    """The operation of `op`. It runs for every tensor that is computed: loops are faster here than comprehensions."""
     name, layouts = function.__name__.lstrip("_"), {}
 
     @functools.wraps(function)
@@ -127,7 +128,7 @@ def _applied(function, rule, dtype, is_public):
         key = tuple(key)
         layout = layouts.get(key)
         if layout is None:
-            if not rule.free:  # repeating and indexing, which have free axes, compute nothing
+            if not rule.free:  # operations with free axes repeat or index, which any dtype allows
                 computable = _computable(name, operands)
                 if any(new is not old for new, old in zip(computable, operands)):
                     return apply(*computable, **attributes)
@@ -148,9 +149,9 @@ def _applied(function, rule, dtype, is_public):
 
 
 def from_kernels(signature, name, formula, forward, backward=None, needs="", dtype=None):
-    """The operation of one tensor that is two kernels, `forward(x, y)` and `backward(gy, *needs, gx)`.
+    """The operation of one tensor made of two kernels, `forward(x, y)` and `backward(gy, *needs, gx)`.
 
-    `needs` says what the derivative is computed from: "x", "y", "xy" or nothing. Without `backward` no gradient passes.
+    `needs` says what `backward` gets: "x", "y", "xy" or nothing. Without `backward` no gradient passes.
     """
     needs_x, needs_y = "x" in needs, "y" in needs
 
@@ -166,12 +167,12 @@ def from_kernels(signature, name, formula, forward, backward=None, needs="", dty
         return vjp
 
     function.__name__ = function.__qualname__ = name
-    function.__module__, function.__doc__ = "minigrad.ops", formula  # where pickle finds those that layers hold
+    function.__module__, function.__doc__ = "minigrad.ops", formula  # pickle looks for it there
     return op(signature, dtype)(function)
 
 
 def _computable(name, operands):
-    """The operands of one floating-point dtype: integers become numbers of it, and bools may stand beside it."""
+    """The operands in one floating-point dtype: integers are converted to it, and bools stay bools."""
     dtype = operands[-1].dtype
     found = [_floating(t, config.floatx() if dtype.kind == "i" else dtype) for t in operands]
     dtype = found[-1].dtype
@@ -184,7 +185,7 @@ def _computable(name, operands):
 
 
 def _floating(tensor, dtype):
-    """Integers as floating-point numbers; another tensor as it is."""
+    """A tensor of integers as one of floats; any other tensor as it is."""
     if tensor.dtype.kind != "i":
         return tensor
     data = empty(tensor.shape, dtype)
@@ -193,7 +194,7 @@ def _floating(tensor, dtype):
 
 
 def _tensors(operands):
-    """The operands as tensors. What is none becomes one, of the dtype of the first tensor (or array) of floats."""
+    """The operands as tensors. Numbers and arrays get the dtype of the first tensor (or array) of floats."""
     for other in sorted(operands, key=lambda o: not isinstance(o, Tensor)):
         if isinstance(other, (Tensor, np.ndarray)) and other.dtype.kind == "f":
             return [as_tensor(value, other.dtype) for value in operands]

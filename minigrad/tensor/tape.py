@@ -1,4 +1,4 @@
-"""GradientTape: gradients of what was computed inside a block, with respect to any tensors, as TensorFlow has it."""
+"""GradientTape: gradients of what was computed inside a `with` block, with respect to any tensors, as in TensorFlow."""
 
 import numpy as np
 
@@ -19,18 +19,18 @@ from minigrad.trees import leaves, mapped
 
 
 class GradientTape(enable_grad):
-    """Operations inside the block are recorded; `gradient` returns derivatives of their results.
+    """Operations inside the `with` block are recorded; `gradient` returns derivatives of their results.
 
     >>> with GradientTape() as tape:
     ...     loss = ops.mean(ops.square(model(x, training=True) - y))
     >>> gradients = tape.gradient(loss, model.trainable_variables)
     >>> optimizer.apply(gradients, model.trainable_variables)
 
-    What was computed before the block is a constant for it. Second derivatives can't be computed.
+    Tensors computed before the block are constants in it. Second derivatives can't be computed.
 
     Args:
         persistent: accepted; any tape may be asked more than once.
-        watch_accessed_variables: False: only what `watch` names has a gradient.
+        watch_accessed_variables: if False, only tensors given to `watch` have a gradient.
     """
 
     def __init__(self, persistent=False, watch_accessed_variables=True):
@@ -51,7 +51,7 @@ class GradientTape(enable_grad):
         super().__exit__(*exception)
 
     def watch(self, tensor):
-        """Let `gradient` be asked for with respect to a tensor, or to each of a list, that is no trainable variable."""
+        """Let `gradient` differentiate with respect to a tensor that is no trainable variable, or to each of a list."""
         for one in leaves(tensor):
             if not isinstance(one, Tensor):
                 raise ValueError(f"watch: expected tensors, got {one!r} ({type(one).__name__}): ops.convert_to_tensor.")
@@ -61,7 +61,7 @@ class GradientTape(enable_grad):
                 self._borrowed.append(one)
 
     def watched_variables(self):
-        """What `watch` was called with."""
+        """The tensors that `watch` was called with."""
         return tuple(self._watched)
 
     def stop_recording(self):
@@ -76,10 +76,10 @@ class GradientTape(enable_grad):
         """d(target)/d(source) for each source, in a tree like that of the sources.
 
         Args:
-            target: a tensor, or a list or dict of tensors, whose derivatives are summed; so are those of the elements.
+            target: a tensor, or a list or dict of tensors. The derivatives of all their elements are summed.
             sources: a variable, a tensor that was watched or computed inside the block, or a list or dict of these.
-            output_gradients: what the derivatives of the targets are multiplied by, by default ones.
-            unconnected_gradients: what a source gets on which no target depends: "none" for None, or "zero".
+            output_gradients: factors of the derivatives of the targets, by default ones.
+            unconnected_gradients: the gradient of a source on which no target depends: "none" for None, or "zero".
 
         Raises:
             RuntimeError: the tape has recorded nothing.
@@ -106,10 +106,10 @@ class GradientTape(enable_grad):
 
 
 class Asked(Gradients):
-    """The gradients of some sources, leaves or not, in memory of their own; of all else only what they need.
+    """The gradients of some sources, leaves or not, in memory of their own; of other nodes only those needed for them.
 
     Args:
-        since: the rank at which the tape began: older nodes are constants.
+        since: the rank at which the tape began; older nodes are constants.
     """
 
     def __init__(self, targets, sources, since):
@@ -130,21 +130,21 @@ class Asked(Gradients):
                 own = np.ones(target.shape, target.dtype) if gradient is None else as_array(gradient, target.dtype)
                 if own.shape != target.shape:
                     raise ValueError(f"gradient: an output gradient of {own.shape} for a target of {target.shape}.")
-                if len(targets) > 1:  # those of others may be added to it
+                if len(targets) > 1:  # gradients of other targets may be added to it
                     own, given = empty_like(own), own
                     launch_copy(given, own)
                 self.hand(start, own)
         self.pass_on()
 
     def passes(self, node, gradient):
-        """Whether others need the gradient of a node, which is kept if the node is a source."""
+        """Whether the gradient of a node is passed on to its parents. It is kept if the node is a source."""
         if id(node) in self.sources:
             self.found[id(node)] = kept = empty_like(gradient)
             launch_copy(gradient, kept)
         return id(node) in self.through
 
     def room(self, leaf):
-        """Memory for a gradient of a leaf, and what to add it to; see `Gradients`."""
+        """Memory for a gradient of a leaf, and the total to add it to, or None; see `Gradients`."""
         total = self.found.get(id(leaf))
         if total is not None:
             return empty_like(total), total
@@ -152,18 +152,18 @@ class Asked(Gradients):
         return buffer, None
 
     def _memory(self, leaf):
-        """Memory for the gradient of a leaf: of an optimizer's variables in one row, laid out as its own."""
+        """Memory for the gradient of a leaf. Variables of an optimizer share a row, laid out as its own."""
         if leaf._place is None:
             return empty_like(leaf._data)
         home, first, last = leaf._place
         row = self.rows.get(id(home))
         if row is None:
             self.rows[id(home)] = row = empty_like(home)
-            row[...] = 0.0  # between the variables; no launch, since nothing is ever written there
+            row[...] = 0.0  # for the gaps between the variables; no launch, since nothing is ever written there
         return row[0, first:last].reshape(leaf.shape)
 
     def result(self, source, unconnected, origins):
-        """The gradient of a source as a tensor. Under another tape it can't be differentiated once more."""
+        """The gradient of a source as a tensor, which can't be differentiated, also if another tape is open."""
         data = self.found.get(id(source._node or source))
         if data is None:
             return None if unconnected in ("none", None) else as_tensor(np.zeros(source.shape, source.dtype))
@@ -173,7 +173,7 @@ class Asked(Gradients):
 
 
 class Gradient(Tensor):
-    """A gradient that is a part of a row, laid out as the one of its variable's optimizer, which need not copy it."""
+    """A gradient that is a part of a row. The row is laid out as the optimizer's own, which need not copy it."""
 
     __slots__ = ("home", "row", "variable")
 
@@ -184,9 +184,9 @@ class Gradient(Tensor):
 
 
 def common_row(gradients, variables, home):
-    """The row of which all the gradients (None: there is none) are the parts, each at the place of its variable.
+    """The row whose parts are these gradients, each at the place of its variable; None if there is no such row.
 
-    None if they lie elsewhere. `home` is the row of gradients of the variables' optimizer.
+    A gradient may be None. `home` is the optimizer's row of gradients.
     """
     row = None
     for gradient, variable in zip(gradients, variables):
@@ -201,7 +201,7 @@ def common_row(gradients, variables, home):
 
 
 def _recorded(targets, since):
-    """The nodes that the targets were computed through and that are newer than the rank `since`, the oldest first."""
+    """The nodes from which the targets were computed and that are newer than the rank `since`, the oldest first."""
     found, stack = {}, [target._node for target in targets]
     while stack:
         node = stack.pop()

@@ -15,10 +15,10 @@ from minigrad.program import RecordingError, empty, empty_like, is_recording, la
 
 class _Mode(threading.local):
     recording = True  # whether operations are written on the tape, in this thread
-    leaves = None  # the ids of those that the `backward` that goes on is about; None: of all
+    leaves = None  # the ids of the leaves that the running `backward` computes gradients of; None: of all
 
     def __init__(self):
-        self.outside = []  # the same for each block around the one we are in
+        self.outside = []  # `recording` outside of each block that we are in
 
 
 class _Tapes(threading.local):
@@ -36,12 +36,12 @@ tapes = _Tapes()
 
 
 class no_grad:
-    """Operations inside `with no_grad():` are not written on the tape: faster, and nothing is kept for `backward`."""
+    """Inside `with no_grad():` operations are not written on the tape. They are faster; `backward` can't pass them."""
 
     _records = False
 
     def __enter__(self):
-        # No call in here, nor below: Ctrl-C may come after one, and half of it would be done.
+        # Ctrl-C may come after any call, and only half would be done: so there is no call here, nor in __exit__.
         _mode.outside = [*_mode.outside, _mode.recording]
         _mode.recording = self._records
 
@@ -51,7 +51,7 @@ class no_grad:
 
 
 class enable_grad(no_grad):
-    """Operations inside are written on the tape, whatever stands around: also if Ctrl-C came as a `no_grad` ended."""
+    """Inside `with enable_grad():` operations are on the tape, also within a `no_grad` that Ctrl-C left open."""
 
     _records = True
 
@@ -59,10 +59,10 @@ class enable_grad(no_grad):
 class Node:
     """One operation on the tape: how to carry the gradient of its result back to what it was computed from.
 
-    `vjp(gy, *buffers)` writes the product of `gy` and the Jacobian into a buffer per parent (None where nobody
-    wants it). `vjp` None means that the operation only changed the shape. A parent is the Node that computed it, or
-    the Tensor itself where it is a leaf. A node holds arrays, never the tensors of its operation: no cycles, so
-    memory is freed as soon as the last tensor that needs it is gone.
+    `vjp(gy, *buffers)` writes the product of `gy` and the Jacobian into one buffer per parent (None where no gradient
+    is wanted). If `vjp` is None, the operation only changed the shape. A parent is the Node that computed an operand,
+    or the operand itself if it is a leaf. A node holds arrays, never the tensors of its operation: so there are no
+    cycles, and memory is freed as soon as the last tensor that needs it is gone.
     """
 
     __slots__ = ("dtype", "parents", "rank", "shape", "views", "vjp")
@@ -80,10 +80,10 @@ class Tensor:
     """An n-dimensional array of float32 or float64, which can be differentiated, or of bool or int64.
 
     Args:
-        data: anything NumPy can make an array of. Arrays of float32, float64 and bool keep theirs, all else becomes
-            `dtype`, by default `config.floatx()`. The data is not copied where it need not be: a tensor made from an
-            array sees what is written into that array later.
-        requires_grad: whether `backward` shall leave the gradient in `grad` (a NumPy array of the same shape).
+        data: anything NumPy can make an array of. Arrays of float32, float64 and bool keep their dtype, all else gets
+            `dtype`, by default `config.floatx()`. Data is copied only if it must be: a tensor made from an array sees
+            what is written into that array later.
+        requires_grad: whether `backward` writes the gradient to `grad` (a NumPy array of the same shape).
 
     >>> a = Tensor([1.0, 2.0], requires_grad=True)
     >>> (a * a).sum().backward()
@@ -92,7 +92,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "requires_grad")
-    _gradient = _place = None  # memory for `grad`, where a Variable has some, and its place in an optimizer's row
+    _gradient = _place = None  # of a Variable: memory for `grad`, and where that is in an optimizer's row
     __array_priority__ = 100  # so that `ndarray + Tensor` asks Tensor
 
     def __init__(self, data, requires_grad=False, dtype=None):
@@ -106,7 +106,7 @@ class Tensor:
 
     @property
     def grad(self):
-        """What `backward` has added up so far, a NumPy array of this shape; None before, and after `t.grad = None`.
+        """The sum of the gradients from `backward` so far, a NumPy array of this shape; None before, or if set to None.
 
         It is no copy: the next `backward`, or step of the optimizer, may write into the same memory.
 
@@ -129,7 +129,7 @@ class Tensor:
                 value = self._gradient
         self._grad = value
 
-    # Found without a call of Python's: a step asks for them a hundred times.
+    # attrgetter needs no Python call: a step asks for these a hundred times.
     shape = property(operator.attrgetter("_data.shape"), doc="The length of each axis, a tuple.")
     ndim = property(operator.attrgetter("_data.ndim"), doc="The number of axes.")
     size = property(operator.attrgetter("_data.size"), doc="The number of elements.")
@@ -154,7 +154,7 @@ class Tensor:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_function__(self, function, types, args, kwargs):
-        # Without it np.mean(t) would call our mean, with arguments of NumPy's.
+        # Else np.mean(t) would call Tensor.mean, with NumPy's arguments.
         return function(*_plain_inside(args), **_plain_inside(kwargs))
 
     def item(self):
@@ -200,13 +200,13 @@ class Tensor:
     def backward(self, gradient=None, inputs=None):
         """Add d(self)/d(leaf) to `leaf.grad` for every leaf with `requires_grad` that self was computed from.
 
-        Of the nodes that have a gradient, the newest is always the next one to be visited. All that it went into is
-        newer, so its gradient is complete before it is passed on, also where a tensor was used twice. For
-        `b = a + a; c = b + b`, c passes 2 to b, and only then b passes 4 to a. No recursion: depth is no limit.
+        Of all nodes with a gradient, the newest is visited next. Whatever was computed from it is newer, so its
+        gradient is complete before it is passed on, also if a tensor was used twice: for `b = a + a; c = b + b`, c
+        passes 2 to b, and only then b passes 4 to a. There is no recursion, so depth is no limit.
 
         Args:
-            gradient: dL/d(self), an array of self's shape; may be left out where self has one element (then 1).
-            inputs: the leaves that get their gradient, a list of tensors with requires_grad; by default all.
+            gradient: dL/d(self), an array of self's shape; it may be left out if self has one element, and is 1 then.
+            inputs: the leaves that get a gradient, a list of tensors with requires_grad; by default all.
 
         Raises:
             RuntimeError: self was not computed from a tensor with requires_grad.
@@ -229,11 +229,11 @@ class Tensor:
     def _pass_back(self, gradient, leaves):
         gradients, outside = Gradients(leaves), _mode.leaves
         try:
-            _mode.leaves = leaves  # for what is computed again, see `deferred`
+            _mode.leaves = leaves  # for `deferred`
             gradients.hand(self._node or self, gradient)
             gradients.pass_on()
         except BaseException:
-            for leaf in gradients.begun:  # what is in there may be half a gradient
+            for leaf in gradients.begun:  # whose memory may hold half a gradient
                 leaf._grad = None
             raise
         finally:
@@ -246,13 +246,13 @@ def flat(array):
 
 
 def launch_copy(source, target):
-    """Launch target = source, for arrays of the same shape; in the dtype of `target`, which may be another one."""
+    """Launch target = source, for two arrays of the same shape; their dtypes may differ."""
     kernel = K.copy if source.dtype == target.dtype else getattr(K, f"cast_{source.dtype}")
     launch(kernel, flat(np.ascontiguousarray(source)), flat(target))
 
 
 class SymbolMet(TypeError):
-    """Raised where the numbers of something are wanted that stands for a tensor to come: see `graph.Symbol`."""
+    """Raised if the numbers of a symbol are needed: it stands for a tensor that is computed later (`graph.Symbol`)."""
 
     def __init__(self, symbol):
         super().__init__(f"{symbol!r} has no numbers: it stands for a tensor to come.")
@@ -264,8 +264,8 @@ def as_array(data, dtype=None):
     if type(data) is np.ndarray and data.flags.c_contiguous and (
         data.dtype == dtype or (dtype is None and data.dtype.isnative and data.dtype.char in "fd?")
     ):
-        return data  # the usual case, without the time that what follows takes
-    is_array = hasattr(data, "__array__")  # a list of Python floats has not chosen to be float64
+        return data  # the usual case, in less time
+    is_array = hasattr(data, "__array__")  # a list of Python floats need not become float64
     data = np.asarray(_plain(data))
     if data.dtype.kind not in "fiub":
         raise ValueError(f"Expected numbers, got an array of dtype {data.dtype}: {str(data)[:60]}")
@@ -293,7 +293,7 @@ def as_tensor(value, dtype=None):
 
 @functools.lru_cache(maxsize=4096)
 def constant(dtype, *values):
-    """The numbers as a (1, n) operand for a kernel. Shared, so it can't be written to."""
+    """The numbers as a (1, n) operand for a kernel. The array is shared, so it can't be written to."""
     return _fixed(np.array([values], dtype=dtype))
 
 
@@ -311,7 +311,7 @@ def _fixed(array):
 
 
 def deferred(data, again):
-    """A tensor of values found without the tape; `again()` computes it on the tape, should a gradient be asked for."""
+    """A tensor of values computed without the tape; if a gradient is asked for, `again()` computes it on the tape."""
     if not _mode.recording:
         return emit(data)
 
@@ -338,18 +338,18 @@ def _leaves(inputs):
 
 
 class Gradients:
-    """The gradients of one `backward`. Those of nodes wait here for their turn; that of a leaf is its `grad`."""
+    """The gradients of one `backward`: those of nodes that are not yet passed on. That of a leaf is its `grad`."""
 
-    needed = None  # the ids of the nodes and leaves that need one; None: all
+    needed = None  # the ids of the nodes and leaves that need a gradient; None: all
 
     def __init__(self, leaves):
-        self.leaves = leaves  # the ids of those that keep theirs; None: all
+        self.leaves = leaves  # the ids of the leaves that keep their gradient; None: all
         self.waiting = []  # a heap of (rank, node), the newest node first
         self.begun = []  # leaves that had no gradient before
-        self.of = {}
+        self.of = {}  # node -> its gradient
 
     def pass_on(self):
-        """Let each node that waits pass its gradient on to its parents, always the newest one first."""
+        """Pass the gradients of all waiting nodes on to their parents, always that of the newest node first."""
         waiting, of, needed = self.waiting, self.of, self.needed
         while waiting:
             node = heapq.heappop(waiting)[1]
@@ -379,7 +379,7 @@ class Gradients:
                 _add(buffer, total)
 
     def room(self, leaf):
-        """Memory for a gradient of a leaf, and what to add it to: None for the first one, which stays."""
+        """Memory for a gradient of a leaf, and the total to add it to: None for the first one, which is the total."""
         if self.leaves is not None and id(leaf) not in self.leaves:
             return empty_like(leaf._data), None
         total = leaf._grad
@@ -393,7 +393,7 @@ class Gradients:
         return buffer, None
 
     def hand(self, parent, gradient):
-        """Give a finished gradient to `parent`: a node without one may share the memory, a leaf gets its own."""
+        """Give a finished gradient to `parent`. A node without one may share the memory; a leaf gets a copy."""
         if type(parent) is not Node:
             buffer, total = self.room(parent)
             if total is None:
@@ -407,7 +407,7 @@ class Gradients:
         _add(gradient, total)
 
     def wait(self, node, gradient):
-        """Let a node wait for its turn."""
+        """Put a node in the queue, with its gradient."""
         self.of[node] = gradient
         heapq.heappush(self.waiting, (node.rank, node))
 
@@ -419,7 +419,7 @@ def _add(gradient, total):
 def emit(result, vjp=None, operands=(), views=None):
     """A tensor of the array `result`, on the tape if `vjp` is given and one of the operands is to be differentiated.
 
-    `views` are the 2-D shapes in which `vjp` wants the gradient of the result and of each operand; None: as it is.
+    `views` are the 2-D shapes in which `vjp` gets the gradients of the result and of each operand; None: unchanged.
     """
     tensor = Tensor.__new__(Tensor)
     tensor._data, tensor._grad, tensor._logits = result, None, None

@@ -13,24 +13,24 @@ from minigrad.tensor.tensor import Tensor, as_array, as_tensor, constant, flat, 
 
 
 class Structure:
-    """A count of changes to which variables there are, where they live and which are trained, in any model.
+    """A counter of changes in any model: which variables there are, where their memory is, and which are trained.
 
-    What was found out about a model's structure holds as long as the count stands still.
+    Whatever was found out about a model's structure is valid until `version` changes.
     """
 
     version = 0
-    # Where variables lived that have moved: address -> the memory, as long as somebody keeps it. A Program that reads
-    # there reads an old value.
+    # Memory that variables have left: address -> the array, as long as it exists. A Program that reads it reads an old
+    # value.
     left = weakref.WeakValueDictionary()
 
     @classmethod
     def changed(cls):
-        """Take note of a change."""
+        """Count a change."""
         cls.version += 1
 
 
 def _option(slot, description):
-    """A property kept in `slot`; Programs take it as a constant, so a change is one of the structure."""
+    """A property kept in `slot`. It is a constant for Programs, so setting it is a change of the structure."""
 
     def change(self, value):
         setattr(self, slot, value)
@@ -43,17 +43,17 @@ class Variable(Tensor):
     """A tensor with a name that lives on between steps: a weight, a moving statistic, a counter.
 
     Args:
-        initializer: its value, copied; or a function of (shape, dtype) that makes it, or the name of an initializer.
-        shape: only for a function or a name.
+        initializer: the value, which is copied, or a function of (shape, dtype), or the name of an initializer.
+        shape: needed if the initializer is a function or a name.
         trainable: whether it has a gradient and an optimizer may change it.
-        autocast, aggregation, synchronization: of no effect here.
+        autocast, aggregation, synchronization: no effect.
         name: its name within its layer, such as "kernel"; `path` is the full one, "dense/kernel".
     """
 
     __slots__ = ("_constraint", "_gradient", "_place", "_regularizer", "name", "path")
-    constraint = _option("_constraint", "What holds after each update, a function of the variable, or None.")
-    regularizer = _option("_regularizer", "The penalty that it adds to the loss, a function of the variable, or None.")
-    named_initializer = None  # finds an initializer by its name; given by `initializers`, which stands higher
+    constraint = _option("_constraint", "A function applied to the variable after each update, or None.")
+    regularizer = _option("_regularizer", "A function of the variable whose value is added to the loss, or None.")
+    named_initializer = None  # name -> initializer; `initializers`, a higher floor, sets this function
 
     def __init__(
         self, initializer, shape=None, dtype=None, trainable=True, autocast=True, aggregation="none",
@@ -74,7 +74,7 @@ class Variable(Tensor):
 
     @classmethod
     def over(cls, data, name, path):
-        """A Variable that no layer owns, whose values are those of the array `data`, not a copy."""
+        """A Variable that no layer owns; its memory is the array `data` itself."""
         new = cls.__new__(cls)
         Tensor.__init__(new, data, dtype=data.dtype)
         new._regularizer = new._constraint = new._gradient = new._place = None
@@ -93,7 +93,7 @@ class Variable(Tensor):
 
     @property
     def value(self):
-        """The variable as a plain tensor, detached, but no copy: it shows what is assigned later."""
+        """The variable as a plain tensor, detached. It is no copy, so it shows later assignments."""
         return self.detach()
 
     def numpy(self):
@@ -101,7 +101,7 @@ class Variable(Tensor):
         return super().numpy().copy()
 
     def assign(self, value):
-        """Let the variable have the values of `value`, an array or tensor of its shape; the memory stays."""
+        """Set the values to those of `value`, an array or tensor of the same shape; the memory stays the same."""
         if isinstance(value, Tensor):
             source = value._data
         else:
@@ -117,7 +117,7 @@ class Variable(Tensor):
         return self
 
     def fill(self, number):
-        """Let all elements be `number`."""
+        """Set all elements to `number`."""
         if is_recording():
             launch(K.fill, constant(self.dtype, number), flat(self._data))
         else:
@@ -132,7 +132,7 @@ class Variable(Tensor):
         return self.assign(self._summand() - value)
 
     def _summand(self):
-        """The values as a constant; integers in float64, which tells all up to 2^53 apart."""
+        """The values as a constant; integers in float64, which is exact up to 2^53."""
         if self.dtype.kind != "i":
             return self.detach()
         data = empty(self.shape, np.float64)
@@ -140,9 +140,9 @@ class Variable(Tensor):
         return as_tensor(data)
 
     def move_to(self, data, gradient=None, place=None):
-        """Let the variable (and its gradient) live in other memory, such as a part of an optimizer's flat buffer.
+        """Move the variable (and its gradient) to other memory, such as a part of an optimizer's flat buffer.
 
-        `place` says which part of the optimizer's row of gradients: (row, first column, last column).
+        `place` is where its gradient is: (the optimizer's row of gradients, first column, last column).
         """
         data[...] = self._data
         Structure.left[address(self._data)] = self._data if self._data.base is None else self._data.base
