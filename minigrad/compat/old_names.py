@@ -223,7 +223,7 @@ def arguments(function, args, kwargs):
     owner = function.__qualname__.removesuffix(".__init__")
     rules = {**_arguments.get(function.__module__.removeprefix("minigrad."), {}), **_arguments.get(owner, {})}
     parameters = inspect.signature(function).parameters
-    own = [name for name in parameters if name == "self"]
+    own = [name for name in list(parameters)[:1] if name in ("self", "model")]  # a method's, or that of a Model
     if len(args) > len(own) and any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         return None
     given = {**dict(zip(list(parameters)[len(own) :], args[len(own) :])), **kwargs}
