@@ -38,7 +38,7 @@ class _Formula(Kernel):
         return super().compile(dtype)
 
     def _with_loops(self):
-        """The formula's function with two loops around its statements, the last of which writes what was returned."""
+        """The function of the formula with two loops around its statements; `return ...` becomes `y[i, j] = ...`."""
         code, y = self.formula.__code__, self.parameters[-1]
         if not self.lines:
             raise OSError(f"{self} is made from the source of its formula, but there is no {code.co_filename}.")
@@ -50,7 +50,7 @@ class _Formula(Kernel):
         *statements, last = [elements.visit(statement) for statement in function.body]
         loops = ast.parse(f"for i in range({y}.shape[0]):\n for j in range({y}.shape[1]):\n  {y}[i, j] = 0").body
         inner = loops[0].body[0]
-        inner.body[0].value = last.value
+        inner.body[0].value = last.value  # y[i, j] = what the formula returns
         inner.body[:0] = statements
         function.body, function.decorator_list = loops, []
         scope = {}
