@@ -113,7 +113,7 @@ def test_every_private_name_of_keras_as_a_whole(root, installed):
     "from tensorflow.python.keras.optimizers import RMSprop",
     "from tensorflow.contrib.keras.python.keras.layers import Dense",
     "from tensorflow.keras.experimental import CosineDecay",
-    "from keras.layers.core import Dense, Conv2D, Lambda",
+    "from keras.layers.core import Dense, Conv3D, Lambda",
     "from keras.layers.recurrent import LSTM, GRU",
     "from keras.layers.merge import concatenate, Concatenate",
     "from keras.layers.experimental.preprocessing import Rescaling, RandomFlip, Resizing",
@@ -155,9 +155,9 @@ def test_lines_of_scripts(line, installed):
     "from keras.layers import Conv3D, LSTM, Merge, CuDNNLSTM, Highway, MaxoutDense",
     "from minigrad.layers import Conv3D, LSTM\nassert not isinstance(3, LSTM)",
     "import minigrad.applications.vgg16",
-    "try:\n    import nothing_of_that_name\nexcept ImportError as error:\n    from keras.layers import Conv2D",
-    "def f():\n    from keras.layers import Conv2D\n    return Conv2D\nf()",
-    "with open(__file__):\n    from keras.layers import Conv2D",
+    "try:\n    import nothing_of_that_name\nexcept ImportError as error:\n    from keras.layers import Conv3D",
+    "def f():\n    from keras.layers import Conv3D\n    return Conv3D\nf()",
+    "with open(__file__):\n    from keras.layers import Conv3D",
 ])  # fmt: skip
 def test_lines_that_need_no_warning(line, installed):
     """Names that are not there can be imported; what is merely a place of TensorFlow's is as good as today's."""
@@ -165,15 +165,15 @@ def test_lines_that_need_no_warning(line, installed):
 
 
 @pytest.mark.parametrize("line, words", [
-    ("from keras.layers import Conv2D\nConv2D(3)", "no convolutions"),
-    ("from keras.layers import Conv2D\nclass A(Conv2D): pass", "no convolutions"),
-    ("from keras.layers import Conv2D\nConv2D.x", "no convolutions"),
-    ("from keras.layers.convolutional import Conv2D\nConv2D(3)", "no convolutions"),
-    ("import keras.applications.vgg16 as vgg\nvgg.VGG16()", "no convolutions"),
+    ("from keras.layers import Conv3D\nConv3D(3)", "no volumes"),
+    ("from keras.layers import Conv3D\nclass A(Conv3D): pass", "no volumes"),
+    ("from keras.layers import Conv3D\nConv3D.x", "no volumes"),
+    ("from keras.layers.convolutional import Conv3D\nConv3D(3)", "no volumes"),
+    ("import keras.applications.vgg16 as vgg\nvgg.VGG16()", "neither reads nor changes images"),
     ("from keras.layers import Desne", "Did you mean 'Dense'"),
-    ("try:\n    from keras.layers import Conv2D\nexcept ImportError as e:\n    raise e", "no convolutions"),
-    ("try:\n    import keras.applications\nexcept ImportError as e:\n    raise e", "no convolutions"),
-    ("try:\n    from minigrad.layers import Conv2D\nexcept ImportError as e:\n    raise e", "no convolutions"),
+    ("try:\n    from keras.layers import Conv3D\nexcept ImportError as e:\n    raise e", "no volumes"),
+    ("try:\n    import keras.applications\nexcept ImportError as e:\n    raise e", "neither reads nor changes images"),
+    ("try:\n    from minigrad.layers import Conv3D\nexcept ImportError as e:\n    raise e", "no volumes"),
     ("import keras.layers.nothing", "keras.layers.nothing"),
     ("from keras.metrics import fmeasure\nfmeasure([1.0], [1.0])", "F1Score()"),
     ("from tensorflow.keras.utils import multi_gpu_model\nmulti_gpu_model(3)", "one CPU"),
@@ -185,12 +185,12 @@ def test_what_is_not_there_raises_when_it_is_used(line, words, installed):
 
 def test_whether_a_name_exists_is_answered_honestly(installed):
     keras = importlib.import_module("keras")
-    assert not hasattr(keras.layers, "Conv2D") and not hasattr(keras, "applications")
+    assert not hasattr(keras.layers, "Conv3D") and not hasattr(keras, "applications")
     assert importlib.util.find_spec("keras.applications") is None
     assert importlib.util.find_spec("minigrad.applications") is None
-    assert "Conv2D" not in keras.layers.__all__ and getattr(keras.layers, "LSTM", None) is None
-    exec("from keras.layers import Conv2D", {})
-    assert not hasattr(keras.layers, "Conv2D")
+    assert "Conv3D" not in keras.layers.__all__ and getattr(keras.layers, "LSTM", None) is None
+    exec("from keras.layers import Conv3D", {})
+    assert not hasattr(keras.layers, "Conv3D")
 
 
 # ------------------------------------------------------------------------- names, strings, arguments, attributes

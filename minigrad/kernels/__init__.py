@@ -12,8 +12,8 @@ import importlib
 from minigrad.program import Kernel
 
 FILES = (
-    "confusion", "copying", "drawing", "elementwise", "errors", "moving", "normalization", "optimizing", "ordering",
-    "probability", "products", "reducing", "scheduling",
+    "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "moving", "normalization", "optimizing",
+    "ordering", "probability", "products", "reducing", "scheduling",
 )  # fmt: skip
 
 

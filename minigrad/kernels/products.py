@@ -7,22 +7,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.linalg import check_blas_return
 
-from minigrad.kernels.vectors import (
-    HAS_TILES,
-    HAS_WIDE,
-    HIGH,
-    LOW,
-    PACKED,
-    VECTORS,
-    at,
-    copy_columns,
-    high_tile,
-    locate,
-    low_tile,
-    per_register,
-    scratch,
-    turn,
-)
+from minigrad.kernels.tiles import block, moved, pack, pack_turned, tiles, turn
+from minigrad.kernels.vectors import HAS_TILES, HAS_WIDE, PACKED, at, locate, scratch
 from minigrad.program import helper, kernel
 
 DEPTH = 256  # of the sum over k that a tile takes at a time
@@ -31,9 +17,6 @@ HEIGHT = PACKED // DEPTH  # rows of a that go with them
 NEAR = 8192  # numbers of a that stay in the nearest cache
 # Up to so many multiplications, of a turned b or not, OpenBLAS has kernels that do not pack: for wide registers only.
 SMALL, SMALL_TURNED = (1_000_000, 200_000) if HAS_WIDE else (0, 0)
-
-
-# A block is (array, place of its first element, elements from one row to the next); a size is (m, n, k).
 
 
 @intrinsic
@@ -78,20 +61,6 @@ def _gemm(typing_context, turn_a, turn_b, size, a, b, y):
 
 
 @helper
-def _block(array, i, j):
-    """The block of an array that begins in row i and column j."""
-    row = max(array.shape[1], 1)
-    return array, i * row + j, row
-
-
-@helper
-def _moved(block, i, j, turned=0):
-    """The block that begins i rows and j columns further on; of a turned one, j rows and i columns."""
-    array, place, row = block
-    return (array, place + j * row + i, row) if turned else (array, place + i * row + j, row)
-
-
-@helper
 def _by_tiles(turn_a, turn_b, size, a, b, y):
     """Y = A B, blocks, both of A and B turned if asked."""
     m, n, k = size
@@ -101,97 +70,18 @@ def _by_tiles(turn_a, turn_b, size, a, b, y):
         for left in range(0, n, WIDTH):
             width = min(WIDTH, n - left)
             if turn_b:
-                _pack_turned(width, depth, _moved(b, left, first), packed)
+                pack_turned(width, depth, moved(b, left, first), packed)
             else:
-                _pack(width, depth, _moved(b, first, left), packed)
+                pack(width, depth, moved(b, first, left), packed)
             for top in range(0, m, HEIGHT):
                 part = min(HEIGHT, m - top), width, depth
-                begin, target = _moved(a, top, first, turn_a), _moved(y, top, left)
+                begin, target = moved(a, top, first, turn_a), moved(y, top, left)
                 if turn_a and part[0] * depth > NEAR:
-                    _turn(begin, depth, part[0], turned)
-                    _tiles(part, at(turned, 0), depth, 1, packed, edge, target, first)
+                    turn(begin, depth, part[0], turned)
+                    tiles(part, at(turned, 0), depth, 1, packed, edge, target, first)
                 else:
                     row, step = (1, a[2]) if turn_a else (a[2], 1)
-                    _tiles(part, at(a[0], begin[1]), row, step, packed, edge, target, first)
-
-
-@helper
-def _tiles(size, a, a_row, a_step, packed, edge, y, adds):
-    """All tiles of Y (m, n); those at an edge, which are larger than what is left, by the memory `edge`."""
-    (m, n, k), wide = size, VECTORS * per_register(y[0])
-    for j in range(0, n, wide):
-        panel, i = at(packed, j * k), 0
-        while i < m:
-            left = m - i
-            is_high = left > 2 * LOW or LOW < left <= HIGH
-            rows = HIGH if is_high else LOW
-            is_edge = left < rows or n - j < wide
-            begin, last = at(a, i * a_row), min(rows, left) - 1
-            target, row, more = at(y[0], y[1] + i * y[2] + j), y[2], adds
-            if is_edge:
-                target, row, more = at(edge, 0), wide, 0
-            if is_high:
-                high_tile(begin, a_row, a_step, last, panel, k, target, row, more)
-            else:
-                low_tile(begin, a_row, a_step, last, panel, k, target, row, more)
-            if is_edge:
-                _copy_edge(last + 1, min(wide, n - j), edge, wide, _moved(y, i, j), adds)
-            i += rows
-
-
-@helper
-def _copy_edge(m, n, edge, wide, y, adds):
-    """The first m rows and n columns of a tile, added to Y or put there."""
-    target, row = at(y[0], y[1]), y[2]
-    for i in range(m):
-        for j in range(n):
-            value = edge[i * wide + j]
-            target[i * row + j] = target[i * row + j] + value if adds else value
-
-
-@helper
-def _turn(block, m, n, memory):
-    """memory = the transpose of m rows and n columns of a block, n rows one after the other"""
-    (b, first, row), count = block, per_register(block[0])
-    high, wide = (m - m % count, n - n % count) if HAS_TILES else (0, 0)
-    for i in range(0, high, count):
-        for j in range(0, wide, count):
-            turn((b, first + i * row + j, row), (memory, j * m + i, m))
-    source = at(b, first)
-    for j in range(n):
-        for i in range(high if j < wide else 0, m):
-            memory[j * m + i] = source[i * row + j]
-
-
-@helper
-def _pack(n, k, block, packed):
-    """packed = B in panels as wide as a tile: k rows of the first, then of the next; zeros beyond the last column."""
-    (b, first, row), wide = block, VECTORS * per_register(block[0])
-    whole, zero = n - n % wide, b.dtype.type(0)
-    for p in range(k):
-        for j in range(0, whole, wide):
-            copy_columns(b, first + p * row + j, packed, j * k + p * wide)
-    if whole < n:
-        source, target = at(b, first + whole), at(packed, whole * k)
-        for p in range(k):
-            for j in range(wide):
-                target[p * wide + j] = source[p * row + j] if whole + j < n else zero
-
-
-@helper
-def _pack_turned(n, k, block, packed):
-    """What `_pack` does, of B^T."""
-    (b, first, row), count = block, per_register(block[0])
-    wide, zero = VECTORS * count, b.dtype.type(0)
-    high, deep = n - n % count, k - k % count
-    for j in range(0, high, count):
-        begin, place = first + j * row, j // wide * wide * k + j % wide
-        for p in range(0, deep, count):
-            turn((b, begin + p, row), (packed, place + p * wide, wide))
-    for j in range(-(-n // wide) * wide):
-        source, target = at(b, first + j * row), at(packed, j // wide * wide * k + j % wide)
-        for p in range(deep if j < high else 0, k):
-            target[p * wide] = source[p] if j < n else zero
+                    tiles(part, at(a[0], begin[1]), row, step, packed, edge, target, first)
 
 
 @helper
@@ -238,7 +128,7 @@ def _matmul(a, b, y, part):
     if a.shape[0] != y.shape[0] or a.shape[1] != b.shape[0] or b.shape[1] != y.shape[1]:
         raise ValueError("y = a b has the rows of a and the columns of b, of which a has as many as b has rows")
     i, m, j, n = _rows_columns(part, y)
-    _product(0, 0, (m, n, a.shape[1]), _block(a, i, 0), _block(b, 0, j), _block(y, i, j))
+    _product(0, 0, (m, n, a.shape[1]), block(a, i, 0), block(b, 0, j), block(y, i, j))
 
 
 @kernel(cost=lambda a, b, y: a.size * y.shape[1])
@@ -290,10 +180,10 @@ def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
         _outer(a, b, y, i, m, j, n)
     elif m * n * k <= SMALL and n * k <= PACKED:
         turned = scratch(y)
-        _turn(_block(b, j, 0), n, k, turned)
-        _gemm(0, 0, (m, n, k), _block(a, i, 0), (turned, 0, n), _block(y, i, j))
+        turn(block(b, j, 0), n, k, turned)
+        _gemm(0, 0, (m, n, k), block(a, i, 0), (turned, 0, n), block(y, i, j))
     else:
-        _product(0, 1, (m, n, k), _block(a, i, 0), _block(b, j, 0), _block(y, i, j))
+        _product(0, 1, (m, n, k), block(a, i, 0), block(b, j, 0), block(y, i, j))
 
 
 @kernel(cost=lambda a, b, y: b.size * y.shape[0])
@@ -302,7 +192,7 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
     if a.shape[1] != y.shape[0] or a.shape[0] != b.shape[0] or b.shape[1] != y.shape[1]:
         raise ValueError("y = a^T b has as many rows as a has columns, and b's columns; a and b have the same rows")
     i, m, j, n = _rows_columns(part, y)
-    _product(1, 0, (m, n, a.shape[0]), _block(a, 0, i), _block(b, 0, j), _block(y, i, j))
+    _product(1, 0, (m, n, a.shape[0]), block(a, 0, i), block(b, 0, j), block(y, i, j))
 
 
 @kernel

@@ -128,7 +128,7 @@ def at(typing_context, array, place):
 
 
 @intrinsic
-def turn(typing_context, source, target):
+def turn_square(typing_context, source, target):
     """target = source^T, a square block as wide as a register: halves of the rows change places, then quarters, ..."""
 
     def codegen(context, builder, signature, args):
@@ -151,26 +151,36 @@ def turn(typing_context, source, target):
     return types.void(source, target), codegen
 
 
-def _tile(rows):
-    """An intrinsic that computes a tile of so many rows."""
+def _by_distance(builder, a_row, a_step):
+    """Element a[i, p] is i times `a_row` and p times `a_step` elements after the first."""
+    return (lambda i: builder.mul(a_row, i)), (lambda p: builder.mul(a_step, p))
+
+
+def _by_table(builder, a_row, a_step):
+    """Element a[i, p] is a_row[i] + a_step[p] elements after the first: both are pointers to integers."""
+    return (lambda i: builder.load(builder.gep(a_row, [i]))), (lambda p: builder.load(builder.gep(a_step, [p])))
+
+
+def _tile(rows, places=_by_distance):
+    """An intrinsic that computes a tile of so many rows; `places` says where the elements of a are."""
 
     @intrinsic
     def tile(typing_context, a, a_row, a_step, last, packed, k, y, y_row, adds):
         """The sum over p < k of a[i, p] packed[p, j] for all rows i and columns j of a tile, added to y or put there.
 
-        `a`, `packed` and `y` are pointers. From a[i, p] to a[i + 1, p] it is `a_row` elements, to a[i, p + 1] `a_step`.
-        Row `last` of a is the last one: it is read in the place of those after it.
+        `a`, `packed` and `y` are pointers. Row `last` of a is the last one: it is read in the place of those after it.
         """
 
         def codegen(context, builder, signature, args):
             begin, a_row, a_step, last, panel, k, there, y_row, adds = args
             number = context.get_value_type(y.dtype)
             register = _register(context, y)
-            places = [(i, j) for i in range(rows) for j in range(VECTORS)]
-            sources, numbers = [ir.Constant(_word, i) for i in range(rows)], []
-            for i in sources:
+            tile = [(i, j) for i in range(rows) for j in range(VECTORS)]
+            place_of_row, place_of_step = places(builder, a_row, a_step)
+            numbers = []
+            for i in (ir.Constant(_word, i) for i in range(rows)):
                 is_there = builder.icmp_signed("<", i, last)
-                numbers.append(builder.gep(begin, [builder.mul(a_row, builder.select(is_there, i, last))]))
+                numbers.append(builder.gep(begin, [place_of_row(builder.select(is_there, i, last))]))
             targets = [_step(builder, there, y_row, i) for i in range(rows)]
             name = f"llvm.fma.v{register.count}f{y.dtype.bitwidth}"
             fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
@@ -179,12 +189,12 @@ def _tile(rows):
             before, loop, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(loop)
             builder.position_at_end(loop)
-            p, sums = builder.phi(_word), {place: builder.phi(register) for place in places}
+            p, sums = builder.phi(_word), {place: builder.phi(register) for place in tile}
             b = builder.gep(panel, [builder.mul(p, ir.Constant(_word, VECTORS * register.count))])
             b = [_load(builder, register, b, j) for j in range(VECTORS)]
-            new = {}
+            new, step = {}, place_of_step(p)
             for i in range(rows):
-                value = builder.load(builder.gep(numbers[i], [builder.mul(p, a_step)]))
+                value = builder.load(builder.gep(numbers[i], [step]))
                 value = builder.insert_element(undefined, value, ir.Constant(_i32, 0))
                 value = _pick(builder, value, undefined, [0] * register.count)
                 for j in range(VECTORS):
@@ -193,23 +203,24 @@ def _tile(rows):
             builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
             p.add_incoming(ir.Constant(_word, 0), before)
             p.add_incoming(following, loop)
-            for place in places:
+            for place in tile:
                 sums[place].add_incoming(ir.Constant(register, [ir.Constant(number, 0.0)] * register.count), before)
                 sums[place].add_incoming(new[place], loop)
 
             builder.position_at_end(after)
             with builder.if_else(builder.icmp_signed("!=", adds, ir.Constant(_word, 0))) as (then, otherwise):
                 with then:
-                    for i, j in places:
+                    for i, j in tile:
                         _store(builder, builder.fadd(_load(builder, register, targets[i], j), new[i, j]), targets[i], j)
                 with otherwise:
-                    for i, j in places:
+                    for i, j in tile:
                         _store(builder, new[i, j], targets[i], j)
             return context.get_dummy_value()
 
-        return types.void(a, _index, _index, _index, packed, _index, y, _index, _index), codegen
+        return types.void(a, a_row, a_step, _index, packed, _index, y, _index, _index), codegen
 
     return tile
 
 
 high_tile, low_tile = _tile(HIGH), _tile(LOW)
+high_tile_at, low_tile_at = _tile(HIGH, _by_table), _tile(LOW, _by_table)

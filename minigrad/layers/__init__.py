@@ -3,6 +3,16 @@
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
 from minigrad.layers.base import Layer, deserialize, serialize
+from minigrad.layers.convolution import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from minigrad.layers.core import Dense, Identity, Masking
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.embedding import Embedding
@@ -27,6 +37,22 @@ from minigrad.layers.merging import (
     subtract,
 )
 from minigrad.layers.normalization import BatchNormalization
+from minigrad.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    Cropping1D,
+    Cropping2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPooling1D,
+    MaxPooling2D,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from minigrad.layers.preprocessing import Normalization, Rescaling
 from minigrad.layers.regularization import (
     ActivityRegularization,
@@ -34,10 +60,20 @@ from minigrad.layers.regularization import (
     Dropout,
     GaussianDropout,
     GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
 )
 from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 from minigrad.layers.wrapper import Wrapper
 from minigrad.names import public
+
+# Keras' other names of the same layers.
+Convolution1D, Convolution2D = Conv1D, Conv2D
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
+MaxPool1D, MaxPool2D, AvgPool1D, AvgPool2D = MaxPooling1D, MaxPooling2D, AveragePooling1D, AveragePooling2D
+GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
+GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
 
 __all__ = public(globals())

@@ -64,6 +64,51 @@ class Dropout(_Noise):
         return random.dropout(inputs, self.rate, self.noise_shape, seed=self)
 
 
+class _SpatialDropout(_Noise):
+    """Dropout of whole channels: a channel is kept for all steps or pixels of a sample, or for none.
+
+    Neighbouring pixels are so alike that a dropped one is no loss (Tompson et al. 2014, arXiv:1411.4280).
+
+    Args:
+        rate: the share of channels that is dropped, in [0, 1].
+        seed: as for Dropout. data_format: "channels_last".
+    """
+
+    def _start(self):
+        if getattr(self, "data_format", None) not in (None, "channels_last"):
+            kind = type(self).__name__
+            raise ValueError(f"{kind} {self.name!r}: data_format must be 'channels_last', got {self.data_format!r}.")
+        super()._start()
+
+    def disturb(self, inputs):
+        shape = (inputs.shape[0], *(1,) * (inputs.ndim - 2), inputs.shape[-1])
+        return random.dropout(inputs, self.rate, shape, seed=self)
+
+    def get_config(self):
+        """The arguments of `__init__`, without `trainable`, which Keras does not take here."""
+        return {name: value for name, value in super().get_config().items() if name != "trainable"}
+
+
+@registry.register()
+class SpatialDropout1D(_SpatialDropout):
+    __doc__ = _SpatialDropout.__doc__
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start()
+
+
+@registry.register()
+class SpatialDropout2D(_SpatialDropout):
+    __doc__ = _SpatialDropout.__doc__
+
+    def __init__(self, rate, data_format=None, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self._start()
+
+
 @registry.register()
 class AlphaDropout(_Noise):
     """Dropout that keeps mean 0 and variance 1, for networks with selu (Klambauer et al. 2017).

@@ -27,6 +27,7 @@ from minigrad.ops.arranging import (
 from minigrad.ops.control import (
     associative_scan, cond, custom_gradient, fori_loop, map, scan, switch, vectorized_map, while_loop,
 )  # fmt: skip
+from minigrad.ops.convolution import average_pool, conv, conv_transpose, depthwise_conv, max_pool, separable_conv
 from minigrad.ops.creating import (
     arange, diag, eye, full, full_like, identity, linspace, ones, ones_like, pad, tril, triu, zeros, zeros_like,
 )  # fmt: skip

@@ -1,0 +1,400 @@
+"""Convolution and pooling over the axes between the first (samples) and the last (channels).
+
+Sequences (n, steps, c) are images of one line. Where the windows lie in memory is found out once per shape: see
+`kernels.convolution`.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+from minigrad import kernels as K
+from minigrad.ops.elementwise import _promote
+from minigrad.ops.linear import _matmul
+from minigrad.ops.shaping import concatenate, split
+from minigrad.program import empty, launch
+from minigrad.tensor import as_tensor, constant, op, view
+
+
+class Windows:
+    """Where the windows lie that pass over images (n, h, w), and how the images are padded before.
+
+    Args:
+        images: (n, h, w); size, strides, dilation: of a window, a pair for lines and columns each.
+        pads: for lines and columns the pixels before and after the image.
+        out: how many windows there are below and beside each other.
+    """
+
+    def __init__(self, images, size, strides, dilation, pads, out):
+        self.images, self.size, self.strides, self.dilation = images, size, strides, dilation
+        self.pads, self.out, self.rows = pads, out, images[0] * math.prod(out)
+        self.padded = tuple(n + sum(pad) for n, pad in zip(images[1:], pads))
+        self.is_padded = any(map(sum, pads))
+        reach = [(k - 1) * d for k, d in zip(size, dilation)]
+        self.is_apart = all(s > r for s, r in zip(strides, reach))  # whether no two windows overlap
+        # The gradient: windows that pass over that of the output, its pixels `strides` apart, to each pixel of x.
+        self.back_pads = [max(r - pad[0], 0) for r, pad in zip(reach, pads)]
+        self.back_begin = [max(pad[0] - r, 0) for r, pad in zip(reach, pads)]
+        self.back_padded = tuple(
+            max(begin + n + r, before + (m - 1) * s + 1)
+            for begin, n, r, before, m, s in zip(
+                self.back_begin, images[1:], reach, self.back_pads, out, strides
+            )
+        )
+
+    def places(self, channels):
+        """Where each window begins in the padded images."""
+        return _places(self.images[0], self.padded, self.out, self.strides, (0, 0), channels)
+
+    def shifts(self, channels, each=True):
+        """Where the elements of a window lie in it; with each=False only its pixels."""
+        return _shifts(self.padded, self.size, self.dilation, channels, each)
+
+    def back_places(self, channels):
+        return _places(self.images[0], self.back_padded, self.images[1:], (1, 1), tuple(self.back_begin), channels)
+
+    def back_shifts(self, channels, each=True):
+        return _shifts(self.back_padded, self.size, self.dilation, channels, each)
+
+    def pad(self, x, border=0.0):
+        """The images with `border` around them."""
+        if not self.is_padded:
+            return x
+        before = [pad[0] for pad in self.pads]
+        return _pad(x, (*self.images, *before, *self.padded, 1, 1), border)
+
+    def crop(self, padded, x):
+        """x = what `pad` has made `padded` of"""
+        geometry = constant(np.int64, *self.images, *(pad[0] for pad in self.pads), *self.padded, 1, 1)
+        launch(K.crop_images, padded, geometry, x)
+
+    def spread(self, gy):
+        """The gradient of the output as images over which windows pass back."""
+        n, (h, w) = self.images[0], self.out
+        if (h, w) == self.back_padded and self.strides == (1, 1):
+            return gy
+        return _pad(gy, (n, h, w, *self.back_pads, *self.back_padded, *self.strides), 0.0)
+
+
+def _pad(x, geometry, border):
+    n, high, wide = geometry[0], geometry[5], geometry[6]
+    y = empty((n * high * wide, x.shape[1]), x.dtype)
+    launch(K.pad_images, x, constant(np.int64, *geometry), constant(x.dtype, border), y)
+    return y
+
+
+@functools.lru_cache(512)
+def _places(n, padded, out, strides, begin, channels):
+    (high, wide), lines, columns = padded, np.arange(out[0]), np.arange(out[1])
+    lines = begin[0] + lines * strides[0]
+    columns = begin[1] + columns * strides[1]
+    image = np.arange(n)[:, None, None] * high
+    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(1, -1))
+
+
+@functools.lru_cache(512)
+def _shifts(padded, size, dilation, channels, each):
+    pixels = np.arange(size[0])[:, None] * dilation[0] * padded[1] + np.arange(size[1]) * dilation[1]
+    found = pixels.reshape(-1, 1) * channels
+    return _fixed((found + np.arange(channels) if each else found).reshape(1, -1))
+
+
+def _fixed(array):
+    array = np.ascontiguousarray(array, np.int64)
+    array.flags.writeable = False
+    return array
+
+
+# ------------------------------------------------------------------------------------------ the three products
+
+
+def _forward(x, w, y, windows):
+    """y = the convolution; returns the padded images."""
+    c = x.shape[1]
+    x = windows.pad(x)
+    launch(K.convolve, x, windows.places(c), windows.shifts(c), w, y)
+    return x
+
+
+def _backward(gy, w, gx, windows):
+    """gx = the gradient of the images: the windows pass over gy, with the kernel turned round."""
+    pixels, (c, f) = math.prod(windows.size), (gx.shape[1], gy.shape[1])
+    turned = empty((pixels * f, c), w.dtype)
+    launch(K.take, w.reshape(1, -1), _turned_round(pixels, c, f), turned.reshape(1, -1))
+    launch(K.convolve, windows.spread(gy), windows.back_places(f), windows.back_shifts(f), turned, gx)
+
+
+def _gradient(padded, gy, gw, windows):
+    """gw = the gradient of the kernel."""
+    c = padded.shape[1]
+    launch(K.convolve_tn, padded, windows.places(c), windows.shifts(c), gy, gw)
+
+
+@functools.lru_cache(512)
+def _turned_round(pixels, c, f):
+    """Where in a kernel (pixels, c, f) the elements of one stand that is turned round: (pixels, f, c)."""
+    return _fixed(np.arange(pixels * c * f).reshape(pixels, c, f)[::-1].transpose(0, 2, 1).reshape(1, -1))
+
+
+@op("(r,c), (k,f) -> (m,f)")
+def _convolve(y, x, w, m, windows):
+    """y = windows of x times w."""
+    padded = _forward(x, w, y, windows)
+
+    def vjp(gy, gx, gw):
+        if gw is not None:
+            _gradient(padded, gy, gw, windows)
+        if gx is not None:
+            _backward(gy, w, gx, windows)
+
+    return vjp
+
+
+@op("(r,f), (k,f) -> (m,c)")
+def _convolve_back(y, x, w, m, c, windows):
+    """y = the gradient of the images of a convolution whose output has the gradient x."""
+    _backward(x, w, y, windows)
+
+    def vjp(gy, gx, gw):
+        padded = _forward(gy, w, gx if gx is not None else empty(x.shape, x.dtype), windows)
+        if gw is not None:
+            _gradient(padded, x, gw, windows)
+
+    return vjp
+
+
+@op("(r,c), (k,f) -> (m,f)")
+def _convolve_depthwise(y, x, w, m, windows):
+    """y = windows of x times w, each channel by itself."""
+    c = x.shape[1]
+    padded = windows.pad(x)
+    launch(K.convolve_depthwise, padded, windows.places(c), windows.shifts(c, False), w, y)
+
+    def vjp(gy, gx, gw):
+        f = gy.shape[1]
+        if gw is not None:
+            launch(K.convolve_depthwise_tn, padded, windows.places(c), windows.shifts(c, False), gy, gw)
+        if gx is not None:
+            turned = empty(w.shape, w.dtype)
+            launch(K.take, w.reshape(1, -1), _turned_round(len(w), f, 1), turned.reshape(1, -1))
+            images = windows.spread(gy)
+            kernel = K.convolve_depthwise if f == c else K.convolve_depthwise_back
+            launch(kernel, images, windows.back_places(f), windows.back_shifts(f, False), turned, gx)
+
+    return vjp
+
+
+@op("(r,c) -> (m,c)")
+def _max_pool(y, x, m, windows):
+    """y = the largest of each window; dy goes to the first of the largest."""
+    padded, c = windows.pad(x, -math.inf), x.shape[1]
+    tables = windows.places(c), windows.shifts(c, False)
+    launch(K.max_pool, padded, *tables, y)
+
+    def vjp(gy, gx):
+        target = empty(padded.shape, x.dtype) if windows.is_padded else gx
+        launch(K.fill, constant(x.dtype, 0.0), target)
+        kernel = K.max_pool_vjp if windows.is_apart else K.max_pool_overlapping_vjp
+        launch(kernel, padded, *tables, y, gy, target)
+        if windows.is_padded:
+            windows.crop(target, gx)
+
+    return vjp
+
+
+@op("(r,c) -> (m,c)")
+def _average_pool(y, x, m, windows):
+    """y = the mean of each window, of those of its pixels that lie in the image; dy is shared among them."""
+    padded, c = windows.pad(x), x.shape[1]
+    tables = windows.places(c), windows.shifts(c, False)
+    share = _shares(windows, x.dtype)
+    launch(K.sum_pool, padded, *tables, share, y)
+
+    def vjp(gy, gx):
+        target = empty(padded.shape, x.dtype) if windows.is_padded else gx
+        launch(K.fill, constant(x.dtype, 0.0), target)
+        launch(K.sum_pool_vjp, gy, *tables, share, target)
+        if windows.is_padded:
+            windows.crop(target, gx)
+
+    return vjp
+
+
+def _shares(windows, dtype):
+    """One over the number of pixels of each window that lie in the image, (1, windows)."""
+    counts = [
+        np.array([sum(0 <= i * s + k - pad[0] < n for k in range(size)) for i in range(out)])
+        for n, pad, size, s, out in zip(windows.images[1:], windows.pads, windows.size, windows.strides, windows.out)
+    ]
+    counts = np.tile((counts[0][:, None] * counts[1]).reshape(-1), windows.images[0])
+    return (1.0 / counts).astype(dtype).reshape(1, -1)
+
+
+# ------------------------------------------------------------------------------------------------------- public
+
+
+def _several(name, what, value, rank):
+    """An int, or one for each axis, as a tuple of positive ints."""
+    found = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+    if len(found) != rank or not all(isinstance(n, (int, np.integer)) and n > 0 for n in found):
+        raise ValueError(f"{name}: {what} must be a positive int or {rank} of them; got {value!r}.")
+    return tuple(map(int, found))
+
+
+def padded_length(n, size, stride, dilation, padding):
+    """(pixels before, pixels after, windows) of an axis of n pixels; None for windows if there are none."""
+    reach = (size - 1) * dilation + 1
+    if padding == "valid":
+        return 0, 0, (n - reach) // stride + 1 if n >= reach else None
+    count = -(-n // stride)
+    if padding == "causal":
+        return reach - 1, 0, count
+    missing = max((count - 1) * stride + reach - n, 0)
+    return missing // 2, missing - missing // 2, count
+
+
+def transposed_length(n, size, stride, dilation, padding, more=None):
+    """How many pixels an axis of n pixels has after a transposed convolution; `more` is the output_padding, or None."""
+    reach = (size - 1) * dilation + 1
+    if more is None:
+        return n * stride + (max(reach - stride, 0) if padding == "valid" else 0)
+    return (n - 1) * stride + reach + more - (2 * (reach // 2) if padding == "same" else 0)
+
+
+def _checked(name, x, padding, data_format, known=("valid", "same")):
+    """x as a tensor (n, ..., c), and the padding in lower case."""
+    x, padding = as_tensor(x), str(padding).lower()
+    if data_format not in (None, "channels_last"):
+        raise ValueError(f"{name}: the channels must be last, data_format='channels_last'; got {data_format!r}.")
+    if padding not in known:
+        raise ValueError(f"{name}: padding must be one of {', '.join(map(repr, known))}; got {padding!r}.")
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{name} expects sequences (n, steps, channels) or images (n, h, w, channels); got {x.shape}.")
+    return x, padding
+
+
+def _windows(name, shape, size, strides, dilation, padding):
+    """The Windows over tensors of this shape, (n, steps, c) or (n, h, w, c)."""
+    axes = []
+    for n, k, s, d in zip(shape[1:-1], size, strides, dilation, strict=True):
+        axes.append(padded_length(n, k, s, d, padding))
+        if not axes[-1][-1]:
+            raise ValueError(f"{name}: an image of {shape[1:-1]} is smaller than the window of {size}.")
+    return _known_windows((shape[0], *_pair(shape[1:-1])), _pair(size), _pair(strides), _pair(dilation), tuple(axes))
+
+
+def _pair(lengths):
+    """Of a sequence, which is an image of one line, the lengths of both axes."""
+    return (1, *lengths) if len(lengths) == 1 else tuple(lengths)
+
+
+@functools.lru_cache(512)
+def _known_windows(images, size, strides, dilation, axes):
+    axes = ((0, 0, 1), *axes) if len(axes) == 1 else axes
+    return Windows(images, size, strides, dilation, [axis[:2] for axis in axes], tuple(axis[2] for axis in axes))
+
+
+def _flat(x):
+    return view(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def _result(y, x, windows):
+    """y, one row per window, as images or sequences like x."""
+    return view(y, (x.shape[0], *windows.out[4 - x.ndim :], y.shape[1]))
+
+
+def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """The convolution of sequences (n, steps, c) or images (n, h, w, c) with a kernel (size, c, f) or (h, w, c, f).
+
+    y = the sum of kernel[p] x[place + p] over the pixels p of the window at each place: (n, ..., f). If the kernel has
+    c / g channels, the channels of x and of y are g groups, each with a part of the kernel. As in Keras, it is the
+    cross-correlation: the kernel is not turned round. `padding` is "valid", "same" or, of sequences, "causal".
+    """
+    x, padding = _checked("conv", inputs, padding, data_format, ("valid", "same", "causal"))
+    x, kernel = _promote(x, kernel)
+    rank = x.ndim - 2
+    if kernel.ndim != x.ndim or x.shape[-1] % kernel.shape[-2] or (padding == "causal" and rank > 1):
+        raise ValueError(f"conv: a kernel of shape {kernel.shape} and {padding!r} padding do not fit {x.shape}.")
+    groups, size = x.shape[-1] // kernel.shape[-2], kernel.shape[:-2]
+    if groups > 1:
+        if kernel.shape[-1] % groups:
+            raise ValueError(f"conv: {kernel.shape[-1]} filters can't be divided into {groups} groups.")
+        parts = zip(split(x, groups, axis=-1), split(kernel, groups, axis=-1), strict=True)
+        return concatenate([conv(*part, strides, padding, None, dilation_rate) for part in parts], axis=-1)
+    strides = _several("conv", "strides", strides, rank)
+    windows = _windows("conv", x.shape, size, strides, _several("conv", "dilation_rate", dilation_rate, rank), padding)
+    w = _flat(kernel)
+    is_product = math.prod(size) == math.prod(strides) == 1
+    y = _matmul(_flat(x), w) if is_product else _convolve(_flat(x), w, m=windows.rows, windows=windows)
+    return _result(y, x, windows)
+
+
+def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
+    """A convolution of each channel by itself; the kernel (..., c, k) makes k channels of each, so y has c k."""
+    x, padding = _checked("depthwise_conv", inputs, padding, data_format, ("valid", "same", "causal"))
+    x, kernel = _promote(x, kernel)
+    rank = x.ndim - 2
+    if kernel.ndim != x.ndim or kernel.shape[-2] != x.shape[-1]:
+        raise ValueError(f"depthwise_conv: a kernel of shape {kernel.shape} does not fit inputs {x.shape}.")
+    strides = _several("depthwise_conv", "strides", strides, rank)
+    dilation = _several("depthwise_conv", "dilation_rate", dilation_rate, rank)
+    windows = _windows("depthwise_conv", x.shape, kernel.shape[:-2], strides, dilation, padding)
+    w = view(kernel, (math.prod(windows.size), kernel.shape[-2] * kernel.shape[-1]))
+    return _result(_convolve_depthwise(_flat(x), w, m=windows.rows, windows=windows), x, windows)
+
+
+def separable_conv(
+    inputs, depthwise_kernel, pointwise_kernel, strides=1, padding="valid", data_format=None, dilation_rate=1
+):
+    """A depthwise convolution, then one with windows of one pixel."""
+    y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    return conv(y, pointwise_kernel)
+
+
+def conv_transpose(
+    inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1
+):
+    """What is to a convolution its gradient: images `strides` times as large. The kernel is (..., f, c) for c channels.
+
+    With the matrix A of the convolution of images (n, ..., f) with this kernel, y = A^T x.
+    """
+    x, padding = _checked("conv_transpose", inputs, padding, data_format)
+    x, kernel = _promote(x, kernel)
+    rank = x.ndim - 2
+    if kernel.ndim != x.ndim or kernel.shape[-1] != x.shape[-1]:
+        raise ValueError(f"conv_transpose: a kernel of shape {kernel.shape} does not fit inputs {x.shape}.")
+    strides = _several("conv_transpose", "strides", strides, rank)
+    dilation = _several("conv_transpose", "dilation_rate", dilation_rate, rank)
+    more = output_padding if isinstance(output_padding, (tuple, list)) else (output_padding,) * rank
+    each = zip(x.shape[1:-1], kernel.shape, strides, dilation, (padding,) * rank, more, strict=False)
+    lengths = [transposed_length(*axis) for axis in each]
+    c, axes = kernel.shape[-2], []
+    for n, m, k, s, d, extra in zip(x.shape[1:-1], lengths, kernel.shape, strides, dilation, more, strict=False):
+        before, after, _ = padded_length(m, k, s, d, padding)
+        if extra is not None and padding == "same":
+            before = ((k - 1) * d + 1) // 2
+        axes.append((before, max(0, (n - 1) * s + (k - 1) * d + 1 - m - before), n))
+    images = (x.shape[0], *_pair(lengths))
+    windows = _known_windows(images, _pair(kernel.shape[:-2]), _pair(strides), _pair(dilation), tuple(axes))
+    y = _convolve_back(_flat(x), _flat(kernel), m=math.prod(images), c=c, windows=windows)
+    return view(y, (x.shape[0], *lengths, c))
+
+
+def max_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The largest number of each window, each channel by itself; `strides` are by default the size of the window."""
+    return _pooled("max_pool", _max_pool, inputs, pool_size, strides, padding, data_format)
+
+
+def average_pool(inputs, pool_size, strides=None, padding="valid", data_format=None):
+    """The mean of each window, each channel by itself; where it leaves the image, of what lies in it."""
+    return _pooled("average_pool", _average_pool, inputs, pool_size, strides, padding, data_format)
+
+
+def _pooled(name, pool, inputs, pool_size, strides, padding, data_format):
+    x, padding = _checked(name, inputs, padding, data_format)
+    rank = x.ndim - 2
+    size = _several(name, "pool_size", pool_size, rank)
+    strides = size if strides is None else _several(name, "strides", strides, rank)
+    windows = _windows(name, x.shape, size, strides, (1,) * rank, padding)
+    return _result(pool(_flat(x), m=windows.rows, windows=windows), x, windows)
