@@ -275,7 +275,7 @@ def _told(thing):
 
 
 RULES = [(who, old, new) for who, rules in old_names._arguments.items() for old, new in rules.items()
-         if not who.startswith(("Model", "optimizers")) and (who, old) not in IN_A_MODEL]  # fmt: skip
+         if not who.startswith(("Model", "optimizers", "layers.")) and (who, old) not in IN_A_MODEL]  # fmt: skip
 
 
 @pytest.mark.parametrize("who, old, new", RULES)
@@ -287,6 +287,28 @@ def test_every_old_argument_means_todays(who, old, new):
     assert _told(found) == _told(make(**{**needed, **today}))
     assert len(texts) == 1 and f"({old}=" in texts[0]
     assert not warned(lambda: make(**rest, **{old: value}))[1]
+
+
+@pytest.mark.parametrize("kind, old, today", [
+    ("Convolution2D", {"nb_filter": 4, "nb_row": 3, "nb_col": 2}, {"filters": 4, "kernel_size": (3, 2)}),
+    ("Convolution1D", {"nb_filter": 4, "filter_length": 3}, {"filters": 4, "kernel_size": 3}),
+    ("Convolution1D", {"filters": 4, "kernel_size": 3, "subsample_length": 2}, {"filters": 4, "kernel_size": 3, "strides": 2}),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "border_mode": "same", "subsample": (2, 2)},
+     {"filters": 4, "kernel_size": 3, "padding": "same", "strides": 2}),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "init": "he_normal", "bias": False, "dim_ordering": "tf"},
+     {"filters": 4, "kernel_size": 3, "kernel_initializer": "he_normal", "use_bias": False}),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "W_regularizer": "l2", "b_regularizer": "l1", "W_constraint": "non_neg"},
+     {"filters": 4, "kernel_size": 3, "kernel_regularizer": "l2", "bias_regularizer": "l1", "kernel_constraint": "non_neg"}),
+    ("Conv2D", {"filters": 4, "kernel_size": 3, "atrous_rate": 2, "b_constraint": "non_neg"},
+     {"filters": 4, "kernel_size": 3, "dilation_rate": 2, "bias_constraint": "non_neg"}),
+    ("MaxPooling1D", {"pool_length": 3, "stride": 1}, {"pool_size": 3, "strides": 1}),
+    ("MaxPooling2D", {"border_mode": "same", "dim_ordering": "tf"}, {"padding": "same"}),
+])  # fmt: skip
+def test_old_arguments_of_convolutions(kind, old, today):
+    make = getattr(layers, kind)
+    found, texts = warned(lambda: make(**old))
+    assert _told(found) == _told(make(**today))
+    assert len(texts) == len(old.keys() - today.keys() - {"nb_col"})
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam"])
@@ -484,7 +506,8 @@ def test_a_checkpoint_every_so_many_epochs(tmp_path):
 def test_every_conversion_of_an_argument_is_tested():
     tested = {old_names._arguments[who][old] for who, old in (*CONVERTED, *IN_A_MODEL)}
     rules = {new for rules in old_names._arguments.values() for new in rules.values() if new[0] == ":"}
-    assert rules - tested == {":lr", ":decay", ":epsilon", ":verbose", ":flag"}  # which have tests of their own
+    own_tests = {":lr", ":decay", ":epsilon", ":verbose", ":flag", ":nb_row", ":dim_ordering"}
+    assert rules - tested == own_tests
 
 
 def test_differences_list_every_old_word():

@@ -36,6 +36,16 @@ def weights(value, others, defaults):
     raise ValueError("weights=[...]: older Keras started a layer so. Today: layer.set_weights([...]) once it is built.")
 
 
+def nb_row(value, others, defaults):
+    """Today: kernel_size=(nb_row, nb_col)."""
+    return {"kernel_size": (value, others.pop("nb_col", value))}
+
+
+def dim_ordering(value, others, defaults):
+    """Today: data_format="channels_last" for "tf", and "channels_first" for "th"."""
+    return {"data_format": {"tf": "channels_last", "th": "channels_first"}.get(value, value)}
+
+
 def mode(value, others, defaults):
     """Mode 0 is what BatchNormalization does today; other modes are an error that says what to do instead."""
     if value == 0:
