@@ -29,7 +29,8 @@ _OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in i
     "core": "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack",
     "linalg": "norm",
     "math": "erf erfc in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
-    "nn": "celu elu gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid log_softmax "
+    "nn": "average_pool celu conv conv_transpose depthwise_conv elu gelu glu hard_shrink hard_sigmoid hard_silu "
+    "hard_tanh leaky_relu log_sigmoid log_softmax max_pool separable_conv "
     "moments multi_hot normalize one_hot relu relu6 rms_normalization selu sigmoid silu soft_shrink softmax "
     "softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold",
     "numpy": "absolute add all any append arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin "
@@ -55,8 +56,9 @@ _CLASSES[activations.relu] = ("keras.src.activations.activations", "ReLU")
 _FUNCTIONS = {place: function for function, place in _CLASSES.items()}
 _IN_CALL = {  # arguments that Keras gives to the call of an operation; the others go to its constructor
     "a", "array", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default",
-    "fill_value", "indices", "inputs", "key", "operands", "predictions", "q", "rtol", "segment_ids", "sorted_sequence",
-    "start_indices", "targets", "updates", "values", "variable", "weights", "x", "x1", "x2", "xs",
+    "depthwise_kernel", "fill_value", "indices", "inputs", "kernel", "key", "operands", "pointwise_kernel",
+    "predictions", "q", "rtol", "segment_ids", "sorted_sequence", "start_indices", "targets", "updates", "values",
+    "variable", "weights", "x", "x1", "x2", "xs",
 }  # fmt: skip
 _SIZES = {"shape", "repeats", "pad_width", "num_classes"}
 

@@ -125,6 +125,12 @@ def test_the_same_layers_keep_masks(keras):
         "GaussianDropout": (0.5,), "GaussianNoise": (0.5,), "InputLayer": ((2,),), "EinsumDense": ("ab,bc->ac", 2),
     }  # fmt: skip
     for name in names:
+        if "Conv" in name:
+            arguments[name] = (2,) if name.startswith("Depthwise") else (2, 2)
+        elif "Pool" in name and "Global" not in name:
+            arguments[name] = (2,)
+        elif name.startswith("Spatial"):
+            arguments[name] = (0.5,)
         if name in ("InputSpec", "Wrapper"):
             continue
         ours, theirs = (getattr(library.layers, name)(*arguments.get(name, ())) for library in (minigrad, keras))
