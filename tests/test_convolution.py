@@ -239,7 +239,7 @@ def test_inputs_that_do_not_fit(make, shape, message):
 @pytest.mark.parametrize("make, message", [
     (lambda: layers.Conv2D(0, 3), "filters must be a positive integer"),
     (lambda: layers.Conv2D(4, (3, 3, 3)), "kernel_size must be an int or 2 of them"),
-    (lambda: layers.Conv2D(4, 3, padding="full"), "padding must be 'valid', 'same'; got 'full'"),
+    (lambda: layers.Conv2D(4, 3, padding="full"), "padding must be 'valid' or 'same'; got 'full'"),
     (lambda: layers.Conv2D(4, 3, padding="causal"), "padding must be"),
     (lambda: layers.Conv2D(4, 3, data_format="channels_first"), "np.moveaxis"),
     (lambda: layers.Conv2D(4, 3, strides=2, dilation_rate=2), "can't both be above 1"),

@@ -36,7 +36,7 @@ def check_padding(layer, *known):
     """Check the word that `layer` keeps as its padding, in any case."""
     word = str(layer.padding).lower()
     if word not in known:
-        words = ", ".join(map(repr, known))
+        words = " or ".join(map(repr, known))
         raise ValueError(f"{type(layer).__name__} {layer.name!r}: padding must be {words}; got {layer.padding!r}.")
     layer.padding = word
 
@@ -324,7 +324,7 @@ class SeparableConv2D(_SeparableConv):
 
 
 class _ConvTranspose(_Convolution):
-    """The transpose of a convolution, as a linear function: what lets images grow instead of shrink.
+    """The transpose of a convolution, taken as a linear function: images grow instead of shrink.
 
     With padding="same" the output is `strides` times as large as the input. The kernel has the shape (*kernel_size,
     filters, channels). The arguments are those of Conv2D; `output_padding` adds pixels at the end of each axis.

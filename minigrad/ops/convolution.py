@@ -84,7 +84,7 @@ def _pad(x, geometry, border):
     return y
 
 
-@functools.lru_cache(512)
+@functools.lru_cache(64)  # megabytes, where batches are large; a Program keeps its own
 def _places(n, padded, out, strides, begin, channels):
     (high, wide), lines, columns = padded, np.arange(out[0]), np.arange(out[1])
     lines = begin[0] + lines * strides[0]
@@ -355,9 +355,10 @@ def separable_conv(
 def conv_transpose(
     inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1
 ):
-    """What is to a convolution its gradient: images `strides` times as large. The kernel is (..., f, c) for c channels.
+    """The transpose of a convolution: images become about `strides` times as large. The kernel is (..., f, c).
 
-    With the matrix A of the convolution of images (n, ..., f) with this kernel, y = A^T x.
+    A convolution of images (n, ..., f) with this kernel is a linear function A that makes c channels. This function
+    multiplies images (n, ..., c) by the transpose of A.
     """
     x, padding = _checked("conv_transpose", inputs, padding, data_format)
     x, kernel = _promote(x, kernel)
