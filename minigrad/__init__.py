@@ -21,6 +21,7 @@ from minigrad import (
     older,
     ops,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     saving,
@@ -52,7 +53,8 @@ for _function in (
 # A name that a module does not have raises an error that says what to do instead, such as minigrad.layers.Conv2D.
 for _module in (
     activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
-    losses, metrics, models, ops, optimizers, optimizers.schedules, random, regularizers, saving, utils,
+    losses, metrics, models, ops, optimizers, optimizers.schedules, preprocessing, preprocessing.sequence,
+    preprocessing.text, random, regularizers, saving, utils,
 ):
     _module.__getattr__ = older.explaining(_module)
 __getattr__ = older.explaining(sys.modules[__name__])
@@ -79,6 +81,6 @@ def unload_ipython_extension(shell):
 
 _MODULES = """
     activations backend callbacks config constraints datasets initializers layers losses metrics models ops optimizers
-    random regularizers saving utils
+    preprocessing random regularizers saving utils
 """
 __all__ = sorted([*public(globals(), but=("load_ipython_extension", "unload_ipython_extension")), *_MODULES.split()])

@@ -19,9 +19,10 @@ WHOLE = 2**28  # bytes: data that would be larger than this after the conversion
 CHUNK = 2**23  # bytes
 
 _WORDS = (
-    " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by pandas.get_dummies; "
-    "objects that are numbers by astype('float32')."
+    " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by pandas.get_dummies, "
+    "texts by layers.TextVectorization; objects that are numbers by astype('float32')."
 )
+_RAGGED = "its rows differ in length: make them equally long with keras.utils.pad_sequences(rows)."
 
 
 class LazyRows:
@@ -200,8 +201,11 @@ def as_rows(value, name, dtype):
     try:
         array = _open(value, dtype)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"{name} can't be made an array of numbers: {error}") from None
+        reason = _RAGGED if _is_ragged(value) else error
+        raise ValueError(f"{name} can't be made an array of numbers: {reason}") from None
     if array.dtype.kind not in "fiub":
+        if _is_ragged(array):
+            raise ValueError(f"{name} can't be made an array of numbers: {_RAGGED}")
         hint = _WORDS if array.dtype.kind in "OUS" else ""
         raise ValueError(f"{name} must hold real numbers; got an array of dtype {array.dtype}.{hint}")
     if array.ndim == 0:
@@ -213,6 +217,14 @@ def as_rows(value, name, dtype):
             return np.ascontiguousarray(array, dtype=dtype)
         array = LazyRows(array.__getitem__, array.shape, dtype)
     return array if _is_large(array.shape, dtype) else array[:]
+
+
+def _is_ragged(rows):
+    """Whether rows are lists or arrays, but not equally long."""
+    if getattr(rows, "ndim", 1) != 1 or not isinstance(rows, (list, tuple, np.ndarray)):
+        return False
+    are_rows = all(isinstance(row, (list, tuple)) or getattr(row, "ndim", 0) for row in rows)
+    return are_rows and len({len(row) for row in rows}) > 1
 
 
 def _only_one(given, name):

@@ -30,6 +30,7 @@ from minigrad.utils.dataset import PyDataset, Sequence
 from minigrad.utils.gradcheck import gradcheck
 from minigrad.utils.plot import plot_model
 from minigrad.utils.progbar import Progbar
+from minigrad.utils.sequences import pad_sequences, text_dataset_from_directory, timeseries_dataset_from_array
 from minigrad.utils.summary import print_summary
 
 CustomObjectScope = custom_object_scope

@@ -1,0 +1,264 @@
+"""Dataset: elements made one after the other, anew each time they are asked for, as TensorFlow's `tf.data.Dataset`."""
+
+import itertools
+import math
+import operator
+
+import numpy as np
+
+from minigrad import config, ops
+from minigrad.checks import is_int
+from minigrad.tensor import Tensor
+from minigrad.trees import leaves, mapped
+from minigrad.utils.strings import StringArray, is_strings, strings
+
+AUTOTUNE = -1  # how many threads or elements the data set may use: a number that has no effect here
+
+
+class Dataset:
+    """A lazy sequence of elements: tensors, arrays of texts, or tuples, lists and dicts of such.
+
+    It may be iterated over many times. `fit`, `evaluate` and `predict` take one whose elements are batches. Each method
+    returns a new Dataset and reads nothing yet.
+
+    Args:
+        make: a function that returns a new iterator over the elements, whose leaves are arrays.
+        length: the number of elements; math.inf if they never end, None if nobody knows.
+
+    >>> data = Dataset.from_tensor_slices((x, y)).shuffle(1000).batch(32)
+    >>> model.fit(data, epochs=3)
+    """
+
+    def __init__(self, make, length=None):
+        self._make, self._length = make, length
+
+    @staticmethod
+    def from_tensor_slices(tensors, name=None):
+        """The rows of an array, or of a tuple or dict of arrays that have equally many rows."""
+        arrays = mapped(_as_array, tensors, _is_column)
+        lengths = {len(array) for array in leaves(arrays)}
+        if len(lengths) != 1:
+            raise ValueError(f"from_tensor_slices expects arrays with equally many rows, got {sorted(lengths)}.")
+        (length,) = lengths
+        return Dataset(lambda: _rows(arrays), length)
+
+    @staticmethod
+    def from_tensors(tensors, name=None):
+        """One element, the arrays as they are."""
+        return Dataset(lambda: iter([mapped(_as_array, tensors, _is_column)]), 1)
+
+    @staticmethod
+    def from_generator(generator, output_types=None, output_shapes=None, args=None, output_signature=None, name=None):
+        """What `generator(*args)`, a function, yields. Types and shapes are those of what comes."""
+        return Dataset(lambda: iter(generator(*(args or ()))))
+
+    @staticmethod
+    def range(*args, output_type=None, name=None):
+        """The integers of Python's `range(*args)`."""
+        return Dataset(lambda: map(np.int64, range(*args)), len(range(*args)))
+
+    @staticmethod
+    def zip(*datasets, name=None):
+        """Tuples of the elements of several data sets, as long as the shortest of them."""
+        datasets = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
+        lengths = [one._length for one in datasets]
+        return Dataset(lambda: zip(*(one._make() for one in datasets)), None if None in lengths else min(lengths))
+
+    def __iter__(self):
+        return map(_shown, self._make())
+
+    def __len__(self):
+        if not is_int(self._length):
+            raise TypeError(f"The length of this Dataset is {'infinite' if self._length else 'unknown'}.")
+        return self._length
+
+    def cardinality(self):
+        """The number of elements, as a tensor: -1 if they never end, -2 if nobody knows."""
+        known = {None: -2, math.inf: -1}.get(self._length, self._length)
+        return ops.convert_to_tensor(np.int64(known))
+
+    def as_numpy_iterator(self):
+        """An iterator over the elements, with NumPy's arrays instead of tensors."""
+        return (mapped(lambda leaf: leaf.numpy(), element) for element in self)
+
+    def map(self, map_func, num_parallel_calls=None, deterministic=None, name=None):
+        """`map_func(element)` of each element; a tuple's parts are given as several arguments."""
+
+        def call(element):
+            element = _shown(element)
+            return map_func(*element) if isinstance(element, tuple) else map_func(element)
+
+        return Dataset(lambda: map(call, self._make()), self._length)
+
+    def filter(self, predicate, name=None):
+        """The elements for which `predicate` is true. It is called as the function of `map` is."""
+
+        def is_kept(element):
+            element = _shown(element)
+            return bool(predicate(*element) if isinstance(element, tuple) else predicate(element))
+
+        return Dataset(lambda: filter(is_kept, self._make()))
+
+    def batch(self, batch_size, drop_remainder=False, num_parallel_calls=None, deterministic=None, name=None):
+        """`batch_size` elements stacked into one; the last batch may be smaller, or is dropped with drop_remainder."""
+        size = _count("batch", "batch_size", batch_size, 1)
+
+        def batches():
+            elements = self._make()
+            while group := list(itertools.islice(elements, size)):
+                if len(group) == size or not drop_remainder:
+                    yield _stacked(group)
+
+        length = self._length
+        if is_int(length):
+            length = length // size if drop_remainder else -(-length // size)
+        return Dataset(batches, length)
+
+    def unbatch(self, name=None):
+        """The rows of the elements, one by one."""
+
+        def rows():
+            for element in self._make():
+                yield from _rows(mapped(_as_array, element, _is_column))
+
+        return Dataset(rows)
+
+    def shuffle(self, buffer_size, seed=None, reshuffle_each_iteration=True, name=None):
+        """The elements in random order, each drawn among the next `buffer_size`; another order in each iteration.
+
+        With a `seed`, an equal data set has the same orders. They are not TensorFlow's.
+        """
+        size = _count("shuffle", "buffer_size", buffer_size, 1)
+        generator = None if seed is None else np.random.default_rng(int(seed))
+
+        def drawn():
+            random = config.generator() if generator is None else generator
+            if generator is not None and not reshuffle_each_iteration:
+                random = np.random.default_rng(int(seed))
+            elements = self._make()
+            buffer = list(itertools.islice(elements, size))
+            for element in elements:
+                i = int(random.integers(len(buffer)))
+                yield buffer[i]
+                buffer[i] = element
+            yield from (buffer[i] for i in random.permutation(len(buffer)))
+
+        return Dataset(drawn, self._length)
+
+    def take(self, count, name=None):
+        """The first `count` elements; all with -1."""
+        count = _count("take", "count", count, -1)
+        if count < 0:
+            return self
+        length = None if self._length is None else min(count, self._length)
+        return Dataset(lambda: itertools.islice(self._make(), count), length)
+
+    def skip(self, count, name=None):
+        """The elements after the first `count`."""
+        count = _count("skip", "count", count, 0)
+        length = None if self._length is None else max(self._length - count, 0)
+        return Dataset(lambda: itertools.islice(self._make(), count, None), length)
+
+    def repeat(self, count=None, name=None):
+        """The elements `count` times over; without end if it is None or -1."""
+        count = None if count is None else _count("repeat", "count", count, -1)
+        is_endless = count in (None, -1)
+
+        def again():
+            for _ in itertools.count() if is_endless else range(count):
+                yield from self._make()
+
+        if self._length is None:
+            return Dataset(again)
+        return Dataset(again, (math.inf if is_endless else count * self._length) if self._length else 0)
+
+    def cache(self, filename="", name=None):
+        """The same elements, kept in memory once they have all been read."""
+        kept = []
+
+        def read():
+            found = []
+            for element in self._make():
+                found.append(element)
+                yield element
+            kept[:] = [found]
+
+        return Dataset(lambda: iter(kept[0]) if kept else read(), self._length)
+
+    def enumerate(self, start=0, name=None):
+        """Pairs of a number and an element."""
+        return Dataset(lambda: ((np.int64(i), one) for i, one in enumerate(self._make(), start)), self._length)
+
+    def concatenate(self, dataset, name=None):
+        """The elements of this one, then those of the other."""
+        lengths = [self._length, dataset._length]
+        length = None if None in lengths else sum(lengths)
+        return Dataset(lambda: itertools.chain(self._make(), dataset._make()), length)
+
+    def prefetch(self, buffer_size=None, name=None):
+        """The same: nothing is made in advance."""
+        return self
+
+    def apply(self, transformation_func):
+        """`transformation_func(self)`."""
+        return transformation_func(self)
+
+    def with_options(self, options, name=None):
+        """The same: options have no effect here."""
+        return self
+
+    def __repr__(self):
+        return f"<Dataset of {'?' if self._length is None else self._length} elements>"
+
+
+def _count(method, name, value, least):
+    value = value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+    if not is_int(value, least):
+        raise ValueError(f"Dataset.{method}: {name} must be an int of at least {least}, got {value!r}.")
+    return int(value)
+
+
+def _is_column(tree):
+    """Whether a list is one column of numbers or texts, not several arrays."""
+    return isinstance(tree, list) and not any(isinstance(one, (np.ndarray, Tensor, dict, tuple)) for one in tree)
+
+
+def _as_array(value):
+    if isinstance(value, (StringArray, np.ndarray)) and value.dtype.kind not in "OUS":
+        return value
+    if isinstance(value, Tensor):
+        return value.numpy()
+    return strings(value) if is_strings(value) else np.asarray(value)
+
+
+def _rows(arrays):
+    """The rows of a tree of arrays, each a tree of the same form."""
+    for i in range(len(leaves(arrays)[0])):
+        yield mapped(operator.itemgetter(i), arrays)
+
+
+def _shown(element):
+    """An element with tensors in place of NumPy's arrays and numbers."""
+    return mapped(_as_shown, element)
+
+
+def _as_shown(leaf):
+    if isinstance(leaf, (Tensor, StringArray)) or leaf is None:
+        return leaf
+    return strings(leaf) if is_strings(leaf) else ops.convert_to_tensor(leaf)
+
+
+def _stacked(elements):
+    """One element whose leaves are those of all elements, stacked."""
+    first, columns = elements[0], zip(*map(leaves, elements), strict=True)
+    stacked = iter([_stack([_as_array(one) for one in column]) for column in columns])
+    return mapped(lambda _: next(stacked), first)
+
+
+def _stack(arrays):
+    if isinstance(arrays[0], StringArray):
+        return strings([one.tolist() for one in arrays])
+    shapes = {np.shape(one) for one in arrays}
+    if len(shapes) > 1:
+        raise ValueError(f"Dataset.batch can't stack elements of different shapes: {sorted(shapes)[:5]}.")
+    return np.stack(arrays)
