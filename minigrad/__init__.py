@@ -44,6 +44,11 @@ for _function in (
     datasets.reading.get_file,
     models.fold_batchnorm,
     models.recompute_batch_statistics,
+    preprocessing.image.array_to_img,
+    preprocessing.image.img_to_array,
+    preprocessing.image.load_img,
+    preprocessing.image.save_img,
+    preprocessing.image_dataset_from_directory,
     saving.deserialize_keras_object,
     saving.serialize_keras_object,
 ):
@@ -53,8 +58,8 @@ for _function in (
 # A name that a module does not have raises an error that says what to do instead, such as minigrad.layers.Conv2D.
 for _module in (
     activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
-    losses, metrics, models, ops, optimizers, optimizers.schedules, preprocessing, preprocessing.sequence,
-    preprocessing.text, random, regularizers, saving, utils,
+    losses, metrics, models, ops, optimizers, optimizers.schedules, preprocessing, preprocessing.image,
+    preprocessing.sequence, preprocessing.text, random, regularizers, saving, utils,
 ):
     _module.__getattr__ = older.explaining(_module)
 __getattr__ = older.explaining(sys.modules[__name__])

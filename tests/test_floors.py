@@ -69,6 +69,8 @@ LATE = {  # imports inside a function, and what they save
     ("compat.scikit_learn", "sklearn.base"): "only scikit-learn asks for what is made of it",
     ("callbacks.tensorboard", "tensorboardX"): "slow to import, most of all where PyTorch is installed",
     ("parallel.threads", "scipy.linalg"): "many a script needs no matrix product, and it takes 0.1 s to import",
+    ("preprocessing.image.files", "PIL"): "an extra: only who reads or writes pictures needs it",
+    ("preprocessing.image.transforms", "scipy.ndimage"): "0.1 s: only who turns pictures needs it",
     ("saving.hdf5", "h5py"): "h5py takes 60 ms to import; only who saves or loads needs it",
     ("utils.plot", "IPython"): "the picture is shown in a notebook, if this is one",
     ("utils.plot", "matplotlib.figure"): "an extra, and half a second: only who draws a picture needs it",

@@ -149,6 +149,8 @@ def test_lines_of_scripts(line, installed):
     "import tensorflow as tf\ntf.logging.set_verbosity(tf.logging.WARN)",
     "import tensorflow.compat.v1 as tf\nassert float(tf.reduce_mean([1.0])) == 1",
     "from keras.preprocessing.image import ImageDataGenerator, load_img",
+    "from keras_preprocessing.image import ImageDataGenerator as a\nfrom tensorflow.keras.preprocessing.image import ImageDataGenerator as b\nassert a is b",
+    "from keras.src.legacy.preprocessing.image import ImageDataGenerator as a\nfrom keras.preprocessing import image\nassert a is image.ImageDataGenerator",
     "from keras.preprocessing import image, sequence",
     "from keras.applications.vgg16 import VGG16, preprocess_input",
     "import keras.applications.vgg16 as vgg",
@@ -169,10 +171,10 @@ def test_lines_that_need_no_warning(line, installed):
     ("from keras.layers import Conv3D\nclass A(Conv3D): pass", "no volumes"),
     ("from keras.layers import Conv3D\nConv3D.x", "no volumes"),
     ("from keras.layers.convolutional import Conv3D\nConv3D(3)", "no volumes"),
-    ("import keras.applications.vgg16 as vgg\nvgg.VGG16()", "neither reads nor changes images"),
+    ("import keras.applications.vgg16 as vgg\nvgg.VGG16()", "does not change images inside a model"),
     ("from keras.layers import Desne", "Did you mean 'Dense'"),
     ("try:\n    from keras.layers import Conv3D\nexcept ImportError as e:\n    raise e", "no volumes"),
-    ("try:\n    import keras.applications\nexcept ImportError as e:\n    raise e", "neither reads nor changes images"),
+    ("try:\n    import keras.applications\nexcept ImportError as e:\n    raise e", "does not change images inside a model"),
     ("try:\n    from minigrad.layers import Conv3D\nexcept ImportError as e:\n    raise e", "no volumes"),
     ("import keras.layers.nothing", "keras.layers.nothing"),
     ("from keras.metrics import fmeasure\nfmeasure([1.0], [1.0])", "F1Score()"),
@@ -258,7 +260,7 @@ CONVERTED = {  # (who, old arguments): today's
 }
 IN_A_MODEL = {("Model.fit", "show_accuracy"), ("Model.evaluate", "show_accuracy"), ("Model.compile", "metrics"),
               ("Model.compile", "loss_weights"), ("Model.compile", "steps_per_execution"), ("Layer", "weights"),
-              ("Dense", "activation")}  # fmt: skip
+              ("Dense", "activation"), ("load_img", "grayscale")}  # fmt: skip
 
 
 def _who(name):

@@ -8,7 +8,7 @@ import runpy
 import sys
 import traceback
 
-from minigrad.compat.modules import Finder
+from minigrad.compat.modules import ROOTS, Finder
 
 __all__ = ["install", "run", "uninstall"]
 
@@ -28,7 +28,7 @@ def install():
 
 def uninstall():
     """`import keras` gets the real one again."""
-    for name in [n for n in sys.modules if n.split(".")[0] in ("keras", "tensorflow")]:
+    for name in [n for n in sys.modules if n.split(".")[0] in ROOTS]:
         del sys.modules[name]
     sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, Finder)]
     if _CHILDREN in _python_path():

@@ -46,6 +46,11 @@ def dim_ordering(value, others, defaults):
     return {"data_format": {"tf": "channels_last", "th": "channels_first"}.get(value, value)}
 
 
+def grayscale(value, others, defaults):
+    """Today: color_mode="grayscale" for True."""
+    return {"color_mode": "grayscale" if value else "rgb"}
+
+
 def mode(value, others, defaults):
     """Mode 0 is what BatchNormalization does today; other modes are an error that says what to do instead."""
     if value == 0:

@@ -12,7 +12,7 @@ from minigrad.compat.missing import Absent, absent, explanation, is_inside, offe
 from minigrad.compat.tensorflow import tensorflow
 from minigrad.older import UNKNOWN
 
-_ROOTS = ("keras", "tensorflow")
+ROOTS = ("keras", "tensorflow", "keras_preprocessing")
 
 
 class _Module(types.ModuleType):
@@ -43,10 +43,10 @@ class _Module(types.ModuleType):
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Finds keras, tensorflow, tensorflow.keras and everything below them in minigrad."""
+    """Finds keras, tensorflow, keras_preprocessing and everything below them in minigrad."""
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in _ROOTS:
+        if name.partition(".")[0] not in ROOTS:
             return None
         module = self._module(name)
         if module is None:
@@ -60,6 +60,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return _Module(name, tensorflow())
         if name in ("keras", "tensorflow.keras"):
             return _Module(name, minigrad)
+        if name == "keras_preprocessing":  # a package of its own, from Keras 2.2 to 2.12
+            return _Module(name, minigrad.preprocessing)
         old = old_names.module(name)
         if old is not UNKNOWN:
             return _Module(name, *old)

@@ -170,6 +170,11 @@ class Tensor:
     def __int__(self):
         return int(self.item())
 
+    def __index__(self):
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"Only a tensor of an integer dtype is an index; this one is of {self.dtype}.")
+        return int(self.item())
+
     def __bool__(self):
         return bool(self.item())
 

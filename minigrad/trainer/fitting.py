@@ -93,7 +93,7 @@ def fit(
             source = StreamSource(model, x, shuffle, steps_per_epoch, class_weight)
             if epochs > initial_epoch:
                 source.check()
-        validation = _validation(
+        held, validation = _validation(
             model, validation_data, validation_batch_size or batch_size or 32, validation_steps
         )
         callbacks = CallbackList(
@@ -112,7 +112,7 @@ def fit(
         saving.state.go_on_with_random_numbers(model)
         try:
             model.fitting = Run(
-                model, source, callbacks, None if validation is None else validate, epochs, initial_epoch
+                model, source, callbacks, None if validation is None else validate, epochs, initial_epoch, held
             )
             model.fitting.train()
         except BaseException:
@@ -138,9 +138,9 @@ def _fit_arrays(model, x, y, w, class_weight, split, validation_data):
 
 
 def _validation(model, data, batch_size, steps):
-    """A function that returns the checked batches of a validation; None if there is none."""
+    """The Stream of a validation, and a function that returns its checked batches; None for what there is not."""
     if data is None:
-        return None
+        return None, None
     if not isinstance(data, (tuple, list)):
         if is_array_like(data):
             kind = type(data).__name__
@@ -152,13 +152,13 @@ def _validation(model, data, batch_size, steps):
         if first is None:
             raise ValueError("validation_data is empty: the iterable yielded no batch.")
         check_batch(model, "test", *prepare(model, *first, kind="test"))
-        return lambda: checked(model, stream, steps)
+        return stream, lambda: checked(model, stream, steps)
     if not isinstance(data, _Prepared):
         if len(data) not in (2, 3):
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight); got {len(data)} elements.")
         data = prepare(model, *data, kind="test")
     check_batch(model, "test", *data, rows=batch_size)
-    return lambda: batches_of(*data, batch_size, steps)
+    return None, lambda: batches_of(*data, batch_size, steps)
 
 
 def _copied(model, batch):

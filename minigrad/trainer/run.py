@@ -19,11 +19,12 @@ class Run:
         source: an ArraySource or a StreamSource.
         validation: a function of the epoch that returns the logs of the validation, or None.
         epochs: the number of the last epoch; initial_epoch: the number of the first one, counted from 0.
+        held: the Stream of the validation, if it has one.
     """
 
-    def __init__(self, model, source, callbacks, validation, epochs, initial_epoch):
+    def __init__(self, model, source, callbacks, validation, epochs, initial_epoch, held=None):
         self.model, self.source, self.callbacks = model, source, callbacks
-        self.validation, self.epochs = validation, epochs
+        self.validation, self.epochs, self.held = validation, epochs, held
         self.epoch, self.batch = initial_epoch, 0
         self._given, self._restore, self._path = {}, None, None
         self.searched = set()  # "train", "test": in which of the data it was looked for NaN
@@ -33,15 +34,17 @@ class Run:
         """The position of the training, a dict of numbers, strings, lists and arrays.
 
         Weights and the variables of the optimizer are not in it. It has "epoch" and "batch"; "stop", whether a callback
-        has ended the training; "source", the order of the rows and the position in it; "metrics", the values of their
-        variables; "random", the state of the generator; "callbacks", the state of each callback. Call it from one that
-        `runs_last`: all other callbacks have seen the batch or epoch that has just ended.
+        has ended the training; "source", the order of the rows and the position in it; "held", the same of a stream to
+        validate on; "metrics", the values of their variables; "random", the state of the generator; "callbacks", the
+        state of each callback. Call it from one that `runs_last`: all other callbacks have seen the batch or epoch that
+        has just ended.
         """
         return {
             "epoch": self.epoch,
             "batch": self.batch,
             "stop": self.model.stop_training,
             "source": self.source.get_state(),
+            "held": {} if self.held is None else self.held.get_state(),
             "metrics": [v.numpy() for metric in self.model.metrics for v in metric.variables],
             "random": config.random_state(),
             "callbacks": self.callbacks.get_state(),
@@ -118,6 +121,8 @@ class Run:
             metrics = self._matched(given.get("metrics", [])) if given.get("batch") else []
             if "source" in given:
                 self.source.check_state(given["source"])
+            if given.get("held") and self.held is not None:
+                self.held.check_state(given["held"])
             if "random" in given:
                 config.check_random_state(given["random"])
             self.callbacks.set_state(given.get("callbacks", ()))
@@ -125,7 +130,9 @@ class Run:
             self._restore()
         self.epoch, self.batch = given.get("epoch", self.epoch), given.get("batch", 0)
         self.model.stop_training = bool(given.get("stop", self.model.stop_training))
-        if "source" in given:
+        if given.get("held") and self.held is not None:
+            self.held.set_state(given["held"])
+        if "source" in given:  # after `held`: it knows NumPy's generator as it was before batches made in advance
             self.source.set_state(given["source"])
         if "random" in given:
             config.set_random_state(given["random"])

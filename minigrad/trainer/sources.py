@@ -16,6 +16,7 @@ from minigrad.trainer.programs import check_batch, fit_step, has_fit_step, run_s
 from minigrad.trainer.snapshot import build_optimizer
 from minigrad.trainer.steps import check_step
 from minigrad.utils import PyDataset
+from minigrad.utils.pipeline import Dataset
 
 
 class ArraySource:
@@ -133,11 +134,12 @@ class Stream:
             raise ValueError(f"Expected arrays or an iterable of batches, got {source!r} ({type(source).__name__}).")
         self.source, self.shuffle = source, shuffle
         self.is_dataset = isinstance(source, PyDataset)
-        self.is_once = hasattr(source, "__next__")
+        self.is_once = hasattr(source, "__next__") and not self.is_dataset
         self.length = source.num_batches if self.is_dataset else _length(source)
         self.order = None  # in which a PyDataset's batches come in this pass
         self.taken = 0  # batches of this pass
         self._ahead = self._iterator = None
+        self._began = {}  # the state of a `utils.Dataset` when this pass began
 
     def next(self):
         """The next batch of this pass as (x, y, w); None at its end, after which the next pass begins."""
@@ -167,6 +169,8 @@ class Stream:
         """Begin a pass at its batch `taken`. A generator, which can be read only once, continues where it is."""
         self._ahead = None
         self.taken, self.order = taken, order
+        if isinstance(self.source, Dataset):
+            self._began = self.source.get_state()
         if self.is_dataset:
             if order is None and self.length is not None:
                 self.order = np.arange(self.length)
@@ -184,6 +188,35 @@ class Stream:
             self._iterator = map(self.source.__getitem__, range(len(self.source)))
         if taken and not self.is_dataset and not self.is_once:  # leave out what was taken
             next(itertools.islice(self._iterator, taken - 1, taken), None)
+
+    def get_state(self):
+        """The position in the pass: how many batches were taken; what a PyDataset or a Dataset says of itself."""
+        state = {"taken": self.taken}
+        if self.taken and self.order is not None:
+            state["order"] = self.order.copy()
+        if self.is_dataset:
+            state["source"] = self.source._position
+        elif isinstance(self.source, Dataset):
+            state["source"] = self.source.get_state() if self._iterator is None else self._began
+        return state
+
+    def check_state(self, state):
+        """Raise a ValueError unless this is a position in a pass over this stream."""
+        taken, order, length = state["taken"], state.get("order"), self.length
+        if not is_int(taken, 0) or length is not None and taken > length:
+            raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
+        if order is not None and not np.array_equal(np.sort(order), np.arange(length or 0)):
+            raise ValueError(f"the order of the batches must have each of the {length} once")
+        if state.get("source"):
+            self.source._check_state(state["source"])
+
+    def set_state(self, state):
+        """Continue from this position. A generator, whose batches can't be had again, continues from its beginning."""
+        if state.get("source"):
+            self.source.set_state(state["source"])
+            self._iterator = self._ahead = None
+        if state["taken"] and not self.is_once:
+            self.go_to(state["taken"], state.get("order"))
 
     def begin_epoch(self):
         """Tell a PyDataset that an epoch begins."""
@@ -245,24 +278,17 @@ class StreamSource:
         self.stream.close()
 
     def get_state(self):
-        """The position in the pass: how many batches were taken, and the order of those of a PyDataset."""
-        stream = self.stream
-        state = {"taken": stream.taken, "is_over": self.is_over}
-        return state if stream.taken == 0 or stream.order is None else {**state, "order": stream.order.copy()}
+        """The position in the pass."""
+        return {**self.stream.get_state(), "is_over": self.is_over}
 
     def check_state(self, state):
         """Raise a ValueError unless this is a position in a pass over this stream."""
-        taken, order, length = state["taken"], state.get("order"), self.stream.length
-        if not is_int(taken, 0) or length is not None and taken > length:
-            raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
-        if order is not None and not np.array_equal(np.sort(order), np.arange(length or 0)):
-            raise ValueError(f"the order of the batches must have each of the {length} once")
+        self.stream.check_state(state)
 
     def set_state(self, state):
-        """Continue from this position. A generator, whose batches can't be had again, continues from its beginning."""
+        """Continue from this position."""
         self.is_over = bool(state.get("is_over"))
-        if state["taken"] and not self.stream.is_once:
-            self.stream.go_to(state["taken"], state.get("order"))
+        self.stream.set_state(state)
 
     def begin(self, run):
         """Fetch the first batch of an epoch, or of the rest of one; returns whether there is one."""

@@ -33,7 +33,7 @@ def files_and_labels(directory, labels, formats, class_names=None, shuffle=True,
         folders = folders if class_names is None else list(class_names)
     elif class_names is not None:
         raise ValueError("class_names can be given with labels='inferred' only.")
-    found = [_below(os.path.join(directory, folder) if folder else directory, formats, follow_links)
+    found = [files_below(os.path.join(directory, folder) if folder else directory, formats, follow_links)
              for folder in folders]
     paths = [path for one in found for path in one]
     if labels == "inferred":
@@ -55,7 +55,7 @@ def new_seed():
     return int(config.generator().integers(10**6))
 
 
-def _below(folder, formats, follow_links):
+def files_below(folder, formats, follow_links):
     """The sorted paths of the files in a folder and in those below it."""
     walk = sorted(os.walk(folder, followlinks=follow_links), key=lambda step: step[0])
     return [os.path.join(root, name) for root, _, names in walk for name in sorted(names)

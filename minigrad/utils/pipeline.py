@@ -15,6 +15,24 @@ from minigrad.utils.strings import StringArray, is_strings, strings
 AUTOTUNE = -1  # how many threads or elements the data set may use: a number that has no effect here
 
 
+class Passes:
+    """The passes over something that is shuffled. Pass k draws from a generator of its own, so that a training that was
+    killed in it can begin it again.
+
+    Args:
+        seed: of all passes; by default drawn from the global generator.
+    """
+
+    def __init__(self, seed=None):
+        self.seed = int(config.generator().integers(2**31)) if seed is None else int(seed)
+        self.count = 0
+
+    def begin(self):
+        """The random generator of the next pass."""
+        self.count += 1
+        return np.random.default_rng([self.seed, self.count])
+
+
 class Dataset:
     """A lazy sequence of elements: tensors, arrays of texts, or tuples, lists and dicts of such.
 
@@ -24,13 +42,14 @@ class Dataset:
     Args:
         make: a function that returns a new iterator over the elements, whose leaves are arrays.
         length: the number of elements; math.inf if they never end, None if nobody knows.
+        passes: the Passes of what is shuffled in it.
 
     >>> data = Dataset.from_tensor_slices((x, y)).shuffle(1000).batch(32)
     >>> model.fit(data, epochs=3)
     """
 
-    def __init__(self, make, length=None):
-        self._make, self._length = make, length
+    def __init__(self, make, length=None, passes=()):
+        self._make, self._length, self._passes = make, length, passes
 
     @staticmethod
     def from_tensor_slices(tensors, name=None):
@@ -61,8 +80,9 @@ class Dataset:
     def zip(*datasets, name=None):
         """Tuples of the elements of several data sets, as long as the shortest of them."""
         datasets = datasets[0] if len(datasets) == 1 and isinstance(datasets[0], (tuple, list)) else datasets
-        lengths = [one._length for one in datasets]
-        return Dataset(lambda: zip(*(one._make() for one in datasets)), None if None in lengths else min(lengths))
+        lengths, passes = [one._length for one in datasets], [part for one in datasets for part in one._passes]
+        length = None if None in lengths else min(lengths)
+        return Dataset(lambda: zip(*(one._make() for one in datasets)), length, passes)
 
     def __iter__(self):
         return map(_shown, self._make())
@@ -88,7 +108,7 @@ class Dataset:
             element = _shown(element)
             return map_func(*element) if isinstance(element, tuple) else map_func(element)
 
-        return Dataset(lambda: map(call, self._make()), self._length)
+        return Dataset(lambda: map(call, self._make()), self._length, self._passes)
 
     def filter(self, predicate, name=None):
         """The elements for which `predicate` is true. It is called as the function of `map` is."""
@@ -97,7 +117,7 @@ class Dataset:
             element = _shown(element)
             return bool(predicate(*element) if isinstance(element, tuple) else predicate(element))
 
-        return Dataset(lambda: filter(is_kept, self._make()))
+        return Dataset(lambda: filter(is_kept, self._make()), None, self._passes)
 
     def batch(self, batch_size, drop_remainder=False, num_parallel_calls=None, deterministic=None, name=None):
         """`batch_size` elements stacked into one; the last batch may be smaller, or is dropped with drop_remainder."""
@@ -112,7 +132,7 @@ class Dataset:
         length = self._length
         if is_int(length):
             length = length // size if drop_remainder else -(-length // size)
-        return Dataset(batches, length)
+        return Dataset(batches, length, self._passes)
 
     def unbatch(self, name=None):
         """The rows of the elements, one by one."""
@@ -121,7 +141,7 @@ class Dataset:
             for element in self._make():
                 yield from _rows(mapped(_as_array, element, _is_column))
 
-        return Dataset(rows)
+        return Dataset(rows, None, self._passes)
 
     def shuffle(self, buffer_size, seed=None, reshuffle_each_iteration=True, name=None):
         """The elements in random order, each drawn among the next `buffer_size`; another order in each iteration.
@@ -129,13 +149,12 @@ class Dataset:
         With a `seed`, an equal data set has the same orders. They are not TensorFlow's.
         """
         size = _count("shuffle", "buffer_size", buffer_size, 1)
-        generator = None if seed is None else np.random.default_rng(int(seed))
+        passes = Passes(seed)
 
         def drawn():
-            random = config.generator() if generator is None else generator
-            if generator is not None and not reshuffle_each_iteration:
-                random = np.random.default_rng(int(seed))
-            elements = self._make()
+            if not reshuffle_each_iteration:
+                passes.count = 0
+            random, elements = passes.begin(), self._make()
             buffer = list(itertools.islice(elements, size))
             for element in elements:
                 i = int(random.integers(len(buffer)))
@@ -143,7 +162,7 @@ class Dataset:
                 buffer[i] = element
             yield from (buffer[i] for i in random.permutation(len(buffer)))
 
-        return Dataset(drawn, self._length)
+        return Dataset(drawn, self._length, [*self._passes, passes])
 
     def take(self, count, name=None):
         """The first `count` elements; all with -1."""
@@ -151,13 +170,13 @@ class Dataset:
         if count < 0:
             return self
         length = None if self._length is None else min(count, self._length)
-        return Dataset(lambda: itertools.islice(self._make(), count), length)
+        return Dataset(lambda: itertools.islice(self._make(), count), length, self._passes)
 
     def skip(self, count, name=None):
         """The elements after the first `count`."""
         count = _count("skip", "count", count, 0)
         length = None if self._length is None else max(self._length - count, 0)
-        return Dataset(lambda: itertools.islice(self._make(), count, None), length)
+        return Dataset(lambda: itertools.islice(self._make(), count, None), length, self._passes)
 
     def repeat(self, count=None, name=None):
         """The elements `count` times over; without end if it is None or -1."""
@@ -168,32 +187,34 @@ class Dataset:
             for _ in itertools.count() if is_endless else range(count):
                 yield from self._make()
 
-        if self._length is None:
-            return Dataset(again)
-        return Dataset(again, (math.inf if is_endless else count * self._length) if self._length else 0)
+        length = self._length and (math.inf if is_endless else count * self._length)
+        return Dataset(again, length, self._passes)
 
     def cache(self, filename="", name=None):
         """The same elements, kept in memory once they have all been read."""
         kept = []
 
         def read():
-            found = []
+            before, found = self.get_state(), []
             for element in self._make():
                 found.append(element)
                 yield element
             kept[:] = [found]
+            self.set_state(before)  # so that a training that goes on later fills its cache alike
 
-        return Dataset(lambda: iter(kept[0]) if kept else read(), self._length)
+        return Dataset(lambda: iter(kept[0]) if kept else read(), self._length, self._passes)
 
     def enumerate(self, start=0, name=None):
         """Pairs of a number and an element."""
-        return Dataset(lambda: ((np.int64(i), one) for i, one in enumerate(self._make(), start)), self._length)
+        numbered = lambda: ((np.int64(i), one) for i, one in enumerate(self._make(), start))
+        return Dataset(numbered, self._length, self._passes)
 
     def concatenate(self, dataset, name=None):
         """The elements of this one, then those of the other."""
         lengths = [self._length, dataset._length]
         length = None if None in lengths else sum(lengths)
-        return Dataset(lambda: itertools.chain(self._make(), dataset._make()), length)
+        passes = [*self._passes, *dataset._passes]
+        return Dataset(lambda: itertools.chain(self._make(), dataset._make()), length, passes)
 
     def prefetch(self, buffer_size=None, name=None):
         """The same: nothing is made in advance."""
@@ -206,6 +227,20 @@ class Dataset:
     def with_options(self, options, name=None):
         """The same: options have no effect here."""
         return self
+
+    def get_state(self):
+        """How many passes over each shuffle have begun: a dict for `set_state`, as BackupAndRestore keeps it."""
+        return {"passes": [one.count for one in self._passes]}
+
+    def _check_state(self, state):
+        counts = state["passes"]
+        if len(counts) != len(self._passes) or not all(is_int(count, 0) for count in counts):
+            raise ValueError(f"the passes over {len(self._passes)} shuffles must be counted, got {counts!r}")
+
+    def set_state(self, state):
+        """Let the next pass be that which came next when `get_state` was called."""
+        for one, count in zip(self._passes, state["passes"]):
+            one.count = count
 
     def __repr__(self):
         return f"<Dataset of {'?' if self._length is None else self._length} elements>"

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from minigrad import config
 from minigrad.spelling import explaining
 from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
-from minigrad.utils.pipeline import Dataset
+from minigrad.utils.pipeline import Dataset, Passes
 from minigrad.utils.strings import strings
 
 
@@ -99,18 +98,17 @@ def timeseries_dataset_from_array(
     if targets is not None and len(begins) and begins[-1] >= len(targets):
         raise ValueError(f"There are {len(targets)} targets from start_index on, fewer than windows: {begins[-1] + 1}.")
     offsets = np.arange(0, sequence_length * sampling_rate, sampling_rate)
-    generator = None if seed is None else np.random.default_rng(seed)
+    passes = [Passes(seed)] if shuffle else []
     size = batch_size or 1
 
     def batches():
-        random = config.generator() if generator is None else generator
-        order = random.permutation(begins) if shuffle else begins
+        order = passes[0].begin().permutation(begins) if shuffle else begins
         for i in range(0, len(order), size):
             chosen = order[i : i + size] if batch_size else order[i]
             windows = data[np.add.outer(chosen, offsets)]
             yield windows if targets is None else (windows, targets[chosen])
 
-    return Dataset(batches, -(-len(begins) // size))
+    return Dataset(batches, -(-len(begins) // size), passes)
 
 
 def text_dataset_from_directory(

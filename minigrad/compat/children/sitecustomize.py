@@ -17,7 +17,7 @@ class _First:
 
     @staticmethod
     def find_spec(name, path=None, target=None):
-        if name not in ("keras", "tensorflow"):
+        if name not in ("keras", "tensorflow", "keras_preprocessing"):
             return None
         if _ROOT not in sys.path:
             sys.path.append(_ROOT)

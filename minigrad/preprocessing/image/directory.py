@@ -1,0 +1,108 @@
+"""image_dataset_from_directory: the pictures of a folder as a Dataset."""
+
+import os
+
+import numpy as np
+
+from minigrad.preprocessing.image.files import channels_of, checked_size, img_to_array, load_img, only_channels_last
+from minigrad.preprocessing.image.resizing import METHODS, cropped, padded, resize
+from minigrad.utils import PyDataset
+from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
+from minigrad.utils.pipeline import Dataset, Passes
+
+_FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+_WORKERS = min(4, os.cpu_count() or 1)
+
+
+def image_dataset_from_directory(
+    directory, labels="inferred", label_mode="int", class_names=None, color_mode="rgb", batch_size=32,
+    image_size=(256, 256), shuffle=True, seed=None, validation_split=None, subset=None, interpolation="bilinear",
+    follow_links=False, crop_to_aspect_ratio=False, pad_to_aspect_ratio=False, data_format=None, format="tf",
+    verbose=True,
+):  # fmt: skip
+    """The pictures of a folder as a Dataset of batches (pictures, labels); with subset="both", a list of two.
+
+    Pictures are tensors (rows, height, width, channels) of float32 from 0 to 255, and are read when their batch comes,
+    by a few threads. The Dataset has `class_names` and `file_paths`.
+
+    Args:
+        labels: "inferred" (the folder of a picture is its class), a list of integers for the files in the order of
+            their paths, or None.
+        label_mode: "int" (rows,), "binary" (rows, 1), "categorical" (rows, classes), or None (no labels).
+        class_names: the folders, in the order of their numbers; by default all, sorted.
+        color_mode: "rgb", "rgba" or "grayscale".
+        batch_size: None gives one picture at a time.
+        image_size: (height, width). interpolation: see `smart_resize`. The proportions are lost, unless
+            crop_to_aspect_ratio cuts off what is too much, or pad_to_aspect_ratio puts zeros where it is too little.
+        shuffle: whether the pictures come in a new order in each pass; else in the order of their paths.
+        seed: of the shuffle, and of which pictures are in a subset.
+        validation_split: the share of the pictures to validate on. subset: "training", "validation" or "both".
+        follow_links: whether links to folders are followed.
+        verbose: whether to print how many files there are.
+
+    Raises:
+        ValueError: the arguments do not fit, or there is no picture.
+    """
+    if labels not in ("inferred", None) and not isinstance(labels, (list, tuple)):
+        raise ValueError(f"labels must be 'inferred', a list of integers or None, got {labels!r}.")
+    if label_mode not in ("int", "binary", "categorical", None):
+        raise ValueError(f"label_mode must be 'int', 'binary', 'categorical' or None, got {label_mode!r}.")
+    if interpolation.lower() not in METHODS:
+        raise ValueError(f"interpolation must be one of {', '.join(METHODS)}; got {interpolation!r}.")
+    if crop_to_aspect_ratio and pad_to_aspect_ratio:
+        raise ValueError("Only one of crop_to_aspect_ratio and pad_to_aspect_ratio can be True.")
+    channels_of(color_mode)
+    only_channels_last(data_format, "image_dataset_from_directory")
+    check_split(validation_split, subset, shuffle, seed)
+    how = {
+        "color_mode": color_mode, "size": checked_size(image_size, "image_size"),
+        "interpolation": interpolation.lower(), "crop": crop_to_aspect_ratio, "pad": pad_to_aspect_ratio,
+    }  # fmt: skip
+    seed = new_seed() if seed is None else seed
+    labels = None if label_mode is None else labels
+    paths, labels, class_names = files_and_labels(
+        directory, labels, _FORMATS, class_names, shuffle, seed, follow_links, verbose
+    )
+    if label_mode == "binary" and labels is not None and len(class_names) != 2:
+        raise ValueError(f"label_mode='binary' needs two classes, got {class_names}.")
+    made = []
+    for part in ("training", "validation") if subset == "both" else (subset,):
+        chosen, its_labels = split(paths, labels, validation_split, part)
+        if not chosen:
+            raise ValueError(f"There is no picture in {str(directory)!r} (subset: {part}). It may end in {_FORMATS}.")
+        targets = None if labels is None else encoded_labels(its_labels, label_mode, len(class_names))
+        is_shuffled = shuffle and not (subset == "both" and part == "validation")
+        made.append(_Files(chosen, targets, how).dataset(batch_size, Passes(seed) if is_shuffled else None))
+        made[-1].class_names, made[-1].file_paths = class_names, chosen
+    return made if subset == "both" else made[0]
+
+
+class _Files(PyDataset):
+    """Batches of picture files: an index is the rows of a batch, or a row."""
+
+    def __init__(self, paths, targets, how):
+        super().__init__(workers=_WORKERS, max_queue_size=2 * _WORKERS)
+        self.paths, self.targets, self.how = paths, targets, how
+
+    def dataset(self, batch_size, passes):
+        """The Dataset of these files, shuffled if there are Passes."""
+        count = len(self.paths)
+        starts = range(0, count, batch_size or 1)
+
+        def make():
+            order = np.arange(count) if passes is None else passes.begin().permutation(count)
+            return self.batches([order[i : i + batch_size] if batch_size else order[i] for i in starts])
+
+        return Dataset(make, len(starts), [] if passes is None else [passes])
+
+    def __getitem__(self, rows):
+        x = np.stack([self._picture(row) for row in rows]) if np.ndim(rows) else self._picture(rows)
+        return x if self.targets is None else (x, self.targets[rows])
+
+    def _picture(self, row):
+        how = self.how
+        with load_img(self.paths[row], how["color_mode"]) as img:
+            x = img_to_array(img, dtype="float32")
+        if how["pad"]:
+            return padded(x, how["size"], how["interpolation"])
+        return resize(cropped(x, how["size"]) if how["crop"] else x, how["size"], how["interpolation"])
