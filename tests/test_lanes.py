@@ -13,13 +13,14 @@ import pytest
 import minigrad
 from minigrad import Program, kernel, kernels, launch
 from minigrad import kernels as K
-from minigrad.kernels import vectors
+from minigrad.kernels import normalization, vectors
 from minigrad.layers import Activation, BatchNormalization, Dense, Dropout
 from minigrad.parallel import dividing, lanes, threads
-from minigrad.parallel.dividing import PART, STEP, divide
+from minigrad.parallel.dividing import PART, STEP, divide, divide_by_samples
 from minigrad.program import WHOLE, Kernel
 
-DIVISIBLE = {n: k for n, k in vars(kernels).items() if isinstance(k, Kernel) and k.cost is not None}
+KERNELS = {n: k for n, k in vars(kernels).items() if isinstance(k, Kernel)}
+DIVISIBLE = {n: k for n, k in KERNELS.items() if k.cost is not None and any(k.is_own[0] + k.is_own[1])}
 RANDOM = np.random.default_rng(5)
 
 
@@ -72,35 +73,65 @@ def operands_of(name):
     return flat_operands(DIVISIBLE[name], 50_001)
 
 
-WINDOWED = (
-    "convolve", "convolve_tn", "convolve_depthwise", "convolve_depthwise_tn", "convolve_depthwise_back", "max_pool",
-    "max_pool_vjp", "sum_pool",
-)  # fmt: skip
+WINDOWED = ("convolve", "convolve_tn", "convolve_depthwise", "convolve_depthwise_back", "max_pool", "sum_pool")
 
 
-def windowed_operands(name):
-    """Windows of 2 x 2 pixels, side by side, on images of 26 x 24 pixels and 128 channels."""
-    n, h, w, c, f = 2, 26, 24, 128, 131
+def windowed_operands(name, n=2, c=128):
+    """Windows of 2 x 2 pixels, side by side, on n images of 26 x 24 pixels."""
+    h, w, f = 26, 24, 131
     pixels = np.arange(n * h * w).reshape(n, h, w)
-    places = (pixels[:, ::2, ::2] * c).reshape(1, -1)
+    places = (pixels[:, ::2, ::2] * c).reshape(n, -1)
     taps = (pixels[0, :2, :2] * c).reshape(-1, 1)
     x, rows = big(n * h * w, c), places.size
     each, whole = (taps + np.arange(c)).reshape(1, -1), taps.reshape(1, -1)
-    if name == "convolve":
-        return [x, places, each, big(each.size, f), np.zeros((rows, f), "f4")]
-    if name == "convolve_tn":
-        return [x, places, each, big(rows, f), np.zeros((each.size, f), "f4")]
-    if name == "convolve_depthwise":
-        return [x, places, whole, big(4, c), np.zeros((rows, c), "f4")]
-    if name == "convolve_depthwise_tn":
-        return [x, places, whole, big(rows, c), np.zeros((4, c), "f4")]
-    if name == "convolve_depthwise_back":
-        return [x, places, whole, big(4, c), np.zeros((rows, c // 2), "f4")]
-    y = np.zeros((rows, c), "f4")
-    if name == "sum_pool":
-        return [x, places, whole, big(1, rows), y]
-    call(K.max_pool, [x, places, whole, y, WHOLE])
-    return [x, places, whole, y] if name == "max_pool" else [x, places, whole, y, big(rows, c), np.zeros(x.shape, "f4")]
+    y, like = np.zeros((rows, c), "f4"), np.zeros(x.shape, "f4")
+    largest = [x, places, whole, y.copy()]
+    call(K.max_pool, [*largest, WHOLE])
+    share = big(rows, 1)
+    return {
+        "convolve": [x, places, each, big(each.size, f), np.zeros((rows, f), "f4")],
+        "convolve_tn": [x, places, each, big(rows, f), np.zeros((each.size, f), "f4")],
+        "convolve_tn_groups": [x, places, each, big(rows, f), np.zeros((n * each.size, f), "f4")],
+        "convolve_depthwise": [x, places, whole, big(4, c), y],
+        "convolve_depthwise_tn": [x, places, whole, big(rows, c), np.zeros((n * 4, c), "f4")],
+        "convolve_depthwise_back": [x, places, whole, big(4, c), np.zeros((rows, c // 2), "f4")],
+        "max_pool": [x, places, whole, y],
+        "max_pool_vjp": [*largest, big(rows, c), like],
+        "sum_pool": [x, places, whole, share, y],
+        "sum_pool_vjp": [big(rows, c), places, whole, share, like],
+    }[name]
+
+
+def sampled_operands(name, n=4):
+    """Operands of a kernel that computes with n samples."""
+    rows, c = n * 600, 8
+    x, gy, y = big(rows, c), big(rows, c), big(rows, c).clip(0)
+    settings, of_column = np.array([[0.9, 1e-3, 0.0]], "f4"), [abs(big(1, c)) + 0.1 for _ in range(4)]
+    like, few = np.zeros((rows, c), "f4"), np.zeros((n, c), "f4")
+    geometry = np.array([[20, 30, 1, 2, 23, 34, 1, 1]])
+    padded = np.zeros((n * 23 * 34, c), "f4")
+    largest = few.copy()
+    call(K.max_middle, [x, largest])
+    found = {
+        "pad_images": [x, geometry, np.full((1, 1), 7, "f4"), padded],
+        "crop_images": [big(*padded.shape), geometry, like],
+        "moments": [x, np.zeros((n * normalization.MOMENTS, c), "f4")],
+        "normalize": [x, *of_column[:2], settings, *of_column[2:], like],
+        "normalize_sums": [gy, x, y, settings, of_column[0], np.zeros((n * 2, c), "f4")],
+        "normalize_vjp": [gy, x, y, settings, of_column[0], big(3, c), like],
+        "frozen_normalization": [x, *of_column[:3], settings, *of_column[2:], like],
+        "sum_middle": [x, few],
+        "repeat_middle": [big(n, c), like],
+        "max_middle": [x, few],
+        "max_middle_vjp": [big(n, c), x, largest, like],
+        "add_row": [x, of_column[0], like],
+        "copy": [x, like],
+        "add_to": [x, like],
+        "fill": [np.full((1, 1), 7, "f4"), like],
+        "relu": [x, like],
+        "matmul": [x, big(c, 5), np.zeros((rows, 5), "f4")],
+    }
+    return found[name] if name in found else windowed_operands(name, n, 8)
 
 
 def parts_of(kernel, operands, count):
@@ -149,13 +180,36 @@ def test_a_part_touches_only_what_its_annotations_say(name, on):
     for name, a, b, c, out, is_own in zip(
         kernel.parameters, spoilt, poisoned, after, kernel.is_out, kernel.is_own[axis]
     ):
-        if kernel is K.max_pool_vjp and name == "gx":
-            continue  # each part writes in its own windows, which do not overlap
         assert not out or is_own, f"{name} is written by several parts"
         if out:
             a, b, c = (np.moveaxis(x, axis, 0) for x in (a, b, c))
             assert np.isnan(a[others]).all() and np.isnan(b[others]).all(), name
             np.testing.assert_array_equal(a[~others], c[~others], err_msg=name)
+
+
+# Kernels that are divided by samples: all that say so; of formulas and of products one of each.
+SAMPLED = [n for n, k in KERNELS.items() if any(k.is_of_samples) and not hasattr(k, "formula") and n not in DIVISIBLE]
+SAMPLED += [*WINDOWED[:1], *WINDOWED[2:], "relu", "matmul"]
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_blocks_of_samples_are_the_whole_and_touch_nothing_else(name):
+    """To the bit, in any order; and what belongs to other blocks may be NaN."""
+    kernel, before = KERNELS[name], sampled_operands(name)
+    whole, divided, alone = ([o.copy() for o in before] for _ in range(3))
+    launch(kernel, *whole)
+    parts = divide_by_samples(kernel, divided, 4, 4).parts
+    for part in reversed(parts):
+        call(kernel, part)
+    for name, a, b in zip(kernel.parameters, whole, divided, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+    for operand, is_own in zip(alone, kernel.is_of_samples, strict=True):
+        if is_own and operand.dtype.kind == "f":
+            operand[len(operand) // 2 :] = np.nan
+    call(kernel, divide_by_samples(kernel, alone, 4, 2).parts[0])
+    for name, a, b, is_out in zip(kernel.parameters, whole, alone, kernel.is_out, strict=True):
+        if is_out:
+            np.testing.assert_array_equal(a[: len(a) // 2], b[: len(a) // 2], err_msg=name)
 
 
 def test_what_is_small_or_narrow_is_not_divided(on):
@@ -240,6 +294,56 @@ def test_lanes_one_thread_and_eager_agree_to_the_bit(count, dtype, on, monkeypat
     alone = training(dtype=dtype)
     assert_same(shared, fitted(*alone))
     assert not alone[0].train_program.plan.counters.any()
+
+
+def pictures(rows=96):
+    """A convolutional network, large enough for blocks of samples, and data."""
+    minigrad.utils.set_random_seed(3)
+    layers, random = minigrad.layers, np.random.default_rng(0)
+    image = minigrad.Input((18, 18, 2))
+    h = Activation("relu")(BatchNormalization()(layers.Conv2D(16, 3, padding="same")(image)))
+    h = layers.Add()([h, layers.Conv2D(16, 3, padding="same", activation="relu")(h)])
+    h = layers.AveragePooling2D(3, 2)(layers.SeparableConv2D(12, 3)(layers.MaxPooling2D(2, padding="same")(h)))
+    h = layers.GlobalAveragePooling2D()(Dropout(0.2)(h))
+    model = minigrad.Model(image, Dense(10, activation="softmax")(h))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model, random.standard_normal((rows, 18, 18, 2)).astype("f4"), np.arange(rows) % 10
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_blocks_of_samples_in_lanes_one_thread_and_eager_agree_to_the_bit(count, on, monkeypatch):
+    def trained(*changes, **options):
+        model, x, y = pictures()
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], **options)
+        for size in (64, 24):  # two and three blocks: also what is left over at the end of an epoch
+            model.fit(x, y, batch_size=size, epochs=2, verbose=0)
+        return model, [*model.get_weights(), model.predict(x, verbose=0)]
+
+    on(count)
+    model, shared = trained()
+    plan = model.train_program.plan
+    assert max(map(len, plan.rows_of)) >= 2 and len(plan.lanes) == count and plan.counters[1:, 0].all()
+    _, eager = trained(run_eagerly=True)
+    on(1)
+    _, alone = trained()
+    for a, b, c in zip(shared, eager, alone, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+
+
+def test_a_run_of_launches_is_computed_block_by_block(on):
+    """The blocks of a convolution follow each other only where something needs all of them."""
+    on(1)
+    x, w, first, second = np.ones((64 * 36, 8), "f4"), np.ones((8, 8), "f4"), *np.zeros((2, 64 * 36, 8), "f4")
+    places, shifts, total = np.arange(64 * 36).reshape(64, 36) * 8, np.arange(8).reshape(1, 8), np.zeros((1, 8), "f4")
+
+    def step():
+        launch(K.convolve, x, places, shifts, w, first)
+        launch(K.relu, first, second)
+        launch(K.sum_rows, second, total)
+
+    plan = Program(step).plan
+    assert plan.walk.tolist() == [0, 2, 1, 3, 4]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "nadam", "rmsprop", "lion", "ftrl"])
@@ -560,7 +664,7 @@ def test_products_with_other_registers(has, name, tmp_path):
         features.update({"avx512f": has == "avx512f", "avx2": has == "avx2", "fma": has != "neither"})
         llvm.get_host_cpu_features = lambda: features
         from minigrad import kernels as K, launch
-        from minigrad.kernels import vectors
+        from minigrad.kernels import normalization, vectors
         assert vectors.HAS_TILES == (has != "neither") and vectors.HAS_WIDE == (has == "avx512f")
         random = np.random.default_rng(0)
         for m, k, n in [(130, 300, 170), (9, 700, 33), (1, 60, 70), (140, 1100, 1)]:

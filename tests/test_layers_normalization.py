@@ -6,7 +6,7 @@ import pytest
 from helpers import Quiet, assert_same, data, network, random_input, shaken
 
 import minigrad as keras
-from minigrad import layers
+from minigrad import Tensor, layers, ops
 from minigrad.utils import gradcheck
 
 
@@ -85,6 +85,23 @@ def test_statistics_are_accurate(features, layout):
     mean, variance = statistics(x.astype("float64"), axis)
     np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-6)
     np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("floor", [-np.inf, 0.0])
+def test_many_images_are_summed_in_groups(floor):
+    """What comes out is what the same numbers give as rows, which are summed in one pass."""
+    generator, n = np.random.default_rng(3), 7
+    x = generator.normal(2, 3, (16, 16, 17, n))
+    gy, gamma, beta = generator.standard_normal(x.shape), generator.uniform(0.5, 2, n), generator.standard_normal(n)
+    found = []
+    for samples in (1, 16):
+        operands = [Tensor(value, requires_grad=True) for value in (x, np.ones(n), gamma, beta)]
+        moving = {"moving_mean": np.zeros((1, n)), "moving_variance": np.ones((1, n)), "momentum": 0.9}
+        y = ops.batch_normalization(*operands, **moving, epsilon=1e-3, floor=floor, samples=samples)
+        y.backward(gy)
+        found.append([y.numpy(), *moving.values(), *(operand.grad for operand in operands)])
+    for of_rows, of_images in zip(*found, strict=True):
+        np.testing.assert_allclose(of_images, of_rows, rtol=1e-9, atol=1e-9)
 
 
 def test_statistics_of_the_fused_layers_are_accurate():

@@ -4,7 +4,7 @@ from minigrad.program import kernel
 
 
 @kernel
-def fill(value, y: "out"):
+def fill(value, y: "samples out"):
     """y_ij = value"""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
@@ -12,7 +12,7 @@ def fill(value, y: "out"):
 
 
 @kernel
-def copy(x, y: "out"):
+def copy(x: "samples", y: "samples out"):
     """y = x"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
@@ -52,7 +52,7 @@ def cast_float64(x: "float64", y: "out"):
 
 
 @kernel
-def add_to(x, y: "out"):
+def add_to(x: "samples", y: "samples out"):
     """y += x (`add`, with y as input and output, would not vectorise)"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):

@@ -31,6 +31,7 @@ class _Formula(Kernel):
     def __init__(self, formula):
         super().__init__(formula)
         self.formula = formula
+        self.is_of_samples = ["number" not in formula.__annotations__.get(p, "").split() for p in self.parameters]
         self.lines = linecache.getlines(formula.__code__.co_filename, formula.__globals__)  # of its file
 
     def compile(self, dtype):

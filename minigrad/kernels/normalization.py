@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.program import helper, kernel
 
 BLOCK = 256  # rows are summed in blocks of so many, and then the sums: rounding errors stay small
+MOMENTS = 5  # rows of a group's sums
 COST = 20  # one number takes as long here as so many multiplications of a matrix product
 
 
@@ -176,8 +177,167 @@ def batch_normalization_vjp(
             gx[i, j] = g * work[0, j] - (work[1, j] + (x[i, j] - mean[0, j]) * work[2, j])
 
 
+# -------------------------------------------------------------------------------- Batch Normalization of many images
+
+
+@helper
+def _group_moments(x, first, last, sums, row):
+    """The moments of rows `first` to `last` of x, in rows `row` to `row + MOMENTS` of `sums`."""
+    one, zero, columns = x.dtype.type(1), x.dtype.type(0), np.uint64(x.shape[1])
+    origin, mean, squares, total, more = sums[row], sums[row + 1], sums[row + 2], sums[row + 3], sums[row + 4]
+    for j in range(columns):
+        origin[j], mean[j], squares[j] = x[first, j], zero, zero
+    for start in range(first, last, BLOCK):
+        stop = min(start + BLOCK, last)
+        fours = stop - (stop - start) % 4
+        for j in range(columns):
+            total[j] = zero
+            more[j] = zero
+        for i in range(start, fours, 4):
+            for j in range(columns):
+                o = x[start, j]
+                total[j] += ((x[i, j] - o) + (x[i + 1, j] - o)) + ((x[i + 2, j] - o) + (x[i + 3, j] - o))
+        for i in range(fours, stop):
+            for j in range(columns):
+                total[j] += x[i, j] - x[start, j]
+        share = one / x.dtype.type(stop - start)
+        for j in range(columns):
+            total[j] *= share
+        for i in range(start, fours, 4):
+            for j in range(columns):
+                o, u = x[start, j], total[j]
+                a, b = (x[i, j] - o) - u, (x[i + 1, j] - o) - u
+                c, d = (x[i + 2, j] - o) - u, (x[i + 3, j] - o) - u
+                more[j] += (a * a + b * b) + (c * c + d * d)
+        for i in range(fours, stop):
+            for j in range(columns):
+                d = (x[i, j] - x[start, j]) - total[j]
+                more[j] += d * d
+        known, new = x.dtype.type(start - first), x.dtype.type(stop - start) / x.dtype.type(stop - first)
+        for j in range(columns):
+            apart = ((x[start, j] - origin[j]) + total[j]) - mean[j]
+            mean[j] += apart * new
+            squares[j] += more[j] + apart * apart * new * known
+
+
+@kernel(exact=True, disjoint=True)
+def moments(x: "samples", sums: "groups out"):
+    """Over each column of each group of rows: the first element, the mean less it, and the sum of (x - mean)^2
+
+    These are rows of `sums`, with two more for each group, which are scratch. A group is summed in blocks, which stay
+    in the nearest cache for a second pass. What is known of n rows, with mean u and squares q, and of a block of k
+    rows, with v and r, is joined so (Chan, Golub and LeVeque 1979): the mean is u + (v - u) k / (n + k), and the
+    squares are q + r + (v - u)^2 n k / (n + k).
+    """
+    groups = sums.shape[0] // MOMENTS
+    rows = x.shape[0] // max(groups, 1)
+    for group in range(groups):
+        _group_moments(x, group * rows, (group + 1) * rows, sums, group * MOMENTS)
+
+
+@kernel(exact=True)
+def join_moments(
+    sums, rows: "int64", bias, settings, moving_mean: "out", moving_variance: "out", mean: "out", inverse: "out"
+):
+    """The mean and 1 / sqrt(variance + epsilon) of all rows, whose groups `moments` has summed; moving ones follow
+
+    The groups are equally large: the mean is that of their means, and the variance that within the groups and that of
+    their means together. Both are measured from the first element of all.
+    """
+    one, groups = mean.dtype.type(1), sums.shape[0] // MOMENTS
+    share, each = one / mean.dtype.type(groups), one / mean.dtype.type(rows[0, 0])
+    momentum, epsilon = settings[0, 0], settings[0, 1]
+    for j in range(mean.shape[1]):
+        apart = within = between = mean.dtype.type(0)
+        for row in range(0, sums.shape[0], MOMENTS):
+            apart += (sums[row, j] - sums[0, j]) + sums[row + 1, j]
+            within += sums[row + 2, j]
+        apart *= share
+        for row in range(0, sums.shape[0], MOMENTS):
+            distance = ((sums[row, j] - sums[0, j]) + sums[row + 1, j]) - apart
+            between += distance * distance
+        mean[0, j] = sums[0, j] + apart
+        variance = within * each + between * share
+        moving_mean[0, j] = moving_mean[0, j] * momentum + (mean[0, j] + bias[0, j]) * (one - momentum)
+        moving_variance[0, j] = moving_variance[0, j] * momentum + variance * (one - momentum)
+        inverse[0, j] = one / math.sqrt(variance + epsilon)
+
+
+@kernel(disjoint=True)
+def normalize(x: "samples", gamma, beta, settings, mean, inverse, y: "samples out"):
+    """y = max(floor, (x - mean) inverse gamma + beta)"""
+    floor, columns = settings[0, 2], np.uint64(x.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(columns):
+            v = (x[i, j] - mean[0, j]) * (inverse[0, j] * gamma[0, j]) + beta[0, j]
+            y[i, j] = floor if v < floor else v
+
+
+@kernel(disjoint=True)
+def normalize_sums(gy: "samples", x: "samples", y: "samples", settings, mean, sums: "groups out"):
+    """Over each column of each group of rows, two rows per group: the sums of g and of g (x - mean)
+
+    g = gy where y is above the floor, else 0.
+    """
+    floor, zero = settings[0, 2], x.dtype.type(0)
+    groups, columns = sums.shape[0] // 2, np.uint64(x.shape[1])
+    rows = x.shape[0] // max(groups, 1)
+    for group in range(groups):
+        first, last, plain, along = group * rows, (group + 1) * rows, 2 * group, 2 * group + 1
+        for j in range(columns):
+            sums[plain, j] = zero
+            sums[along, j] = zero
+        fours = last - rows % 4
+        for i in range(first, fours, 4):
+            for j in range(columns):
+                u, a, b, c, d = mean[0, j], gy[i, j], gy[i + 1, j], gy[i + 2, j], gy[i + 3, j]
+                a = zero if y[i, j] == floor else a
+                b = zero if y[i + 1, j] == floor else b
+                c = zero if y[i + 2, j] == floor else c
+                d = zero if y[i + 3, j] == floor else d
+                sums[plain, j] += (a + b) + (c + d)
+                sums[along, j] += (a * (x[i, j] - u) + b * (x[i + 1, j] - u)) + (
+                    c * (x[i + 2, j] - u) + d * (x[i + 3, j] - u)
+                )
+        for i in range(fours, last):
+            for j in range(columns):
+                v = gy[i, j]
+                g = zero if y[i, j] == floor else v
+                sums[plain, j] += g
+                sums[along, j] += g * (x[i, j] - mean[0, j])
+
+
 @kernel
-def frozen_normalization(x, bias, gamma, beta, settings, mean, variance, y: "out"):
+def join_normalize_sums(sums, rows: "int64", gamma, inverse, work: "out", gbias: "out", ggamma: "out", gbeta: "out"):
+    """The gradients of `batch_normalization_vjp` but for that of x, from what `normalize_sums` has summed"""
+    one, zero = gamma.dtype.type(1), gamma.dtype.type(0)
+    share = one / gamma.dtype.type(rows[0, 0])
+    for j in range(gamma.shape[1]):
+        plain = along = zero
+        for group in range(sums.shape[0] // 2):
+            plain += sums[2 * group, j]
+            along += sums[2 * group + 1, j]
+        gbias[0, j] = zero
+        gbeta[0, j] = plain
+        ggamma[0, j] = along * inverse[0, j]
+        work[0, j] = gamma[0, j] * inverse[0, j]
+        work[1, j] = work[0, j] * plain * share
+        work[2, j] = work[0, j] * inverse[0, j] * ggamma[0, j] * share
+
+
+@kernel(disjoint=True)
+def normalize_vjp(gy: "samples", x: "samples", y: "samples", settings, mean, work, gx: "samples out"):
+    """gx = g work_0 - (work_1 + (x - mean) work_2), g = gy where y is above the floor, else 0"""
+    floor, zero, columns = settings[0, 2], x.dtype.type(0), np.uint64(x.shape[1])
+    for i in range(x.shape[0]):
+        for j in range(columns):
+            v = gy[i, j]
+            g = zero if y[i, j] == floor else v
+            gx[i, j] = g * work[0, j] - (work[1, j] + (x[i, j] - mean[0, j]) * work[2, j])
+
+
+@kernel
+def frozen_normalization(x: "samples", bias, gamma, beta, settings, mean, variance, y: "samples out"):
     """y = max(floor, (x + bias - mean) gamma / sqrt(variance + epsilon) + beta) with given mean and variance"""
     epsilon, floor = settings[0, 1], settings[0, 2]
     for i in range(x.shape[0]):

@@ -196,7 +196,7 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
 
 
 @kernel
-def add_row(x, b, y: "out"):
+def add_row(x: "samples", b, y: "samples out"):
     """y_ij = x_ij + b_j"""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):

@@ -34,6 +34,27 @@ def sum_rows(x, y: "out"):
             y[0, j] += x[i, j]
 
 
+@kernel(disjoint=True)
+def sum_middle(x: "samples", y: "samples out"):
+    """y_kj = sum of x_ij over the rows i of x that belong to row k of y: equally many, one after the other"""
+    each, columns = x.shape[0] // max(y.shape[0], 1), np.uint64(x.shape[1])
+    for k in range(y.shape[0]):
+        for j in range(columns):
+            y[k, j] = y.dtype.type(0)
+        for i in range(k * each, (k + 1) * each):
+            for j in range(columns):
+                y[k, j] += x[i, j]
+
+
+@kernel(disjoint=True)
+def repeat_middle(x: "samples", y: "samples out"):
+    """y_ij = x_kj for the rows i of y that belong to row k of x: the transpose of `sum_middle`"""
+    each, columns = y.shape[0] // max(x.shape[0], 1), np.uint64(x.shape[1])
+    for i in range(y.shape[0]):
+        for j in range(columns):
+            y[i, j] = x[i // each, j]
+
+
 @kernel
 def affine_relu_vjp(gy, y, g: "out", gbias: "out"):
     """g = gy where y is not 0, else 0: the slope at 0 is 0;   gbias_j = sum over i of g_ij, as in `sum_rows`"""
@@ -101,6 +122,36 @@ def max_rows(x, y: "out"):
         for j in range(x.shape[1]):
             if x[i, j] > y[0, j] or x[i, j] != x[i, j]:
                 y[0, j] = x[i, j]
+
+
+@kernel(disjoint=True)
+def max_middle(x: "samples", y: "samples out"):
+    """y_kj = max of x_ij over the rows i of x that belong to row k of y, see `sum_middle`; a NaN wins"""
+    each, columns = x.shape[0] // max(y.shape[0], 1), np.uint64(x.shape[1])
+    for k in range(y.shape[0]):
+        for j in range(columns):
+            y[k, j] = x[k * each, j]
+        for i in range(k * each + 1, (k + 1) * each):
+            for j in range(columns):
+                y[k, j] = x[i, j] if x[i, j] > y[k, j] or x[i, j] != x[i, j] else y[k, j]
+
+
+@kernel
+def max_middle_vjp(gy: "samples", x: "samples", y: "samples", gx: "samples out"):
+    """gx_ij = gy_kj / (number of rows i of k with x_ij = y_kj) where x_ij = y_kj, else 0: equal maxima share it"""
+    each, columns, zero, one = x.shape[0] // max(y.shape[0], 1), np.uint64(x.shape[1]), x.dtype.type(0), x.dtype.type(1)
+    for k in range(y.shape[0]):
+        first = k * each  # whose row of gx holds the numbers of equal ones meanwhile
+        for j in range(columns):
+            gx[first, j] = one if x[first, j] == y[k, j] else zero
+        for i in range(first + 1, first + each):
+            for j in range(columns):
+                gx[first, j] += one if x[i, j] == y[k, j] else zero
+        for i in range(first + 1, first + each):
+            for j in range(columns):
+                gx[i, j] = gy[k, j] / gx[first, j] if x[i, j] == y[k, j] else zero
+        for j in range(columns):
+            gx[first, j] = gy[k, j] / gx[first, j] if x[first, j] == y[k, j] else zero
 
 
 @kernel

@@ -151,17 +151,12 @@ class BatchNormalization(SameShape):
             return ops.frozen_normalization(
                 x, bias, gamma, beta, mean=mean, variance=variance, epsilon=self.epsilon, floor=floor
             )
-        operation, operands = ops.batch_normalization, (x, bias, gamma, beta)
+        moving = {"moving_mean": mean, "moving_variance": variance, "momentum": self.momentum}
+        settings = {**moving, "epsilon": self.epsilon, "floor": floor}
         if kernel is not None:
-            operation, operands = ops.normalized_product, (x, kernel, bias, gamma, beta)
-        return operation(
-            *operands,
-            moving_mean=mean,
-            moving_variance=variance,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            floor=floor,
-        )
+            return ops.normalized_product(x, kernel, bias, gamma, beta, **settings)
+        samples = x.shape[0] if x.ndim > 2 else 1
+        return ops.batch_normalization(x, bias, gamma, beta, **settings, samples=samples)
 
     def _warn_of_few_rows(self, x):
         if x.size == 0:

@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.ops.elementwise import _promote
-from minigrad.ops.linear import _matmul
+from minigrad.ops.groups import groups_of, sum_groups
 from minigrad.ops.shaping import concatenate, split
 from minigrad.program import empty, launch
 from minigrad.tensor import as_tensor, constant, op, view
@@ -31,8 +31,8 @@ class Windows:
         self.pads, self.out, self.rows = pads, out, images[0] * math.prod(out)
         self.padded = tuple(n + sum(pad) for n, pad in zip(images[1:], pads))
         self.is_padded = any(map(sum, pads))
+        self.groups = groups_of(images[0], self.rows)
         reach = [(k - 1) * d for k, d in zip(size, dilation)]
-        self.is_apart = all(s > r for s, r in zip(strides, reach))  # whether no two windows overlap
         # The gradient: windows that pass over that of the output, its pixels `strides` apart, to each pixel of x.
         self.back_pads = [max(r - pad[0], 0) for r, pad in zip(reach, pads)]
         self.back_begin = [max(pad[0] - r, 0) for r, pad in zip(reach, pads)]
@@ -62,11 +62,11 @@ class Windows:
         if not self.is_padded:
             return x
         before = [pad[0] for pad in self.pads]
-        return _pad(x, (*self.images, *before, *self.padded, 1, 1), border)
+        return _pad(x, self.images[0], (*self.images[1:], *before, *self.padded, 1, 1), border)
 
     def crop(self, padded, x):
         """x = what `pad` has made `padded` of"""
-        geometry = constant(np.int64, *self.images, *(pad[0] for pad in self.pads), *self.padded, 1, 1)
+        geometry = constant(np.int64, *self.images[1:], *(pad[0] for pad in self.pads), *self.padded, 1, 1)
         launch(K.crop_images, padded, geometry, x)
 
     def spread(self, gy):
@@ -74,11 +74,11 @@ class Windows:
         n, (h, w) = self.images[0], self.out
         if (h, w) == self.back_padded and self.strides == (1, 1):
             return gy
-        return _pad(gy, (n, h, w, *self.back_pads, *self.back_padded, *self.strides), 0.0)
+        return _pad(gy, n, (h, w, *self.back_pads, *self.back_padded, *self.strides), 0.0)
 
 
-def _pad(x, geometry, border):
-    n, high, wide = geometry[0], geometry[5], geometry[6]
+def _pad(x, n, geometry, border):
+    high, wide = geometry[4:6]
     y = empty((n * high * wide, x.shape[1]), x.dtype)
     launch(K.pad_images, x, constant(np.int64, *geometry), constant(x.dtype, border), y)
     return y
@@ -90,7 +90,7 @@ def _places(n, padded, out, strides, begin, channels):
     lines = begin[0] + lines * strides[0]
     columns = begin[1] + columns * strides[1]
     image = np.arange(n)[:, None, None] * high
-    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(1, -1))
+    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(n, -1))
 
 
 @functools.lru_cache(512)
@@ -127,8 +127,13 @@ def _backward(gy, w, gx, windows):
 
 def _gradient(padded, gy, gw, windows):
     """gw = the gradient of the kernel."""
-    c = padded.shape[1]
-    launch(K.convolve_tn, padded, windows.places(c), windows.shifts(c), gy, gw)
+    c, groups = padded.shape[1], windows.groups
+    if groups == 1:
+        launch(K.convolve_tn, padded, windows.places(c), windows.shifts(c), gy, gw)
+        return
+    parts = empty((groups * len(gw), gw.shape[1]), gw.dtype)
+    launch(K.convolve_tn_groups, padded, windows.places(c), windows.shifts(c), gy, parts)
+    sum_groups(parts, gw)
 
 
 @functools.lru_cache(512)
@@ -174,7 +179,11 @@ def _convolve_depthwise(y, x, w, m, windows):
     def vjp(gy, gx, gw):
         f = gy.shape[1]
         if gw is not None:
-            launch(K.convolve_depthwise_tn, padded, windows.places(c), windows.shifts(c, False), gy, gw)
+            tables = windows.places(c), windows.shifts(c, False)
+            parts = gw if windows.groups == 1 else empty((windows.groups * len(gw), f), gw.dtype)
+            launch(K.convolve_depthwise_tn, padded, *tables, gy, parts)
+            if parts is not gw:
+                sum_groups(parts, gw)
         if gx is not None:
             turned = empty(w.shape, w.dtype)
             launch(K.take, w.reshape(1, -1), _turned_round(len(w), f, 1), turned.reshape(1, -1))
@@ -194,9 +203,7 @@ def _max_pool(y, x, m, windows):
 
     def vjp(gy, gx):
         target = empty(padded.shape, x.dtype) if windows.is_padded else gx
-        launch(K.fill, constant(x.dtype, 0.0), target)
-        kernel = K.max_pool_vjp if windows.is_apart else K.max_pool_overlapping_vjp
-        launch(kernel, padded, *tables, y, gy, target)
+        launch(K.max_pool_vjp, padded, *tables, y, gy, target)
         if windows.is_padded:
             windows.crop(target, gx)
 
@@ -213,7 +220,6 @@ def _average_pool(y, x, m, windows):
 
     def vjp(gy, gx):
         target = empty(padded.shape, x.dtype) if windows.is_padded else gx
-        launch(K.fill, constant(x.dtype, 0.0), target)
         launch(K.sum_pool_vjp, gy, *tables, share, target)
         if windows.is_padded:
             windows.crop(target, gx)
@@ -222,13 +228,13 @@ def _average_pool(y, x, m, windows):
 
 
 def _shares(windows, dtype):
-    """One over the number of pixels of each window that lie in the image, (1, windows)."""
+    """One over the number of pixels of each window that lie in the image, (windows, 1)."""
     counts = [
         np.array([sum(0 <= i * s + k - pad[0] < n for k in range(size)) for i in range(out)])
         for n, pad, size, s, out in zip(windows.images[1:], windows.pads, windows.size, windows.strides, windows.out)
     ]
     counts = np.tile((counts[0][:, None] * counts[1]).reshape(-1), windows.images[0])
-    return (1.0 / counts).astype(dtype).reshape(1, -1)
+    return (1.0 / counts).astype(dtype).reshape(-1, 1)
 
 
 # ------------------------------------------------------------------------------------------------------- public
@@ -324,10 +330,7 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
         return concatenate([conv(*part, strides, padding, None, dilation_rate) for part in parts], axis=-1)
     strides = _several("conv", "strides", strides, rank)
     windows = _windows("conv", x.shape, size, strides, _several("conv", "dilation_rate", dilation_rate, rank), padding)
-    w = _flat(kernel)
-    is_product = math.prod(size) == math.prod(strides) == 1
-    y = _matmul(_flat(x), w) if is_product else _convolve(_flat(x), w, m=windows.rows, windows=windows)
-    return _result(y, x, windows)
+    return _result(_convolve(_flat(x), _flat(kernel), m=windows.rows, windows=windows), x, windows)
 
 
 def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):

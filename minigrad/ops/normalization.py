@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
+from minigrad.ops.groups import groups_of
 from minigrad.ops.reducing import _axes
 from minigrad.ops.shaping import reshape, transpose
 from minigrad.program import empty, empty_like, launch
@@ -13,7 +14,9 @@ from minigrad.tensor import as_tensor, constant, op
 
 
 @op("(...,n), (n), (n), (n) -> (...,n)")
-def batch_normalization(y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf):
+def batch_normalization(
+    y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor=-math.inf, samples=1
+):
     """y = max(floor, gamma h + beta),   h = (x - mean) / sqrt(variance + epsilon),   over the rows of the batch.
 
     Source: Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 1 and the gradients below it.
@@ -28,9 +31,34 @@ def batch_normalization(y, x, bias, gamma, beta, moving_mean, moving_variance, m
 
     The last line is the chain rule through h, the mean and the variance: dh_i = gamma g_i; x_i moves h_i directly,
     every h through the mean (the term sum dh / m) and every h through the variance (the term h_i sum dh h / m).
+
+    The rows may be the pixels of so many `samples`.
     """
-    vjp = normalized_product.raw(y, x, None, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor)
+    groups = groups_of(samples, len(x))
+    moving = moving_mean, moving_variance, momentum, epsilon, floor
+    if groups > 1:
+        return _normalize_images(y, x, bias, gamma, beta, *moving, groups)
+    vjp = normalized_product.raw(y, x, None, bias, gamma, beta, *moving)
     return lambda gy, gx, *others: vjp(gy, gx, None, *others)
+
+
+def _normalize_images(y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor, groups):
+    """`batch_normalization` of many rows: what is summed over all of them is summed in groups of samples first."""
+    settings, rows, n = constant(x.dtype, momentum, epsilon, floor), constant(np.int64, len(x)), x.shape[1]
+    mean, inverse, sums = empty_like(gamma), empty_like(gamma), empty((K.normalization.MOMENTS * groups, n), x.dtype)
+    launch(K.moments, x, sums)
+    launch(K.join_moments, sums, rows, bias, settings, moving_mean, moving_variance, mean, inverse)
+    launch(K.normalize, x, gamma, beta, settings, mean, inverse, y)
+
+    def vjp(gy, gx, gbias, ggamma, gbeta):
+        outs = [_scratch(gbias, bias), _scratch(ggamma, gamma), _scratch(gbeta, beta)]
+        sums, work = empty((2 * groups, n), x.dtype), empty((3, n), x.dtype)
+        launch(K.normalize_sums, gy, x, y, settings, mean, sums)
+        launch(K.join_normalize_sums, sums, rows, gamma, inverse, work, *outs)
+        if gx is not None:
+            launch(K.normalize_vjp, gy, x, y, settings, mean, work, gx)
+
+    return vjp
 
 
 @op("(...,k), (k,n), (n), (n), (n) -> (...,n)")

@@ -76,6 +76,28 @@ _max_last = from_kernels(
 )
 
 
+@op("(r,n) -> (m,n)")
+def _sum_middle(y, x, m):
+    """y_kj = sum of the r / m rows of x that belong to row k; gx_ij = gy_kj."""
+    launch(K.sum_middle, x, y)
+
+    def vjp(gy, gx):
+        launch(K.repeat_middle, gy, gx)
+
+    return vjp
+
+
+@op("(r,n) -> (m,n)")
+def _max_middle(y, x, m):
+    """y_kj = max of the r / m rows of x that belong to row k; equal maxima share the gradient, as in TensorFlow."""
+    launch(K.max_middle, x, y)
+
+    def vjp(gy, gx):
+        launch(K.max_middle_vjp, gy, x, y, gx)
+
+    return vjp
+
+
 def broadcast_to(x, shape):
     """Repeat `x` along new axes and along its axes of length one, so that it has `shape`."""
     x, shape = as_tensor(x), tuple(shape)
@@ -104,8 +126,11 @@ def _axes(axis, x):
     return [a % x.ndim for a in axes]
 
 
-def _reduce(first, last, x, axis, keepdims):
-    """Reduce over axes: `first` reduces the first of two axes, `last` the last one, and one of them is enough."""
+def _reduce(first, last, x, axis, keepdims, middle=None):
+    """Reduce over axes: `first` reduces the first of two axes, `last` the last one, and one of them is enough.
+
+    `middle` reduces axes between others, which spares it to bring them together in memory.
+    """
     x = as_tensor(x)
     if x.dtype.kind != "f":
         x = cast(x, config.floatx())
@@ -115,6 +140,9 @@ def _reduce(first, last, x, axis, keepdims):
     final = tuple(1 if a in axes else n for a, n in enumerate(x.shape)) if keepdims else kept
     if axes and rest and axes[-1] < rest[0]:
         y = first(view(x, (x.size // builtins.max(math.prod(kept), 1), math.prod(kept))))
+    elif middle and axes and rest and x.size and axes == list(range(axes[0], axes[-1] + 1)) and axes[-1] < x.ndim - 1:
+        before, after = math.prod(x.shape[: axes[0]]), math.prod(x.shape[axes[-1] + 1 :])
+        y = middle(view(x, (x.size // after, after)), m=before)
     else:
         y = last(view(transpose(x, rest + axes), (math.prod(kept), math.prod(x.shape[a] for a in axes))))
     return view(y, final)
@@ -122,7 +150,7 @@ def _reduce(first, last, x, axis, keepdims):
 
 def sum(x, axis=None, keepdims=False):
     """Sum over all axes, or over `axis` (an int or a tuple)."""
-    return _reduce(_sum_first, _sum_last, x, axis, keepdims)
+    return _reduce(_sum_first, _sum_last, x, axis, keepdims, _sum_middle)
 
 
 def _max(x, axis, keepdims):
@@ -130,7 +158,7 @@ def _max(x, axis, keepdims):
     x = as_tensor(x)
     if 0 in [x.shape[a] for a in _axes(axis, x)]:
         raise ValueError(f"There is no maximum or minimum over axis {axis} of shape {x.shape}: it has no elements.")
-    return _reduce(_max_first, _max_last, x, axis, keepdims)
+    return _reduce(_max_first, _max_last, x, axis, keepdims, _max_middle)
 
 
 def argmax(x, axis=None, keepdims=False):

@@ -1,13 +1,28 @@
-"""Large launches are divided into parts by rows or columns, which several threads can share."""
+"""Large launches are divided into parts: by rows or columns for several threads, or into blocks of samples.
+
+A step that computes with images runs in blocks: all that follows a convolution is computed for some samples while they
+are in the cache, and then for the next ones.
+"""
+
+import math
+from collections import namedtuple
 
 import numpy as np
 
 from minigrad.parallel import lanes
 from minigrad.parallel.threads import enter, leave, threads
-from minigrad.program import SMALL, WHOLE, Plan
+from minigrad.program import GROUPS, SMALL, WHOLE, Plan
 
 PART = 300_000  # the least cost of a part of a launch, some microseconds
 STEP = 32  # rows or columns: parts begin at cache lines, and at tiles of a matrix product
+NEAR = 2**19  # bytes of an operand of which a block should have no more: what the nearer caches keep
+FEW = 8192  # numbers: up to so many, a launch is not worth the division into blocks
+ROWS = 64  # the least rows of a block of a matrix product: each packs the other matrix anew
+
+
+# How a launch is divided: the operands of each part; and for each operand a key, or None if each part may touch all of
+# it. The parts with one number of launches that have the same key for an array touch the same part of it, and no other.
+Division = namedtuple("Division", "parts shares")
 
 
 def divide(kernel, operands, cost):
@@ -17,15 +32,21 @@ def divide(kernel, operands, cost):
         return None, [(*operands, *kernel.undivided)]
     parts = list(zip(ends, ends[1:]))
     if kernel.takes_part:
-        rows = [WHOLE.copy() for _ in parts]
-        for row, part in zip(rows, parts):
-            row[0, 2 * axis : 2 * axis + 2] = part
-        return axis, [(*operands, row) for row in rows]
+        return axis, [(*operands, _part(axis, *part)) for part in parts]
     own = kernel.is_own[axis]
     if axis == 1 and any(o.shape[0] > 1 for o, is_own in zip(operands, own) if is_own):
         raise ValueError(f"{kernel} has no parameter `part`: its columns can be divided in rows (1, n) only.")
-    cut = (lambda o, a, b: o[:, a:b]) if axis == 1 else (lambda o, a, b: o[a:b])
-    return axis, [tuple(cut(o, *part) if is_own else o for o, is_own in zip(operands, own)) for part in parts]
+    return axis, [tuple(_cut(o, axis, *part) if is_own else o for o, is_own in zip(operands, own)) for part in parts]
+
+
+def _part(axis, first, last):
+    row = WHOLE.copy()
+    row[0, 2 * axis : 2 * axis + 2] = first, last
+    return row
+
+
+def _cut(operand, axis, first, last):
+    return operand[:, first:last] if axis == 1 else operand[first:last]
 
 
 def _ends(kernel, operands, cost):
@@ -42,27 +63,104 @@ def length(kernel, operands, axis):
     return max((o.shape[axis] for o, is_own in zip(operands, kernel.is_own[axis]) if is_own), default=0)
 
 
+# ---------------------------------------------------------------------------------------------- blocks of samples
+
+
+def blocks_of(instructions):
+    """(the number of samples, into how many blocks they are divided) of a step that computes with images; else None."""
+    counts = [len(operands[k.counts_samples]) for k, operands, _ in instructions if k.counts_samples is not None]
+    samples = max(counts, default=1)
+    most = math.gcd(samples, GROUPS)
+    if most == 1:
+        return None
+    largest = max(_bytes(kernel, operands, samples, most) for kernel, operands, _ in instructions)
+    count = 2
+    while count < most and (count < threads() or largest > count * NEAR):
+        count *= 2
+    return samples, count
+
+
+def _bytes(kernel, operands, samples, count):
+    """The size of the largest operand of a launch that can be divided into blocks, and is worth it; else 0."""
+    own = [(o, is_group) for o, is_own, is_group in zip(operands, kernel.is_of_samples, kernel.is_of_groups) if is_own]
+    if not own or not all(_has_blocks(kernel, o, count if is_group else samples, count) for o, is_group in own):
+        return 0
+    largest = max((o for o, _ in own), key=lambda o: o.size)
+    is_product = kernel.cost is not None and any(kernel.is_own[1])
+    if is_product and not (kernel.is_of_samples[0] and largest.shape[0] >= ROWS * count):
+        return 0
+    return largest.nbytes if largest.size > FEW else 0
+
+
+def _has_blocks(kernel, operand, of, count):
+    """Whether an operand is made of equal parts one after the other, as many as samples or a multiple."""
+    axis = _axis(kernel, operand)
+    return (axis == 0 or len(operand) == 1) and operand.shape[axis] % of == 0 and operand.shape[axis] % count == 0
+
+
+def _axis(kernel, operand):
+    """The axis of an operand along which samples follow each other: in a single row they stand side by side."""
+    return 1 if len(operand) == 1 and not kernel.takes_part else 0
+
+
+def divide_by_samples(kernel, operands, samples, count):
+    """The Division of a launch into blocks of samples; None if it can't be divided so, or is not worth it."""
+    if not _bytes(kernel, operands, samples, count):
+        return None
+    own, parts = kernel.is_of_samples, []
+    if kernel.takes_part:
+        rows = [len(o) for o, is_own in zip(operands, own) if is_own][-1] // count
+        parts = [(*operands, _part(0, block * rows, (block + 1) * rows)) for block in range(count)]
+    else:
+        for block in range(count):
+            parts.append(tuple(_block(kernel, o, block, count) if is_own else o for o, is_own in zip(operands, own)))
+    return Division(parts, [("samples", o.nbytes, count) if is_own else None for o, is_own in zip(operands, own)])
+
+
+def _block(kernel, operand, block, count):
+    axis = _axis(kernel, operand)
+    n = operand.shape[axis] // count
+    return _cut(operand, axis, block * n, (block + 1) * n)
+
+
+# -------------------------------------------------------------------------------------------------------- the plan
+
+
+def _division(kernel, operands, blocks):
+    """How a launch of a Program is divided."""
+    if blocks:
+        found = divide_by_samples(kernel, operands, *blocks)
+        if found:
+            return found
+    if kernel.cost is None:
+        return Division([(*operands, *kernel.undivided)], [None] * len(operands))
+    axis, parts = divide(kernel, operands, kernel.cost(*operands))
+    shares = [
+        (o.shape, axis, len(parts)) if axis is not None and is_own else None
+        for o, is_own in zip(operands, kernel.is_own[axis or 0])
+    ]
+    return Division(parts, shares)
+
+
 class DividedPlan(Plan):
     """Each part of a launch is a row of the table. Threads run their own parts side by side, if that is faster."""
 
     def __init__(self, instructions):
-        self.has_products, self.rows_of, self.rows, launches = False, [], [], []
+        self.has_products = any(k.cost is not None and k.cost(*operands) > SMALL for k, operands, _ in instructions)
+        blocks, self.rows_of, self.rows, launches = blocks_of(instructions), [], [], []
         for kernel, operands, flag in instructions:
-            axis, parts = None, [operands]
-            if kernel.cost is not None:
-                cost = kernel.cost(*operands)
-                axis, parts = divide(kernel, operands, cost)
-                self.has_products |= cost > SMALL
-            self.rows_of.append(np.arange(len(self.rows), len(self.rows) + len(parts)))
-            self.rows += [(kernel, part, flag) for part in parts]
-            launches.append((kernel, operands, flag, axis, self.rows_of[-1].tolist()))
-        self.walk, self.lanes, self.pace = np.arange(len(self.rows)), None, lanes.Pace()
-        walks = lanes.walks(launches)
-        if walks is not None:
-            self.counters = np.zeros((1 + len(walks), 64), np.int64)  # each has cache lines of its own
-            meeting = range(len(self.rows), len(self.rows) + len(walks))
+            division = _division(kernel, operands, blocks)
+            self.rows_of.append(np.arange(len(self.rows), len(self.rows) + len(division.parts)))
+            self.rows += [(kernel, part, flag) for part in division.parts]
+            launches.append((kernel, operands, flag, division.shares, self.rows_of[-1].tolist()))
+        self.walk, self.lanes, self.pace = lanes.walks(launches, 1)[0], None, lanes.Pace()
+        count = min(threads(), max((len(rows) for *_, rows in launches), default=1))
+        if count > 1:
+            walks = lanes.walks(launches, count)
+            self.counters = np.zeros((1 + count, 64), np.int64)  # each has cache lines of its own
+            meeting = range(len(self.rows), len(self.rows) + count)
             self.rows += [(lanes.meet, operands, None) for operands in lanes.meetings(self.counters)]
-            self.lanes = [np.array([m if row is None else row for row in walk]) for m, walk in zip(meeting, walks)]
+            self.lanes = [np.where(walk < 0, m, walk) for m, walk in zip(meeting, walks)]
 
     def replay(self, run, table, steps):
         mine = [self.has_products]

@@ -77,46 +77,70 @@ def meetings(counters):
 
 # --------------------------------------------------------------------------------------- the way of each lane
 
-Access = namedtuple("Access", "first last lane is_out share")
+Access = namedtuple("Access", "first last is_out share lane")
 
 
 def _clash(a, b):
-    """Whether two accesses are by different lanes and their order matters."""
-    has_met = a.first < b.last and b.first < a.last and not (a.share is not None and a.share == b.share)
-    return a.lane != b.lane and (a.is_out or b.is_out) and has_met
+    """Whether the order of two accesses matters, unless parts with the same number touch the same part of the array."""
+    return a.first < b.last and b.first < a.last and (a.is_out or b.is_out) and not (a.share and a.share == b.share)
 
 
-def _accesses(kind, operands, flag, axis, parts, lane):
-    """The accesses of the part `lane` of a launch. With the same `share`, each lane has a part of its own."""
+def _accesses(kind, operands, flag, shares, rows):
+    """What a launch touches. `lane` is 0 if only the first lane does so, and None if several do."""
+    lane = 0 if len(rows) == 1 else None
     for k, operand in enumerate(operands if flag is None else (*operands, flag)):
         is_operand = k < len(operands)
-        is_own = axis is not None and is_operand and kind.is_own[axis][k]
-        first = address(operand)
-        share = (first, operand.shape, axis, parts) if is_own else None
-        yield Access(first, first + operand.nbytes, lane, is_operand and kind.is_out[k], share)
+        first, share = address(operand), shares[k] if is_operand else None
+        is_out = is_operand and kind.is_out[k]
+        yield Access(first, first + operand.nbytes, is_out, share and (first, share), lane)
 
 
-def walks(launches):
-    """For each lane a list of rows of the table, with None where it waits for the others; None if nothing is divided.
+def walks(launches, lanes):
+    """For each lane an array of rows of the table, -1 where it waits for the others.
 
-    `launches` is a list of (kernel, operands, flag, axis, rows), with one row of the table per part of the launch.
+    `launches` is a list of (kernel, operands, flag, shares, rows), with one row of the table per part of the launch,
+    and for each operand its share, see `dividing.Division`. Consecutive launches whose parts do not touch each other's
+    are a run: a lane computes the first part of all of them, then the second, while its numbers are in the cache.
     """
-    lanes = max((len(rows) for *_, rows in launches), default=1)
-    if lanes == 1:
-        return None
-    found, touched = [[] for _ in range(lanes)], []
-    for kind, operands, flag, axis, rows in launches:
-        new = [a for lane in range(len(rows)) for a in _accesses(kind, operands, flag, axis, len(rows), lane)]
-        if any(_clash(a, b) for a, b in itertools.product(new, touched)):
-            touched = []
-            for walk in found:
-                walk.append(None)
-        touched += new
-        for walk, row in zip(found, rows):
-            walk.append(row)
+    found, run, of_run, before = [[] for _ in range(lanes)], [], [], []
+    for kind, operands, flag, shares, rows in launches:
+        new = list(_accesses(kind, operands, flag, shares, rows))
+        with_run = [pair for pair in itertools.product(new, of_run) if _clash(*pair)]
+        with_others = (pair for pair in itertools.product(new, before) if _clash(*pair))
+        has_to_wait = lanes > 1 and any(a.lane is None or a.lane != b.lane for a, b in (*with_run, *with_others))
+        if with_run or has_to_wait:
+            _walk(run, found)
+            before, run, of_run = before + of_run, [], []
+        if has_to_wait:
+            before = []
+            _wait(found)
+        run.append(rows)
+        of_run += new
+    _walk(run, found)
+    if lanes > 1:
+        _wait(found)  # the next step, or Python, may touch anything
+    return [np.array(walk, np.int64) for walk in found]
+
+
+def _walk(run, found):
+    """Append the rows of a run to the lanes: each has an equal part of each launch, in the order of the blocks."""
+    lanes = len(found)
+    for lane, walk in enumerate(found):
+        mine = [_of_lane(rows, lane, lanes) for rows in run]
+        for block in range(max(map(len, mine), default=0)):
+            walk += [rows[block] for rows in mine if block < len(rows)]
+
+
+def _of_lane(rows, lane, lanes):
+    """The rows of a launch that a lane computes: neighbours. The first lane computes what is not divided."""
+    if len(rows) == 1:
+        return rows if lane == 0 else []
+    return rows[len(rows) * lane // lanes : len(rows) * (lane + 1) // lanes]
+
+
+def _wait(found):
     for walk in found:
-        walk.append(None)  # the next step, or Python, may touch anything
-    return found
+        walk.append(-1)
 
 
 # ---------------------------------------------------------------------------------------------------- walking

@@ -6,7 +6,7 @@ plugs in how several threads share a Program.
 """
 
 from minigrad.names import public
-from minigrad.program.compiling import WHOLE, Kernel, helper, kernel
+from minigrad.program.compiling import GROUPS, WHOLE, Kernel, helper, kernel
 from minigrad.program.launching import (
     SMALL,
     Plan,

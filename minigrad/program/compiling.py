@@ -29,6 +29,7 @@ OPTIONS = {
 CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 
 WHOLE = np.array([[0, 2**62, 0, 2**62]])  # the `part` of a launch that is not divided
+GROUPS = 16  # of samples: into so many at most, and always into equal ones, a batch is divided
 
 # One thread compiles at a time, and a fork waits for it: a child process could never release its lock.
 compiling = threading.RLock()
@@ -65,6 +66,11 @@ class Kernel:
     touches columns (or rows) of its own only. If the last parameter is `part`, the kernel gets whole operands and an
     int64 row [first row, last row, first column, last column]. Otherwise each such operand is one row, (1, n), and the
     kernel gets a slice of it.
+
+    In a step that computes with images, a launch is divided by samples instead, into blocks that stay in the cache from
+    one launch to the next. What is annotated `"rows"` or `"samples"` has as many rows per sample. `"images"` is such an
+    operand with one row per sample: it tells how many there are. Of `"groups"` there are GROUPS at most: sums over
+    groups of samples, in which the order does not depend on threads.
     """
 
     def __init__(self, function, options=OPTIONS, cost=None, check=None):
@@ -82,7 +88,10 @@ class Kernel:
         self.is_out = [("out" in note) for note in notes]
         self.is_own = [[(word in note) for note in notes] for word in ("rows", "columns")]
         self.is_picked = ["picked" in note for note in notes]
-        words = {"out", "rows", "columns", "picked", "number"}
+        self.is_of_samples = [not {"rows", "samples", "images", "groups"}.isdisjoint(note) for note in notes]
+        self.is_of_groups = ["groups" in note for note in notes]
+        self.counts_samples = next((i for i, note in enumerate(notes) if "images" in note), None)
+        words = {"out", "rows", "columns", "picked", "number", "samples", "images", "groups"}
         self.dtypes = [next((np.dtype(word) for word in note if word not in words), None) for note in notes]
         # The operand whose dtype the others follow. (Not dtypes.index(None): NumPy says that float64 == None.)
         self.generic = next((i for i, fixed in enumerate(self.dtypes) if fixed is None), 0)
