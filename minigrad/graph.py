@@ -14,9 +14,15 @@ from minigrad import ops
 from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
+from minigrad.texts import is_strings, strings
 from minigrad.trees import leaves, mapped
 
-_dtype_name = functools.cache(lambda dtype: np.dtype(dtype).name)  # NumPy would compose the name each time
+TEXTS = "string"  # the dtype of symbols that stand for texts, which no tensor holds
+
+
+@functools.cache  # NumPy would compose the name each time
+def _dtype_name(dtype):
+    return TEXTS if dtype == TEXTS else np.dtype(dtype).name
 
 
 class Symbol:
@@ -175,7 +181,7 @@ class Result:
     """The shape and the dtype of one result of a call."""
 
     def __init__(self, shape, dtype):
-        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+        self.shape, self.dtype = tuple(shape), dtype if dtype == TEXTS else np.dtype(dtype)
 
 
 def traced(function, args, kwargs):
@@ -203,6 +209,8 @@ def _results(function, args, kwargs, more):
         if not isinstance(leaf, Symbol):
             return leaf
         shape = [2 + 3 * axis + more if n is None else n for axis, n in enumerate(leaf.shape)]
+        if leaf.dtype == TEXTS:
+            return strings(np.full(shape, " ".join("words"[: 4 + more]), object))
         return as_tensor(np.zeros(shape), HELD.get(leaf.dtype, leaf.dtype))
 
     found = []
@@ -292,17 +300,59 @@ class Graph:
         return found
 
 
+class Text:
+    """An input of texts, which are converted before a step begins: no tensor can hold them.
+
+    It goes to one call only, that of a layer with a method `numbers_of(texts)`, such as TextVectorization, or of a
+    model that begins so. What a Schedule is given for the input is what that method returns, and it leaves the call of
+    the layer out.
+
+    Args:
+        symbol: that of the input; calls: those that take it.
+    """
+
+    def __init__(self, symbol, calls):
+        calls = [call for call in calls if call is not None]
+        function = calls[0].function if calls else None
+        if len(calls) != 1 or not calls[0].is_simple or not getattr(function, "takes_texts", False):
+            raise ValueError(
+                f"Input {symbol.name!r} holds texts, which must go to one TextVectorization, StringLookup or Hashing "
+                f"and to nothing else; it goes to {[call.function.name for call in calls]}. Use one Input for each."
+            )
+        self.symbol, self.function = symbol, function
+        self.dtype = HELD.get(calls[0].outputs.dtype, calls[0].outputs.dtype)
+
+    def rows(self, texts, name="x"):
+        """What the layer makes of texts: an array of integers, or of numbers.
+
+        Raises:
+            ValueError: they are no texts, or have another shape than the input.
+        """
+        if not is_strings(texts) and not hasattr(texts, "iloc"):
+            kind = getattr(texts, "dtype", type(texts).__name__)
+            raise ValueError(f"{name} must be texts, for Input {self.symbol.name!r} of dtype 'string'; got {kind}.")
+        texts, shape = strings(texts), self.symbol.shape
+        if texts.ndim == 1 and shape == (None, 1):
+            texts = texts[:, None]
+        if len(texts.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, texts.shape, strict=True)):
+            raise ValueError(f"{name} must be texts of shape {shape}, got shape {texts.shape}.")
+        return np.ascontiguousarray(self.function.numbers_of(texts), self.dtype)
+
+
 class Schedule:
     """Runs a graph: its calls one after the other, with numbered values in the place of symbols.
 
-    `calls` need not be those of the graph, but lie between the same symbols: see `layers.fusion`.
+    `calls` need not be those of the graph, but lie between the same symbols: see `layers.fusion`. For an input of texts
+    there come numbers: see Text.
     """
 
     def __init__(self, graph, calls):
         number = {id(symbol): i for i, symbol in enumerate(leaves(graph.inputs))}
         self.steps = []
         for call in calls:
-            if call.inputs:
+            if call.inputs and call.inputs[0].dtype == TEXTS and not hasattr(call.function, "layers"):
+                number[id(call.outputs)] = number[id(call.inputs[0])]
+            elif call.inputs:
                 for symbol in leaves(call.outputs):
                     number[id(symbol)] = len(number)
                 self.steps.append(_Step(call, number))

@@ -1,7 +1,8 @@
 """One exam that every layer passes; then values of the simple ones, and layers shared, frozen and exchanged.
 
 A layer without a row in `EXAM` fails, so a new one can't be forgotten. In depth: test_layers_*.py.
-Those of several inputs sit theirs in test_layers_merging.py, Embedding, Lambda and Masking in files of their own.
+Those of several inputs sit theirs in test_layers_merging.py, those of texts in test_layers_text.py, Embedding, Lambda
+and Masking in files of their own.
 """
 
 import json
@@ -292,6 +293,7 @@ def test_every_layer_sits_the_exam():
     public = {v.__name__ for v in vars(layers).values() if isinstance(v, type) and issubclass(v, layers.Layer)}
     public -= {"Layer"}
     elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Masking", "Wrapper"}
+    elsewhere |= {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}
     assert public == {type(row.make()).__name__ for row in EXAM.values()} | elsewhere
 
 

@@ -16,8 +16,10 @@ from minigrad.layers.convolution import (
 from minigrad.layers.core import Dense, Identity, Masking
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.embedding import Embedding
+from minigrad.layers.encoding import CategoryEncoding, Discretization, Hashing
 from minigrad.layers.input_layer import Input, InputLayer
 from minigrad.layers.lambda_layer import Lambda
+from minigrad.layers.lookup import IntegerLookup, StringLookup
 from minigrad.layers.merging import (
     Add,
     Average,
@@ -65,6 +67,7 @@ from minigrad.layers.regularization import (
 )
 from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
+from minigrad.layers.text_vectorization import TextVectorization
 from minigrad.layers.wrapper import Wrapper
 from minigrad.names import public
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad import config, older, ops, regularizers
 from minigrad.checks import is_own, warn
-from minigrad.graph import Result, Symbol, has_symbols, record, traced
+from minigrad.graph import TEXTS, Result, Symbol, has_symbols, record, traced
 from minigrad.layers.arguments import KINDS, is_length
 from minigrad.layers.context import context as _context
 from minigrad.layers.filing import each_shape
@@ -81,6 +81,7 @@ class Layer(Module):
     _word = "Layer"  # what error messages call it
     supports_masking = False  # whether outputs have masks; if not, the masks of inputs are lost, with a warning
     _makes_masks = False  # whether outputs may have masks where the inputs have none
+    _input_dtype = None  # "string" if the layer takes texts
     _is_users = False  # whether `call` runs code of the user's
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
     _has_list_of_layers = False  # whether files go by the list `layers`, and not by the names of attributes
@@ -273,6 +274,11 @@ class Layer(Module):
 
     def _record(self, inputs, args, kwargs):
         """Record a call with symbols in their graph, and return its symbols. Masks are not recorded as arguments."""
+        if self._input_dtype != TEXTS and any(getattr(leaf, "dtype", None) == TEXTS for leaf in leaves(inputs)):
+            raise ValueError(
+                f"Layer {self.name!r} ({type(self).__name__}) can't take texts, as an Input of dtype 'string' holds: "
+                "put TextVectorization, StringLookup or Hashing in between."
+            )
         mask, masked = self._masks_in(inputs, args, kwargs)
         outputs = record(self, (inputs, *args), kwargs, self.compute_output_spec(inputs, *args, **masked))
         self._calls += (leaves(outputs)[0].call,)
@@ -427,7 +433,8 @@ class Layer(Module):
     def metrics(self):
         """The metrics among the attributes of this layer and of the layers below."""
         leaves = (leaf for layer in self._all_layers() for leaf in layer._leaves())
-        return list(dict.fromkeys(leaf for leaf in leaves if hasattr(type(leaf), "update_state")))
+        metrics = (leaf for leaf in leaves if hasattr(type(leaf), "update_state") and not isinstance(leaf, Layer))
+        return list(dict.fromkeys(metrics))
 
     def add_loss(self, loss):
         """Add to the loss of the step: a scalar tensor that `call` has computed, or a list of them."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad.checks import is_int, warn
-from minigrad.graph import Result, record
+from minigrad.graph import TEXTS, Result, record
 from minigrad.layers.arguments import is_length
 from minigrad.layers.base import Layer, registry
 from minigrad.spelling import explaining
@@ -16,6 +16,7 @@ class InputLayer(Layer):
     Args:
         shape: the shape of one row, such as (20,). None stands for an axis of any length.
         batch_shape: instead of `shape`, the same with the number of rows (usually None) in front.
+        dtype: "string" for texts, which can go to one TextVectorization, StringLookup or Hashing.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class InputLayer(Layer):
             raise ValueError(f"Input: shape must consist of positive integers or None, got {tuple(shape)!r}.")
         super().__init__(dtype=dtype if dtype in ("float32", "float64") else None, name=name, **kwargs)
         if dtype is not None:
-            self.dtype = np.dtype(dtype).name
+            self.dtype = TEXTS if dtype == TEXTS else np.dtype(dtype).name
         self.batch_shape = (batch_size, *shape)
         self._input_shape = (None, *shape)
         self.built = True

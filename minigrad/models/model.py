@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from minigrad import ops, saving, utils
-from minigrad.graph import HELD, Graph, Symbol, flat_like, has_symbols, only_one, results
+from minigrad.graph import HELD, TEXTS, Graph, Symbol, Text, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
@@ -49,6 +49,7 @@ class Model(Layer):
     """
 
     _word = "Model"
+    _texts = {}  # which input -> the Text that it is
     _indexes = ()  # (which input, layer) where a layer is given what must be shown to its `_check_rows` first
     _class_name = "Functional"  # of Model itself: what Keras makes of Model(inputs, outputs)
 
@@ -81,6 +82,15 @@ class Model(Layer):
         self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
         self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
         given = {id(symbol): i for i, symbol in enumerate(leaves(graph.inputs))}
+        consumers = graph.consumers() if any(one.dtype == TEXTS for one in leaves(graph.inputs)) else {}
+        self._texts = {
+            i: Text(symbol, consumers.get(id(symbol), []))
+            for i, symbol in enumerate(leaves(graph.inputs))
+            if symbol.dtype == TEXTS
+        }
+        for i, text in self._texts.items():  # what comes of them goes where the result of their layer goes
+            if not isinstance(text.function, Model):
+                given[id(consumers[id(text.symbol)][0].outputs)] = i
         self._indexes = [
             (given[id(call.args[0])], call.function)
             for call in graph.calls
@@ -120,6 +130,10 @@ class Model(Layer):
         return mapped(lambda symbol: next(found), symbols)
 
     def _as_one(self, symbol, value):
+        if symbol.dtype == TEXTS:
+            if isinstance(value, Tensor):
+                return value  # what `Text.rows` made of texts
+            return ops.convert_to_tensor(self._texts[leaves(self._graph.inputs).index(symbol)].rows(value))
         dtype = HELD.get(symbol.dtype, symbol.dtype)
         x = value if type(value) is Tensor else as_tensor(value, dtype)
         if x.dtype != dtype:
@@ -131,6 +145,20 @@ class Model(Layer):
         if MASKS and x is not value:
             x._keras_mask = mask_of(value)
         return x
+
+    @property
+    def _input_dtype(self):
+        symbols = None if self._graph is None else self._graph.inputs
+        return symbols.dtype if isinstance(symbols, Symbol) else None
+
+    @property
+    def takes_texts(self):
+        """Whether its only input is one of texts, so that it has `numbers_of`."""
+        return self._input_dtype == TEXTS and len(self._texts) == 1
+
+    def numbers_of(self, texts):
+        """What the first layer makes of texts, as an array."""
+        return self._texts[0].rows(texts)
 
     _takes_lists = True  # whether a list of arrays, where no graph says so, is one of several inputs
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from minigrad.graph import Graph, Symbol, has_symbols
+from minigrad.graph import TEXTS, Graph, Symbol, has_symbols
 from minigrad.layers.base import Layer, registry
 from minigrad.layers.filing import each_shape
 from minigrad.layers.input_layer import InputLayer
 from minigrad.models.model import Model
 from minigrad.tensor import Structure, as_tensor
+from minigrad.texts import strings
 from minigrad.trainer.programs import forget
 
 
@@ -42,6 +43,12 @@ class Sequential(Model):
         """The layers, without the Input."""
         return list(self._layers)
 
+    @property
+    def _input_dtype(self):
+        if self._input_layer is not None:
+            return self._input_layer.dtype
+        return self._layers[0]._input_dtype if self._layers else None
+
     def _children(self):
         return self._layers
 
@@ -66,7 +73,7 @@ class Sequential(Model):
                 )
             self._input_layer = layer
             self._input_shape = layer._input_shape
-            if np.dtype(layer.dtype).kind == "f":  # not integers, which are looked up
+            if layer.dtype in ("float32", "float64"):  # not integers, which are looked up
                 self.dtype = layer.dtype
             return
         if rebuild:
@@ -145,7 +152,7 @@ class Sequential(Model):
             if self._input_layer is not None:
                 x = begin = self._input_layer.output
             else:
-                x = begin = each_shape(lambda one: Symbol((None, *one[1:]), self.dtype), shape)
+                x = begin = each_shape(lambda one: Symbol((None, *one[1:]), self._input_dtype or self.dtype), shape)
             for layer in self._layers:
                 x = layer(x)
             self._set_graph(Graph(begin, x, self.name))
@@ -169,7 +176,7 @@ class Sequential(Model):
         elif isinstance(inputs, dict):  # the first layer takes several
             self._ensure_built({key: np.shape(value) for key, value in inputs.items()})
         else:
-            inputs = as_tensor(inputs, self.dtype)
+            inputs = strings(inputs) if self._input_dtype == TEXTS else as_tensor(inputs, self.dtype)
             self._ensure_built(inputs.shape)
         return inputs
 

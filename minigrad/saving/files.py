@@ -153,6 +153,9 @@ class Folder(Archive):
     def __init__(self, path):
         self._path = path
 
+    def __contains__(self, name):
+        return os.path.isfile(os.path.join(self._path, name))
+
     def size(self, name):
         path = os.path.join(self._path, name)
         if not os.path.isfile(path):

@@ -5,6 +5,7 @@ A `.keras` file is a ZIP with the architecture as JSON and the weights as HDF5; 
 
 import contextlib
 import datetime
+import functools
 import io
 import json
 import os
@@ -16,7 +17,7 @@ from minigrad.checks import warn
 from minigrad.layers.base import registry
 from minigrad.layers.filing import weights_of_a_file
 from minigrad.registry import custom_object_scope
-from minigrad.saving import files, hdf5, legacy, objects, state, weights
+from minigrad.saving import assets, files, hdf5, legacy, objects, state, weights
 
 CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 _H5, _TODAY = (".h5", ".hdf5"), ".weights.h5"
@@ -26,15 +27,6 @@ _DIRECTORY = 1 << 14  # bytes that HDF5 may need for one array besides its value
 _COPIES = 8  # a weight and its slots in an optimizer take at most so many times the memory of the weight
 _FORMATS = (None, "keras", "h5", "hdf5", "tf")  # those of Keras 2
 _WAY_OUT = "Open it with the Keras that wrote it, and save it again as a .keras or .h5 file."
-
-
-def _refuse_assets(model):
-    for layer in model._all_layers():
-        if hasattr(type(layer), "save_assets"):
-            raise ValueError(
-                f"Layer {layer.name!r} ({type(layer).__name__}) defines save_assets, which minigrad does not call: let "
-                "get_config or save_own_variables return what shall be in the file. save_weights works."
-            )
 
 
 def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
@@ -59,13 +51,14 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # as Keras does for such files
         files.write(path, data)
         return
-    _refuse_assets(model)
+    further = assets.pack(model)
     written = datetime.datetime.now()
     about = {"keras_version": legacy.KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
         METADATA: json.dumps({**about, "minigrad_version": sys.modules["minigrad"].__version__}).encode(),
         CONFIG: objects.as_json(config).encode(),
         WEIGHTS: weights.pack(model, extra=extra),
+        **further,
     }
     if zipped is False or not path.endswith(".keras"):
         if zipped is not False:
@@ -75,7 +68,9 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
             )
         os.makedirs(path, exist_ok=True)
         for name, content in members.items():
-            files.write(os.path.join(path, name), content)
+            place = os.path.join(path, *name.split("/"))
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            files.write(place, content)
         return
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:
@@ -99,13 +94,14 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     path = os.fspath(filepath)
     if not os.path.exists(path):
         raise ValueError(f"There is no file {path!r}.")
-    with files.naming(path), _opened(path) as (config, size, weights_for, version):
+    with files.naming(path), _opened(path) as (config, size, weights_for, take_assets, version):
         try:
             with custom_object_scope(custom_objects or {}), weights_of_a_file(size // 2):
                 model = _from_config(config, compile)
         except Exception as error:
             writer = f" (the file says it is Keras {version}'s; minigrad reads {_KNOWN})" if version else ""
             raise ValueError(f"{files.reason(error)}{writer}") from error
+        take_assets(model)
         kept = weights.unpack(model, weights_for(model), with_optimizer=compile)
         if compile and "random" in kept:
             state.keep_random_numbers(model, kept["random"])
@@ -114,16 +110,21 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
 
 @contextlib.contextmanager
 def _opened(path):
-    """(config, bytes of the weights, function from the model to an open file of its weights, version of Keras)."""
+    """What a file of a model holds.
+
+    (config, bytes of the weights, function from the model to an open file of its weights, function that gives the
+    model the files of its layers, version of Keras)
+    """
     if hdf5.is_file(path):
         with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
             with hdf5.Tree(file) as tree:
                 config, version = legacy.config(tree), legacy.written_by(tree)
-            yield config, os.path.getsize(path), lambda model: file, version
+            yield config, os.path.getsize(path), lambda model: file, lambda model: None, version
     else:
         with _members(path) as archive:
             config = archive.json(CONFIG, _CONFIG_LIMIT)
-            yield config, archive.size(WEIGHTS), lambda model: _member(archive, model), _version(archive)
+            weights_for, take_assets = (functools.partial(one, archive) for one in (_member, assets.unpack))
+            yield config, archive.size(WEIGHTS), weights_for, take_assets, _version(archive)
 
 
 @contextlib.contextmanager

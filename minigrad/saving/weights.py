@@ -76,7 +76,9 @@ def pack(model, with_optimizer=True, extra=None):
     for path, layer in places:
         store = {}
         layer.save_own_variables(store)
-        groups[f"{path}vars"] = {"name": layer.name}, {name: np.asarray(array) for name, array in store.items()}
+        values = {name: np.asarray(array) for name, array in store.items()}
+        for inside in ("", *getattr(layer, "_keras_layers", ())):
+            groups[f"{path}{inside}vars"] = {"name": layer.name}, values
     optimizer = getattr(model, "optimizer", None)
     if with_optimizer and optimizer is not None:
         values = {str(i): v.numpy() for i, v in enumerate(optimizer.variables)}

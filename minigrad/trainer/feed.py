@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from minigrad.data import Several, as_column, as_rows, check_lengths, class_weights, named_arrays, warn_of_gaps
-from minigrad.graph import HELD, Symbol, flat_like
+from minigrad.graph import HELD, TEXTS, Symbol, flat_like
+from minigrad.texts import strings
 from minigrad.trainer.compiling import may_have_another_loss
 from minigrad.trainer.logs import build_objective, has_own, place
 from minigrad.trees import leaves, mapped
@@ -20,8 +21,11 @@ def prepare_x(model, x):
 
 def _as_rows(model, x):
     """x as an array of rows, or as Several where the model has several inputs."""
+    if model._graph is None and model._input_dtype == TEXTS:  # a Sequential without an Input
+        x = strings(x)
+        model._ensure_built((None, *x.shape[1:]))
     symbols = None if model._graph is None else model._graph.inputs
-    if type(symbols) is Symbol:
+    if type(symbols) is Symbol and symbols.dtype != TEXTS:
         return as_rows(x, "x", HELD.get(symbols.dtype, model.dtype))
     if symbols is None and isinstance(x, dict) and len(x) > 1:
         return Several({name: as_rows(one, f"x[{name!r}]", model.dtype) for name, one in x.items()}, x)
@@ -29,13 +33,24 @@ def _as_rows(model, x):
         return Several([as_rows(one, f"x[{i}]", model.dtype) for i, one in enumerate(x)], map(str, range(len(x))))
     flat = [] if symbols is None else leaves(symbols)
     if len(flat) < 2:
-        return as_rows(x, "x", HELD.get(flat[0].dtype, model.dtype) if flat else model.dtype)
+        return _rows_of(model, 0, flat[0], x, "x") if flat else as_rows(x, "x", model.dtype)
     if hasattr(x, "columns"):  # a data frame: an input is the column of its name
         x = {name: x[name] for name in x.columns}
     names = list(symbols) if isinstance(symbols, dict) else [symbol.name for symbol in flat]
     given = zip(names, flat_like(symbols, x, f"Model {model.name!r}"), flat, strict=True)
-    found = iter([as_rows(one, f"x[{name!r}]", HELD.get(symbol.dtype, model.dtype)) for name, one, symbol in given])
+    found = [_rows_of(model, i, symbol, one, f"x[{name!r}]") for i, (name, one, symbol) in enumerate(given)]
+    found = iter(found)
     return Several(mapped(lambda _: next(found), symbols), names)
+
+
+def _rows_of(model, i, symbol, x, name):
+    """The data of the model's input i as rows; for texts, what the layer makes of them that they go to."""
+    if symbol.dtype != TEXTS:
+        return as_rows(x, name, HELD.get(symbol.dtype, model.dtype))
+    if isinstance(x, (list, tuple, dict)) and len(x) == 1:
+        (only,) = x.values() if isinstance(x, dict) else x
+        x = only if isinstance(x, dict) or getattr(only, "ndim", 0) else x
+    return model._texts[i].rows(x, name)
 
 
 def _fitted(model, x):
@@ -45,7 +60,8 @@ def _fitted(model, x):
         x = as_column(x)
     if not model._is_ready:
         model._ensure_built((None, *x.shape[1:]))
-    model._check_input(x.shape)
+    if not model._texts:
+        model._check_input(x.shape)
     if model._indexes:
         model._check_rows(x)
     return x
@@ -58,7 +74,8 @@ def _fitted_one_by_one(model, x):
     found = []
     for one, symbol in zip(leaves(x.tree), model.inputs, strict=True):
         found.append(as_column(one) if one.ndim == 1 and symbol.shape == (None, 1) else one)
-        model._check_input(found[-1].shape, symbol.shape)
+        if symbol.dtype != TEXTS:
+            model._check_input(found[-1].shape, symbol.shape)
     found = iter(found)
     x = Several(mapped(lambda _: next(found), x.tree), x.names)
     model._check_rows(x)

@@ -9,8 +9,8 @@ import numpy as np
 from minigrad import config, ops
 from minigrad.checks import is_int
 from minigrad.tensor import Tensor
+from minigrad.texts import StringArray, is_strings, strings
 from minigrad.trees import leaves, mapped
-from minigrad.utils.strings import StringArray, is_strings, strings
 
 AUTOTUNE = -1  # how many threads or elements the data set may use: a number that has no effect here
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from minigrad.spelling import explaining
+from minigrad.texts import strings
 from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
 from minigrad.utils.pipeline import Dataset, Passes
-from minigrad.utils.strings import strings
 
 
 @explaining

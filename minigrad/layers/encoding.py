@@ -1,0 +1,268 @@
+"""Numbers and texts as categories: CategoryEncoding, Discretization, Hashing."""
+
+import numpy as np
+
+from minigrad import ops
+from minigrad.checks import is_int, is_number
+from minigrad.graph import Symbol
+from minigrad.layers.base import Layer, registry
+from minigrad.layers.vocabulary import batches, checked_mode, refuse, salt_pair
+from minigrad.ops.shaping import constant_tensor
+from minigrad.program import is_recording
+from minigrad.tensor import Tensor
+from minigrad.texts import encode, is_strings, strings
+from minigrad.utils.hashes import bucket
+
+
+def _encoded(indices, mode, depth, dtype, weights=None):
+    """Integers as rows of `depth` columns: one for each integer ("one_hot"), or one for all of the last axis."""
+    if mode == "int":
+        return indices
+    if mode == "one_hot":
+        is_column = indices.ndim > 1 and indices.shape[-1] == 1
+        return ops.one_hot(ops.squeeze(indices, -1) if is_column else indices, depth, dtype=dtype)
+    marks = ops.one_hot(indices, depth, dtype=dtype)
+    axis = -2 if indices.ndim else None
+    if axis is None:
+        return marks
+    if mode == "multi_hot":
+        return ops.max(marks, axis=axis)
+    return ops.sum(marks if weights is None else marks * ops.expand_dims(weights, -1), axis=axis)
+
+
+def _encoded_shape(shape, mode, depth):
+    shape = tuple(shape)
+    if mode == "int":
+        return shape
+    if mode == "one_hot" and not (len(shape) > 1 and shape[-1] == 1):
+        return (*shape, depth)
+    return (*shape[:-1], depth)
+
+
+class _Encoding(Layer):
+    """A layer without weights whose output is `_encoded`."""
+
+    _has_no_state = True
+
+    def compute_output_shape(self, input_shape):
+        return _encoded_shape(input_shape, self.output_mode, self._depth)
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        self._build_for(inputs)
+        dtype = "int64" if self.output_mode == "int" else self.dtype
+        return Symbol(self.compute_output_shape(inputs.shape), dtype, "")
+
+
+@registry.register()
+class CategoryEncoding(_Encoding):
+    """Integers from 0 to num_tokens - 1 as 0 and 1 in num_tokens columns. Others leave no mark.
+
+    Args:
+        num_tokens: the number of columns.
+        output_mode: "multi_hot": 1 for each integer that a row holds; "count": how often it does; "one_hot": a row of
+            columns for each integer. A last axis of length 1 becomes the columns.
+        sparse: refused.
+
+    `call(inputs, count_weights)` adds up weights, in the shape of the inputs, in the place of counts.
+
+    >>> CategoryEncoding(4, output_mode="count")([[1, 2], [3, 3]])
+    Tensor([[0., 1., 1., 0.],
+            [0., 0., 0., 2.]], dtype=float32)
+    """
+
+    def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
+        super().__init__(**kwargs)
+        self._keep(locals(), but=["sparse"])
+        refuse(self, sparse=sparse)
+        self.output_mode = checked_mode(self, output_mode, "multi_hot", "count", "one_hot")
+        if not is_int(num_tokens, 1):
+            raise ValueError(f"CategoryEncoding {self.name!r}: num_tokens must be a positive int, got {num_tokens!r}.")
+
+    @property
+    def _depth(self):
+        return self.num_tokens
+
+    def _as_input(self, x):
+        x = ops.convert_to_tensor(x)
+        return x if x.dtype == np.int64 else ops.cast(x, "int64")
+
+    def call(self, inputs, count_weights=None):
+        if count_weights is not None:
+            if self.output_mode != "count":
+                raise ValueError(
+                    f"CategoryEncoding {self.name!r}: count_weights are for output_mode='count', not "
+                    f"{self.output_mode!r}."
+                )
+            count_weights = ops.convert_to_tensor(count_weights, self.dtype)
+        if not is_recording() and inputs.size and inputs.numpy().min() < 0:
+            raise ValueError(
+                f"CategoryEncoding {self.name!r} expects integers from 0 to {self.num_tokens - 1}, got "
+                f"{inputs.numpy().min()}."
+            )
+        return _encoded(inputs, self.output_mode, self.num_tokens, self.dtype, count_weights)
+
+
+@registry.register()
+class Discretization(_Encoding):
+    """The number of the bin that each number lies in, from 0 on: how many boundaries are not above it.
+
+    Args:
+        bin_boundaries: a list of rising numbers; or
+        num_bins: how many bins `adapt(data)` makes, with about equally many numbers each.
+        epsilon: how exactly `adapt` finds the boundaries, as a share of the data.
+        output_mode: "int", or as of CategoryEncoding "one_hot", "multi_hot", "count".
+        sparse: refused.
+
+    >>> Discretization(bin_boundaries=[0.0, 1.0])([[-3.0, 0.5, 1.0]])
+    Tensor([[0, 1, 2]], dtype=int64)
+    """
+
+    def __init__(
+        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None,
+    ):
+        super().__init__(dtype=dtype, name=name)
+        self._keep(locals(), but=["sparse"])
+        refuse(self, sparse=sparse)
+        self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
+        owner = f"Discretization {self.name!r}"
+        if num_bins is not None and not is_int(num_bins, 0):
+            raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
+        if (num_bins is None) == (bin_boundaries is None):
+            raise ValueError(f"{owner} needs num_bins or bin_boundaries, and not both.")
+        if bin_boundaries is not None:
+            self.bin_boundaries = [float(value) for value in bin_boundaries]
+        self._summary = None
+
+    @property
+    def _depth(self):
+        return self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
+
+    def call(self, inputs):
+        if self.bin_boundaries is None:
+            raise ValueError(f"Discretization {self.name!r} has no boundaries yet: call adapt(data), or give them.")
+        boundaries = np.asarray(self.bin_boundaries, self.dtype)
+        bins = ops.digitize(inputs, boundaries) if len(boundaries) else ops.cast(ops.zeros_like(inputs), "int64")
+        return _encoded(bins, self.output_mode, self._depth, self.dtype)
+
+    def adapt(self, data, batch_size=None, steps=None):
+        """Find the boundaries, the quantiles of all numbers in the data: an array, or an iterable of batches."""
+        if self.num_bins is None:
+            raise ValueError(f"Discretization {self.name!r} was given its boundaries: there is nothing to adapt.")
+        self.reset_state()
+        if isinstance(data, (list, tuple)):
+            data = iter(data)
+        for batch, _ in batches(self, data, steps):
+            self.update_state(batch)
+        self.finalize_state()
+
+    def reset_state(self):
+        """Forget the data of earlier calls, not the boundaries."""
+        self._summary = None
+
+    def update_state(self, data):
+        """Take note of a batch."""
+        values = np.sort(np.asarray(data, "float32").ravel())
+        step = max(values.size * self.epsilon, 1)
+        chosen = values[int(step - 1) :: int(step)]
+        summary = np.stack([chosen, np.full_like(chosen, step)])
+        if self._summary is not None:
+            summary = np.concatenate([summary, self._summary], axis=1)
+        self._summary = _compressed(summary[:, np.argsort(summary[0])], self.epsilon)
+
+    def finalize_state(self):
+        """Make the boundaries."""
+        if self._summary is not None and self.num_bins:
+            self.bin_boundaries = _compressed(self._summary, 1.0 / self.num_bins)[0, :-1].tolist()
+
+    def get_config(self):
+        names = ("bin_boundaries", "num_bins", "epsilon", "output_mode", "name", "dtype")
+        return {**{name: getattr(self, name) for name in names}, "sparse": False}
+
+    @classmethod
+    def from_config(cls, config):
+        """A layer from what `get_config` returned. After `adapt`, it has both boundaries and num_bins."""
+        config, boundaries = dict(config), None
+        if config.get("num_bins") is not None:
+            boundaries = config.pop("bin_boundaries", None)
+        made = cls(**config)
+        made.bin_boundaries = made.bin_boundaries if boundaries is None else list(boundaries)
+        return made
+
+
+def _compressed(summary, epsilon):
+    """About 1 / epsilon values for the values and weights in two rows, at equal distances of the summed weights."""
+    if summary.shape[1] * epsilon < 1:
+        return summary
+    shares = epsilon + np.arange(0.0, 1.0, epsilon)
+    sums = summary[1].cumsum()
+    values = np.interp(shares, sums / sums[-1], summary[0])
+    sums = np.interp(shares, sums / sums[-1], sums)
+    return np.stack([values, np.diff(sums, prepend=0.0)]).astype("float32")
+
+
+@registry.register()
+class Hashing(_Encoding):
+    """The bucket, from 0 to num_bins - 1, of each text or integer: its FarmHash64 mod num_bins, as in TensorFlow.
+
+    Args:
+        num_bins: the number of buckets.
+        mask_value: a text or number with bucket 0; all others have the other buckets.
+        salt: an int or two of them: the hash is SipHash with this key.
+        output_mode: "int", or as of CategoryEncoding "one_hot", "multi_hot", "count".
+        sparse: refused.
+
+    In a model, the layer stands directly behind an Input(dtype="string"), and the data is converted before the step
+    begins. Numbers are hashed where they are; a training step that does so is not recorded.
+
+    >>> Hashing(3)([["A"], ["B"], ["C"]])
+    Tensor([[1],
+            [0],
+            [1]], dtype=int64)
+    """
+
+    _input_dtype = "string"
+
+    def __init__(self, num_bins, mask_value=None, salt=None, output_mode="int", sparse=False, **kwargs):
+        kept = kwargs.pop("dtype", None)
+        kept = kept.get("config", {}).get("name") if isinstance(kept, dict) else kept
+        super().__init__(**kwargs, dtype=None if kept in ("int32", "int64") else kept)
+        self._keep(locals(), but=["sparse", "kept"])
+        refuse(self, sparse=sparse)
+        self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
+        if not is_int(num_bins, 1):
+            raise ValueError(f"Hashing {self.name!r}: num_bins must be a positive int, got {num_bins!r}.")
+        if salt is not None:
+            self.salt = salt_pair(self)
+
+    @property
+    def _depth(self):
+        return self.num_bins
+
+    def _as_input(self, x):
+        return strings(x) if not isinstance(x, Tensor) and is_strings(x) else ops.convert_to_tensor(x)
+
+    def call(self, inputs):
+        if isinstance(inputs, Tensor):
+            numbers = np.trunc(inputs.numpy()).astype(np.int64)
+            tokens, shape = [str(i).encode() for i in numbers.ravel().tolist()], numbers.shape
+            masked = None if not is_number(self.mask_value) else str(int(self.mask_value)).encode()
+        else:
+            tokens, shape = inputs.ravel().tolist(), inputs.shape
+            masked = None if self.mask_value is None else encode(self.mask_value)
+        is_masked = self.mask_value is not None and self.num_bins > 1
+        count = self.num_bins - is_masked
+        found = [0 if is_masked and t == masked else bucket(t, count, self.salt) + is_masked for t in tokens]
+        indices = constant_tensor(np.array(found, np.int64).reshape(shape))
+        return _encoded(indices, self.output_mode, self.num_bins, self.dtype)
+
+    takes_texts = True
+
+    def numbers_of(self, texts):
+        """The output for texts as an array; a model calls it on the data of an input that stands before the layer."""
+        return self.call(self._as_input(texts)).numpy()
+
+    def get_config(self):
+        base = super().get_config()
+        if self.output_mode == "int":
+            base["dtype"] = {**base["dtype"], "config": {"name": "int64"}}
+        return base | {"sparse": False}

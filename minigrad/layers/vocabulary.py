@@ -1,0 +1,352 @@
+"""The vocabulary of a layer: which token has which index, learned by `adapt` or given; and its files."""
+
+import collections
+import os
+
+import numpy as np
+
+from minigrad import config
+from minigrad.checks import is_int
+from minigrad.data import is_array_like
+from minigrad.graph import TEXTS
+from minigrad.layers.base import Layer
+from minigrad.texts import decode
+
+_OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
+FILE = "vocabulary.txt"
+
+
+def checked_mode(layer, mode, *modes):
+    """Today's name of an output mode, which must be one of `modes`."""
+    mode = _OLD_MODES.get(mode, mode)
+    if mode not in modes:
+        raise ValueError(f"{type(layer).__name__} {layer.name!r}: output_mode must be one of {modes}, got {mode!r}.")
+    return mode
+
+
+def refuse(layer, **arguments):
+    """Raise a ValueError if one of the arguments, such as `sparse`, is true: minigrad does not have it."""
+    for name, value in arguments.items():
+        if value:
+            raise ValueError(f"{type(layer).__name__} {layer.name!r}: minigrad has no {name} tensors.")
+
+
+def had_vocabulary(kwargs, but=()):
+    """Take what only configs have out of a layer's keyword arguments.
+
+    Returns:
+        (whether the vocabulary was given, its size); None for what the arguments do not tell.
+    """
+    for name in {"oov_method", "vocabulary_dtype"}.difference(but):
+        kwargs.pop(name, None)
+    return kwargs.pop("has_input_vocabulary", None), kwargs.pop("vocabulary_size", None)
+
+
+def batches(layer, data, steps):
+    """The batches of the data for `adapt`: the data itself if it is all at once, or what an iterable yields."""
+    if is_array_like(data) or hasattr(data, "iloc"):
+        return [(data, True)]
+    if not hasattr(data, "__iter__") or isinstance(data, (str, bytes)):
+        raise TypeError(
+            f"{type(layer).__name__} {layer.name!r}: adapt expects a list, an array or an iterable of batches, got "
+            f"{data!r}."
+        )
+    return ((batch, False) for _, batch in zip(range(steps) if steps is not None else iter(int, 1), data))
+
+
+class Vocabulary(Layer):
+    """Base class of layers that put tokens into a vocabulary.
+
+    Index 0 is that of `mask_token`, if there is one and output_mode is "int"; the next `num_oov_indices` are those of
+    tokens that are not in the vocabulary; then come its tokens. A subclass converts data: see `StringLookup`.
+    """
+
+    _has_no_state = True
+
+    def _set_up_vocabulary(self, was_given, size):
+        """Check the arguments that a subclass has kept, and take the vocabulary that it was given.
+
+        The last two are what `had_vocabulary` has found. The `size` is that of a vocabulary that a file will bring.
+        """
+        owner = f"{type(self).__name__} {self.name!r}"
+        refuse(self, sparse=self.sparse)
+        if self.max_tokens is not None and not is_int(self.max_tokens, 2):
+            raise ValueError(f"{owner}: max_tokens must be an int of at least 2 or None, got {self.max_tokens!r}.")
+        if self.pad_to_max_tokens and self.max_tokens is None:
+            raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens.")
+        if not is_int(self.num_oov_indices, 0):
+            raise ValueError(f"{owner}: num_oov_indices must be an int of at least 0, got {self.num_oov_indices!r}.")
+        self.output_mode = checked_mode(self, self.output_mode, "int", "one_hot", "multi_hot", "count", "tf_idf")
+        if self.invert and self.output_mode != "int":
+            raise ValueError(f"{owner}: invert=True needs output_mode='int', got {self.output_mode!r}.")
+        if self.idf_weights is not None and self.output_mode != "tf_idf":
+            raise ValueError(f"{owner}: idf_weights are for output_mode='tf_idf', got {self.output_mode!r}.")
+        if self.salt is not None:
+            self.salt = salt_pair(self)
+        self._input_vocabulary = None if isinstance(self.vocabulary, str) else self.vocabulary
+        self._was_given = self.vocabulary is not None if was_given is None else was_given
+        self._tokens, self._index, self._idf, self._promised = [], {}, None, size
+        self._forget_counts()
+        given, weights = self.vocabulary, self.idf_weights
+        if given is not None:
+            self.set_vocabulary(given, weights)
+
+    @property
+    def _first(self):
+        """The first index of unknown tokens."""
+        return int(self.mask_token is not None and self.output_mode == "int")
+
+    @property
+    def _special(self):
+        return [self.mask_token] * self._first + [self.oov_token] * self.num_oov_indices
+
+    def _require_texts(self, symbol):
+        if getattr(symbol, "dtype", None) != TEXTS:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} takes texts: in a model it stands directly behind "
+                f"Input(shape=(1,), dtype='string'); got {symbol!r}."
+            )
+
+    # ---- the vocabulary
+
+    def get_vocabulary(self, include_special_tokens=True):
+        """The tokens, a list in the order of their indices; without special tokens the indices are others."""
+        tokens = [decode(token) for token in self._tokens]
+        return [*self._special, *tokens] if include_special_tokens else tokens
+
+    def vocabulary_size(self):
+        """The number of indices, those of special tokens included."""
+        return len(self._special) + len(self._tokens)
+
+    def set_vocabulary(self, vocabulary, idf_weights=None):
+        """Take this vocabulary, in place of the present one.
+
+        Args:
+            vocabulary: a list or array of tokens, with all special tokens in front or with none; or the path of a file
+                with a token per line.
+            idf_weights: for output_mode="tf_idf", a weight per token. Unknown tokens get the mean.
+
+        Raises:
+            ValueError: a token is there twice, a special token is at another place, or there are too many tokens.
+        """
+        owner = f"{type(self).__name__} {self.name!r}"
+        if (idf_weights is not None) != (self.output_mode == "tf_idf"):
+            raise ValueError(f"{owner}: idf_weights must be given with output_mode='tf_idf', and only then.")
+        if isinstance(vocabulary, str):
+            given, has_special = self._of_lines(self._read(vocabulary)), False
+        else:
+            given = self._as_tokens(vocabulary)
+            special = self._special
+            start = [decode(token) for token in given[: len(special)]]
+            has_special = bool(special) and start == [decode(token) for token in special]
+        if not given:
+            raise ValueError(f"{owner}: the vocabulary is empty.")
+        tokens = given[len(self._special) :] if has_special else given
+        twice = [decode(token) for token, count in collections.Counter(tokens).items() if count > 1]
+        if twice:
+            raise ValueError(f"{owner}: the vocabulary has some tokens twice: {twice[:10]}.")
+        for token in {self.mask_token, self.oov_token if self.invert else None} - {None}:
+            if self._as_tokens([token])[0] in tokens:
+                raise ValueError(
+                    f"{owner}: the special token {token!r} is among the others. Leave special tokens out, or begin "
+                    f"with all of them: {self._special}."
+                )
+        size = len(self._special) + len(tokens)
+        if self.max_tokens is not None and size > self.max_tokens:
+            raise ValueError(f"{owner}: the vocabulary has {size} tokens, more than max_tokens={self.max_tokens}.")
+        if idf_weights is not None:
+            idf = np.asarray(idf_weights, config.floatx())
+            if idf.shape != (len(given),):
+                raise ValueError(f"{owner}: idf_weights must be one per token, {len(given)}; got shape {idf.shape}.")
+            idf = idf if has_special else self._padded(idf)
+        self._take(tokens, None if idf_weights is None else idf)
+
+    def _read(self, path):
+        if not os.path.isfile(path):
+            raise ValueError(f"{type(self).__name__} {self.name!r}: there is no vocabulary file {path!r}.")
+        with open(path, encoding="utf-8", newline="") as file:
+            return _lines(file.read().removesuffix("\n"))
+
+    def _padded(self, idf):
+        """Weights of tokens, with their mean in front for each special token."""
+        return np.concatenate([np.full(len(self._special), idf.mean(), idf.dtype), idf])
+
+    def _take(self, tokens, idf):
+        before, size = self._depth, len(self._special) + len(tokens)
+        is_free = self.output_mode == "int" or self.pad_to_max_tokens
+        if self._calls and not is_free and before not in (None, size):
+            raise RuntimeError(
+                f"{type(self).__name__} {self.name!r} is part of a model that expects {before} columns; the new "
+                f"vocabulary makes {size}. Use pad_to_max_tokens, or make the model afterwards."
+            )
+        self._tokens = list(tokens)
+        self._index = {token: i for i, token in enumerate(self._tokens, len(self._special))}
+        if idf is not None and self.pad_to_max_tokens:
+            idf = np.pad(idf, (0, self.max_tokens - len(idf)))
+        self._idf = idf
+        self._changed_vocabulary()
+
+    def _changed_vocabulary(self):
+        """Called after each change of the vocabulary."""
+
+    # ---- adapt
+
+    def adapt(self, data, batch_size=None, steps=None):
+        """Take the most frequent tokens of the data for the vocabulary; equally frequent ones in falling order.
+
+        Args:
+            data: a list or an array of tokens, or an iterable of batches, such as a Dataset.
+            batch_size: has no effect.
+            steps: how many batches are used; by default all.
+        """
+        self.reset_state()
+        for batch, is_all in batches(self, data, steps):
+            self.update_state(batch, is_all)
+        self.finalize_state()
+
+    def reset_state(self):
+        """Forget the counts of tokens, not the vocabulary."""
+        self._forget_counts()
+
+    def _forget_counts(self):
+        self._counts, self._documents, self._document_count = collections.Counter(), collections.Counter(), 0
+
+    def update_state(self, data, each_is_a_row=False):
+        """Count the tokens of a batch. One of a single axis is one document, or with `each_is_a_row` as many."""
+        self._count(self._documents_in(data, each_is_a_row))
+
+    def _count(self, documents):
+        """Count the tokens of documents, each a list of them."""
+        if self._was_given:
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} was given its vocabulary: there is nothing to adapt."
+            )
+        for document in documents:
+            self._counts.update(document)
+            if self.output_mode == "tf_idf":
+                self._documents.update(set(document))
+                self._document_count += 1
+
+    def finalize_state(self):
+        """Make the vocabulary of the counts; it stays as it is if nothing has been counted."""
+        if self._was_given or not self._counts:
+            return
+        for token in self._as_tokens([t for t in (self.mask_token, self.oov_token) if t is not None]):
+            self._counts.pop(token, None)
+        tokens = sorted(self._counts, key=lambda token: (self._counts[token], token), reverse=True)
+        if self.max_tokens:
+            tokens = tokens[: max(self.max_tokens - len(self._special), 0)]
+        idf = None
+        if self.output_mode == "tf_idf":
+            counts = np.array([self._documents[token] for token in tokens], np.float64)
+            idf = self._padded(np.log(1 + self._document_count / (1 + counts)).astype(config.floatx()))
+        self._take(tokens, idf)
+        self._forget_counts()
+
+    # ---- the output
+
+    @property
+    def _depth(self):
+        """The number of columns of encoded rows; None if there is no vocabulary yet."""
+        if self.pad_to_max_tokens:
+            return self.max_tokens
+        return self.vocabulary_size() if self._tokens else self._promised
+
+    def _encoded(self, rows, shape):
+        """What comes out for rows, each a list of indices; in the mode "int" and "one_hot", as an array of `shape`."""
+        depth = self._depth
+        if self.output_mode == "int":
+            return np.array([i for row in rows for i in row], np.int64).reshape(shape)
+        if not self._tokens and not self.pad_to_max_tokens:
+            raise RuntimeError(
+                f"{type(self).__name__} {self.name!r} has no vocabulary yet: call adapt(data), or give it a vocabulary."
+            )
+        if self.output_mode == "one_hot":
+            if len(shape) > 1 and shape[-1] == 1:
+                shape = shape[:-1]
+            flat = np.array([i for row in rows for i in row], np.int64).reshape(shape)
+            return (flat[..., None] == np.arange(depth)).astype(np.int64)
+        counts = np.zeros((len(rows), depth), np.int64)
+        for line, row in zip(counts, rows, strict=True):
+            kept = np.array([i for i in row if i >= 0], np.int64)  # without the mask
+            line += np.bincount(kept, minlength=depth)
+        if self.output_mode == "multi_hot":
+            counts = np.minimum(counts, 1)
+        counts = counts.reshape(*shape[:-1], depth)
+        return counts if self.output_mode != "tf_idf" else counts.astype(self._idf.dtype) * self._idf
+
+    def _encoded_shape(self, input_shape):
+        shape = tuple(input_shape)
+        if self.output_mode == "int":
+            return shape
+        if self.output_mode == "one_hot" and not (len(shape) > 1 and shape[-1] == 1):
+            return (*shape, self._depth)
+        return (*shape[:-1], self._depth)
+
+    # ---- files
+
+    def get_config(self):
+        """The arguments. A vocabulary from `adapt` is no argument: `.keras` files keep it beside the config."""
+        given, weights = self._input_vocabulary, self.idf_weights
+        size = self.vocabulary_size() if self._tokens else self._promised
+        plain = [None if one is None else np.asarray(one).tolist() for one in (given, weights)]
+        return {**super().get_config(), "vocabulary": plain[0], "idf_weights": plain[1], "vocabulary_size": size}
+
+    def get_build_config(self):
+        return {}
+
+    def build_from_config(self, config):
+        """There is nothing to build."""
+
+    def save_own_variables(self, store):
+        """Put the weights of output_mode="tf_idf" into a dict."""
+        if self._idf is not None:
+            store["idf_weights"] = self._idf
+
+    def load_own_variables(self, store):
+        """Take the weights of output_mode="tf_idf" from a dict."""
+        if self.output_mode == "tf_idf" and "idf_weights" in store:
+            self._idf = np.array(store["idf_weights"], config.floatx())
+
+    def _assets(self):
+        """{file name: bytes} that a `.keras` file has for the layer."""
+        if self._input_vocabulary is not None:
+            return {}
+        lines = [str(token) for token in self.get_vocabulary()]
+        return {FILE: "\n".join(lines).encode("utf-8", "surrogateescape")}
+
+    _asset_names = (FILE,)
+
+    def _take_assets(self, found):
+        if self._input_vocabulary is not None or FILE not in found:
+            return
+        lines = _lines(found[FILE].decode("utf-8", "surrogateescape"))
+        while lines and not lines[-1]:
+            lines.pop()
+        tokens = self._of_lines(lines)[len(self._special) :]
+        self._take(tokens, None)
+
+    def save_assets(self, dir_path):
+        """Write the vocabulary to a file `vocabulary.txt` in a folder."""
+        for name, content in self._assets().items():
+            with open(os.path.join(dir_path, name), "wb") as file:
+                file.write(content)
+
+    def load_assets(self, dir_path):
+        """Read what `save_assets` has written."""
+        with open(os.path.join(dir_path, FILE), "rb") as file:
+            self._take_assets({FILE: file.read()})
+
+
+def _lines(text):
+    """The lines of a text. Characters that end a line for Python's `splitlines` only may be part of words."""
+    return text.replace("\r\n", "\n").split("\n")
+
+
+def salt_pair(layer):
+    """The salt of a layer as a list of two ints."""
+    salt = layer.salt
+    pair = [salt, salt] if is_int(salt) else list(salt) if isinstance(salt, (tuple, list)) else []
+    if len(pair) != 2:
+        raise ValueError(f"{type(layer).__name__} {layer.name!r}: salt must be an int or two of them, got {salt!r}.")
+    return pair

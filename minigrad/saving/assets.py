@@ -1,0 +1,35 @@
+"""The files that a `.keras` file has for single layers, such as the vocabulary of a TextVectorization.
+
+    assets/layers/text_vectorization/vocabulary.txt     the path is that of the layer's weights
+"""
+
+from minigrad.saving.weights import located
+
+_PLACE = "assets/"
+_LIMIT = 2**28  # bytes of a file
+
+
+def pack(model):
+    """{member: bytes} of all layers.
+
+    Raises:
+        ValueError: a layer of the user's defines save_assets, which would write files.
+    """
+    found = {}
+    for path, layer in located(model):
+        if hasattr(layer, "_assets"):
+            found |= {f"{_PLACE}{path}{name}": content for name, content in layer._assets().items()}
+        elif hasattr(type(layer), "save_assets"):
+            raise ValueError(
+                f"Layer {layer.name!r} ({type(layer).__name__}) defines save_assets, which minigrad does not call: let "
+                "get_config or save_own_variables return what shall be in the file. save_weights works."
+            )
+    return found
+
+
+def unpack(archive, model):
+    """Give the layers their files among the members of an archive."""
+    for path, layer in located(model):
+        if hasattr(layer, "_take_assets"):
+            names = {name: f"{_PLACE}{path}{name}" for name in layer._asset_names}
+            layer._take_assets({name: archive.read(full, _LIMIT) for name, full in names.items() if full in archive})
