@@ -1,7 +1,7 @@
 """The Keras scripts of tests/scripts/: how they are run, and how near two runs must end.
 
 Each prints its key figures as JSON in its last line. Most set their own initial weights and do not shuffle, so that
-whoever runs them must end with the same numbers; `kfold` is random from start to end.
+whoever runs them must end with the same numbers; `kfold` and `shapes` are random from start to end.
 
 Those in the words of older Keras are held against tf_keras, which is Keras 2; or, where it does not take them either,
 against the same script in today's words, in the folder `today`. What a script leaves in its folder, one of the same
@@ -38,6 +38,7 @@ SCRIPTS = {
     "mnist": (2e-3, {"score": 0.01, "hits": 1}),
     "pretraining": (2e-3, {"val_accuracy": 0.003}),
     "regression": (1e-3, {}),
+    "shapes": (1e-3, {"loss": 0.15, "val_accuracy": 0.08, "test_accuracy": 0.08, "hits": 3}),
     "subclassed": (5e-3, {"acc": 0.01}),
 }
 KERAS_2 = {"generators"}

@@ -11,6 +11,7 @@ from helpers import assert_same
 
 import minigrad as keras
 from minigrad import layers
+from minigrad.compat import old_names
 from minigrad.preprocessing import image
 from minigrad.utils.pipeline import Dataset
 
@@ -53,6 +54,7 @@ def test_what_is_written_is_read(tmp_path):
     with open(path, "rb") as file:
         for source in (path, str(path), str(path).encode(), memory, file):
             assert_same(keras.utils.img_to_array(keras.utils.load_img(source)), RAMP)
+    old_names.forget()
     with pytest.warns(FutureWarning, match="today color_mode='grayscale'"):
         img = keras.utils.load_img(path, grayscale=True, target_size=(2, 3))
     assert img.size == (3, 2) and img.mode == "L" and keras.utils.img_to_array(img).shape == (2, 3, 1)
@@ -191,6 +193,10 @@ def test_fit_takes_them(folder, workers):
         logs = twin.fit((again[i] for i in range(4)), verbose=0).history
         np.testing.assert_allclose(logs["loss"][0], history["loss"][epoch], rtol=1e-6)
         again.on_epoch_end() if epoch == 0 else None
+    old_names.forget()  # what was told once in this process is not told again
+    with pytest.warns(FutureWarning, match="workers=2"):
+        model.evaluate(held, workers=2, verbose=0)
+    assert held.workers == 2
     with pytest.warns(UserWarning, match="ran out after 4 of 9 steps"):
         model.fit(flow, steps_per_epoch=9, verbose=0)
     assert model.predict(flow, verbose=0).shape == (18, 1) and model.predict(held, steps=2, verbose=0).shape == (10, 1)

@@ -260,7 +260,8 @@ CONVERTED = {  # (who, old arguments): today's
 }
 IN_A_MODEL = {("Model.fit", "show_accuracy"), ("Model.evaluate", "show_accuracy"), ("Model.compile", "metrics"),
               ("Model.compile", "loss_weights"), ("Model.compile", "steps_per_execution"), ("Layer", "weights"),
-              ("Dense", "activation"), ("load_img", "grayscale")}  # fmt: skip
+              ("Dense", "activation"), ("load_img", "grayscale"),
+              ("Model.fit", "workers")}  # fmt: skip
 
 
 def _who(name):

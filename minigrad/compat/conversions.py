@@ -13,6 +13,7 @@ from minigrad import config, initializers, layers, ops
 from minigrad.checks import is_int, is_number
 from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
 from minigrad.optimizers import schedules
+from minigrad.preprocessing.image import Iterator
 from minigrad.tensor import GradientTape, Variable
 
 __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
@@ -49,6 +50,19 @@ def dim_ordering(value, others, defaults):
 def grayscale(value, others, defaults):
     """Today: color_mode="grayscale" for True."""
     return {"color_mode": "grayscale" if value else "rgb"}
+
+
+def workers(value, others, defaults):
+    """Only batches of an ImageDataGenerator take it: batches.workers = 4 lets four threads prepare them."""
+    _with_workers(others.get("x"), value)
+    return {}
+
+
+def _with_workers(batches, count):
+    """The batches, prepared by so many threads if they are the same ones then."""
+    if isinstance(batches, Iterator) and count > 1:
+        batches.workers = count
+    return batches
 
 
 def mode(value, others, defaults):
@@ -219,7 +233,7 @@ def fit_generator(
     nb_val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
 ):
     """Today: fit(generator, ...)."""
-    generator, steps = _steps(generator, steps_per_epoch, samples_per_epoch)
+    generator, steps = _steps(_with_workers(generator, workers), steps_per_epoch, samples_per_epoch)
     validation_data, validation_steps = _steps(validation_data, validation_steps, nb_val_samples)
     return model.fit(
         generator, steps_per_epoch=steps, epochs=epochs if nb_epoch is None else nb_epoch, verbose=verbose,
@@ -233,7 +247,7 @@ def evaluate_generator(
     val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
 ):
     """Today: evaluate(generator, ...)."""
-    generator, steps = _steps(generator, steps, val_samples)
+    generator, steps = _steps(_with_workers(generator, workers), steps, val_samples)
     return model.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
@@ -242,7 +256,7 @@ def predict_generator(
     val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
 ):
     """Today: predict(generator, ...)."""
-    generator, steps = _steps(generator, steps, val_samples)
+    generator, steps = _steps(_with_workers(generator, workers), steps, val_samples)
     return model.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
