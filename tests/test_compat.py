@@ -124,7 +124,7 @@ MISSING = [
     ("from tensorflow.keras.datasets import cifar", ["keras.datasets.cifar", "cifar10"]),
     ("from keras.utils import FeatureSpace\nFeatureSpace({})", ["keras.utils.FeatureSpace", "pandas"]),
     ("import tensorflow as tf\ntf.gradients()", ["tensorflow.gradients", "GradientTape"]),
-    ("import tensorflow as tf\ntf.data.Dataset", ["tensorflow.data: `fit` takes arrays", "generators"]),
+    ("import tensorflow as tf\ntf.data.Dataset", ["tensorflow.data.Dataset: `fit` takes arrays", "generators"]),
     ("import tensorflow.data\ntensorflow.data.Dataset", ["tensorflow.data.Dataset: `fit` takes arrays"]),
     ("from tensorflow.data import Dataset\nDataset.range(3)", ["tensorflow.data.Dataset.range: `fit` takes arrays"]),
     ("import tensorflow as tf\ntf.reduce_sums", ["did you mean 'reduce_sum'", "among others"]),

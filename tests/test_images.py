@@ -12,6 +12,7 @@ from helpers import assert_same
 import minigrad as keras
 from minigrad import layers
 from minigrad.compat import old_names
+from minigrad.compat.tensorflow import tensorflow
 from minigrad.preprocessing import image
 from minigrad.utils.pipeline import Dataset
 
@@ -230,6 +231,26 @@ def test_a_dataset_of_a_folder(folder, capsys):
 # -------------------------------------------------------------------------------------------------------- resuming
 
 
+class Noisy(keras.utils.PyDataset):
+    """A dataset of one's own whose batches depend on how many there were."""
+
+    made = 0
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        self.made += 1
+        rows = slice(3 * index, 3 * index + 3)
+        return X[rows] + np.random.default_rng(self.made).normal(size=X[rows].shape), Y[rows]
+
+    def get_state(self):
+        return {"made": self.made}
+
+    def set_state(self, state):
+        self.made = state["made"]
+
+
 class Crash(Exception):
     pass
 
@@ -248,14 +269,15 @@ class Crasher(keras.callbacks.Callback):
 
 
 SOURCES = {
-    "unseeded": lambda made, folder, **options: made.flow(X, Y, batch_size=3),
-    "seeded": lambda made, folder, **options: made.flow_from_directory(folder, (6, 6), class_mode="binary", batch_size=5, seed=4),
-    "dataset": lambda made, folder, **options: directory(folder),
-    "chain": lambda made, folder, **options: directory(folder, seed=1).cache().shuffle(3).map(lambda x, y: (x + 1, y)),
+    "unseeded": lambda made, folder: made.flow(X, Y, batch_size=3),
+    "seeded": lambda made, folder: made.flow_from_directory(folder, (6, 6), class_mode="binary", batch_size=5, seed=4),
+    "dataset": lambda made, folder: directory(folder),
+    "own": lambda made, folder: Noisy(),
+    "chain": lambda made, folder: directory(folder, seed=1).cache().shuffle(3).map(lambda x, y: (x + 1, y)),
 }
 
 
-@pytest.mark.parametrize("workers, name", [(1, "unseeded"), (3, "unseeded"), (1, "seeded"), (3, "seeded"), (1, "dataset"), (1, "chain")])
+@pytest.mark.parametrize("workers, name", [(1, "unseeded"), (3, "unseeded"), (1, "seeded"), (3, "seeded"), (1, "dataset"), (1, "own"), (1, "chain")])
 def test_a_killed_training_goes_on_to_the_bit(name, workers, folder, tmp_path):
     def train(*callbacks, backup=True):
         model = network()
@@ -271,6 +293,15 @@ def test_a_killed_training_goes_on_to_the_bit(name, workers, folder, tmp_path):
         with pytest.raises(Crash):
             train(Crasher(batches))
     assert_same(train(), expected)
+
+
+def test_a_dataset_in_the_words_of_tensorflow(folder):
+    tf = tensorflow()
+    data = directory(folder).map(lambda x, y: (tf.cast(x, tf.float32) / 255.0, tf.one_hot(y, 2)), num_parallel_calls=tf.data.AUTOTUNE)
+    kept = data.cache().shuffle(100).prefetch(buffer_size=tf.data.experimental.AUTOTUNE)
+    held = kept.take(tf.data.experimental.cardinality(kept) // 2)
+    assert len(held) == 2 and [tuple(y.shape) for _, y in held] in ([(4, 2)] * 2, [(4, 2), (2, 2)], [(2, 2), (4, 2)])
+    assert max(float(x.numpy().max()) for x, _ in kept) <= 1
 
 
 def test_a_state_of_other_pictures_is_refused():

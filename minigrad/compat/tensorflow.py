@@ -21,6 +21,7 @@ from minigrad.compat.tables import meanings, sections
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
+from minigrad.utils.pipeline import AUTOTUNE
 
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
@@ -505,6 +506,9 @@ def tensorflow():
         "compat.v1.set_random_seed": minigrad.utils.set_random_seed,
         "config.list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
         "custom_gradient": ops.custom_gradient,
+        "data.AUTOTUNE": AUTOTUNE,
+        "data.experimental.AUTOTUNE": AUTOTUNE,
+        "data.experimental.cardinality": lambda dataset: dataset.cardinality(),
         "executing_eagerly": lambda: True,
         "function": function,
         "get_logger": lambda: logging.getLogger("tensorflow"),

@@ -248,6 +248,7 @@ class Dataset:
 
 def _count(method, name, value, least):
     value = value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+    value = int(value) if isinstance(value, float) and value.is_integer() else value  # such as cardinality // 5
     if not is_int(value, least):
         raise ValueError(f"Dataset.{method}: {name} must be an int of at least {least}, got {value!r}.")
     return int(value)

@@ -81,7 +81,7 @@ class _Files(PyDataset):
     """Batches of picture files: an index is the rows of a batch, or a row."""
 
     def __init__(self, paths, targets, how):
-        super().__init__(workers=_WORKERS, max_queue_size=2 * _WORKERS)
+        super().__init__(workers=_WORKERS, max_queue_size=_WORKERS + 1)
         self.paths, self.targets, self.how = paths, targets, how
 
     def dataset(self, batch_size, passes):
