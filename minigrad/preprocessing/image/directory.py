@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from minigrad.preprocessing.image.files import channels_of, checked_size, img_to_array, load_img, only_channels_last
+from minigrad.preprocessing.image.files import channels_of, checked_size, load_img, only_channels_last
 from minigrad.preprocessing.image.resizing import METHODS, cropped, padded, resize
 from minigrad.utils import PyDataset
 from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
@@ -102,7 +102,8 @@ class _Files(PyDataset):
     def _picture(self, row):
         how = self.how
         with load_img(self.paths[row], how["color_mode"]) as img:
-            x = img_to_array(img, dtype="float32")
+            x = np.asarray(img)
+        x = x[..., None] if x.ndim == 2 else x
         if how["pad"]:
             return padded(x, how["size"], how["interpolation"])
         return resize(cropped(x, how["size"]) if how["crop"] else x, how["size"], how["interpolation"])

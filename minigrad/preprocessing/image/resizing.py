@@ -54,20 +54,24 @@ def _taps(old, new, method):
         weights = kernel(np.abs(pixels + 0.5 - middle))
     weights = np.where((pixels < 0) | (pixels >= old), 0, weights)
     weights /= weights.sum(1, keepdims=True)
-    return np.clip(pixels, 0, old - 1), weights.astype(np.float32)
+    used = weights.any(0)
+    return np.clip(pixels[:, used], 0, old - 1), weights[:, used].astype(np.float32)
 
 
 def resize(x, size, method="bilinear"):
     """Pictures (..., height, width, channels) in another size (height, width), as float32."""
     if method not in METHODS:
         raise ValueError(f"interpolation must be one of {', '.join(METHODS)}; got {method!r}.")
-    x = np.asarray(x, np.float32)
+    x = np.asarray(x)
     for axis, new in zip((-3, -2), size):
         if x.shape[axis] != new or method in _SMOOTHING:
             pixels, weights = _taps(x.shape[axis], new, method)
             weights = weights[..., None] if axis == -2 else weights[..., None, None]
-            x = sum(np.take(x, pixels[:, i], axis) * weights[:, i] for i in range(pixels.shape[1]))
-    return x
+            y = np.take(x, pixels[:, 0], axis) * weights[:, 0]
+            for i in range(1, pixels.shape[1]):
+                y += np.take(x, pixels[:, i], axis) * weights[:, i]
+            x = y
+    return x.astype(np.float32, copy=False)
 
 
 def cropped(x, size):
