@@ -1,4 +1,4 @@
-"""Make all figures of the course again, each by its script: some three minutes on two cores.
+"""Make all figures of the course again, each by its script: some four minutes on two cores.
 
     python examples/make_figures.py [--quick] [--seed 0] [--out FOLDER]
 

@@ -27,8 +27,8 @@ def course_beside(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
-def test_there_are_nine_numbered_from_one():
-    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 10))
+def test_they_are_numbered_from_one_to_ten():
+    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 11))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -51,6 +51,21 @@ def test_statistics_are_those_of_all_rows_layer_by_layer(dtype, tolerance, batch
         np.testing.assert_allclose(norm.moving_variance.numpy(), variance, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("batch_size, calls", [(40, 1), (39, 6)])
+def test_rows_that_are_one_batch_take_one_pass(batch_size, calls):
+    class Counts(L.Layer):
+        seen = 0
+
+        def call(self, inputs):
+            Counts.seen += 1
+            return inputs
+
+    model = trained(Counts(), *(L.BatchNormalization() for _ in range(3)))
+    Counts.seen = 0
+    recompute_batch_statistics(model, rows(40), batch_size=batch_size)
+    assert Counts.seen == calls
+
+
 def test_inference_then_equals_training_on_all_rows_at_once():
     model = trained(L.Dense(6), L.BatchNormalization(), L.Activation("relu"), L.Dense(4), L.BatchNormalization(), L.Dense(1))
     x = rows(200)
@@ -82,7 +97,8 @@ def test_any_axis_and_rank(axis, shape):
     np.testing.assert_allclose(norm.moving_variance.numpy(), variance, rtol=1e-6)
 
 
-def test_nested_and_subclassed_models_and_shared_layers():
+@pytest.mark.parametrize("batch_size", [50, 120])
+def test_nested_and_subclassed_models_and_shared_layers(batch_size):
     class Residual(keras.Model):
         def __init__(self):
             super().__init__()
@@ -95,7 +111,7 @@ def test_nested_and_subclassed_models_and_shared_layers():
     model = Residual()
     x = rows(120)
     model(x)
-    recompute_batch_statistics(model, x, batch_size=50)
+    recompute_batch_statistics(model, x, batch_size=batch_size)
     np.testing.assert_allclose(model.inner.layers[1].moving_mean.numpy(), moments(model.inner.layers[0](x).numpy())[0], atol=1e-5)
     y = x + model.inner(x).numpy()
     np.testing.assert_allclose(model.norm.moving_variance.numpy(), moments(y)[1], rtol=1e-5)

@@ -9,7 +9,7 @@ ReLU the activations themselves do either, by the size of the weights. Batch Nor
 The honest limit: with ReLU the gradient itself still grows, by about sqrt(pi / (pi - 1)) = 1.21 a layer towards the
 input, whatever the weights. Batch Normalization itself is the cause: it divides by the standard deviation of what ReLU
 left, sqrt((pi - 1) / pi), and so multiplies the gradient (Yang et al. 2019, arXiv:1902.08129, who conclude that very
-deep networks with it, and without skip connections, can't be trained from their start).
+deep networks with it, and without skip connections, can't be trained from their start). Experiment 10 adds them.
 """
 
 import math

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import copy
+import math
 
 import numpy as np
 
@@ -39,7 +40,8 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     What `fit` leaves is an average over the last batches (with momentum 0.99, some hundreds), of a network that was
     still changing; until it has caught up, the validation loss is wild. Here the layers are taken in the order in which
     they are called, each over the whole data set in inference mode, behind layers that have their statistics already
-    (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3). Frozen layers keep theirs.
+    (Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3). Frozen layers keep theirs. That is one pass
+    over the data per layer, but a single pass where all rows are one batch.
 
     Args:
         model: a built model of any kind; x: its inputs as for `predict`, usually the training data.
@@ -59,28 +61,35 @@ def recompute_batch_statistics(model, x, batch_size=1024):
     while waiting:
         sums = {}
         for start in range(0, len(rows), batch_size):
-            _collect(copied, rows[start : start + batch_size], waiting, sums)
+            _collect(copied, rows[start : start + batch_size], waiting, sums, is_all=len(rows) <= batch_size)
         if not sums:
             break  # no call comes by any of those that are left
-        ((layer, (count, mean, squares)),) = sums.items()
-        _set_statistics(layer, mean, squares / count)
-        waiting.remove(layer)
-        found.append((pairs[layer], mean, squares / count))
+        for layer, (count, mean, squares) in sums.items():
+            _set_statistics(layer, mean, squares / count)
+            waiting.remove(layer)
+            found.append((pairs[layer], mean, squares / count))
     for layer, mean, variance in found:
         _set_statistics(layer, mean, variance)
 
 
-def _collect(model, batch, layers, sums):
-    """Call the model until it comes to one of `layers`, and add up (count, mean, sum of squared deviations) there."""
+def _collect(model, batch, layers, sums, is_all):
+    """Call the model until it comes to one of `layers`, and add up (count, mean, sum of squared deviations) there.
+
+    Where the batch `is_all` there is, the layer takes its statistics at once, and the call goes on.
+    """
 
     def spy(layer):
-        def normalize(x, training, mask=None, kernel=None, bias=None, floor=None):
-            x = (x if kernel is None else ops.matmul(x, kernel)).numpy().astype(np.float64)
+        def normalize(inputs, training, mask=None, kernel=None, bias=None, floor=-math.inf):
+            x = (inputs if kernel is None else ops.matmul(inputs, kernel)).numpy().astype(np.float64)
             kept = np.broadcast_to(True if mask is None else np.asarray(mask, bool), x.shape[:-1])
             x = x[kept] + (0.0 if bias is None else bias.numpy())
             mean = x.mean(0)
             sums[layer] = moments_of_both(sums.get(layer, (0, 0.0, 0.0)), (len(x), mean, np.square(x - mean).sum(0)))
-            raise _Reached
+            if not is_all:
+                raise _Reached
+            del layer.normalize
+            _set_statistics(layer, mean, sums[layer][2] / sums[layer][0])
+            return layer.normalize(inputs, training, mask, kernel, bias, floor)
 
         return normalize
 
@@ -92,7 +101,7 @@ def _collect(model, batch, layers, sums):
     with no_grad(), contextlib.suppress(_Reached):
         model(getattr(batch, "tree", batch), training=False)
     for layer in layers:
-        del layer.normalize
+        layer.__dict__.pop("normalize", None)
 
 
 def _set_statistics(layer, mean, variance):
