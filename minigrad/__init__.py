@@ -58,8 +58,8 @@ for _function in (
 # A name that a module does not have raises an error that says what to do instead, such as minigrad.layers.Conv2D.
 for _module in (
     activations, backend, callbacks, constraints, datasets, initializers, layers, layers.core, layers.normalization,
-    losses, metrics, models, ops, optimizers, optimizers.schedules, preprocessing, preprocessing.image,
-    preprocessing.sequence, preprocessing.text, random, regularizers, saving, utils,
+    losses, metrics, models, ops, ops.image, optimizers, optimizers.schedules, preprocessing,
+    preprocessing.image, preprocessing.sequence, preprocessing.text, random, regularizers, saving, utils,
 ):
     _module.__getattr__ = older.explaining(_module)
 __getattr__ = older.explaining(sys.modules[__name__])

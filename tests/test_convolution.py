@@ -246,7 +246,6 @@ def test_inputs_that_do_not_fit(make, shape, message):
     (lambda: layers.Conv2D(4, 3, groups=3), "can't be divided into 3 groups"),
     (lambda: layers.MaxPooling2D(0), "pool_size must be an int or 2 of them, at least 1"),
     (lambda: layers.ZeroPadding2D(-1), "padding must be an int, or for each axis"),
-    (lambda: layers.UpSampling2D(2, interpolation="bilinear"), "'nearest'"),
     (lambda: layers.Conv2DTranspose(4, 3, strides=2, output_padding=2), "smaller than the strides"),
 ])  # fmt: skip
 def test_arguments_that_make_no_sense(make, message):

@@ -274,13 +274,15 @@ def test_a_formula_without_its_source_says_so():
 
 
 def test_every_kernel_is_launched(replace_launch):
-    """By a row of this file, or by a row of operation_rows.py or test_functions.py; or in test_convolution.py.
+    """By a row of this file, or by a row of operation_rows.py or test_functions.py; or by what is said below.
 
-    Batch Normalization of many images is compared with that of as many rows in test_layers_normalization.py.
+    Batch Normalization of many images is compared with that of as many rows in test_layers_normalization.py; the
+    kernels of images have test_convolution.py and test_image_layers.py.
     """
     drawing = {name for name, k in KERNELS.items() if "state" in k.parameters}  # see test_random.py
     launched = {name for _, _, name, *_ in CASES} | drawing | {"batch_normalization"}
-    launched |= {name for name, kernel in KERNELS.items() if kernel.function.__module__.endswith("convolution")}
+    images = ("convolution", "sampling")
+    launched |= {name for name, kernel in KERNELS.items() if kernel.function.__module__.endswith(images)}
     launched |= {"moments", "join_moments", "normalize", "normalize_sums", "join_normalize_sums", "normalize_vjp"}
 
     def spy(kernel, *operands):

@@ -68,6 +68,11 @@ def operands_of(name):
         outs = [np.zeros(s, "f4") for s in ((3, n), like, (1, n), (1, n), (1, n))]
         rows = [abs(big(1, n)) + 0.1 for _ in range(3)]
         return [big(*like), big(*like), big(*like).clip(0), rows[0], settings, *rows[1:], *outs]
+    if name == "mix_rows":
+        return [big(13 * 7, 120), RANDOM.integers(0, 5, (1, 31)), big(31, 3), np.zeros((13 * 31, 120), "f4")]
+    if name == "sample":
+        geometry, moved = np.array([[3, 20, 17, 19, 23, 2, 1]]), big(3, 8) * 0.1 + [1, 0, 0, 0, 1, 0, 0, 0]
+        return [big(3 * 20 * 17, 5), moved.astype("f4"), geometry, big(1, 1), np.zeros((3 * 19 * 23, 5), "f4")]
     if name in WINDOWED:
         return windowed_operands(name)
     return flat_operands(DIVISIBLE[name], 50_001)
@@ -130,6 +135,8 @@ def sampled_operands(name, n=4):
         "fill": [np.full((1, 1), 7, "f4"), like],
         "relu": [x, like],
         "matmul": [x, big(c, 5), np.zeros((rows, 5), "f4")],
+        "mix_rows": [x, RANDOM.integers(0, 27, (1, 11)), big(11, 3), np.zeros((n * 20 * 11, c), "f4")],
+        "sample": [x, big(n, 8), np.array([[n, 20, 30, 10, 19, 2, 1]]), big(1, 1), np.zeros((n * 190, c), "f4")],
     }
     return found[name] if name in found else windowed_operands(name, n, 8)
 
@@ -189,7 +196,7 @@ def test_a_part_touches_only_what_its_annotations_say(name, on):
 
 # Kernels that are divided by samples: all that say so; of formulas and of products one of each.
 SAMPLED = [n for n, k in KERNELS.items() if any(k.is_of_samples) and not hasattr(k, "formula") and n not in DIVISIBLE]
-SAMPLED += [*WINDOWED[:1], *WINDOWED[2:], "relu", "matmul"]
+SAMPLED += [*WINDOWED[:1], *WINDOWED[2:], "relu", "matmul", "mix_rows", "sample"]
 
 
 @pytest.mark.parametrize("name", SAMPLED)

@@ -269,6 +269,26 @@ EXAM = {
     "Cropping2D": Row(lambda **k: layers.Cropping2D(((1, 0), (0, 2)), **k), (3, 4, 2), output=(2, 2, 2)),
     "UpSampling1D": Row(lambda **k: layers.UpSampling1D(3, **k), (2, 3), output=(6, 3)),
     "UpSampling2D": Row(lambda **k: layers.UpSampling2D((2, 3), **k), (2, 1, 2), output=(4, 3, 2)),
+    "UpSampling2D, bilinear": Row(
+        lambda **k: layers.UpSampling2D(2, interpolation="bilinear", **k), (2, 3, 2), output=(4, 6, 2)
+    ),
+    "Resizing": Row(lambda **k: layers.Resizing(3, 5, antialias=True, **k), (4, 3, 2), output=(3, 5, 2)),
+    "CenterCrop": Row(lambda **k: layers.CenterCrop(2, 3, **k), (4, 4, 2), output=(2, 3, 2)),
+    "RandomFlip": Row(lambda **k: layers.RandomFlip("horizontal", seed=3, **k), (3, 4, 2)),
+    "RandomTranslation": Row(lambda **k: layers.RandomTranslation(0.3, (-0.2, 0.4), "wrap", seed=3, **k), (3, 4, 2)),
+    "RandomRotation": Row(lambda **k: layers.RandomRotation(0.2, seed=3, **k), (3, 4, 2)),
+    "RandomZoom": Row(lambda **k: layers.RandomZoom(0.3, fill_mode="constant", fill_value=2, seed=3, **k), (3, 4, 2)),
+    "RandomCrop": Row(lambda **k: layers.RandomCrop(2, 3, seed=3, **k), (4, 4, 2), output=(2, 3, 2)),
+    "RandomContrast": Row(lambda **k: layers.RandomContrast(0.5, (-9, 9), seed=3, **k), (3, 4, 2)),
+    "RandomBrightness": Row(lambda **k: layers.RandomBrightness(0.5, (-9, 9), seed=3, **k), (3, 4, 2)),
+    "GroupNormalization": Row(
+        lambda **k: layers.GroupNormalization(2, **k), (3, 2, 4), {"gamma": (4,), "beta": (4,)}, more=[(2, 4), (2, 3, 4)]
+    ),
+    "GroupNormalization, axis 1": Row(
+        lambda **k: layers.GroupNormalization(-1, 1, 0.1, scale=False, beta_regularizer="l2", **k),
+        (2, 3, 3),
+        {"beta": (2,)},
+    ),
     "SpatialDropout1D": Row(lambda **k: layers.SpatialDropout1D(0.5, seed=3, **k), (4, 5)),
     "SpatialDropout2D": Row(lambda **k: layers.SpatialDropout2D(0.5, seed=3, **k), (2, 3, 5)),
 }
@@ -293,7 +313,8 @@ def test_every_layer_sits_the_exam():
     public = {v.__name__ for v in vars(layers).values() if isinstance(v, type) and issubclass(v, layers.Layer)}
     public -= {"Layer"}
     elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Masking", "Wrapper"}
-    elsewhere |= {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization"}
+    elsewhere |= {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization",
+                  "SpectralNormalization"}
     assert public == {type(row.make()).__name__ for row in EXAM.values()} | elsewhere
 
 

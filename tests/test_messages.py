@@ -69,7 +69,8 @@ MESSAGES = {
     "LeakyReLU": (lambda: activations.get("Leaky_ReLU"), "Did you mean 'leaky_relu'"),
     "he": (lambda: initializers.get("he"), "Did you mean 'he_normal'"),
     # ---- names of other libraries
-    "GroupNormalization": (lambda: layers.GroupNormalization, "no layers.GroupNormalization: LayerNormalization"),
+    "RandomShear": (lambda: layers.RandomShear, "no layers.RandomShear: ...RandomRotation"),
+    "image.ssim": (lambda: keras.ops.image.ssim, "no ops.image.ssim: ...NumPy"),
     "Linear": (lambda: layers.Linear, "it is called Dense"),
     "keras.nn": (lambda: keras.nn, "`layers`"),
     "layers.dense": (lambda: layers.dense, "Did you mean 'Dense'"),

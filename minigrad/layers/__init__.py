@@ -2,6 +2,15 @@
 
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
+from minigrad.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from minigrad.layers.base import Layer, deserialize, serialize
 from minigrad.layers.convolution import (
     Conv1D,
@@ -17,6 +26,7 @@ from minigrad.layers.core import Dense, Identity, Masking
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.embedding import Embedding
 from minigrad.layers.encoding import CategoryEncoding, Discretization, Hashing
+from minigrad.layers.group_normalization import GroupNormalization
 from minigrad.layers.input_layer import Input, InputLayer
 from minigrad.layers.lambda_layer import Lambda
 from minigrad.layers.lookup import IntegerLookup, StringLookup
@@ -66,7 +76,9 @@ from minigrad.layers.regularization import (
     SpatialDropout2D,
 )
 from minigrad.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from minigrad.layers.resizing import CenterCrop, Resizing
 from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
+from minigrad.layers.spectral_normalization import SpectralNormalization
 from minigrad.layers.text_vectorization import TextVectorization
 from minigrad.layers.wrapper import Wrapper
 from minigrad.names import public

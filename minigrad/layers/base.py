@@ -59,10 +59,10 @@ def _completing(build):
 class Layer(Module):
     """Base class: define `build(input_shape)`, which makes variables with `add_weight`, and `call(inputs)`.
 
-    `call` may have the arguments `training` (True in `fit`, else False) and `mask`. Define `get_config` if `__init__`
-    has arguments other than numbers and strings, and `compute_output_shape` if calling the layer on symbols cannot
-    tell the shape. The layer finds sub-layers, variables and seed generators among its attributes, also in lists and
-    dicts.
+    `call` may have the arguments `mask` and `training`: True in `fit`, False in `evaluate` and `predict`, and its
+    default where the layer is called alone. Define `get_config` if `__init__` has arguments other than numbers and
+    strings, and `compute_output_shape` if calling the layer on symbols cannot tell the shape. The layer finds
+    sub-layers, variables and seed generators among its attributes, also in lists and dicts.
 
     Args:
         activity_regularizer: a penalty on the output, which is added to the loss, divided by the number of rows.
@@ -84,6 +84,7 @@ class Layer(Module):
     _input_dtype = None  # "string" if the layer takes texts
     _is_users = False  # whether `call` runs code of the user's
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
+    _augments = False  # whether a call that does not say whether it is training is
     _has_list_of_layers = False  # whether files go by the list `layers`, and not by the names of attributes
 
     def __init__(
@@ -374,7 +375,7 @@ class Layer(Module):
             else:
                 _context.training = training = bool(training)
             if takes_training:
-                kwargs["training"] = bool(training)
+                kwargs["training"] = _training_by_default(type(self).call) if training is None else training
             if MASKS or "mask" in kwargs:
                 mask, kwargs = self._masks_in(inputs, args, kwargs)
             outputs = self.call(inputs, *args, **kwargs)
@@ -564,6 +565,13 @@ def _any_rows(shape):
 def _parameters(method):
     """The names of the arguments of a method, a tuple without `self`."""
     return tuple(inspect.signature(method).parameters)[1:]
+
+
+@functools.cache
+def _training_by_default(method):
+    """The default of the argument `training` of a method `call`; False if it has none."""
+    default = inspect.signature(method).parameters["training"].default
+    return False if default is inspect.Parameter.empty else default
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.layers.base import Layer, registry
 from minigrad.layers.convolution import channels_last, check_images, check_padding, several, windows_along
+from minigrad.ops.image import check_interpolation
 
 
 class _Pooling(Layer):
@@ -259,11 +260,16 @@ class _UpSampling(Layer):
 
     Args:
         size: how many times, an int or one per axis.
-        data_format: "channels_last". interpolation: "nearest", which repeats pixels.
+        data_format: "channels_last".
+        interpolation: "nearest", which repeats pixels, or another one of Resizing's.
     """
+
+    interpolation = "nearest"
 
     def call(self, inputs):
         check_images(self, inputs.shape)
+        if self.interpolation != "nearest":
+            return ops.image.resize(inputs, self.compute_output_shape(inputs.shape)[1:-1], self.interpolation)
         for axis, times in enumerate(self._times, 1):
             inputs = ops.repeat(inputs, times, axis=axis)
         return inputs
@@ -297,5 +303,5 @@ class UpSampling2D(_UpSampling):
         several(self, "size", 2)
         self._times = self.size
         channels_last(self)
-        if interpolation != "nearest":
-            raise ValueError(f"UpSampling2D {self.name!r}: interpolation must be 'nearest', got {interpolation!r}.")
+        self.interpolation = str(interpolation).lower()
+        check_interpolation(f"UpSampling2D {self.name!r}", self.interpolation)

@@ -38,6 +38,7 @@ from minigrad.ops.elementwise import (
     sqrt, square, subtract, tanh, where,
 )  # fmt: skip
 from minigrad.ops.errors import absolute_error, huber_error, log_cosh_error, squared_error
+from minigrad.ops import image
 from minigrad.ops.functions import (
     all, allclose, any, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, cos, cosh,
     count_nonzero, deg2rad, divide_no_nan, erfc, exp2, expm1, floor, floor_divide, fmax, fmin, fmod, heaviside, isclose,
@@ -106,6 +107,9 @@ for _name in __all__:
         globals()[_name] = _face = _public.setdefault(_operation, _with_symbols(_operation))
         if _face.__name__ not in __all__ or _face.__name__ == _name:
             _face.__name__ = _face.__qualname__ = _name
+
+for _name in image.__all__:
+    setattr(image, _name, _with_symbols(getattr(image, _name)))
 
 Plan.chosen = DividedPlan  # from here on several threads share large launches
 

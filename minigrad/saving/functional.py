@@ -27,6 +27,7 @@ _MOST = 1 << 24  # the most elements per row of a result, and the largest number
 
 _OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in it, with names in CamelCase
     "core": "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack",
+    "image": "affine_transform crop_images pad_images resize rgb_to_grayscale",
     "linalg": "norm",
     "math": "erf erfc in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
     "nn": "average_pool celu conv conv_transpose depthwise_conv elu gelu glu hard_shrink hard_sigmoid hard_silu "
@@ -50,17 +51,26 @@ _OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in i
 _CLASSES = {  # function: (module, name) of its class in Keras
     function: (f"keras.src.ops.{module}", class_name(Operation(function, module)))
     for module, names in _OPERATIONS.items()
-    for function in (getattr(ops, name) for name in names.split())
+    for function in (getattr(ops.image if module == "image" else ops, name) for name in names.split())
 }
+_CLASSES[ops.image.rgb_to_grayscale] = ("keras.src.ops.image", "RGBToGrayscale")
 _CLASSES[activations.relu] = ("keras.src.activations.activations", "ReLU")
 _FUNCTIONS = {place: function for function, place in _CLASSES.items()}
 _IN_CALL = {  # arguments that Keras gives to the call of an operation; the others go to its constructor
     "a", "array", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default",
-    "depthwise_kernel", "fill_value", "indices", "inputs", "kernel", "key", "operands", "pointwise_kernel",
-    "predictions", "q", "rtol", "segment_ids", "sorted_sequence", "start_indices", "targets", "updates", "values",
-    "variable", "weights", "x", "x1", "x2", "xs",
+    "depthwise_kernel", "fill_value", "images", "indices", "inputs", "kernel", "key", "operands", "pointwise_kernel",
+    "predictions", "q", "rtol", "segment_ids", "sorted_sequence", "start_indices", "targets", "transform", "updates",
+    "values", "variable", "weights", "x", "x1", "x2", "xs",
 }  # fmt: skip
-_SIZES = {"shape", "repeats", "pad_width", "num_classes"}
+_SIZES = {
+    "shape", "repeats", "pad_width", "num_classes", "size", "target_height", "target_width", "top_padding",
+    "left_padding", "bottom_padding", "right_padding",
+}  # fmt: skip
+
+
+def _in_call(signature):
+    """The names of arguments that Keras gives to the call. An operation on images is made with its fill_value."""
+    return _IN_CALL - {"fill_value"} if "images" in signature.parameters else _IN_CALL
 
 
 def _is_functional(entry):
@@ -114,7 +124,7 @@ def _operation(operation, calls, places):
         bound.apply_defaults()
         settings, args = {}, []
         for name, value in bound.arguments.items():
-            if name not in _IN_CALL:
+            if name not in _in_call(bound.signature):
                 settings[name] = np.dtype(value).name if isinstance(value, (type, np.dtype)) else value
             else:
                 args += value if name == "operands" else [value]
@@ -259,7 +269,7 @@ def _called(function, settings, args, kwargs):
     signature = inspect.signature(function.function)
     if "operands" in signature.parameters:
         return record(function, (settings["subscripts"], *args), {})
-    named = dict(zip([name for name in signature.parameters if name in _IN_CALL], args))
+    named = dict(zip([name for name in signature.parameters if name in _in_call(signature)], args))
     if function.function is ops.get_item and isinstance(named["key"], list):
         named["key"] = tuple(named["key"])
     bound = signature.bind(**named, **settings, **kwargs)

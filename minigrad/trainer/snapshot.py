@@ -28,7 +28,8 @@ class Snapshot:
         if graph is not None:
             self.schedule = Schedule(graph, fused(graph))
             self.is_replayable = isinstance(graph.outputs, Symbol) and not has_own(model, "predict_step") and all(
-                not layer._is_users and layer.activity_regularizer is None for layer in model._all_layers()
+                not layer._is_users and not layer._augments and layer.activity_regularizer is None
+                for layer in model._all_layers()
             )
 
     def is_of(self, places, flags):

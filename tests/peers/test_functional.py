@@ -80,7 +80,7 @@ def test_every_operation_of_keras_is_in_the_table(keras):
     `relu` is one of `ops.nn` and, under another name, of `activations`.
     """
     classes = {}
-    for name in ("core", "linalg", "math", "nn", "numpy"):
+    for name in ("core", "image", "linalg", "math", "nn", "numpy"):
         module = importlib.import_module(f"keras.src.ops.{name}")
         classes |= {
             snake_case(key): value for key, value in vars(module).items()
@@ -90,13 +90,15 @@ def test_every_operation_of_keras_is_in_the_table(keras):
     left_out |= {"map", "scan", "associative_scan", "switch", "while_loop", "fori_loop", "vectorized_map"}  # and functions
     left_out |= {"bincount", "histogram", "trapezoid", "geomspace", "logspace"}  # told in another way, or read
     left_out |= {"binary_crossentropy", "categorical_crossentropy"}  # other functions than Keras'
-    for name in sorted(set(dir(minigrad.ops)) & set(classes) - left_out):
-        function, kind = getattr(minigrad.ops, name), classes[name]
+    known = {name: getattr(module, name) for module in (minigrad.ops, minigrad.ops.image) for name in module.__all__}
+    for name in sorted(set(known) & set(classes) - left_out):
+        function, kind = known[name], classes[name]
         if function.__name__ != name:
             continue  # a second name
         assert functional._CLASSES.get(function) == (kind.__module__, kind.__name__), name
         in_call = set(inspect.signature(kind.call).parameters) - {"self", "kwargs"}
         made_with = set(inspect.signature(kind.__init__).parameters) - {"self", "name", "args", "kwargs"}
-        for argument in inspect.signature(function).parameters:
-            assert (argument in in_call) == (argument in functional._IN_CALL), (name, argument)
+        signature = inspect.signature(function)
+        for argument in signature.parameters:
+            assert (argument in in_call) == (argument in functional._in_call(signature)), (name, argument)
             assert argument in in_call | made_with, (name, argument)

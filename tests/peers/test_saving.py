@@ -29,12 +29,14 @@ LAYERS = {  # name: arguments, shape of a row
     "BatchNormalization": ({"momentum": 0.8, "gamma_regularizer": "l2", "beta_constraint": "non_neg"}, (6,)),
     "Dense": ({"units": 4, "activation": "selu", "kernel_regularizer": "l1", "bias_constraint": "max_norm",
                "kernel_initializer": "he_normal", "activity_regularizer": "l2"}, (3, 6)),
+    "CenterCrop": ({"height": 3, "width": 2}, (4, 5, 2)),
     "Dropout": ({"rate": 0.3, "noise_shape": (None, 1, 6), "seed": 3}, (3, 6)),
     "ELU": ({"alpha": 0.5}, (6,)),
     "EinsumDense": ({"equation": "abc,cd->abd", "output_shape": (None, 4), "bias_axes": "d"}, (3, 6)),
     "Flatten": ({}, (3, 6)),
     "GaussianDropout": ({"rate": 0.3}, (6,)),
     "GaussianNoise": ({"stddev": 0.3}, (6,)),
+    "GroupNormalization": ({"groups": 3, "epsilon": 0.01, "beta_initializer": "ones"}, (2, 6)),
     "Identity": ({}, (6,)),
     "LayerNormalization": ({"epsilon": 0.01}, (3, 6)),
     "LeakyReLU": ({"negative_slope": 0.2}, (6,)),
@@ -43,9 +45,17 @@ LAYERS = {  # name: arguments, shape of a row
     "Permute": ({"dims": (2, 1)}, (3, 6)),
     "PReLU": ({"alpha_initializer": "ones"}, (6,)),
     "RMSNormalization": ({"epsilon": 0.01}, (6,)),
+    "RandomBrightness": ({"factor": 0.2, "value_range": (1, 0), "seed": 3}, (4, 5, 2)),
+    "RandomContrast": ({"factor": 0.2, "value_range": (0, 1)}, (4, 5, 2)),
+    "RandomCrop": ({"height": 4, "width": 5, "seed": 3}, (4, 5, 2)),
+    "RandomFlip": ({"mode": "vertical"}, (4, 5, 2)),
+    "RandomRotation": ({"factor": (-0.1, 0.3), "seed": 3}, (4, 5, 2)),
+    "RandomTranslation": ({"height_factor": 0.1, "width_factor": (-0.2, 0.3), "fill_value": 2.0}, (4, 5, 2)),
+    "RandomZoom": ({"height_factor": 0.1, "fill_mode": "wrap", "interpolation": "nearest"}, (4, 5, 2)),
     "ReLU": ({"max_value": 2.0, "negative_slope": 0.1, "threshold": 0.3}, (6,)),
     "RepeatVector": ({"n": 2}, (6,)),
     "Rescaling": ({"scale": 0.1, "offset": 1.0}, (6,)),
+    "Resizing": ({"height": 3, "width": 7, "interpolation": "bicubic", "crop_to_aspect_ratio": True}, (4, 5, 2)),
     "Reshape": ({"target_shape": (3, 2)}, (6,)),
     "Softmax": ({"axis": -1}, (6,)),
     "UnitNormalization": ({}, (6,)),
@@ -83,8 +93,10 @@ def plain(config):
     return [plain(c) for c in config] if isinstance(config, (list, tuple)) else config
 
 
-# Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding; a Lambda is never.
+# Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding, SpectralNormalization
+# in test_image_layers_beside_keras; a Lambda is never.
 ELSEWHERE = {
+    "SpectralNormalization",
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Embedding", "Lambda", "Wrapper",
 }
 

@@ -1,0 +1,106 @@
+"""Group Normalization."""
+
+from minigrad import ops
+from minigrad.checks import is_int
+from minigrad.layers import arguments
+from minigrad.layers.base import SameShape, registry
+from minigrad.tensor import view
+
+
+@registry.register()
+class GroupNormalization(SameShape):
+    """Normalize each sample by itself, in groups of channels (Wu and He 2018, arXiv:1803.08494).
+
+    The c channels are `groups` groups of c / groups neighbours. With mean u and biased variance v of all m numbers that
+    a sample has in the channels of one group (in images: m = h w c / groups):
+
+        h = (x - u) / sqrt(v + epsilon),   y = gamma h + beta,     gamma and beta of each channel
+
+    So there is no difference between training and inference, and the size of a batch does not matter. One group
+    normalizes over all of a sample, as many groups as channels over the pixels of each channel (groups=-1, "instance
+    normalization").
+
+    The gradient: with g = gamma dL/dy and s = sqrt(v + epsilon), x_i acts on the loss through h_i itself (g_i / s),
+    through the mean (each h_k falls by 1 / (m s)), and through the variance (each h_k falls by h_k h_i / (m s)):
+
+        dL/dx_i = (g_i - (1/m) sum_k g_k - h_i (1/m) sum_k g_k h_k) / s
+
+    with sums over the group. That is LayerNormalization's gradient for rows that are groups, and its kernel computes
+    it; dL/dgamma and dL/dbeta are the sums of dL/dy h and of dL/dy over samples and pixels.
+
+    Args:
+        groups: a divisor of the number of channels; -1: as many as channels.
+        axis: that of the channels.
+        epsilon: added to the variance.
+        center, scale: whether there is a beta, and whether there is a gamma.
+        *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
+
+    Raises:
+        ValueError: the channels can't be divided into the groups, or are not those the layer was built for.
+    """
+
+    def __init__(
+        self,
+        groups=32,
+        axis=-1,
+        epsilon=0.001,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._keep(locals())
+        if not is_int(groups, 1) and not (is_int(groups) and groups == -1):
+            raise ValueError(f"GroupNormalization {self.name!r}: groups must be a positive int or -1, got {groups!r}.")
+        if not is_int(axis):
+            raise ValueError(f"GroupNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
+        arguments.number(self, "epsilon")
+
+    def build(self, input_shape):
+        axis, n = self._axis(input_shape), input_shape[self.axis]
+        if n is None:
+            raise ValueError(
+                f"Layer {self.name!r} (GroupNormalization): the number of channels, along axis {self.axis}, must be "
+                f"known; got shape {tuple(input_shape)}."
+            )
+        groups = n if self.groups == -1 else self.groups
+        if n % groups:
+            raise ValueError(
+                f"Layer {self.name!r} (GroupNormalization): {n} channels can't be divided into {groups} groups. Choose "
+                "a divisor, such as groups=1 or groups=-1."
+            )
+        self.groups = groups
+        self.input_spec = arguments.InputSpec(ndim=len(input_shape), axes={axis: n})
+        self.gamma = self._own_weight("gamma", n) if self.scale else None
+        self.beta = self._own_weight("beta", n) if self.center else None
+        self.built = True
+
+    def _axis(self, shape):
+        """The axis of the channels, counted from the first."""
+        rank = len(shape)
+        if rank < 2 or not -rank <= self.axis < rank or self.axis % rank == 0:
+            raise ValueError(
+                f"Layer {self.name!r} (GroupNormalization): axis {self.axis} must name an axis of the input, and not "
+                f"that of the samples; got shape {tuple(shape)}."
+            )
+        return self.axis % rank
+
+    def call(self, inputs):
+        axis, shape = self._axis(inputs.shape), inputs.shape
+        n = shape[axis]
+        divided = ops.reshape(inputs, (*shape[:axis], self.groups, n // self.groups, *shape[axis + 1 :]))
+        others = [a for a in range(1, len(shape) + 1) if a != axis]
+        h = ops.reshape(ops.layer_normalization(divided, axis=others, epsilon=self.epsilon), shape)
+        along = [n if a == axis else 1 for a in range(len(shape))]
+        h = h if self.gamma is None else h * view(self.gamma, along)
+        return h if self.beta is None else h + view(self.beta, along)
+
+    def compute_output_shape(self, input_shape):
+        self._axis(input_shape)
+        return tuple(input_shape)
