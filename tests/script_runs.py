@@ -38,6 +38,7 @@ SCRIPTS = {
     "mnist": (2e-3, {"score": 0.01, "hits": 1}),
     "pretraining": (2e-3, {"val_accuracy": 0.003}),
     "regression": (1e-3, {}),
+    "sentiment": (1e-3, {"accuracy": 0.01}),
     "shapes": (1e-3, {"loss": 0.15, "val_accuracy": 0.08, "test_accuracy": 0.08, "hits": 3}),
     "subclassed": (5e-3, {"acc": 0.01}),
 }

@@ -15,17 +15,16 @@ import numpy as np
 
 import minigrad
 from minigrad import ops
-from minigrad.compat import debugging
+from minigrad.compat import debugging, strings
 from minigrad.compat.functions import function
 from minigrad.compat.tables import meanings, sections
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
-from minigrad.utils.pipeline import AUTOTUNE
 
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
-_DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16"
+_DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16 string"
 
 
 def _renamed(name, operation, arguments):
@@ -484,7 +483,7 @@ def tensorflow():
     """The module that stands for tensorflow; what lies below it are modules, too."""
     functions, no_effect = _functions(), sections("tensorflow")["no effect"][0].split()
     assertions, dtypes = debugging.functions(), {name: DType(name) for name in _DTYPES.split()}
-    return _module("tensorflow", {
+    return _module("tensorflow", strings.also_of_texts({
         **{f"math.{name}": function for name, function in functions.items() if "." not in name},
         **functions,
         **_placed,
@@ -493,6 +492,7 @@ def tensorflow():
         **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
         **{f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()},
         **{name: assertions[name] for name in _ASSERTIONS_AT_THE_TOP.split()},
+        **strings.functions(),
         **{f"debugging.{name}": function for name, function in assertions.items()},
         **{f"errors.{name}": error for name, error in debugging.errors().items()},
         **{f"compat.v1.logging.{name}": thing for name, thing in debugging.logger().items()},
@@ -506,9 +506,6 @@ def tensorflow():
         "compat.v1.set_random_seed": minigrad.utils.set_random_seed,
         "config.list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
         "custom_gradient": ops.custom_gradient,
-        "data.AUTOTUNE": AUTOTUNE,
-        "data.experimental.AUTOTUNE": AUTOTUNE,
-        "data.experimental.cardinality": lambda dataset: dataset.cardinality(),
         "executing_eagerly": lambda: True,
         "function": function,
         "get_logger": lambda: logging.getLogger("tensorflow"),
@@ -520,7 +517,7 @@ def tensorflow():
         "test.gpu_device_name": lambda: "",
         "test.is_built_with_cuda": lambda: False,
         "test.is_gpu_available": lambda cuda_only=False, min_cuda_compute_capability=None: False,
-    })
+    }))
 
 
 def _module(name, members):

@@ -69,7 +69,7 @@ class Dataset:
     @staticmethod
     def from_generator(generator, output_types=None, output_shapes=None, args=None, output_signature=None, name=None):
         """What `generator(*args)`, a function, yields. Types and shapes are those of what comes."""
-        return Dataset(lambda: iter(generator(*(args or ()))))
+        return Dataset(lambda: (mapped(_as_array, one, _is_column) for one in generator(*(args or ()))))
 
     @staticmethod
     def range(*args, output_type=None, name=None):
@@ -133,6 +133,55 @@ class Dataset:
         if is_int(length):
             length = length // size if drop_remainder else -(-length // size)
         return Dataset(batches, length, self._passes)
+
+    def padded_batch(self, batch_size, padded_shapes=None, padding_values=None, drop_remainder=False, name=None):
+        """`batch` of elements whose axes may differ in length: 0 (or `padding_values`, a number) fills them up.
+
+        Args:
+            padded_shapes: the shape of an element, or a tuple of those of its parts; None is as long as needed.
+        """
+        size = _count("padded_batch", "batch_size", batch_size, 1)
+        value = 0 if padding_values is None else padding_values
+
+        def padded(group):
+            shapes = mapped(lambda _: None, group[0]) if padded_shapes is None else padded_shapes
+            shapes = list(shapes) if isinstance(group[0], tuple) else [shapes]
+            columns = zip(*map(leaves, group), strict=True)
+            made = iter([_pad(list(map(_as_array, c)), shape, value) for c, shape in zip(columns, shapes, strict=True)])
+            return mapped(lambda _: next(made), group[0])
+
+        def batches():
+            elements = self._make()
+            while group := list(itertools.islice(elements, size)):
+                if len(group) == size or not drop_remainder:
+                    yield padded(group)
+
+        length = self._length
+        if is_int(length):
+            length = length // size if drop_remainder else -(-length // size)
+        return Dataset(batches, length, self._passes)
+
+    def window(self, size, shift=None, stride=1, drop_remainder=False, name=None):
+        """Windows of `size` elements, each a Dataset (or a tuple of them), as `flat_map` takes them.
+
+        Args:
+            shift: how far it is from a window to the next one, by default its size; stride: within a window.
+            drop_remainder: whether windows at the end that are too short are left out.
+        """
+        shift = size if shift is None else shift
+
+        def windows():
+            elements = list(self._make())
+            for begin in range(0, len(elements), shift):
+                chosen = elements[begin : begin + size * stride : stride]
+                if len(chosen) == size or not drop_remainder:
+                    yield mapped(lambda column: Dataset(lambda: _rows(column), len(column)), _stacked(chosen))
+
+        return Dataset(windows, None, self._passes)
+
+    def flat_map(self, map_func, name=None):
+        """The elements of the data sets that `map_func(element)` returns, one after the other."""
+        return Dataset(lambda: itertools.chain.from_iterable(one._make() for one in self.map(map_func)._make()))
 
     def unbatch(self, name=None):
         """The rows of the elements, one by one."""
@@ -279,7 +328,7 @@ def _shown(element):
 
 
 def _as_shown(leaf):
-    if isinstance(leaf, (Tensor, StringArray)) or leaf is None:
+    if isinstance(leaf, (Tensor, StringArray, Dataset)) or leaf is None:
         return leaf
     return strings(leaf) if is_strings(leaf) else ops.convert_to_tensor(leaf)
 
@@ -289,6 +338,18 @@ def _stacked(elements):
     first, columns = elements[0], zip(*map(leaves, elements), strict=True)
     stacked = iter([_stack([_as_array(one) for one in column]) for column in columns])
     return mapped(lambda _: next(stacked), first)
+
+
+def _pad(arrays, shape, value):
+    """Arrays of different lengths as one: of `shape`, whose None (or the shape None) is as long as needed."""
+    longest = np.max([array.shape for array in arrays], axis=0, initial=0)
+    shape = [int(n) for n in longest] if shape is None else [
+        int(n) if given in (None, -1) else int(given) for given, n in zip(shape, longest, strict=True)
+    ]
+    rows = np.full((len(arrays), *shape), value, arrays[0].dtype)
+    for row, array in zip(rows, arrays):
+        row[tuple(map(slice, array.shape))] = array
+    return rows
 
 
 def _stack(arrays):

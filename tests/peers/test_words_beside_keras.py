@@ -2,11 +2,14 @@
 
 import json
 import random
+import re
+import string
 
 import numpy as np
 import pytest
 
 import minigrad
+from minigrad.compat.tensorflow import tensorflow
 from minigrad.preprocessing import sequence, text
 
 pytestmark = pytest.mark.peers
@@ -214,3 +217,44 @@ def test_the_split_of_shuffled_files_is_that_of_keras(keras, folder):
             for k in (keras, minigrad)
         )
         assert ours == theirs
+
+
+def plain(thing):
+    """Tensors, ragged tensors and data sets as lists."""
+    if hasattr(thing, "to_list"):
+        return thing.to_list()
+    if hasattr(thing, "as_numpy_iterator"):
+        return [plain(one) for one in thing.as_numpy_iterator()]
+    if isinstance(thing, (tuple, list)):
+        return [plain(one) for one in thing]
+    return np.asarray(thing.numpy() if hasattr(thing, "numpy") else thing).tolist()
+
+
+DATA = "tf.data.Dataset."
+
+
+@pytest.mark.parametrize("code", [
+    "tf.strings.lower(T)", "tf.strings.lower(T, encoding='utf-8')", "tf.strings.upper(T)", "tf.strings.strip(T)", "tf.strings.length(T)",
+    "tf.strings.length(T, unit='UTF8_CHAR')", "tf.strings.split(T)", "tf.strings.split(T, sep=' ', maxsplit=2)", "tf.strings.split('a b')",
+    "tf.strings.unicode_split(T, 'UTF-8')", "tf.strings.regex_replace(T, '[%s]' % re.escape(string.punctuation), '')",
+    "tf.strings.regex_replace(T, '<br />', ' ')", r"tf.strings.regex_replace(T, r'(\w+) (\w)', r'\2 \1\0')",
+    "tf.strings.regex_replace(T, '[^a-z]', '.', replace_global=False)", "tf.strings.regex_replace(T, '[[:punct:]]', '_')",
+    "tf.strings.regex_full_match(T, '.* .*')", "tf.strings.join([T, T], separator='-')", "tf.strings.reduce_join(T, separator=',')",
+    "tf.strings.substr(['abcde', 'éa'], 1, 3)", "tf.strings.substr(['abcde', 'aéa'], -3, 2, unit='UTF8_CHAR')", "tf.strings.to_number(['1.5', '2'])", "tf.strings.as_string([1, 20])",
+    "tf.strings.to_hash_bucket_fast(T, 100)", "tf.expand_dims(T, -1)", "tf.squeeze([['a'], ['b']])", "tf.constant(['a', 'é'])",
+    "tf.concat([T, ['x']], 0)", "tf.reshape(T, (-1, 1))", "tf.convert_to_tensor('text')",
+    DATA + "from_tensor_slices(T).batch(3)", DATA + "from_tensor_slices((X, Y)).batch(4, drop_remainder=True)",
+    DATA + "range(10).window(5, shift=1, drop_remainder=True).flat_map(lambda w: w.batch(5)).map(lambda w: (w[:-1], w[-1:])).batch(2)",
+    DATA + "range(2, 20, 3).skip(1).take(3).repeat(2).concatenate(" + DATA + "range(2)).enumerate()",
+    DATA + "zip((" + DATA + "range(4), " + DATA + "range(2, 9))).filter(lambda a, b: b > 3)",
+    DATA + "from_tensor_slices(X).map(lambda x: x * 2).batch(3).unbatch().cache().prefetch(tf.data.AUTOTUNE)",
+    DATA + "from_tensors(X)", DATA + "from_tensor_slices({'a': X, 'b': Y}).batch(5).map(lambda d: d['a'] + d['b'][:, None])",
+    DATA + "from_generator(lambda: iter([[1, 2, 3], [4], [5, 6]]), output_types='int32', output_shapes=[None]).padded_batch(2)",
+    "tf.data.experimental.cardinality(" + DATA + "range(10).batch(3))", DATA + "range(10).window(3)" + ".flat_map(lambda w: w.batch(9))",
+    "len(list(" + DATA + "range(10).shuffle(4)))",
+])  # fmt: skip
+def test_texts_and_data_sets_of_tensorflow(code):
+    tf = pytest.importorskip("tensorflow")
+    names = {"T": TEXTS, "X": np.arange(12.0).reshape(6, 2), "Y": np.arange(6.0), "re": re, "string": string}
+    theirs, ours = (plain(eval(code, {**names, "tf": library})) for library in (tf, tensorflow()))
+    assert ours == theirs
