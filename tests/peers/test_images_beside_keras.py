@@ -150,6 +150,22 @@ def test_flow_from_directory(options, theirs, folder, capsys):
     assert lines[0] == lines[1]
 
 
+def test_pictures_that_are_kept(theirs, folder, tmp_path):
+    """As they go into the batches, under names with a random number."""
+    def use(module):
+        place = tmp_path / str(len(list(tmp_path.iterdir())))
+        place.mkdir()
+        generator = module.ImageDataGenerator(channel_shift_range=30.0)
+        options = {"batch_size": 5, "save_to_dir": str(place), "save_prefix": "kept"}
+        found = [next(generator.flow(X, **options)), next(generator.flow_from_directory(str(folder), (9, 9), save_format="bmp", **options))]
+        kept = sorted(place.iterdir())
+        return found, [path.name for path in kept], [path.read_bytes() for path in kept]
+
+    (ours, after), (other, expected) = both(theirs, use)
+    assert_same(ours, other)
+    assert after == expected and len(ours[1]) == 10
+
+
 FRAME = pd.DataFrame({
     "filename": ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/2.png", "cats/9.png", "dogs/3.png", "cats/4.png"],
     "class": ["cat", "cat", "dog", "dog", "cat", "dog", "cat"],
@@ -225,3 +241,32 @@ def test_image_dataset_from_directory(options, keras, folder, capsys):
         ]
         paths = [[one.file_paths for one in (found if isinstance(found, list) else [found])] for found in shuffled]
         assert paths[0] == paths[1]
+
+
+@pytest.mark.parametrize("kind", ["generator", "dataset"])
+def test_training_on_them(kind, keras, theirs, folder):
+    """The same weights, batches in the order of the files: the same losses, also of evaluate, and predictions."""
+    weights, found = None, []
+    for module, images in ((keras, theirs), (minigrad, OURS)):
+        layers = module.layers
+        model = module.Sequential([
+            layers.Input((9, 9, 3)), layers.Conv2D(3, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(1, activation="sigmoid"),
+        ])  # fmt: skip
+        model.compile(module.optimizers.SGD(0.05), "binary_crossentropy", metrics=["accuracy"])
+        weights = weights or model.get_weights()
+        model.set_weights(weights)
+        if kind == "generator":
+            made = images.ImageDataGenerator(rescale=1 / 255, samplewise_center=True, validation_split=0.3)
+            options = {"target_size": (9, 9), "batch_size": 4, "class_mode": "binary", "shuffle": False}
+            train, held = (made.flow_from_directory(str(folder), subset=part, **options) for part in ("training", "validation"))
+        else:
+            options = {"image_size": (9, 9), "batch_size": 4, "shuffle": False, "validation_split": 0.3, "subset": "both"}
+            train, held = module.utils.image_dataset_from_directory(folder, **options)
+            train, held = (one.map(lambda x, y: (x / 255.0, y)).cache().prefetch(2) for one in (train, held))
+        history = model.fit(train, validation_data=held, epochs=3, shuffle=False, verbose=0).history
+        found.append((history, model.evaluate(held, verbose=0), model.predict(held, verbose=0)))
+    theirs, ours = found
+    for name in theirs[0]:
+        np.testing.assert_allclose(ours[0][name], theirs[0][name], rtol=1e-4, err_msg=name)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-4)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-4)

@@ -72,12 +72,12 @@ def image_dataset_from_directory(
             raise ValueError(f"There is no picture in {str(directory)!r} (subset: {part}). It may end in {_FORMATS}.")
         targets = None if labels is None else encoded_labels(its_labels, label_mode, len(class_names))
         is_shuffled = shuffle and not (subset == "both" and part == "validation")
-        made.append(_Files(chosen, targets, how).dataset(batch_size, Passes(seed) if is_shuffled else None))
+        made.append(_Reader(chosen, targets, how).dataset(batch_size, Passes(seed) if is_shuffled else None))
         made[-1].class_names, made[-1].file_paths = class_names, chosen
     return made if subset == "both" else made[0]
 
 
-class _Files(PyDataset):
+class _Reader(PyDataset):
     """Batches of picture files: an index is the rows of a batch, or a row."""
 
     def __init__(self, paths, targets, how):

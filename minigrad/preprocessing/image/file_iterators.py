@@ -13,7 +13,7 @@ _WITHOUT_CLASSES = ("input", "multi_output", "raw", None)
 
 
 class _Files(Pictures):
-    """Batches of picture files; `_take` says which."""
+    """Batches of picture files. A subclass first finds `directory`, `filenames` and their classes."""
 
     _modes = ("categorical", "binary", "sparse", "input", None)
     sample_weight = None

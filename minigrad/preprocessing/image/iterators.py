@@ -3,7 +3,7 @@
 Each iterator is a PyDataset, which `fit` takes: `iterator[i]` is a batch, `len(iterator)` their number. It is endless,
 too: `next(iterator)` is the next batch of pass after pass. With a seed, NumPy's global generator is seeded anew before
 each batch, as in Keras. With `iterator.workers = 4`, four threads read and change pictures while the model trains; what
-is random is drawn before, in one thread, so the pictures are the same ones.
+is random is drawn before, by one thread, so the pictures are the same ones.
 """
 
 import os
@@ -12,7 +12,7 @@ import threading
 import numpy as np
 
 from minigrad import config
-from minigrad.checks import is_int, warn
+from minigrad.checks import is_int, is_own, warn
 from minigrad.preprocessing.image.files import array_to_img, only_channels_last
 from minigrad.utils import PyDataset
 
@@ -96,7 +96,7 @@ class Iterator(PyDataset):
         return ()
 
     def _task(self, index):
-        if type(self).__getitem__ is not Iterator.__getitem__:
+        if not is_own(type(self)):  # a subclass may have its own way to make a batch
             return super()._task(index)
         rows = self._rows(index)
         return (self._get_batches_of_transformed_samples, rows, *self._drawn(rows))
