@@ -53,13 +53,13 @@ def worker(side, name, seconds):
         answer = {"us": each / model.steps * 1e6, "result": result}
 
 
-def measure(name, sides, rounds, seconds, patience):
-    """{side: what it said and all its rounds} for one model."""
+def measure(name, sides, rounds, seconds, patience, script=__file__, key="us"):
+    """{side: what it said and all its rounds} for one model; in the best round `key` is the lowest."""
     workers, found = [], {}
     try:
         for side in sides:
             print(f"{name}: {side} warms up", file=sys.stderr)
-            workers.append(Worker(__file__, side, name, seconds))
+            workers.append(Worker(script, side, name, seconds))
         for one in workers:
             found[one.side] = {**(one.hello or {}), "rounds": []}
         for turn in range(rounds):
@@ -73,7 +73,7 @@ def measure(name, sides, rounds, seconds, patience):
         for one in workers:
             one.close()
     for one in workers:
-        found[one.side].update(failed=one.failed, best=best(found[one.side]["rounds"], "us"))
+        found[one.side].update(failed=one.failed, best=best(found[one.side]["rounds"], key))
     return found
 
 

@@ -120,6 +120,7 @@ def sampled_operands(name, n=4):
     found = {
         "pad_images": [x, geometry, np.full((1, 1), 7, "f4"), padded],
         "crop_images": [big(*padded.shape), geometry, like],
+        "put_pixels": [big(n * 10 * 15, c), np.array([[10, 15, 20, 30, 1, 0, 2, 2]]), like],
         "moments": [x, np.zeros((n * normalization.MOMENTS, c), "f4")],
         "normalize": [x, *of_column[:2], settings, *of_column[2:], like],
         "normalize_sums": [gy, x, y, settings, of_column[0], np.zeros((n * 2, c), "f4")],

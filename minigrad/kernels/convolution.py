@@ -248,6 +248,26 @@ def crop_images(y: "samples", geometry: "int64", x: "samples out"):
                     x[(image * h + line) * w + column, c] = y[row, c]
 
 
+@kernel
+def put_pixels(x: "samples", geometry: "int64", y: "samples out"):
+    """Every so many pixels of the images y = those of the images x
+
+    The geometry is (h, w) of x, (H, W) of y, the first line and column in y, and the steps from pixel to pixel in y.
+    """
+    h, w, high, wide, first, left, step, stride = geometry[0]
+    n = x.shape[0] // max(h * w, 1)
+    if x.shape[0] != n * h * w or y.shape[0] != n * high * wide or x.shape[1] != y.shape[1]:
+        raise ValueError("put_pixels: the arrays have other sizes than the geometry says")
+    if n and (first + (h - 1) * step >= high or left + (w - 1) * stride >= wide):
+        raise ValueError("put_pixels: a pixel leaves the image")
+    for image in range(n):
+        for line in range(h):
+            for column in range(w):
+                source, row = (image * h + line) * w + column, (image * high + first + line * step) * wide + left
+                for c in range(np.uint64(x.shape[1])):
+                    y[row + column * stride, c] = x[source, c]
+
+
 @helper
 def _larger(a, b):
     """The larger of two numbers; a NaN is larger than all."""

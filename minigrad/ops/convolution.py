@@ -4,7 +4,9 @@ Sequences (n, steps, c) are images of one line. Where the windows lie in memory 
 `kernels.convolution`.
 """
 
+import collections
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -32,16 +34,9 @@ class Windows:
         self.padded = tuple(n + sum(pad) for n, pad in zip(images[1:], pads))
         self.is_padded = any(map(sum, pads))
         self.groups = groups_of(images[0], self.rows)
-        reach = [(k - 1) * d for k, d in zip(size, dilation)]
-        # The gradient: windows that pass over that of the output, its pixels `strides` apart, to each pixel of x.
-        self.back_pads = [max(r - pad[0], 0) for r, pad in zip(reach, pads)]
-        self.back_begin = [max(pad[0] - r, 0) for r, pad in zip(reach, pads)]
-        self.back_padded = tuple(
-            max(begin + n + r, before + (m - 1) * s + 1)
-            for begin, n, r, before, m, s in zip(
-                self.back_begin, images[1:], reach, self.back_pads, out, strides
-            )
-        )
+        axes = zip(images[1:], size, strides, dilation, pads, out, strict=True)
+        self.back_pads, self.back_padded, phases = zip(*(_back(*axis) for axis in axes), strict=True)
+        self.phases = [Phase(self, *pair) for pair in itertools.product(*phases)]
 
     def places(self, channels):
         """Where each window begins in the padded images."""
@@ -49,13 +44,8 @@ class Windows:
 
     def shifts(self, channels, each=True):
         """Where the elements of a window lie in it; with each=False only its pixels."""
-        return _shifts(self.padded, self.size, self.dilation, channels, each)
-
-    def back_places(self, channels):
-        return _places(self.images[0], self.back_padded, self.images[1:], (1, 1), tuple(self.back_begin), channels)
-
-    def back_shifts(self, channels, each=True):
-        return _shifts(self.back_padded, self.size, self.dilation, channels, each)
+        offsets = (tuple(range(0, k * d, d)) for k, d in zip(self.size, self.dilation))
+        return _shifts(self.padded, *offsets, channels, each)
 
     def pad(self, x, border=0.0):
         """The images with `border` around them."""
@@ -69,12 +59,73 @@ class Windows:
         geometry = constant(np.int64, *self.images[1:], *(pad[0] for pad in self.pads), *self.padded, 1, 1)
         launch(K.crop_images, padded, geometry, x)
 
-    def spread(self, gy):
-        """The gradient of the output as images over which windows pass back."""
-        n, (h, w) = self.images[0], self.out
-        if (h, w) == self.back_padded and self.strides == (1, 1):
+    def pad_gradient(self, gy):
+        """The gradient of the output with zeros around it, over which the windows of the phases pass."""
+        if self.back_padded == self.out:
             return gy
-        return _pad(gy, n, (h, w, *self.back_pads, *self.back_padded, *self.strides), 0.0)
+        return _pad(gy, self.images[0], (*self.out, *self.back_pads, *self.back_padded, 1, 1), 0.0)
+
+
+Along = collections.namedtuple("Along", "taps offsets first count begin")
+
+
+def _back(n, size, stride, dilation, pad, out):
+    """For the gradient of an axis of n pixels: (zeros before that of the output, its length with them, the phases).
+
+    Window o sees pixel i with its element k where i + before = o stride + k dilation. So the pixels i with the same
+    remainder r of (i + before) / stride, a phase, are seen by the same elements, k = (r + t stride) / dilation, of the
+    windows o = q - t, where q = (i + before - r) / stride: it is a convolution over the gradient of the output.
+    """
+    found, (before, _) = [], pad
+    for r in range(stride):
+        seen = [(k, (k * dilation - r) // stride) for k in range(size) if (k * dilation - r) % stride == 0]
+        first = (r - before) % stride
+        if first < n:
+            q, far = (first + before - r) // stride, max((t for _, t in seen), default=0)
+            found.append((seen, first, -(-(n - first) // stride), q, far))
+    zeros = max(0, *(far - q for *_, q, far in found))
+    length = max(zeros + out, *(zeros + q + count for _, _, count, q, _ in found))
+    phases = [
+        Along(tuple(k for k, _ in seen[::-1]), tuple(far - t for _, t in seen[::-1]), first, count, zeros + q - far)
+        for seen, first, count, q, far in found
+    ]
+    return zeros, length, phases
+
+
+class Phase:
+    """The pixels of the images whose gradient the same elements of the windows take part in: every `strides`-th one."""
+
+    def __init__(self, windows, lines, columns):
+        self.windows, self.lines, self.columns = windows, lines, columns
+        self.pixels = len(lines.taps) * len(columns.taps)  # of the window
+
+    def tables(self, channels, each=False):
+        """The places and the shifts of the windows, over the gradient of the output."""
+        padded, lines, columns = self.windows.back_padded, self.lines, self.columns
+        begin, count = (lines.begin, columns.begin), (lines.count, columns.count)
+        places = _places(self.windows.images[0], padded, count, (1, 1), begin, channels)
+        return places, _shifts(padded, lines.offsets, columns.offsets, channels, each)
+
+    def turned(self, w, c, f):
+        """The part of the kernel w (pixels, c, f) that takes part, turned round: (pixels, f, c)."""
+        turned = empty((self.pixels * f, c), w.dtype)
+        index = _turned_round(self.windows.size[1], self.lines.taps, self.columns.taps, c, f)
+        launch(K.take, w.reshape(1, -1), index, turned.reshape(1, -1))
+        return turned
+
+    def fill(self, gx, compute):
+        """Let `compute(y)` find the gradient of these pixels, and put it where they are in gx."""
+        windows, (lines, columns) = self.windows, (self.lines, self.columns)
+        if len(windows.phases) == 1:
+            compute(gx)
+            return
+        y = empty((windows.images[0] * lines.count * columns.count, gx.shape[1]), gx.dtype)
+        if self.pixels:
+            compute(y)
+        else:
+            launch(K.fill, constant(gx.dtype, 0.0), y)
+        steps = lines.first, columns.first, *windows.strides
+        launch(K.put_pixels, y, constant(np.int64, lines.count, columns.count, *windows.images[1:], *steps), gx)
 
 
 def _pad(x, n, geometry, border):
@@ -94,9 +145,8 @@ def _places(n, padded, out, strides, begin, channels):
 
 
 @functools.lru_cache(512)
-def _shifts(padded, size, dilation, channels, each):
-    pixels = np.arange(size[0])[:, None] * dilation[0] * padded[1] + np.arange(size[1]) * dilation[1]
-    found = pixels.reshape(-1, 1) * channels
+def _shifts(padded, lines, columns, channels, each):
+    found = (np.array(lines)[:, None] * padded[1] + np.array(columns)).reshape(-1, 1) * channels
     return _fixed((found + np.arange(channels) if each else found).reshape(1, -1))
 
 
@@ -118,11 +168,10 @@ def _forward(x, w, y, windows):
 
 
 def _backward(gy, w, gx, windows):
-    """gx = the gradient of the images: the windows pass over gy, with the kernel turned round."""
-    pixels, (c, f) = math.prod(windows.size), (gx.shape[1], gy.shape[1])
-    turned = empty((pixels * f, c), w.dtype)
-    launch(K.take, w.reshape(1, -1), _turned_round(pixels, c, f), turned.reshape(1, -1))
-    launch(K.convolve, windows.spread(gy), windows.back_places(f), windows.back_shifts(f), turned, gx)
+    """gx = the gradient of the images: windows pass over gy, with the kernel turned round."""
+    c, f, gy = gx.shape[1], gy.shape[1], windows.pad_gradient(gy)
+    for phase in windows.phases:
+        phase.fill(gx, lambda y, p=phase: launch(K.convolve, gy, *p.tables(f, True), p.turned(w, c, f), y))
 
 
 def _gradient(padded, gy, gw, windows):
@@ -137,9 +186,10 @@ def _gradient(padded, gy, gw, windows):
 
 
 @functools.lru_cache(512)
-def _turned_round(pixels, c, f):
-    """Where in a kernel (pixels, c, f) the elements of one stand that is turned round: (pixels, f, c)."""
-    return _fixed(np.arange(pixels * c * f).reshape(pixels, c, f)[::-1].transpose(0, 2, 1).reshape(1, -1))
+def _turned_round(wide, lines, columns, c, f):
+    """Where in a kernel (h, wide, c, f) the elements of pixels at `lines` and `columns` stand, as (pixels, f, c)."""
+    pixels = (np.array(lines)[:, None] * wide + np.array(columns)).reshape(-1, 1, 1)
+    return _fixed((pixels * c * f + np.arange(c * f).reshape(c, f).T).reshape(1, -1))
 
 
 @op("(r,c), (k,f) -> (m,f)")
@@ -185,11 +235,10 @@ def _convolve_depthwise(y, x, w, m, windows):
             if parts is not gw:
                 sum_groups(parts, gw)
         if gx is not None:
-            turned = empty(w.shape, w.dtype)
-            launch(K.take, w.reshape(1, -1), _turned_round(len(w), f, 1), turned.reshape(1, -1))
-            images = windows.spread(gy)
+            images = windows.pad_gradient(gy)
             kernel = K.convolve_depthwise if f == c else K.convolve_depthwise_back
-            launch(kernel, images, windows.back_places(f), windows.back_shifts(f, False), turned, gx)
+            for phase in windows.phases:
+                phase.fill(gx, lambda y, p=phase: launch(kernel, images, *p.tables(f), p.turned(w, f, 1), y))
 
     return vjp
 
