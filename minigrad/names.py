@@ -46,3 +46,16 @@ def public(names, but=()):
         for name, value in names.items()
         if not (name.startswith("_") or name in but or isinstance(value, types.ModuleType) or value is public)
     ]
+
+
+def geometry(layer):
+    """The windows of a layer in words, such as "3x3, stride 2"; "" if it has none."""
+    size = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
+    if not isinstance(size, tuple):
+        return ""
+    found = ["x".join(map(str, size))]
+    usual = size if hasattr(layer, "pool_size") else (1,) * len(size)
+    for word, lengths in (("stride", layer.strides), ("dilation", getattr(layer, "dilation_rate", usual))):
+        if lengths != usual:
+            found.append(f"{word} {lengths[0] if len(set(lengths)) == 1 else 'x'.join(map(str, lengths))}")
+    return ", ".join(found)

@@ -257,3 +257,57 @@ def test_the_average_of_a_sequence_leaves_out_what_is_masked():
     x = np.array([[[1.0], [3.0], [0.0]]], "f4")
     y = layers.GlobalAveragePooling1D()(layers.Masking()(x))
     assert y.numpy().tolist() == [[2.0]]
+
+
+# ------------------------------------------------------------------------------- beside Batch Normalization, in words
+
+
+def normalized_network():
+    """Each kind of convolution with a bias and a BatchNormalization behind it, trained a little."""
+    keras.utils.set_random_seed(1)
+    image = h = keras.Input((12, 12, 3))
+    for layer in (
+        layers.Conv2D(8, 3, padding="same"),
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.SeparableConv2D(6, 3, strides=2),
+        layers.Conv2DTranspose(5, 3, strides=2),
+    ):
+        h = layers.Activation("relu")(layers.BatchNormalization(momentum=0.5)(layer(h)))
+    model = keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(h)))
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).random((32, 12, 12, 3))
+    model.fit(x, np.random.default_rng(1).random((32, 3)), batch_size=16, epochs=2, verbose=0)
+    return model, x
+
+
+def test_batch_normalization_melts_into_convolutions():
+    model, x = normalized_network()
+    keras.utils.recompute_batch_statistics(model, x)
+    folded = keras.utils.fold_batchnorm(model)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
+    np.testing.assert_allclose(folded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_convolution_with_batch_normalization_behind_it_is_one_step():
+    """Its bias is not added, which would only shift the mean; the training is that of the layers one by one."""
+    model, x = normalized_network()
+    names = [kernel.name for kernel, *_ in model.train_program.instructions]
+    assert "add_row" not in names and names.count("relu") == 0
+    by_layers = keras.models.clone_model(model)
+    by_layers.set_weights(model.get_weights())
+    outputs = [h := x.astype("float32")]
+    for layer in by_layers.layers[1:]:
+        outputs.append(h := layer(h, training=True))
+    np.testing.assert_allclose(model(x, training=True).numpy(), outputs[-1].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_windows_in_words(capsys):
+    model = keras.Sequential([
+        layers.Input((28, 30, 1)), layers.Conv2D(4, (3, 5), strides=2), layers.MaxPooling2D(2), layers.Flatten(),
+        layers.Dense(2),
+    ])  # fmt: skip
+    model.summary(line_length=120, show_windows=True)
+    text = capsys.readouterr().out
+    assert "3x5, stride 2" in text and "Windows" in text
+    model.predict(np.zeros((3, 28, 30, 1)), verbose=0)
+    assert "[13x13 windows per image, stride 2], [window 3x5]" in repr(model.predict_program)

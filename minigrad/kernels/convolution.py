@@ -92,30 +92,35 @@ def _convolve_plainly(x, places, shifts, w, y, top, m):
 
 
 @helper
-def _gradient(x, places, shifts, k, gy, first, left, n, gw, row):
-    """gw = (windows of x)^T gy, of k windows and rows of gy from `first` on, n columns from `left` on."""
-    m = shifts.size
+def _gradient(x, places, shifts, k, gy, first, left, n, gw, begin):
+    """gw = (windows of x)^T gy, of k windows and rows of gy from `first` on; n columns from `left` on.
+
+    The elements of gw are counted from `begin` on, with a row for each of `shifts`.
+    """
+    m, columns = shifts.size, gy.shape[1]
     if not HAS_TILES or m * n * k == 0:
-        _gradient_plainly(at(x, 0), places, shifts, k, gy, first, left, n, gw, row)
+        _gradient_plainly(at(x, 0), places, shifts, k, gy, first, left, n, at(gw, begin))
         return
     packed, edge, depth = scratch(gw), scratch(gw), min(CHUNK, PACKED // (n + VECTORS * per_register(gw)))
     for i in range(0, k, depth):
         deep = min(depth, k - i)
         pack(n, deep, block(gy, first + i, left), packed)
-        tiles_at((m, n, deep), at(x, 0), at(shifts, 0), at(places, i), packed, edge, block(gw, row, left), i)
+        target = gw, begin + left, columns
+        tiles_at((m, n, deep), at(x, 0), at(shifts, 0), at(places, i), packed, edge, target, i)
 
 
 @helper
-def _gradient_plainly(x, places, shifts, k, gy, first, left, n, gw, row):
+def _gradient_plainly(x, places, shifts, k, gy, first, left, n, target):
     """What `_gradient` does where there are no tiles."""
+    columns, zero = gy.shape[1], gy.dtype.type(0)
     for p in range(shifts.size):
         for j in range(left, left + n):
-            gw[row + p, j] = gw.dtype.type(0)
+            target[p * columns + j] = zero
     for i in range(k):
         for p in range(shifts.size):
             value = x[places[i] + shifts[0, p]]
             for j in range(left, left + n):
-                gw[row + p, j] += value * gy[first + i, j]
+                target[p * columns + j] += value * gy[first + i, j]
 
 
 @kernel(cost=lambda x, places, shifts, gy, gw: shifts.size * gy.size)
@@ -131,14 +136,13 @@ def convolve_tn(x, places: "int64", shifts: "int64", gy: "columns", gw: "columns
 def convolve_tn_groups(
     x: "samples", places: "int64 images", shifts: "int64", gy: "samples", gw: "groups out", part: "int64"
 ):
-    """What `convolve_tn` computes, for each group of images by itself: gw has as many rows for each of them"""
-    top, m = _rows_of(part, gw)
-    each = shifts.size * places.size // gw.shape[0]  # windows of a group
-    if places.size != gy.shape[0] or gw.shape[0] % shifts.size or gy.shape[1] != gw.shape[1]:
-        raise ValueError("gy has a row for each place and the columns of gw, which has rows for each group of images")
-    for group in range(top // shifts.size, (top + m) // shifts.size):
+    """What `convolve_tn` computes, for each group of images by itself: a row of gw holds all of it"""
+    (top, m), each = _rows_of(part, gw), places.size // max(gw.shape[0], 1)  # windows of a group
+    if places.size != gy.shape[0] or gw.shape[1] != shifts.size * gy.shape[1]:
+        raise ValueError("gy has a row for each place, and gw a row for each group, with columns of gy for each shift")
+    for group in range(top, top + m):
         begin = _windows(x, places, shifts, group * each, each)
-        _gradient(x, begin, shifts, each, gy, group * each, 0, gy.shape[1], gw, group * shifts.size)
+        _gradient(x, begin, shifts, each, gy, group * each, 0, gy.shape[1], gw, group * gw.shape[1])
 
 
 @kernel(disjoint=True, cost=lambda x, places, shifts, w, y: shifts.size * y.size)
@@ -167,28 +171,27 @@ def convolve_depthwise(x: "samples", places: "int64 images", shifts: "int64", w,
 def convolve_depthwise_tn(
     x: "samples", places: "int64 images", shifts: "int64", gy: "samples", gw: "groups out", part: "int64"
 ):
-    """gw = the gradient of the kernel of `convolve_depthwise`, for each group of images, one below the other"""
-    if places.size != gy.shape[0] or gw.shape[0] % shifts.size or gw.shape[1] != gy.shape[1]:
-        raise ValueError("gy has a row for each place and the columns of gw, which has a row for each shift")
+    """gw = the gradient of the kernel of `convolve_depthwise`, in a row for each group of images"""
+    if places.size != gy.shape[0] or gw.shape[1] != shifts.size * gy.shape[1]:
+        raise ValueError("gy has a row for each place, and gw a row for each group, with columns of gy for each shift")
     if gy.shape[1] % x.shape[1]:
         raise ValueError("gy has as many columns for each channel of x")
     (top, m), times, numbers = _rows_of(part, gw), gy.shape[1] // x.shape[1], at(x, 0)
-    each = shifts.size * places.size // gw.shape[0]  # windows of a group
-    for row in range(top, top + m):
+    each, columns = places.size // max(gw.shape[0], 1), np.uint64(gy.shape[1])  # windows of a group
+    for group in range(top, top + m):
         for j in range(np.uint64(gw.shape[1])):
-            gw[row, j] = gw.dtype.type(0)
-    for row in range(top, top + m, shifts.size):
-        first = row // shifts.size * each
+            gw[group, j] = gw.dtype.type(0)
+        first = group * each
         begin = _windows(x, places, shifts, first, each, x.shape[1])
         for i in range(each):
-            for p in range(shifts.size):
+            for p in range(np.uint64(shifts.size)):
                 here = at(numbers, begin[i] + shifts[0, p])
                 if times == 1:
-                    for j in range(np.uint64(gy.shape[1])):
-                        gw[row + p, j] += here[j] * gy[first + i, j]
+                    for j in range(columns):
+                        gw[group, p * columns + j] += here[j] * gy[first + i, j]
                 else:
-                    for j in range(gy.shape[1]):
-                        gw[row + p, j] += here[j // times] * gy[first + i, j]
+                    for j in range(columns):
+                        gw[group, p * columns + j] += here[j // times] * gy[first + i, j]
 
 
 @kernel(disjoint=True, cost=lambda x, places, shifts, w, y: shifts.size * x.size)

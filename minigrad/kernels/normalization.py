@@ -181,10 +181,11 @@ def batch_normalization_vjp(
 
 
 @helper
-def _group_moments(x, first, last, sums, row):
-    """The moments of rows `first` to `last` of x, in rows `row` to `row + MOMENTS` of `sums`."""
+def _group_moments(x, first, last, sums, group):
+    """The moments of rows `first` to `last` of x, in a row of `sums`."""
     one, zero, columns = x.dtype.type(1), x.dtype.type(0), np.uint64(x.shape[1])
-    origin, mean, squares, total, more = sums[row], sums[row + 1], sums[row + 2], sums[row + 3], sums[row + 4]
+    own = sums[group].reshape(MOMENTS, x.shape[1])
+    origin, mean, squares, total, more = own[0], own[1], own[2], own[3], own[4]
     for j in range(columns):
         origin[j], mean[j], squares[j] = x[first, j], zero, zero
     for start in range(first, last, BLOCK):
@@ -224,15 +225,14 @@ def _group_moments(x, first, last, sums, row):
 def moments(x: "samples", sums: "groups out"):
     """Over each column of each group of rows: the first element, the mean less it, and the sum of (x - mean)^2
 
-    These are rows of `sums`, with two more for each group, which are scratch. A group is summed in blocks, which stay
-    in the nearest cache for a second pass. What is known of n rows, with mean u and squares q, and of a block of k
-    rows, with v and r, is joined so (Chan, Golub and LeVeque 1979): the mean is u + (v - u) k / (n + k), and the
-    squares are q + r + (v - u)^2 n k / (n + k).
+    A row of `sums` has these of a group one after the other, and scratch for two more. A group is summed in blocks,
+    which stay in the nearest cache for a second pass. What is known of n rows, with mean u and squares q, and of a
+    block of k rows, with v and r, is joined so (Chan, Golub and LeVeque 1979): the mean is u + (v - u) k / (n + k), and
+    the squares are q + r + (v - u)^2 n k / (n + k).
     """
-    groups = sums.shape[0] // MOMENTS
-    rows = x.shape[0] // max(groups, 1)
-    for group in range(groups):
-        _group_moments(x, group * rows, (group + 1) * rows, sums, group * MOMENTS)
+    rows = x.shape[0] // max(sums.shape[0], 1)
+    for group in range(sums.shape[0]):
+        _group_moments(x, group * rows, (group + 1) * rows, sums, group)
 
 
 @kernel(exact=True)
@@ -244,17 +244,17 @@ def join_moments(
     The groups are equally large: the mean is that of their means, and the variance that within the groups and that of
     their means together. Both are measured from the first element of all.
     """
-    one, groups = mean.dtype.type(1), sums.shape[0] // MOMENTS
+    one, (groups, n) = mean.dtype.type(1), (sums.shape[0], mean.shape[1])
     share, each = one / mean.dtype.type(groups), one / mean.dtype.type(rows[0, 0])
     momentum, epsilon = settings[0, 0], settings[0, 1]
     for j in range(mean.shape[1]):
         apart = within = between = mean.dtype.type(0)
-        for row in range(0, sums.shape[0], MOMENTS):
-            apart += (sums[row, j] - sums[0, j]) + sums[row + 1, j]
-            within += sums[row + 2, j]
+        for group in range(groups):
+            apart += (sums[group, j] - sums[0, j]) + sums[group, n + j]
+            within += sums[group, 2 * n + j]
         apart *= share
-        for row in range(0, sums.shape[0], MOMENTS):
-            distance = ((sums[row, j] - sums[0, j]) + sums[row + 1, j]) - apart
+        for group in range(groups):
+            distance = ((sums[group, j] - sums[0, j]) + sums[group, n + j]) - apart
             between += distance * distance
         mean[0, j] = sums[0, j] + apart
         variance = within * each + between * share
@@ -275,18 +275,17 @@ def normalize(x: "samples", gamma, beta, settings, mean, inverse, y: "samples ou
 
 @kernel(disjoint=True)
 def normalize_sums(gy: "samples", x: "samples", y: "samples", settings, mean, sums: "groups out"):
-    """Over each column of each group of rows, two rows per group: the sums of g and of g (x - mean)
+    """Over each column of each group of rows the sums of g and of g (x - mean), one after the other in a row of `sums`
 
     g = gy where y is above the floor, else 0.
     """
     floor, zero = settings[0, 2], x.dtype.type(0)
-    groups, columns = sums.shape[0] // 2, np.uint64(x.shape[1])
+    groups, columns = sums.shape[0], np.uint64(x.shape[1])
     rows = x.shape[0] // max(groups, 1)
     for group in range(groups):
-        first, last, plain, along = group * rows, (group + 1) * rows, 2 * group, 2 * group + 1
-        for j in range(columns):
-            sums[plain, j] = zero
-            sums[along, j] = zero
+        first, last = group * rows, (group + 1) * rows
+        for j in range(2 * columns):
+            sums[group, j] = zero
         fours = last - rows % 4
         for i in range(first, fours, 4):
             for j in range(columns):
@@ -295,16 +294,16 @@ def normalize_sums(gy: "samples", x: "samples", y: "samples", settings, mean, su
                 b = zero if y[i + 1, j] == floor else b
                 c = zero if y[i + 2, j] == floor else c
                 d = zero if y[i + 3, j] == floor else d
-                sums[plain, j] += (a + b) + (c + d)
-                sums[along, j] += (a * (x[i, j] - u) + b * (x[i + 1, j] - u)) + (
+                sums[group, j] += (a + b) + (c + d)
+                sums[group, columns + j] += (a * (x[i, j] - u) + b * (x[i + 1, j] - u)) + (
                     c * (x[i + 2, j] - u) + d * (x[i + 3, j] - u)
                 )
         for i in range(fours, last):
             for j in range(columns):
                 v = gy[i, j]
                 g = zero if y[i, j] == floor else v
-                sums[plain, j] += g
-                sums[along, j] += g * (x[i, j] - mean[0, j])
+                sums[group, j] += g
+                sums[group, columns + j] += g * (x[i, j] - mean[0, j])
 
 
 @kernel
@@ -314,9 +313,9 @@ def join_normalize_sums(sums, rows: "int64", gamma, inverse, work: "out", gbias:
     share = one / gamma.dtype.type(rows[0, 0])
     for j in range(gamma.shape[1]):
         plain = along = zero
-        for group in range(sums.shape[0] // 2):
-            plain += sums[2 * group, j]
-            along += sums[2 * group + 1, j]
+        for group in range(sums.shape[0]):
+            plain += sums[group, j]
+            along += sums[group, gamma.shape[1] + j]
         gbias[0, j] = zero
         gbeta[0, j] = plain
         ggamma[0, j] = along * inverse[0, j]

@@ -86,8 +86,8 @@ class _Convolution(Layer):
     def _add_bias(self, filters):
         self.bias = self._own_weight("bias", (filters,)) if self.use_bias else None
 
-    def _finished(self, y):
-        """y with the bias, activated."""
+    def call(self, inputs):
+        y = self.convolve(inputs)
         y = y if self.bias is None else ops.bias_add(y, self.bias)
         return y if self.activation is None else self.activation(y)
 
@@ -173,10 +173,10 @@ class _Conv(_Convolution):
         self.kernel = self._own_weight("kernel", shape)
         self._add_bias(self.filters)
 
-    def call(self, inputs):
+    def convolve(self, inputs):
+        """The output without bias and activation."""
         self._require_channels(inputs, self.kernel.shape[-2] * self.groups)
-        y = ops.conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
-        return self._finished(y)
+        return ops.conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
 
 
 @registry.register("Convolution1D")
@@ -233,11 +233,9 @@ class _DepthwiseConv(_Convolution):
         )
         self._add_bias(input_shape[-1] * self.depth_multiplier)
 
-    def call(self, inputs):
+    def convolve(self, inputs):
         self._require_channels(inputs, self.kernel.shape[-2])
-        return self._finished(
-            ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
-        )
+        return ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
 
     def _filters(self, input_shape):
         return input_shape[-1] * self.depth_multiplier
@@ -303,12 +301,10 @@ class _SeparableConv(_Convolution):
             setattr(self, f"{kind}_kernel", self.add_weight(shape=shape, name=f"{kind}_kernel", **options))
         self._add_bias(self.filters)
 
-    def call(self, inputs):
+    def convolve(self, inputs):
         self._require_channels(inputs, self.depthwise_kernel.shape[-2])
         kernels = self.depthwise_kernel, self.pointwise_kernel
-        return self._finished(
-            ops.separable_conv(inputs, *kernels, self.strides, self.padding, None, self.dilation_rate)
-        )
+        return ops.separable_conv(inputs, *kernels, self.strides, self.padding, None, self.dilation_rate)
 
 
 @registry.register("SeparableConvolution1D")
@@ -367,11 +363,10 @@ class _ConvTranspose(_Convolution):
         self.kernel = self._own_weight("kernel", (*self.kernel_size, self.filters, input_shape[-1]))
         self._add_bias(self.filters)
 
-    def call(self, inputs):
+    def convolve(self, inputs):
         check_images(self, inputs.shape)
         more, dilation = self.output_padding, self.dilation_rate
-        y = ops.conv_transpose(inputs, self.kernel, self.strides, self.padding, more, None, dilation)
-        return self._finished(y)
+        return ops.conv_transpose(inputs, self.kernel, self.strides, self.padding, more, None, dilation)
 
     def compute_output_shape(self, input_shape):
         check_images(self, input_shape)
@@ -391,3 +386,9 @@ class Conv1DTranspose(_ConvTranspose):
 class Conv2DTranspose(_ConvTranspose):
     __doc__ = _ConvTranspose.__doc__
     rank = 2
+
+
+CONVOLUTIONS = (
+    Conv1D, DepthwiseConv1D, SeparableConv1D, Conv1DTranspose,
+    Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose,
+)  # fmt: skip

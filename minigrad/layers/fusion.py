@@ -5,13 +5,14 @@ import math
 from minigrad import activations, ops
 from minigrad.graph import Call
 from minigrad.layers.activation import Activation, ReLU
+from minigrad.layers.convolution import CONVOLUTIONS
 from minigrad.layers.core import Dense
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.ops.masks import MASKS
 
 
 def fused(graph):
-    """The calls of `graph`, in which [Dense,] BatchNormalization [, relu] is one call: one pass over memory each way.
+    """The calls of `graph`, in which [Dense or convolution,] BatchNormalization [, relu] is one call.
 
     Layers are fused only if nothing else uses the tensors between them, and they have no other arguments.
     """
@@ -21,12 +22,12 @@ def fused(graph):
             continue
         chain = _chain(call, consumers)
         layers = [one.function for one in chain]
-        has_dense = _is_plain_dense(layers) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
-        if call.is_simple and (has_dense or _is_last_axis_norm(layers)):
-            norm, after = layers[has_dense], layers[has_dense + 1 :]
+        is_linear = _is_linear(layers[0]) and _is_last_axis_norm(layers[1:]) and _share_dtype(layers[:2])
+        if call.is_simple and (is_linear or _is_last_axis_norm(layers)):
+            norm, after = layers[is_linear], layers[is_linear + 1 :]
             has_relu = bool(after) and _is_relu(after[0]) and _share_dtype([norm, after[0]])
-            chain = chain[: has_dense + 1 + has_relu]
-            step = Normalized(layers[0] if has_dense else None, norm, 0.0 if has_relu else -math.inf)
+            chain = chain[: is_linear + 1 + has_relu]
+            step = Normalized(layers[0] if is_linear else None, norm, 0.0 if has_relu else -math.inf)
             gone.update(map(id, chain))
             call = Call(step, call.args)
             call.outputs = chain[-1].outputs
@@ -46,21 +47,25 @@ def _chain(call, consumers):
 
 
 class Normalized:
-    """A BatchNormalization with the Dense before and the relu after it, in one pass over memory each way.
+    """A BatchNormalization with the Dense or the convolution before and the relu after it, in fewer passes over memory.
 
-    The bias of the Dense is not added, since it would only shift the mean that is subtracted. It is passed on for the
-    moving mean, which it does shift; its gradient is exactly zero.
+    The bias of the layer before is not added, since it would only shift the mean that is subtracted. It is passed on
+    for the moving mean, which it does shift; its gradient is exactly zero.
     """
 
-    def __init__(self, dense, norm, floor):
-        self.dense, self.norm, self.floor = dense, norm, floor
+    def __init__(self, linear, norm, floor):
+        self.linear, self.norm, self.floor = linear, norm, floor
 
     def __call__(self, x, training):
         mask = x._keras_mask if MASKS else None
         if x._data.dtype != self.norm.dtype:
             x = ops.cast(x, self.norm.dtype)
-        product = (None, None) if self.dense is None else (self.dense.kernel, self.dense.bias)
-        y = self.norm.normalize(x, training, mask, *product, self.floor)
+        kernel, bias = None, None if self.linear is None else self.linear.bias
+        if type(self.linear) is Dense:
+            kernel = self.linear.kernel
+        elif self.linear is not None:
+            x = self.linear.convolve(x)
+        y = self.norm.normalize(x, training, mask, kernel, bias, self.floor)
         if mask is not None:
             y._keras_mask = mask
         return y
@@ -70,12 +75,13 @@ def _share_dtype(layers):
     return len({layer.dtype for layer in layers}) == 1
 
 
-def _is_plain_dense(layers):
+def _is_linear(layer):
+    """Whether this is a Dense or a convolution without activation, so that its bias is only a shift."""
     return (
-        type(layers[0]) is Dense
-        and layers[0].activation is activations.linear
-        and layers[0].activity_regularizer is None
-        and layers[0].built
+        type(layer) in (Dense, *CONVOLUTIONS)
+        and layer.activation is activations.linear
+        and layer.activity_regularizer is None
+        and layer.built
     )
 
 

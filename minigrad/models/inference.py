@@ -9,6 +9,13 @@ import numpy as np
 
 from minigrad import activations, ops
 from minigrad.graph import Operation, Symbol, record
+from minigrad.layers.convolution import (
+    CONVOLUTIONS,
+    Conv1DTranspose,
+    Conv2DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+)
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.input_layer import InputLayer
 from minigrad.layers.normalization import BatchNormalization
@@ -124,13 +131,15 @@ def _require_built(model, who):
 
 
 def fold_batchnorm(model):
-    """A new model with the same outputs in inference, in which BatchNormalization has melted into Dense layers.
+    """A new model with the same outputs in inference; BatchNormalization has melted into Dense and convolution layers.
 
     In inference BatchNormalization is y = s x + t, with s = gamma / sqrt(variance + epsilon), t = beta - s mean. So
         after a Dense without activation:   s (x W + b) + t = x (W s) + (s b + t),     s on the columns of W
         before a Dense:                     (s x + t) W + b = x (s W) + (t W + b),     s on the rows of W
-    Both are exact but for rounding. A BatchNormalization with neither beside it (or over another axis than the last)
-    stays, as does one between which and the Dense something else is used, or where a layer is called several times.
+    and after a convolution likewise: s on the kernels of each channel. (Not before one: where its padding is "same",
+    the border would have to be t and not 0.) All are exact but for rounding. A BatchNormalization with none beside it
+    (or over another axis than the last) stays, as does one between which and the other layer something else is used,
+    or where a layer is called several times.
     Layers that do nothing in inference, such as Dropout, are left out, also between the two. Nested models are folded
     by themselves. The model itself is not changed; the new one is not compiled, and training it would be training
     another network.
@@ -214,26 +223,28 @@ def _graph_of(graph, steps, root):
 
 
 class _Step:
-    """A call on its way into the folded model; of a Dense that is called once, kernel and bias in double precision."""
+    """A call on its way into the folded model; of a linear layer called once, kernel and bias in double precision."""
 
     def __init__(self, call, is_alone=True):
         self.call, self.layer = call, call.function
         layer, is_usual = self.layer, is_alone and call.is_simple
-        self.is_dense = is_usual and type(layer) is Dense
+        self.is_linear = is_usual and type(layer) in (Dense, *CONVOLUTIONS)
         self.is_affine = is_usual and type(layer) is BatchNormalization
         self.is_affine = self.is_affine and layer.axis in (-1, len(layer.input_shape) - 1)
-        if self.is_dense:
-            self.kernel = layer.kernel.numpy().astype(np.float64)
+        if self.is_linear:
+            self.kernel_name = "pointwise_kernel" if hasattr(layer, "pointwise_kernel") else "kernel"
+            self.kernel = getattr(layer, self.kernel_name).numpy().astype(np.float64)
             self.bias = 0.0 if layer.bias is None else layer.bias.numpy().astype(np.float64)
 
     def takes_after(self, other):
-        """Whether this is a normalization that `other`, the Dense before it, can absorb."""
-        is_linear = other.is_dense and other.layer.activation in (None, activations.linear)
+        """Whether this is a normalization that `other`, the layer before it, can absorb."""
+        is_linear = other.is_linear and other.layer.activation in (None, activations.linear)
         return self.is_affine and is_linear and self.layer.dtype == other.layer.dtype
 
     def takes_before(self, other):
         """Whether this is a Dense that can absorb `other`, the normalization before it."""
-        return self.is_dense and other.is_affine and self.layer.dtype == other.layer.dtype
+        is_dense = self.is_linear and type(self.layer) is Dense
+        return is_dense and other.is_affine and self.layer.dtype == other.layer.dtype
 
     def scale_and_shift(self):
         """The s and t of a normalization."""
@@ -243,8 +254,13 @@ class _Step:
         return scale, (0.0 if layer.beta is None else layer.beta.numpy()) - scale * mean
 
     def append(self, scale, shift):
-        """Let a Dense do y -> s y + t as well."""
-        self.kernel, self.bias = self.kernel * scale, self.bias * scale + shift
+        """Let the layer do y -> s y + t as well."""
+        of_kernel = scale
+        if isinstance(self.layer, (DepthwiseConv1D, DepthwiseConv2D)):
+            of_kernel = scale.reshape(self.kernel.shape[-2:])  # (channels, outputs of each)
+        elif isinstance(self.layer, (Conv1DTranspose, Conv2DTranspose)):
+            of_kernel = scale[:, None]  # (filters, channels)
+        self.kernel, self.bias = self.kernel * of_kernel, self.bias * scale + shift
 
     def prepend(self, scale, shift):
         """Let a Dense do x -> s x + t as well."""
@@ -255,7 +271,7 @@ class _Step:
         if isinstance(self.layer, Model) and self.layer._graph is not None:
             return fold_batchnorm(self.layer)
         try:
-            config = self.layer.get_config() | ({"use_bias": True} if self.is_dense else {})
+            config = self.layer.get_config() | ({"use_bias": True} if self.is_linear else {})
             return type(self.layer).from_config(config)
         except (TypeError, NotImplementedError) as error:
             raise ValueError(
@@ -267,6 +283,10 @@ class _Step:
         """Give the copy its weights."""
         if isinstance(self.layer, Model) and self.layer._graph is not None:
             return
-        is_dense = self.is_dense
-        kernel_and_bias = [self.kernel, np.broadcast_to(self.bias, self.kernel.shape[1:])] if is_dense else None
-        layer.set_weights(kernel_and_bias or self.layer.get_weights())
+        if not self.is_linear:
+            layer.set_weights(self.layer.get_weights())
+            return
+        if hasattr(layer, "depthwise_kernel"):
+            layer.depthwise_kernel.assign(self.layer.depthwise_kernel)
+        getattr(layer, self.kernel_name).assign(self.kernel)
+        layer.bias.assign(np.broadcast_to(self.bias, layer.bias.shape))

@@ -292,10 +292,14 @@ class Model(Layer):
         expand_nested=False,
         show_trainable=False,
         layer_range=None,
+        show_windows=False,
     ):
-        """Print the layers with their output shapes and numbers of parameters, as Keras does."""
+        """Print the layers with their output shapes and numbers of parameters, as Keras does.
+
+        `show_windows` adds the windows of convolutions and pooling.
+        """
         utils.print_summary(
-            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range, show_windows
         )
 
     # ---- training: functions of `trainer`, with the model in front

@@ -141,19 +141,34 @@ def _places(n, padded, out, strides, begin, channels):
     lines = begin[0] + lines * strides[0]
     columns = begin[1] + columns * strides[1]
     image = np.arange(n)[:, None, None] * high
-    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(n, -1))
+    words = f"{out[0]}x{out[1]} windows per image" + (f", stride {_by(strides)}" if strides != (1, 1) else "")
+    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(n, -1), words)
 
 
 @functools.lru_cache(512)
 def _shifts(padded, lines, columns, channels, each):
     found = (np.array(lines)[:, None] * padded[1] + np.array(columns)).reshape(-1, 1) * channels
-    return _fixed((found + np.arange(channels) if each else found).reshape(1, -1))
+    steps = {b - a for axis in (lines, columns) for a, b in zip(axis, axis[1:])} - {1}
+    words = f"window {len(lines)}x{len(columns)}" + "".join(f", dilation {step}" for step in steps)
+    return _fixed((found + np.arange(channels) if each else found).reshape(1, -1), words)
 
 
-def _fixed(array):
-    array = np.ascontiguousarray(array, np.int64)
-    array.flags.writeable = False
-    return array
+def _by(lengths):
+    """Two lengths in words: "2" or "2x1"."""
+    return "x".join(map(str, lengths if lengths[0] != lengths[1] else lengths[:1]))
+
+
+class Table(np.ndarray):
+    """An array of integers that says in words what it is; a Program prints them."""
+
+    words = ""
+
+
+def _fixed(array, words=""):
+    table = np.ascontiguousarray(array, np.int64).view(Table)
+    table.flags.writeable = False
+    table.words = words
+    return table
 
 
 # ------------------------------------------------------------------------------------------ the three products
@@ -180,7 +195,7 @@ def _gradient(padded, gy, gw, windows):
     if groups == 1:
         launch(K.convolve_tn, padded, windows.places(c), windows.shifts(c), gy, gw)
         return
-    parts = empty((groups * len(gw), gw.shape[1]), gw.dtype)
+    parts = empty((groups, gw.size), gw.dtype)
     launch(K.convolve_tn_groups, padded, windows.places(c), windows.shifts(c), gy, parts)
     sum_groups(parts, gw)
 
@@ -230,10 +245,9 @@ def _convolve_depthwise(y, x, w, m, windows):
         f = gy.shape[1]
         if gw is not None:
             tables = windows.places(c), windows.shifts(c, False)
-            parts = gw if windows.groups == 1 else empty((windows.groups * len(gw), f), gw.dtype)
+            parts = empty((windows.groups, gw.size), gw.dtype)
             launch(K.convolve_depthwise_tn, padded, *tables, gy, parts)
-            if parts is not gw:
-                sum_groups(parts, gw)
+            sum_groups(parts, gw)
         if gx is not None:
             images = windows.pad_gradient(gy)
             kernel = K.convolve_depthwise if f == c else K.convolve_depthwise_back

@@ -12,11 +12,13 @@ LEAST = 256  # rows of a group
 
 
 def groups_of(samples, rows):
-    """Into how many groups of samples so many rows are divided: equal ones, or one if there are few rows."""
-    most = math.gcd(samples, GROUPS)
-    return most if rows >= LEAST * most else 1
+    """Into how many groups of samples so many rows are divided: equal ones, none of which has few rows."""
+    groups = math.gcd(samples, GROUPS)
+    while groups > 1 and rows < LEAST * groups:
+        groups //= 2
+    return groups
 
 
 def sum_groups(parts, y):
-    """y = the sum of the groups' results, which stand in `parts` one below the other."""
-    launch(K.sum_rows, parts.reshape(-1, y.size), y.reshape(1, -1))
+    """y = the sum of the groups' results, which are the rows of `parts`."""
+    launch(K.sum_rows, parts, y.reshape(1, -1))

@@ -45,14 +45,14 @@ def batch_normalization(
 def _normalize_images(y, x, bias, gamma, beta, moving_mean, moving_variance, momentum, epsilon, floor, groups):
     """`batch_normalization` of many rows: what is summed over all of them is summed in groups of samples first."""
     settings, rows, n = constant(x.dtype, momentum, epsilon, floor), constant(np.int64, len(x)), x.shape[1]
-    mean, inverse, sums = empty_like(gamma), empty_like(gamma), empty((K.normalization.MOMENTS * groups, n), x.dtype)
+    mean, inverse, sums = empty_like(gamma), empty_like(gamma), empty((groups, K.normalization.MOMENTS * n), x.dtype)
     launch(K.moments, x, sums)
     launch(K.join_moments, sums, rows, bias, settings, moving_mean, moving_variance, mean, inverse)
     launch(K.normalize, x, gamma, beta, settings, mean, inverse, y)
 
     def vjp(gy, gx, gbias, ggamma, gbeta):
         outs = [_scratch(gbias, bias), _scratch(ggamma, gamma), _scratch(gbeta, beta)]
-        sums, work = empty((2 * groups, n), x.dtype), empty((3, n), x.dtype)
+        sums, work = empty((groups, 2 * n), x.dtype), empty((3, n), x.dtype)
         launch(K.normalize_sums, gy, x, y, settings, mean, sums)
         launch(K.join_normalize_sums, sums, rows, gamma, inverse, work, *outs)
         if gx is not None:

@@ -80,8 +80,14 @@ def blocks_of(instructions):
     return samples, count
 
 
+def _with_groups(kernel, operands, count):
+    """The number of blocks of a launch: no more than it has groups."""
+    return min([count, *(len(o) for o, is_group in zip(operands, kernel.is_of_groups) if is_group)])
+
+
 def _bytes(kernel, operands, samples, count):
     """The size of the largest operand of a launch that can be divided into blocks, and is worth it; else 0."""
+    count = _with_groups(kernel, operands, count)
     own = [(o, is_group) for o, is_own, is_group in zip(operands, kernel.is_of_samples, kernel.is_of_groups) if is_own]
     if not own or not all(_has_blocks(kernel, o, count if is_group else samples, count) for o, is_group in own):
         return 0
@@ -108,6 +114,7 @@ def divide_by_samples(kernel, operands, samples, count):
     if not _bytes(kernel, operands, samples, count):
         return None
     own, parts = kernel.is_of_samples, []
+    count = _with_groups(kernel, operands, count)
     if kernel.takes_part:
         rows = [len(o) for o, is_own in zip(operands, own) if is_own][-1] // count
         parts = [(*operands, _part(0, block * rows, (block + 1) * rows)) for block in range(count)]

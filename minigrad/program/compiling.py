@@ -69,8 +69,8 @@ class Kernel:
 
     In a step that computes with images, a launch is divided by samples instead, into blocks that stay in the cache from
     one launch to the next. What is annotated `"rows"` or `"samples"` has as many rows per sample. `"images"` is such an
-    operand with one row per sample: it tells how many there are. Of `"groups"` there are GROUPS at most: sums over
-    groups of samples, in which the order does not depend on threads.
+    operand with one row per sample: it tells how many there are. `"groups"` has a row for each of GROUPS at most: the
+    sums over groups of samples, whose order does not depend on threads.
     """
 
     def __init__(self, function, options=OPTIONS, cost=None, check=None):

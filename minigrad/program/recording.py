@@ -181,6 +181,8 @@ class Program:
         written, temporaries = set(), itertools.count(1)
 
         def show(operand):
+            if getattr(operand, "words", None):  # a table that says what it is
+                return f"[{operand.words}]"
             key = address(operand), operand.size
             if key not in names and key[0] not in written and operand.size <= 4:
                 return "[" + " ".join(f"{value:g}" for value in operand.flat) + "]"  # a constant

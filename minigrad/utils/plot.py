@@ -4,7 +4,7 @@ import functools
 import inspect
 import os
 
-from minigrad.names import class_name
+from minigrad.names import class_name, geometry
 from minigrad.spelling import rejected_keywords
 from minigrad.trees import leaves, mapped
 
@@ -30,9 +30,10 @@ def plot_model(
 ):
     """Draw the graph of `model`, a box per call of a layer, into the file `to_file` (png, svg, pdf, jpg by its ending).
 
-    A box holds the layer's class (and its name with `show_layer_names`) and, as wanted, its shapes, dtype, activation,
-    and whether it is trained. The layers of a subclassed Model have no arrows, because its graph is not known. In a
-    notebook, the picture is also returned. Needs matplotlib (the extra `plot`).
+    A box holds the layer's class and the size of its windows if it has some (and its name with `show_layer_names`) and,
+    as wanted, its shapes, dtype, activation, and whether it is trained. The layers of a subclassed Model have no
+    arrows, because its graph is not known. In a notebook, the picture is also returned. Needs matplotlib (the extra
+    `plot`).
 
     Args:
         rankdir: the direction of the arrows, "TB" (from top to bottom), "BT", "LR" or "RL".
@@ -126,7 +127,8 @@ def _parts(model, wanted, with_input=False):
 
 def _part(layer, wanted, shapes, dtype, which=""):
     """The box of a layer or an operation, or the group of boxes of a nested model, if that is wanted."""
-    title = f"{layer.name} ({class_name(layer)})" if wanted["names"] else class_name(layer)
+    kind = f"{class_name(layer)} {geometry(layer)}".strip()
+    title = f"{layer.name} ({kind})" if wanted["names"] else kind
     if wanted["nested"] and getattr(layer, "layers", None):
         return _Group(title + which, *_parts(layer, wanted), None)
     activation = getattr(getattr(layer, "activation", None), "__name__", None) if wanted["activations"] else None

@@ -8,14 +8,14 @@ import shutil
 
 import numpy as np
 
-from minigrad.names import class_name
+from minigrad.names import class_name, geometry
 
 # The colours of Keras' summary, by their numbers among the 256 of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
 
 
 def print_summary(model, line_length=None, positions=None, print_fn=None, expand_nested=False,
-                  show_trainable=False, layer_range=None):
+                  show_trainable=False, layer_range=None, show_windows=False):
     """Print the layers of `model`, their output shapes and parameters, and what they add up to.
 
     Args:
@@ -23,6 +23,7 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
         positions: where the columns end, as fractions of `line_length`.
         print_fn: a function that is called once with the whole text, instead of printing.
         expand_nested: whether to show the layers inside layers. show_trainable: whether to add a column of Y and N.
+        show_windows: whether to add a column with the windows of convolutions and pooling, such as "3x3, stride 2".
         layer_range: two regular expressions, for the names of the first and the last layer to show.
 
     If the graph is not a chain, a further column shows the inputs of each layer: name[call][result]. The total counts
@@ -55,6 +56,11 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
         justify.append("center")
         positions = [0.9 * p for p in positions] + [1.0]
         widest += 12
+    if show_windows:
+        header.append("Windows")
+        justify.append("left")
+        positions = [0.85 * p for p in positions] + [1.0]
+        widest += 16
     line_length = line_length or min(widest, shutil.get_terminal_size().columns - 4)
 
     table = Table(width=line_length, show_lines=True)
@@ -65,7 +71,8 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     outputs = {id(function): its_calls[-1].outputs for function, its_calls in calls.items()}
     sources = None if is_chain else _sources(calls, graph.places())
     for layer, depth in _walk(_in_range(layers, layer_range), expand_nested):
-        cells = _cells(layer, depth, outputs, sources, show_trainable)
+        cells = [*_cells(layer, depth, outputs, sources, show_trainable)]
+        cells += [[geometry(layer) or "-"]] if show_windows else []
         table.add_row(*(Text.assemble(*cell) for cell in cells))
     text = Group(Text(f'Model: "{model.name}"', "bold"), table,
                  *(Text.assemble(*line) for line in _footer(model)))
