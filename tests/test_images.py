@@ -277,7 +277,7 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("workers, name", [(1, "unseeded"), (3, "unseeded"), (1, "seeded"), (3, "seeded"), (1, "dataset"), (1, "own"), (1, "chain")])
+@pytest.mark.parametrize("workers, name", [(1, "unseeded"), (3, "unseeded"), (3, "seeded"), (1, "dataset"), (1, "own"), (1, "chain")])
 def test_a_killed_training_goes_on_to_the_bit(name, workers, folder, tmp_path):
     def train(*callbacks, backup=True):
         model = network()
@@ -285,11 +285,11 @@ def test_a_killed_training_goes_on_to_the_bit(name, workers, folder, tmp_path):
         source, held = (SOURCES[name](made, folder) for _ in range(2))
         source.workers = held.workers = workers
         kept = [keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=3)] if backup else []
-        history = model.fit(source, validation_data=held, epochs=4, callbacks=[*kept, *callbacks], verbose=0)
+        history = model.fit(source, validation_data=held, epochs=3, callbacks=[*kept, *callbacks], verbose=0)
         return model.get_weights(), history.history, np.random.random()
 
     expected = train(backup=False)
-    for batches in (5, 2, 4):
+    for batches in (5, 4):
         with pytest.raises(Crash):
             train(Crasher(batches))
     assert_same(train(), expected)

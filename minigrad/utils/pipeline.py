@@ -181,7 +181,10 @@ class Dataset:
 
     def flat_map(self, map_func, name=None):
         """The elements of the data sets that `map_func(element)` returns, one after the other."""
-        return Dataset(lambda: itertools.chain.from_iterable(one._make() for one in self.map(map_func)._make()))
+        found = self.map(map_func)
+        return Dataset(
+            lambda: itertools.chain.from_iterable(one._make() for one in found._make()), None, self._passes
+        )
 
     def unbatch(self, name=None):
         """The rows of the elements, one by one."""
