@@ -99,7 +99,7 @@ def test_every_old_module_can_be_imported(path, installed):
 @pytest.mark.parametrize("root", old_names._private)
 def test_every_private_name_of_keras_as_a_whole(root, installed):
     module, texts = warned(lambda: importlib.import_module(f"{root}.layers"))
-    is_old = root.partition(".")[2] not in ("src", "_tf_keras", "_tf_keras.keras")  # Keras 3 has these
+    is_old = root.partition(".")[2] not in ("src", "src.legacy", "_tf_keras", "_tf_keras.keras")  # Keras 3 has these
     assert module.Dense is layers.Dense and bool(texts) == is_old
     assert not is_old or f"{root} is where older Keras kept it: today keras." in texts
 
