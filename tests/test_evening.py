@@ -59,7 +59,7 @@ def test_the_engine_loads_alone_and_reads_in_an_evening():
 
 
 def test_the_lines_of_the_package():
-    assert sum(lines(path) for path in ROOT.rglob("*.py")) <= 36_000
+    assert sum(lines(path) for path in ROOT.rglob("*.py")) <= 38_000
 
 
 def test_frames_of_relu_forward_and_backward():

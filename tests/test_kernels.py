@@ -226,9 +226,11 @@ def test_kernel_equals_numpy(case):
             np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance * scale)
 
 
-WRITING_HELPERS = {  # and which argument they write
+WRITING_HELPERS = {  # and which arguments they write
     "_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5, "tiles_at": -2, "_convolve_plainly": 4,
-    "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4,
+    "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4, "_pack": 2,
+    **{f"_{name}_walk": slice(6, 10) for name in ("simple", "lstm", "gru")},
+    **{f"_{name}_walk_back": slice(7, 11) for name in ("simple", "lstm", "gru")},
 }  # fmt: skip
 
 
@@ -241,8 +243,9 @@ def test_annotations_say_which_operands_are_written():
                 for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     written |= {target.value.id} if isinstance(target, ast.Subscript) else set()
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in WRITING_HELPERS:
-                target = node.args[WRITING_HELPERS[node.func.id]]
-                written.add(target.args[0].id if isinstance(target, ast.Call) else target.id)  # the array of a block
+                places = WRITING_HELPERS[node.func.id]
+                for target in node.args[places] if isinstance(places, slice) else [node.args[places]]:
+                    written.add(target.args[0].id if isinstance(target, ast.Call) else target.id)  # of a block
         assert written == {name for name, out in zip(kernel.parameters, kernel.is_out, strict=True) if out}, (
             kernel
         )
@@ -277,12 +280,12 @@ def test_every_kernel_is_launched(replace_launch):
     """By a row of this file, or by a row of operation_rows.py or test_functions.py; or by what is said below.
 
     Batch Normalization of many images is compared with that of as many rows in test_layers_normalization.py; the
-    kernels of images have test_convolution.py and test_image_layers.py.
+    kernels of images have test_convolution.py and test_image_layers.py, those of recurrence test_recurrent.py.
     """
     drawing = {name for name, k in KERNELS.items() if "state" in k.parameters}  # see test_random.py
     launched = {name for _, _, name, *_ in CASES} | drawing | {"batch_normalization"}
-    images = ("convolution", "sampling")
-    launched |= {name for name, kernel in KERNELS.items() if kernel.function.__module__.endswith(images)}
+    elsewhere = ("convolution", "sampling", "recurrence")
+    launched |= {name for name, kernel in KERNELS.items() if kernel.function.__module__.endswith(elsewhere)}
     launched |= {"moments", "join_moments", "normalize", "normalize_sums", "join_normalize_sums", "normalize_vjp"}
 
     def spy(kernel, *operands):

@@ -75,6 +75,8 @@ def operands_of(name):
         return [big(3 * 20 * 17, 5), moved.astype("f4"), geometry, big(1, 1), np.zeros((3 * 19 * 23, 5), "f4")]
     if name in WINDOWED:
         return windowed_operands(name)
+    if name.removesuffix("_vjp") in RECURRENT:
+        return recurrent_operands(name)
     return flat_operands(DIVISIBLE[name], 50_001)
 
 
@@ -140,6 +142,21 @@ def sampled_operands(name, n=4):
         "sample": [x, big(n, 8), np.array([[n, 20, 30, 10, 19, 2, 1]]), big(1, 1), np.zeros((n * 190, c), "f4")],
     }
     return found[name] if name in found else windowed_operands(name, n, 8)
+
+
+RECURRENT = {"simple_rnn": 1, "lstm": 4, "gru": 3}
+
+
+def recurrent_operands(name):
+    """96 samples of 3 steps and 5 units, some steps masked; every state has its operand, also where it is not used."""
+    n, steps, u, k = 96, 3, 5, 5 * RECURRENT[name.removesuffix("_vjp")]
+    order, mask = np.array([[steps, 1, 1, 1, 0, 1, 0]]), np.arange(n * steps).reshape(n, steps) % 5 > 0
+    before, kept, y = big(n, steps * u), big(n, (steps + 1) * u), big(n, (steps + 2) * u)
+    gates, packed = big(n, steps * k), big(1, 4096)
+    if name.endswith("_vjp"):
+        outs = [np.zeros(s, "f4") for s in (gates.shape, gates.shape, (n, u), (n, u))]
+        return [y, gates, packed, mask, order, before, kept, *outs]
+    return [packed, big(1, k), big(n, u), big(n, u), mask, order, gates, before, kept, y]
 
 
 def parts_of(kernel, operands, count):

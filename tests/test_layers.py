@@ -289,6 +289,18 @@ EXAM = {
         (2, 3, 3),
         {"beta": (2,)},
     ),
+    "SimpleRNN": Row(
+        lambda **k: layers.SimpleRNN(3, return_sequences=True, recurrent_regularizer="l2", **k),
+        (4, 2), {"kernel": (2, 3), "recurrent_kernel": (3, 3), "bias": (3,)}, (4, 3), [(2, 1, 2)],
+    ),
+    "LSTM": Row(
+        lambda **k: layers.LSTM(3, **k),
+        (4, 2), {"kernel": (2, 12), "recurrent_kernel": (3, 12), "bias": (12,)}, (3,),
+    ),
+    "GRU": Row(
+        lambda **k: layers.GRU(9, "relu", use_bias=False, go_backwards=True, **k),
+        (4, 2), {"kernel": (2, 27), "recurrent_kernel": (9, 27)}, (9,),
+    ),
     "SpatialDropout1D": Row(lambda **k: layers.SpatialDropout1D(0.5, seed=3, **k), (4, 5)),
     "SpatialDropout2D": Row(lambda **k: layers.SpatialDropout2D(0.5, seed=3, **k), (2, 3, 5)),
 }
@@ -300,6 +312,11 @@ BUILT_AT_ONCE = """
 """  # as in Keras; the other layers without weights are not
 every_row = pytest.mark.parametrize("row", EXAM.values(), ids=EXAM)
 in_both_modes = pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+
+
+def owner(layer):
+    """The layer that has the weights: that of a recurrent layer is its cell."""
+    return vars(layer).get("cell", layer)
 
 
 def call(layer, x, training):
@@ -315,6 +332,7 @@ def test_every_layer_sits_the_exam():
     elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Masking", "Wrapper"}
     elsewhere |= {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization",
                   "SpectralNormalization"}
+    elsewhere |= {"RNN", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "Bidirectional", "TimeDistributed"}
     assert public == {type(row.make()).__name__ for row in EXAM.values()} | elsewhere
 
 
@@ -366,7 +384,7 @@ def test_weights(row):
     layer(random_input((2, *row.shape), dtype="float32"))
     assert {v.name: v.shape for v in layer.weights} == row.weights
     assert [v.name for v in layer.weights] == list(row.weights)
-    assert [v.path for v in layer.weights] == [f"it/{name}" for name in row.weights]
+    assert [v.path for v in layer.weights] == [f"{owner(layer).name}/{name}" for name in row.weights]
     assert {v.name for v in layer.non_trainable_weights} == row.frozen
     assert {v.name for v in layer.trainable_weights} == set(row.weights) - row.frozen
     assert layer.count_params() == sum(math.prod(shape) for shape in row.weights.values())
@@ -393,7 +411,7 @@ def test_gradients(name, training):
 
         def function(x, *weights):
             for name, weight in zip(names, weights, strict=True):
-                setattr(layer, name, weight)
+                setattr(owner(layer), name, weight)
             return call(layer, x, training)
 
         tensors = [keras.Tensor(a, requires_grad=True) for a in (random_input(shape), *values)]

@@ -154,7 +154,7 @@ def test_lines_of_scripts(line, installed):
     "from keras.preprocessing import image, sequence",
     "from keras.applications.vgg16 import VGG16, preprocess_input",
     "import keras.applications.vgg16 as vgg",
-    "from keras.layers import Conv3D, LSTM, Merge, CuDNNLSTM, Highway, MaxoutDense",
+    "from keras.layers import Conv3D, LSTM, Merge, Attention, Highway, MaxoutDense",
     "from minigrad.layers import Conv3D, LSTM\nassert not isinstance(3, LSTM)",
     "import minigrad.applications.vgg16",
     "try:\n    import nothing_of_that_name\nexcept ImportError as error:\n    from keras.layers import Conv3D",
@@ -190,7 +190,7 @@ def test_whether_a_name_exists_is_answered_honestly(installed):
     assert not hasattr(keras.layers, "Conv3D") and not hasattr(keras, "applications")
     assert importlib.util.find_spec("keras.applications") is None
     assert importlib.util.find_spec("minigrad.applications") is None
-    assert "Conv3D" not in keras.layers.__all__ and getattr(keras.layers, "LSTM", None) is None
+    assert "Conv3D" not in keras.layers.__all__ and getattr(keras.layers, "Conv3D", None) is None
     exec("from keras.layers import Conv3D", {})
     assert not hasattr(keras.layers, "Conv3D")
 
@@ -312,6 +312,18 @@ def test_old_arguments_of_convolutions(kind, old, today):
     found, texts = warned(lambda: make(**old))
     assert _told(found) == _told(make(**today))
     assert len(texts) == len(old.keys() - today.keys() - {"nb_col"})
+
+
+def test_old_arguments_of_recurrent_layers():
+    old = {"output_dim": 3, "inner_activation": "hard_sigmoid", "inner_init": "glorot_uniform", "dropout_W": 0.1,
+           "dropout_U": 0.2, "consume_less": "gpu", "forget_bias_init": "zero", "U_regularizer": "l2", "input_dim": 5, "input_length": 7}  # fmt: skip
+    found, texts = warned(lambda: layers.LSTM(**old))
+    today = layers.LSTM(
+        3, recurrent_activation="hard_sigmoid", recurrent_initializer="glorot_uniform", dropout=0.1,
+        recurrent_dropout=0.2, recurrent_regularizer="l2", input_shape=(7, 5), unit_forget_bias=False,
+    )  # fmt: skip
+    assert _told(found) == _told(today) and found._input_shape_argument == (7, 5)
+    assert len(texts) == 9
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Nadam"])
@@ -509,7 +521,7 @@ def test_a_checkpoint_every_so_many_epochs(tmp_path):
 def test_every_conversion_of_an_argument_is_tested():
     tested = {old_names._arguments[who][old] for who, old in (*CONVERTED, *IN_A_MODEL)}
     rules = {new for rules in old_names._arguments.values() for new in rules.values() if new[0] == ":"}
-    own_tests = {":lr", ":decay", ":epsilon", ":verbose", ":flag", ":nb_row", ":dim_ordering"}
+    own_tests = {":lr", ":decay", ":epsilon", ":verbose", ":flag", ":nb_row", ":dim_ordering", ":forget_bias_init"}
     assert rules - tested == own_tests
 
 

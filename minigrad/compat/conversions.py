@@ -65,6 +65,13 @@ def _with_workers(batches, count):
     return batches
 
 
+def forget_bias_init(value, others, defaults):
+    """Today: unit_forget_bias, whether it is "one"."""
+    if value not in ("one", "ones", "zero", "zeros"):
+        raise ValueError(f"forget_bias_init must be 'one' or 'zero' (today: unit_forget_bias), got {value!r}.")
+    return {"unit_forget_bias": value in ("one", "ones")}
+
+
 def mode(value, others, defaults):
     """Mode 0 is what BatchNormalization does today; other modes are an error that says what to do instead."""
     if value == 0:
@@ -224,6 +231,13 @@ def to_int(x, name=None):
 
 
 # ------------------------------------------------------------------------------------------------------- methods
+
+
+def reset_states(model):
+    """Today: layer.reset_state() of each stateful layer."""
+    for layer in model._all_layers():
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
 
 
 def fit_generator(

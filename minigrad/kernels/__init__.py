@@ -13,7 +13,7 @@ from minigrad.program import Kernel
 
 FILES = (
     "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "moving", "normalization", "optimizing",
-    "ordering", "probability", "products", "reducing", "sampling", "scheduling",
+    "ordering", "probability", "products", "recurrence", "reducing", "sampling", "scheduling",
 )  # fmt: skip
 
 

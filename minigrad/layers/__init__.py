@@ -66,6 +66,8 @@ from minigrad.layers.pooling import (
     ZeroPadding2D,
 )
 from minigrad.layers.preprocessing import Normalization, Rescaling
+from minigrad.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from minigrad.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from minigrad.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -80,6 +82,7 @@ from minigrad.layers.resizing import CenterCrop, Resizing
 from minigrad.layers.row_normalization import LayerNormalization, RMSNormalization, UnitNormalization
 from minigrad.layers.spectral_normalization import SpectralNormalization
 from minigrad.layers.text_vectorization import TextVectorization
+from minigrad.layers.time import Bidirectional, TimeDistributed
 from minigrad.layers.wrapper import Wrapper
 from minigrad.names import public
 

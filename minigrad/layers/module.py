@@ -24,7 +24,7 @@ os.register_at_fork(before=building.acquire, after_in_parent=building.release, a
 
 
 # Attributes that are not searched for sub-layers and variables.
-_OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_losses", "_snapshot", "_variables"}
+_OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_losses", "_snapshot", "_states", "_variables"}
 
 
 class _Found:

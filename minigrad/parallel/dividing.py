@@ -52,10 +52,11 @@ def _cut(operand, axis, first, last):
 def _ends(kernel, operands, cost):
     """The axis along which to divide, and the boundaries of the parts."""
     lengths = [length(kernel, operands, axis) for axis in (0, 1)]
-    count = min(int(cost // PART), threads(), max(lengths) // STEP)
+    step = kernel.grain or STEP
+    count = min(int(cost // PART), threads(), max(lengths) // step)
     # Columns, if there are enough: the next launches of a step mostly need the same ones.
-    axis = 1 if lengths[1] // STEP >= count else 0
-    return axis, [lengths[axis] * k // count // STEP * STEP for k in range(count)] + [lengths[axis]]
+    axis = 1 if lengths[1] // step >= count else 0
+    return axis, [lengths[axis] * k // count // step * step for k in range(count)] + [lengths[axis]]
 
 
 def length(kernel, operands, axis):
@@ -143,7 +144,7 @@ def _division(kernel, operands, blocks):
         return Division([(*operands, *kernel.undivided)], [None] * len(operands))
     axis, parts = divide(kernel, operands, kernel.cost(*operands))
     shares = [
-        (o.shape, axis, len(parts)) if axis is not None and is_own else None
+        (o.shape, axis, len(parts), kernel.grain) if axis is not None and is_own else None
         for o, is_own in zip(operands, kernel.is_own[axis or 0])
     ]
     return Division(parts, shares)

@@ -73,8 +73,9 @@ class Kernel:
     sums over groups of samples, whose order does not depend on threads.
     """
 
-    def __init__(self, function, options=OPTIONS, cost=None, check=None):
+    def __init__(self, function, options=OPTIONS, cost=None, check=None, grain=None):
         self.function, self.options, self.cost, self.check = function, options, cost, check
+        self.grain = grain  # parts have a multiple of so many rows or columns; None: as `parallel` thinks best
         self.is_disjoint = options.get("noalias", False)
         self.name = function.__name__
         self.__doc__ = function.__doc__
@@ -180,18 +181,18 @@ def compiled(function, signature, options=OPTIONS):
     return dispatcher.overloads[signature.args]
 
 
-def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None):
+def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None, grain=None):
     """Make a Python function of 2-D arrays a `Kernel`; see there for what its annotations and `cost` mean.
 
     With `exact=True` sums keep the order written: LLVM may not turn (a - o) + (b - o) into a + b - 2 o. `disjoint=True`
     promises that operands never overlap: without that, LLVM does not vectorise loops over many operands. `check` is a
     function of the operands that raises if their values would lead outside of an operand; a Program calls it when
-    arrays are bound.
+    arrays are bound. Parts have a multiple of `grain` rows or columns.
     """
     if function is None:
-        return functools.partial(kernel, exact=exact, disjoint=disjoint, cost=cost, check=check)
+        return functools.partial(kernel, exact=exact, disjoint=disjoint, cost=cost, check=check, grain=grain)
     fastmath = OPTIONS["fastmath"] - {"reassoc"} if exact else OPTIONS["fastmath"]
-    return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint}, cost, check)
+    return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint}, cost, check, grain)
 
 
 def helper(function):
