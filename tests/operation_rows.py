@@ -206,6 +206,13 @@ def np_dropout(rate):
     return reference
 
 
+def np_group_normalization(x, gamma=1.0, beta=0.0, groups=1, axis=-1, epsilon=1e-7):
+    parts = np.split(np.moveaxis(x, axis, -1), groups, axis=-1)
+    others = tuple(range(1, x.ndim))
+    normal = [np_layer_normalization(part, axis=others, epsilon=epsilon) for part in parts]
+    return np.moveaxis(np.concatenate(normal, -1) * gamma + beta, -1, axis)
+
+
 def np_layer_normalization(x, gamma=1.0, beta=0.0, axis=-1, epsilon=1e-7):
     axes = tuple(np.atleast_1d(axis) % x.ndim)
     shape = [n if a in axes else 1 for a, n in enumerate(x.shape)]
@@ -391,6 +398,15 @@ def table():
         call, expected = method(ops.layer_normalization, **options), method(np_layer_normalization, **options)
         yield Row(name, call, expected, signed(*shape), signed(*n), signed(*n))
         yield Row(name, call, expected, signed(*shape))
+    for shape, groups, axis in [((3, 4), 2, -1), ((2, 3, 2, 6), 3, 3), ((2, 4, 3), 4, 1), ((1, 35, 2), 1, 2), ((0, 3, 2), 1, 2)]:
+        n, options = shape[axis], {"groups": groups, "axis": axis, "epsilon": 0.01}
+
+        def call(x, gamma=None, beta=None, options=options):
+            return ops.group_normalization(x, gamma=gamma, beta=beta, **options)
+
+        expected = method(np_group_normalization, **options)
+        yield Row("group_normalization", call, expected, signed(*shape))
+        yield Row("group_normalization", call, expected, signed(*shape), signed(n), signed(n))
     for shape in [(), (1,), (7,), (3, 4), (1, 1025), (2, 3, 700), (0,)]:
         for l1, l2 in [(0.0, 0.3), (0.2, 0.0), (0.2, 0.3), (0.0, 0.0)]:
             expected = lambda x, l1=l1, l2=l2: l1 * np.abs(x).sum() + l2 * (x**2).sum()

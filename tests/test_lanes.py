@@ -117,7 +117,7 @@ def sampled_operands(name, n=4):
     like, few = np.zeros((rows, c), "f4"), np.zeros((n, c), "f4")
     geometry = np.array([[20, 30, 1, 2, 23, 34, 1, 1]])
     padded = np.zeros((n * 23 * 34, c), "f4")
-    largest = few.copy()
+    largest, groups = few.copy(), np.full((1, 1), 2)
     call(K.max_middle, [x, largest])
     found = {
         "pad_images": [x, geometry, np.full((1, 1), 7, "f4"), padded],
@@ -128,6 +128,8 @@ def sampled_operands(name, n=4):
         "normalize_sums": [gy, x, y, settings, of_column[0], np.zeros((n, 2 * c), "f4")],
         "normalize_vjp": [gy, x, y, settings, of_column[0], big(3, c), like],
         "frozen_normalization": [x, *of_column[:3], settings, *of_column[2:], like],
+        "group_normalization": [x, *of_column[:2], settings, groups, like, np.zeros((n * 2, c), "f4")],
+        "group_normalization_vjp": [gy, x, of_column[0], groups, big(n * 2, c), like, few, few * 1, big(n * 2, c)],
         "sum_middle": [x, few],
         "repeat_middle": [big(n, c), like],
         "max_middle": [x, few],

@@ -12,8 +12,8 @@ import importlib
 from minigrad.program import Kernel
 
 FILES = (
-    "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "moving", "normalization", "optimizing",
-    "ordering", "probability", "products", "recurrence", "reducing", "sampling", "scheduling",
+    "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "grouping", "moving", "normalization",
+    "optimizing", "ordering", "probability", "products", "recurrence", "reducing", "sampling", "scheduling",
 )  # fmt: skip
 
 

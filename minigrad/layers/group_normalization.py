@@ -4,7 +4,6 @@ from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.layers import arguments
 from minigrad.layers.base import SameShape, registry
-from minigrad.tensor import view
 
 
 @registry.register()
@@ -25,8 +24,7 @@ class GroupNormalization(SameShape):
 
         dL/dx_i = (g_i - (1/m) sum_k g_k - h_i (1/m) sum_k g_k h_k) / s
 
-    with sums over the group. That is LayerNormalization's gradient for rows that are groups, and its kernel computes
-    it; dL/dgamma and dL/dbeta are the sums of dL/dy h and of dL/dy over samples and pixels.
+    with sums over the group; dL/dgamma and dL/dbeta are the sums of dL/dy h and of dL/dy over samples and pixels.
 
     Args:
         groups: a divisor of the number of channels; -1: as many as channels.
@@ -92,14 +90,8 @@ class GroupNormalization(SameShape):
         return self.axis % rank
 
     def call(self, inputs):
-        axis, shape = self._axis(inputs.shape), inputs.shape
-        n = shape[axis]
-        divided = ops.reshape(inputs, (*shape[:axis], self.groups, n // self.groups, *shape[axis + 1 :]))
-        others = [a for a in range(1, len(shape) + 1) if a != axis]
-        h = ops.reshape(ops.layer_normalization(divided, axis=others, epsilon=self.epsilon), shape)
-        along = [n if a == axis else 1 for a in range(len(shape))]
-        h = h if self.gamma is None else h * view(self.gamma, along)
-        return h if self.beta is None else h + view(self.beta, along)
+        axis = self._axis(inputs.shape)
+        return ops.group_normalization(inputs, self.groups, self.gamma, self.beta, axis, self.epsilon)
 
     def compute_output_shape(self, input_shape):
         self._axis(input_shape)

@@ -56,7 +56,7 @@ from minigrad.ops.keeping import (
 )  # fmt: skip
 from minigrad.ops.linear import bias_add, dense, dense_relu, dot, einsum, inner, matmul, outer, tensordot, trace, vdot
 from minigrad.ops.normalization import (
-    batch_normalization, frozen_normalization, layer_normalization, normalized_product,
+    batch_normalization, frozen_normalization, group_normalization, layer_normalization, normalized_product,
 )  # fmt: skip
 from minigrad.ops.ordering import argsort, cumsum, diff, in_top_k, prod, sort, take_along_axis, top_k
 from minigrad.ops.placing import (

@@ -1,4 +1,4 @@
-"""Batch Normalization and Layer Normalization."""
+"""Batch, Layer and Group Normalization."""
 
 import math
 
@@ -147,6 +147,50 @@ def layer_normalization(x, gamma=None, beta=None, axis=-1, epsilon=None):
     beta = np.zeros(n, x.dtype) if beta is None else reshape(beta, (n,))
     y = _layer_normalization(rows, gamma, beta, epsilon=epsilon)
     return transpose(reshape(y, moved.shape), np.argsort(order).tolist())
+
+
+@op("(...,n), (n), (n) -> (...,n)")
+def _group_normalization(y, x, gamma, beta, samples, groups, epsilon):
+    """y = gamma h + beta,   h = (x - mean) / sqrt(variance + epsilon),   over each group of columns of each sample.
+
+    With s = sqrt(variance + epsilon), g = dy gamma, and means over a group:
+
+        dbeta = sum dy,   dgamma = sum dy h   (of each column)
+        dx    = (g - mean g - h mean (g h)) / s
+
+    as of Layer Normalization, whose rows are the groups.
+    """
+    c, groups = x.shape[1], constant(np.int64, groups)
+    moments = empty((2 * samples, c), x.dtype)
+    launch(K.group_normalization, x, gamma, beta, constant(x.dtype, epsilon), groups, y, moments)
+
+    def vjp(gy, gx, ggamma, gbeta):
+        sums, means = empty((2, samples, c), x.dtype), empty((2 * samples, c), x.dtype)
+        launch(K.group_normalization_vjp, gy, x, gamma, groups, moments, _scratch(gx, x), *sums, means)
+        for each, gradient in zip(sums, (ggamma, gbeta)):
+            if gradient is not None:
+                launch(K.sum_rows, each, gradient)
+
+    return vjp
+
+
+def group_normalization(x, groups, gamma=None, beta=None, axis=-1, epsilon=None):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, for each sample in groups of neighbours along `axis`.
+
+    `gamma` and `beta` (1 and 0 by default) have the length of the axis, which `groups` divides.
+    """
+    x = as_tensor(x)
+    (axis,) = _axes(axis, x)
+    n = x.shape[axis]
+    if not axis or groups < 1 or n % groups:
+        raise ValueError(f"group_normalization: {groups} groups can't be made along axis {axis} of {x.shape}.")
+    epsilon = config.epsilon() if epsilon is None else float(epsilon)
+    gamma = np.ones(n, x.dtype) if gamma is None else gamma
+    beta = np.zeros(n, x.dtype) if beta is None else beta
+    order = [a for a in range(x.ndim) if a != axis] + [axis]
+    moved = x if axis == x.ndim - 1 else transpose(x, order)
+    y = _group_normalization(moved, gamma, beta, samples=x.shape[0], groups=groups, epsilon=epsilon)
+    return y if axis == x.ndim - 1 else transpose(y, np.argsort(order).tolist())
 
 
 def _scratch(buffer, like):
