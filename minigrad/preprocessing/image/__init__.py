@@ -8,7 +8,6 @@ from minigrad.preprocessing.image.file_iterators import DataFrameIterator, Direc
 from minigrad.preprocessing.image.files import array_to_img, img_to_array, load_img, save_img
 from minigrad.preprocessing.image.generator import ImageDataGenerator
 from minigrad.preprocessing.image.iterators import Iterator, NumpyArrayIterator
-from minigrad.preprocessing.image.resizing import smart_resize
 from minigrad.preprocessing.image.transforms import (
     apply_affine_transform,
     apply_brightness_shift,
@@ -19,6 +18,7 @@ from minigrad.preprocessing.image.transforms import (
     random_shear,
     random_shift,
     random_zoom,
+    smart_resize,
 )
 
 __all__ = public(globals())

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from minigrad.preprocessing.image.files import channels_of, checked_size, load_img, only_channels_last
-from minigrad.preprocessing.image.resizing import METHODS, cropped, padded, resize
+from minigrad.ops.image import check_interpolation, resize
+from minigrad.preprocessing.image.files import channels_of, checked_size, img_to_array, load_img, only_channels_last
 from minigrad.utils import PyDataset
 from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
 from minigrad.utils.pipeline import Dataset, Passes
@@ -32,8 +32,9 @@ def image_dataset_from_directory(
         class_names: the folders, in the order of their numbers; by default all, sorted.
         color_mode: "rgb", "rgba" or "grayscale".
         batch_size: None gives one picture at a time.
-        image_size: (height, width). interpolation: see `smart_resize`. The proportions are lost, unless
-            crop_to_aspect_ratio cuts off what is too much, or pad_to_aspect_ratio puts zeros where it is too little.
+        image_size: (height, width). The proportions are lost, unless crop_to_aspect_ratio cuts off what is too much,
+            or pad_to_aspect_ratio puts zeros where it is too little.
+        interpolation: "bilinear", "nearest", "bicubic", "area", "lanczos3" or "lanczos5".
         shuffle: whether the pictures come in a new order in each pass; else in the order of their paths.
         seed: of the shuffle, and of which pictures are in a subset.
         validation_split: the share of the pictures to validate on. subset: "training", "validation" or "both".
@@ -47,8 +48,7 @@ def image_dataset_from_directory(
         raise ValueError(f"labels must be 'inferred', a list of integers or None, got {labels!r}.")
     if label_mode not in ("int", "binary", "categorical", None):
         raise ValueError(f"label_mode must be 'int', 'binary', 'categorical' or None, got {label_mode!r}.")
-    if interpolation.lower() not in METHODS:
-        raise ValueError(f"interpolation must be one of {', '.join(METHODS)}; got {interpolation!r}.")
+    check_interpolation("image_dataset_from_directory", interpolation.lower())
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of crop_to_aspect_ratio and pad_to_aspect_ratio can be True.")
     channels_of(color_mode)
@@ -100,10 +100,14 @@ class _Reader(PyDataset):
         return x if self.targets is None else (x, self.targets[rows])
 
     def _picture(self, row):
-        how = self.how
+        how, size = self.how, self.how["size"]
         with load_img(self.paths[row], how["color_mode"]) as img:
-            x = np.asarray(img)
-        x = x[..., None] if x.ndim == 2 else x
-        if how["pad"]:
-            return padded(x, how["size"], how["interpolation"])
-        return resize(cropped(x, how["size"]) if how["crop"] else x, how["size"], how["interpolation"])
+            x = img_to_array(img, dtype="float32")
+        if not how["pad"]:
+            return np.asarray(resize(x, size, how["interpolation"], crop_to_aspect_ratio=how["crop"]))
+        ratio = max(old / new for old, new in zip(x.shape, size))
+        height, width = (int(old / ratio) for old in x.shape[:2])
+        top, left = (int((new - old / ratio) / 2) for old, new in zip(x.shape, size))
+        y = np.zeros((*size, x.shape[2]), "float32")
+        y[top : top + height, left : left + width] = np.asarray(resize(x, (height, width), how["interpolation"]))
+        return y

@@ -1,4 +1,4 @@
-"""Transforms of one picture, an array of three axes: turned, moved, sheared, zoomed, coloured; and random ones.
+"""Transforms of one picture, an array of three axes: turned, moved, sheared, zoomed, coloured, resized; random ones.
 
 The random ones draw from NumPy's global generator, in Keras' order: `np.random.seed` decides what comes.
 """
@@ -7,7 +7,10 @@ import functools
 
 import numpy as np
 
-from minigrad.preprocessing.image.files import array_to_img, img_to_array, pillow
+from minigrad import config
+from minigrad.ops.image import resize
+from minigrad.preprocessing.image.files import array_to_img, checked_size, img_to_array, only_channels_last, pillow
+from minigrad.tensor import Tensor
 
 
 def apply_affine_transform(
@@ -77,6 +80,23 @@ def apply_brightness_shift(x, brightness, scale=True):
     img = array_to_img(x, scale=scale or is_outside)
     y = img_to_array(enhance.Brightness(img).enhance(brightness))
     return y / 255 * (high - low) + low if is_outside and not scale else y
+
+
+def smart_resize(x, size, interpolation="bilinear", data_format="channels_last"):
+    """Pictures in another size, cropped in the middle first so that they keep their proportions.
+
+    Args:
+        x: an array or tensor (height, width, channels), or (rows, height, width, channels).
+        size: (height, width).
+        interpolation: "bilinear", "nearest", "bicubic", "lanczos3", "lanczos5" or "area".
+
+    Returns:
+        An array of floats; a tensor, if x is one.
+    """
+    only_channels_last(data_format, "smart_resize")
+    floats = x if isinstance(x, Tensor) and x.dtype.kind == "f" else np.asarray(x, config.floatx())
+    y = resize(floats, checked_size(size, "size"), interpolation, crop_to_aspect_ratio=True)
+    return y if isinstance(x, Tensor) else np.asarray(y)
 
 
 # -------------------------------------------------------------------------------------------------- random ones
