@@ -334,6 +334,8 @@ class Text:
         texts, shape = strings(texts), self.symbol.shape
         if texts.ndim == 1 and shape == (None, 1):
             texts = texts[:, None]
+        elif texts.ndim == len(shape) + 1 and texts.shape[-1] == 1:
+            texts = texts[..., 0]
         if len(texts.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, texts.shape, strict=True)):
             raise ValueError(f"{name} must be texts of shape {shape}, got shape {texts.shape}.")
         return np.ascontiguousarray(self.function.numbers_of(texts), self.dtype)

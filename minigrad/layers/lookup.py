@@ -48,7 +48,7 @@ class _Lookup(Vocabulary):
 
     def _indices(self, tokens):
         """The index of each token; -1 for the mask, where it has none."""
-        index, first = dict(self._index), self._first
+        index, first = dict(self._learnt.index), self._first
         if self.mask_token is not None:
             index[self._as_tokens([self.mask_token])[0]] = 0 if first else -1
         if self.num_oov_indices == 1:
@@ -100,8 +100,8 @@ class StringLookup(_Lookup):
     ):
         told = had_vocabulary(kwargs)
         super().__init__(**kwargs)
-        self._keep(locals(), but=["told"])
-        self._set_up_vocabulary(*told)
+        self._keep(locals(), but=["told", "vocabulary"])
+        self._set_up_vocabulary(vocabulary, *told)
         if self.invert:
             self._input_dtype = None
 
@@ -156,7 +156,7 @@ class IntegerLookup(_Lookup):
     ):
         told = had_vocabulary(kwargs, but=["oov_method"])
         super().__init__(**kwargs)
-        self._keep(locals(), but=["told"])
+        self._keep(locals(), but=["told", "vocabulary"])
         owner = f"IntegerLookup {self.name!r}"
         if vocabulary_dtype != "int64":
             raise ValueError(f"{owner}: vocabulary_dtype must be 'int64', got {vocabulary_dtype!r}.")
@@ -164,7 +164,7 @@ class IntegerLookup(_Lookup):
             raise ValueError(f"{owner}: oov_method must be 'floormod' or 'farmhash', got {oov_method!r}.")
         if salt is not None and oov_method != "farmhash":
             raise ValueError(f"{owner}: salt needs oov_method='farmhash', got {oov_method!r}.")
-        self._set_up_vocabulary(*told)
+        self._set_up_vocabulary(vocabulary, *told)
 
     def _as_input(self, x):
         x = ops.convert_to_tensor(x)
@@ -203,13 +203,13 @@ class IntegerLookup(_Lookup):
     @property
     def _is_simple(self):
         """Whether the index is found in a table, which a recorded step can do."""
-        keys = self._tokens
+        keys = self._learnt.tokens
         return self.output_mode == "int" and self.num_oov_indices == 1 and keys and max(keys) - min(keys) < _WIDEST
 
     def _as_table(self):
         """(indices of the integers from `low` on, low). Both ends stand for all integers beyond them."""
         if self._table is None:
-            keys = [*self._tokens, *([] if self.mask_token is None else [self.mask_token])]
+            keys = [*self._learnt.tokens, *([] if self.mask_token is None else [self.mask_token])]
             low = min(keys) - 1
             table = np.full(max(keys) - low + 2, self._first, np.float64)
             table[np.array(keys) - low] = self._indices(keys)

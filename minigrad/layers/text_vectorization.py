@@ -54,7 +54,7 @@ class TextVectorization(Vocabulary):
     ):
         told = had_vocabulary(kwargs)
         super().__init__(**kwargs)
-        self._keep(locals(), but=["told"])
+        self._keep(locals(), but=["told", "vocabulary"])
         owner = f"TextVectorization {self.name!r}"
         refuse(self, ragged=ragged)
         for name, known in (("standardize", _STANDARDIZE), ("split", _SPLIT)):
@@ -73,7 +73,7 @@ class TextVectorization(Vocabulary):
                 f"{owner}: output_sequence_length must be a positive int, and is for output_mode='int' only; got "
                 f"{output_sequence_length!r} and {output_mode!r}."
             )
-        self._set_up_vocabulary(*told)
+        self._set_up_vocabulary(vocabulary, *told)
 
     def _as_tokens(self, values):
         return strings(list(values)).ravel().tolist()
@@ -141,7 +141,7 @@ class TextVectorization(Vocabulary):
         """The output for texts as an array; a model calls it on the data of an input that stands before the layer."""
         rows, shape = self._words(texts)
         index = {b"": 0 if self.output_mode == "int" else -1}
-        find, unknown = (self._index | index).get, self._first
+        find, unknown = (self._learnt.index | index).get, self._first
         found = [[find(word, unknown) for word in row] for row in rows]
         if self.output_mode == "int":
             width = self.output_sequence_length or max(map(len, found), default=0)

@@ -2,6 +2,7 @@
 
 import collections
 import os
+import types
 
 import numpy as np
 
@@ -63,7 +64,7 @@ class Vocabulary(Layer):
 
     _has_no_state = True
 
-    def _set_up_vocabulary(self, was_given, size):
+    def _set_up_vocabulary(self, vocabulary, was_given, size):
         """Check the arguments that a subclass has kept, and take the vocabulary that it was given.
 
         The last two are what `had_vocabulary` has found. The `size` is that of a vocabulary that a file will bring.
@@ -83,13 +84,14 @@ class Vocabulary(Layer):
             raise ValueError(f"{owner}: idf_weights are for output_mode='tf_idf', got {self.output_mode!r}.")
         if self.salt is not None:
             self.salt = salt_pair(self)
-        self._input_vocabulary = None if isinstance(self.vocabulary, str) else self.vocabulary
-        self._was_given = self.vocabulary is not None if was_given is None else was_given
-        self._tokens, self._index, self._idf, self._promised = [], {}, None, size
+        # In an object of its own, since lists and dicts among the attributes of a layer are searched for layers.
+        self._learnt = types.SimpleNamespace(tokens=[], index={})
+        self._learnt.given = None if isinstance(vocabulary, str) else vocabulary
+        self._was_given = vocabulary is not None if was_given is None else was_given
+        self._idf, self._promised = None, size
         self._forget_counts()
-        given, weights = self.vocabulary, self.idf_weights
-        if given is not None:
-            self.set_vocabulary(given, weights)
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, self.idf_weights)
 
     @property
     def _first(self):
@@ -111,12 +113,12 @@ class Vocabulary(Layer):
 
     def get_vocabulary(self, include_special_tokens=True):
         """The tokens, a list in the order of their indices; without special tokens the indices are others."""
-        tokens = [decode(token) for token in self._tokens]
+        tokens = [decode(token) for token in self._learnt.tokens]
         return [*self._special, *tokens] if include_special_tokens else tokens
 
     def vocabulary_size(self):
         """The number of indices, those of special tokens included."""
-        return len(self._special) + len(self._tokens)
+        return len(self._special) + len(self._learnt.tokens)
 
     def set_vocabulary(self, vocabulary, idf_weights=None):
         """Take this vocabulary, in place of the present one.
@@ -169,7 +171,7 @@ class Vocabulary(Layer):
 
     def _padded(self, idf):
         """Weights of tokens, with their mean in front for each special token."""
-        return np.concatenate([np.full(len(self._special), idf.mean(), idf.dtype), idf])
+        return np.concatenate([np.full(len(self._special), idf.mean() if idf.size else 0, idf.dtype), idf])
 
     def _take(self, tokens, idf):
         before, size = self._depth, len(self._special) + len(tokens)
@@ -179,8 +181,8 @@ class Vocabulary(Layer):
                 f"{type(self).__name__} {self.name!r} is part of a model that expects {before} columns; the new "
                 f"vocabulary makes {size}. Use pad_to_max_tokens, or make the model afterwards."
             )
-        self._tokens = list(tokens)
-        self._index = {token: i for i, token in enumerate(self._tokens, len(self._special))}
+        self._learnt.tokens = list(tokens)
+        self._learnt.index = {token: i for i, token in enumerate(self._learnt.tokens, len(self._special))}
         if idf is not None and self.pad_to_max_tokens:
             idf = np.pad(idf, (0, self.max_tokens - len(idf)))
         self._idf = idf
@@ -209,7 +211,8 @@ class Vocabulary(Layer):
         self._forget_counts()
 
     def _forget_counts(self):
-        self._counts, self._documents, self._document_count = collections.Counter(), collections.Counter(), 0
+        learnt = self._learnt
+        learnt.counts, learnt.documents, learnt.document_count = collections.Counter(), collections.Counter(), 0
 
     def update_state(self, data, each_is_a_row=False):
         """Count the tokens of a batch. One of a single axis is one document, or with `each_is_a_row` as many."""
@@ -222,24 +225,24 @@ class Vocabulary(Layer):
                 f"{type(self).__name__} {self.name!r} was given its vocabulary: there is nothing to adapt."
             )
         for document in documents:
-            self._counts.update(document)
+            self._learnt.counts.update(document)
             if self.output_mode == "tf_idf":
-                self._documents.update(set(document))
-                self._document_count += 1
+                self._learnt.documents.update(set(document))
+                self._learnt.document_count += 1
 
     def finalize_state(self):
         """Make the vocabulary of the counts; it stays as it is if nothing has been counted."""
-        if self._was_given or not self._counts:
+        if self._was_given or not self._learnt.counts:
             return
         for token in self._as_tokens([t for t in (self.mask_token, self.oov_token) if t is not None]):
-            self._counts.pop(token, None)
-        tokens = sorted(self._counts, key=lambda token: (self._counts[token], token), reverse=True)
+            self._learnt.counts.pop(token, None)
+        tokens = sorted(self._learnt.counts, key=lambda token: (self._learnt.counts[token], token), reverse=True)
         if self.max_tokens:
             tokens = tokens[: max(self.max_tokens - len(self._special), 0)]
         idf = None
         if self.output_mode == "tf_idf":
-            counts = np.array([self._documents[token] for token in tokens], np.float64)
-            idf = self._padded(np.log(1 + self._document_count / (1 + counts)).astype(config.floatx()))
+            counts = np.array([self._learnt.documents[token] for token in tokens], np.float64)
+            idf = self._padded(np.log(1 + self._learnt.document_count / (1 + counts)).astype(config.floatx()))
         self._take(tokens, idf)
         self._forget_counts()
 
@@ -250,14 +253,14 @@ class Vocabulary(Layer):
         """The number of columns of encoded rows; None if there is no vocabulary yet."""
         if self.pad_to_max_tokens:
             return self.max_tokens
-        return self.vocabulary_size() if self._tokens else self._promised
+        return self.vocabulary_size() if self._learnt.tokens else self._promised
 
     def _encoded(self, rows, shape):
         """What comes out for rows, each a list of indices; in the mode "int" and "one_hot", as an array of `shape`."""
         depth = self._depth
         if self.output_mode == "int":
             return np.array([i for row in rows for i in row], np.int64).reshape(shape)
-        if not self._tokens and not self.pad_to_max_tokens:
+        if not self._learnt.tokens and not self.pad_to_max_tokens:
             raise RuntimeError(
                 f"{type(self).__name__} {self.name!r} has no vocabulary yet: call adapt(data), or give it a vocabulary."
             )
@@ -287,8 +290,8 @@ class Vocabulary(Layer):
 
     def get_config(self):
         """The arguments. A vocabulary from `adapt` is no argument: `.keras` files keep it beside the config."""
-        given, weights = self._input_vocabulary, self.idf_weights
-        size = self.vocabulary_size() if self._tokens else self._promised
+        given, weights = self._learnt.given, self.idf_weights
+        size = self.vocabulary_size() if self._learnt.tokens else self._promised
         plain = [None if one is None else np.asarray(one).tolist() for one in (given, weights)]
         return {**super().get_config(), "vocabulary": plain[0], "idf_weights": plain[1], "vocabulary_size": size}
 
@@ -310,7 +313,7 @@ class Vocabulary(Layer):
 
     def _assets(self):
         """{file name: bytes} that a `.keras` file has for the layer."""
-        if self._input_vocabulary is not None:
+        if self._learnt.given is not None:
             return {}
         lines = [str(token) for token in self.get_vocabulary()]
         return {FILE: "\n".join(lines).encode("utf-8", "surrogateescape")}
@@ -318,7 +321,7 @@ class Vocabulary(Layer):
     _asset_names = (FILE,)
 
     def _take_assets(self, found):
-        if self._input_vocabulary is not None or FILE not in found:
+        if self._learnt.given is not None or FILE not in found:
             return
         lines = _lines(found[FILE].decode("utf-8", "surrogateescape"))
         while lines and not lines[-1]:
