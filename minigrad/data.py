@@ -20,7 +20,7 @@ CHUNK = 2**23  # bytes
 
 _WORDS = (
     " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by pandas.get_dummies, "
-    "texts by layers.TextVectorization; objects that are numbers by astype('float32')."
+    "texts by TextVectorization behind Input((1,), dtype='string'); objects that are numbers by astype('float32')."
 )
 _RAGGED = "its rows differ in length: make them equally long with keras.utils.pad_sequences(rows)."
 

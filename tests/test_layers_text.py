@@ -90,6 +90,8 @@ def test_a_vocabulary_goes_through_files(mode, tmp_path):
         again = models.load_model(path)
         assert again.layers[0].get_vocabulary() == lookup.get_vocabulary()
         np.testing.assert_array_equal(again.predict(["é a", "q"], verbose=0), model.predict(["é a", "q"], verbose=0))
+    with pytest.warns(UserWarning, match="no place for the vocabulary"):
+        model.save(tmp_path / "model.h5")
     again = StringLookup.from_config(json.loads(json.dumps(StringLookup(vocabulary=["a", "b"]).get_config())))
     assert again.get_vocabulary() == ["[UNK]", "a", "b"]
     (tmp_path / "words.txt").write_text("a\nb c\n")

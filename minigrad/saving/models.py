@@ -47,6 +47,8 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
     extra = {"random": settings.random_state()}
     config = registry.serialize(model)
     if path.endswith(_H5) or save_format in ("h5", "hdf5"):
+        if any(getattr(layer, "_assets", dict)() for layer in model._all_layers()):
+            warn("An .h5 file has no place for the vocabulary of a layer: save a .keras file, or set it after loading.")
         data = weights.pack_legacy(model, config, include_optimizer, extra)
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # as Keras does for such files
         files.write(path, data)
