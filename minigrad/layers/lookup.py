@@ -7,7 +7,6 @@ from minigrad.graph import TEXTS, Symbol
 from minigrad.layers.base import registry
 from minigrad.layers.vocabulary import Vocabulary, had_vocabulary
 from minigrad.ops.shaping import constant_tensor
-from minigrad.tensor import Tensor
 from minigrad.texts import decode, strings
 from minigrad.utils.hashes import bucket
 
@@ -106,18 +105,9 @@ class StringLookup(_Lookup):
             self._input_dtype = None
 
     def _as_input(self, x):
-        if self.invert:
-            return ops.convert_to_tensor(x)
-        if isinstance(x, Tensor):
-            raise ValueError(f"StringLookup {self.name!r} expects texts, got a tensor of numbers of shape {x.shape}.")
-        return strings(x)
+        return ops.convert_to_tensor(x) if self.invert else self._as_texts(x)
 
     _as_keys = staticmethod(strings)
-
-    def _as_tokens(self, values):
-        return strings(list(values)).ravel().tolist()
-
-    _of_lines = _as_tokens
 
     def call(self, inputs):
         if not self.invert:

@@ -7,7 +7,6 @@ from minigrad.graph import Symbol
 from minigrad.layers.base import registry
 from minigrad.layers.vocabulary import Vocabulary, had_vocabulary, refuse
 from minigrad.ops.shaping import constant_tensor
-from minigrad.tensor import Tensor
 from minigrad.texts import StringArray, encode, strings
 
 _STANDARDIZE = ("lower_and_strip_punctuation", "lower", "strip_punctuation")
@@ -75,17 +74,7 @@ class TextVectorization(Vocabulary):
             )
         self._set_up_vocabulary(vocabulary, *told)
 
-    def _as_tokens(self, values):
-        return strings(list(values)).ravel().tolist()
-
-    _of_lines = _as_tokens
-
-    def _as_input(self, x):
-        if isinstance(x, Tensor):
-            raise ValueError(
-                f"TextVectorization {self.name!r} expects texts, got a tensor of numbers of shape {x.shape}."
-            )
-        return strings(x)
+    _as_input = Vocabulary._as_texts
 
     # ---- from texts to lists of words
 

@@ -1,6 +1,7 @@
 """The vocabulary of a layer: which token has which index, learned by `adapt` or given; and its files."""
 
 import collections
+import itertools
 import os
 import types
 
@@ -11,7 +12,8 @@ from minigrad.checks import is_int
 from minigrad.data import is_array_like
 from minigrad.graph import TEXTS
 from minigrad.layers.base import Layer
-from minigrad.texts import decode
+from minigrad.tensor import Tensor
+from minigrad.texts import decode, strings
 
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 FILE = "vocabulary.txt"
@@ -52,7 +54,7 @@ def batches(layer, data, steps):
             f"{type(layer).__name__} {layer.name!r}: adapt expects a list, an array or an iterable of batches, got "
             f"{data!r}."
         )
-    return ((batch, False) for _, batch in zip(range(steps) if steps is not None else iter(int, 1), data))
+    return ((batch, False) for batch in itertools.islice(data, steps))
 
 
 class Vocabulary(Layer):
@@ -108,6 +110,21 @@ class Vocabulary(Layer):
                 f"{type(self).__name__} {self.name!r} takes texts: in a model it stands directly behind "
                 f"Input(shape=(1,), dtype='string'); got {symbol!r}."
             )
+
+    def _as_texts(self, x):
+        if isinstance(x, Tensor):
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r} expects texts, got a tensor of numbers of shape {x.shape}."
+            )
+        return strings(x)
+
+    def _as_tokens(self, values):
+        """Tokens as a list. Those of texts are bytes."""
+        return strings(list(values)).ravel().tolist()
+
+    def _of_lines(self, lines):
+        """The tokens that the lines of a file mean."""
+        return self._as_tokens(lines)
 
     # ---- the vocabulary
 

@@ -1,6 +1,7 @@
 """What scripts use of `tensorflow`, `keras.backend` and the short names of losses, beside the real ones."""
 
 import inspect
+import operator
 import sys
 from pathlib import Path
 
@@ -82,15 +83,15 @@ def test_all_functions_are_there(keras, kind):
 
 
 PLACES = """
-    activations callbacks config constraints initializers layers losses metrics models ops optimizers random regularizers
-    saving utils
+    activations callbacks config constraints initializers layers losses metrics models ops optimizers preprocessing
+    preprocessing.sequence random regularizers saving utils
 """
 
 
 @pytest.mark.parametrize("place", ["", *PLACES.split()])
 def test_every_public_name_is_there_or_explained(keras, place):
     """Of Keras' modules: a script that uses what is missing is told what to do instead."""
-    theirs, ours = (getattr(module, place) if place else module for module in (keras, minigrad))
+    theirs, ours = (operator.attrgetter(place)(module) if place else module for module in (keras, minigrad))
     prefix = f"{place}." if place else ""
     missed = [n for n in dir(theirs) if not n.startswith("_") and n != "src" and not hasattr(ours, n)]
     assert [n for n in missed if missing.remedy(prefix + n) is None] == []
