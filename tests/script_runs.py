@@ -27,6 +27,7 @@ GOLDEN = Path(__file__).with_name("golden") / "scripts.json"  # made with the re
 SCRIPTS = {
     "binary_classifier": (1e-3, {"val_accuracy": 0.008, "test_accuracy": 0.006}),
     "churn": (2e-3, {"val_accuracy": 0.01, "prediction": 0.01}),
+    "convnet": (3e-3, {"val_accuracy": 0.015, "score": 0.02}),
     "custom_parts": (1e-3, {"accuracy": 0.004, "specificity": 0.01}),
     "digits": (1e-3, {"hits": 1}),
     "early_stopping": (1e-3, {}),
