@@ -204,6 +204,19 @@ def test_fit_takes_them(folder, workers):
     assert len(model.evaluate(held, verbose=0)) == 2
 
 
+def test_workers_change_no_picture_where_epochs_are_short(folder):
+    """Batches that were made in advance, for another epoch, count as not made."""
+    found = []
+    for workers in (1, 3):
+        model = network()
+        options = {"target_size": (6, 6), "class_mode": "binary", "batch_size": 3}
+        flow, held = (generator(horizontal_flip=True).flow_from_directory(folder, **options) for _ in range(2))
+        flow.workers = held.workers = workers
+        model.fit(flow, steps_per_epoch=2, epochs=4, validation_data=held, validation_steps=4, verbose=0)
+        found.append((model.get_weights(), np.random.random(), flow.total_batches_seen))
+    assert_same(*found)
+
+
 # ------------------------------------------------------------------------------------------------------- datasets
 
 
@@ -277,19 +290,24 @@ SOURCES = {
 }
 
 
-@pytest.mark.parametrize("workers, name", [(1, "unseeded"), (3, "unseeded"), (3, "seeded"), (1, "dataset"), (1, "own"), (1, "chain")])
+@pytest.mark.parametrize("workers, name", [
+    (1, "unseeded"), (3, "unseeded, short epochs"), (3, "seeded"), (1, "dataset"), (1, "own"), (1, "chain"),
+])  # fmt: skip
 def test_a_killed_training_goes_on_to_the_bit(name, workers, folder, tmp_path):
+    name, _, is_short = name.partition(", ")
+    options = {"epochs": 4, "steps_per_epoch": 2, "validation_steps": 2} if is_short else {"epochs": 3}
+
     def train(*callbacks, backup=True):
         model = network()
         made = generator(horizontal_flip=True, rotation_range=30)
         source, held = (SOURCES[name](made, folder) for _ in range(2))
         source.workers = held.workers = workers
         kept = [keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=3)] if backup else []
-        history = model.fit(source, validation_data=held, epochs=3, callbacks=[*kept, *callbacks], verbose=0)
+        history = model.fit(source, validation_data=held, callbacks=[*kept, *callbacks], verbose=0, **options)
         return model.get_weights(), history.history, np.random.random()
 
     expected = train(backup=False)
-    for batches in (5, 4):
+    for batches in (5, 4, 1) if is_short else (5, 4):
         with pytest.raises(Crash):
             train(Crasher(batches))
     assert_same(train(), expected)

@@ -225,8 +225,16 @@ class Stream:
 
     def end_epoch(self):
         """Tell a PyDataset that an epoch has ended."""
-        if self.is_dataset:
+        if not self.is_dataset:
+            return
+        state = self.source._ahead and self.source._position
+        if not state:
             self.source.on_epoch_end()
+            return
+        self.close()  # batches that were made in advance for the next epoch: they are made again, as with one worker
+        self.source.set_state(state)
+        self.source.on_epoch_end()
+        self.go_to(self.taken, self.order)
 
     def close(self):
         """Let the threads of a PyDataset go."""
@@ -293,7 +301,8 @@ class StreamSource:
     def begin(self, run):
         """Fetch the first batch of an epoch, or of the rest of one; returns whether there is one."""
         self.stream.begin_epoch()
-        if self.next is None and not (run.batch and self.is_over):
+        is_done = run.batch > 0 and (self.is_over or run.batch == self.limit)  # the fit that goes on here had them all
+        if self.next is None and not is_done:
             self.next = self._fetch()
         if self.next is None and not run.batch and not self.stream.is_once:  # that was the end of the last pass
             self.next = self._fetch()
