@@ -121,18 +121,7 @@ class Dataset:
 
     def batch(self, batch_size, drop_remainder=False, num_parallel_calls=None, deterministic=None, name=None):
         """`batch_size` elements stacked into one; the last batch may be smaller, or is dropped with drop_remainder."""
-        size = _count("batch", "batch_size", batch_size, 1)
-
-        def batches():
-            elements = self._make()
-            while group := list(itertools.islice(elements, size)):
-                if len(group) == size or not drop_remainder:
-                    yield _stacked(group)
-
-        length = self._length
-        if is_int(length):
-            length = length // size if drop_remainder else -(-length // size)
-        return Dataset(batches, length, self._passes)
+        return self._batched(_count("batch", "batch_size", batch_size, 1), drop_remainder, _stacked)
 
     def padded_batch(self, batch_size, padded_shapes=None, padding_values=None, drop_remainder=False, name=None):
         """`batch` of elements whose axes may differ in length: 0 (or `padding_values`, a number) fills them up.
@@ -140,21 +129,24 @@ class Dataset:
         Args:
             padded_shapes: the shape of an element, or a tuple of those of its parts; None is as long as needed.
         """
-        size = _count("padded_batch", "batch_size", batch_size, 1)
-        value = 0 if padding_values is None else padding_values
 
         def padded(group):
             shapes = mapped(lambda _: None, group[0]) if padded_shapes is None else padded_shapes
             shapes = list(shapes) if isinstance(group[0], tuple) else [shapes]
-            columns = zip(*map(leaves, group), strict=True)
-            made = iter([_pad(list(map(_as_array, c)), shape, value) for c, shape in zip(columns, shapes, strict=True)])
+            columns = zip(zip(*map(leaves, group), strict=True), shapes, strict=True)
+            made = iter([_pad(list(map(_as_array, column)), shape, padding_values or 0) for column, shape in columns])
             return mapped(lambda _: next(made), group[0])
+
+        return self._batched(_count("padded_batch", "batch_size", batch_size, 1), drop_remainder, padded)
+
+    def _batched(self, size, drop_remainder, joined):
+        """A Dataset of `joined(list of size elements)`."""
 
         def batches():
             elements = self._make()
             while group := list(itertools.islice(elements, size)):
                 if len(group) == size or not drop_remainder:
-                    yield padded(group)
+                    yield joined(group)
 
         length = self._length
         if is_int(length):
@@ -168,14 +160,17 @@ class Dataset:
             shift: how far it is from a window to the next one, by default its size; stride: within a window.
             drop_remainder: whether windows at the end that are too short are left out.
         """
-        shift = size if shift is None else shift
+        shift, span = size if shift is None else shift, (size - 1) * stride + 1
 
         def windows():
-            elements = list(self._make())
-            for begin in range(0, len(elements), shift):
-                chosen = elements[begin : begin + size * stride : stride]
+            elements, ahead = self._make(), []
+            while ahead := [*ahead, *itertools.islice(elements, span - len(ahead))]:
+                chosen = ahead[::stride]
                 if len(chosen) == size or not drop_remainder:
                     yield mapped(lambda column: Dataset(lambda: _rows(column), len(column)), _stacked(chosen))
+                for _ in range(shift - len(ahead)):  # between two windows
+                    next(elements, None)
+                ahead = ahead[shift:]
 
         return Dataset(windows, None, self._passes)
 
@@ -350,8 +345,8 @@ def _pad(arrays, shape, value):
         int(n) if given in (None, -1) else int(given) for given, n in zip(shape, longest, strict=True)
     ]
     rows = np.full((len(arrays), *shape), value, arrays[0].dtype)
-    for row, array in zip(rows, arrays):
-        row[tuple(map(slice, array.shape))] = array
+    for i, array in enumerate(arrays):
+        rows[(i, *map(slice, array.shape))] = array
     return rows
 
 

@@ -250,6 +250,11 @@ DATA = "tf.data.Dataset."
     DATA + "from_tensor_slices(X).map(lambda x: x * 2).batch(3).unbatch().cache().prefetch(tf.data.AUTOTUNE)",
     DATA + "from_tensors(X)", DATA + "from_tensor_slices({'a': X, 'b': Y}).batch(5).map(lambda d: d['a'] + d['b'][:, None])",
     DATA + "from_generator(lambda: iter([[1, 2, 3], [4], [5, 6]]), output_types='int32', output_shapes=[None]).padded_batch(2)",
+    DATA + "from_generator(lambda: iter([([1, 2], 0), ([3], 1), ([], 1)]), output_types=('int32', 'int32'), output_shapes=([None], []))"
+    ".padded_batch(2, padded_shapes=([None], []))",
+    DATA + "range(20).window(3, shift=5, stride=2).flat_map(lambda w: w.batch(9))",
+    DATA + "range(9).repeat().window(4, shift=2).take(3).flat_map(lambda w: w.batch(9))",
+    DATA + "from_tensor_slices((X, Y)).window(2, drop_remainder=True).flat_map(lambda a, b: tf.data.Dataset.zip((a.batch(2), b.batch(2))))",
     "tf.data.experimental.cardinality(" + DATA + "range(10).batch(3))", DATA + "range(10).window(3)" + ".flat_map(lambda w: w.batch(9))",
     "len(list(" + DATA + "range(10).shuffle(4)))",
 ])  # fmt: skip
