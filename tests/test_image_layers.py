@@ -173,6 +173,8 @@ def test_a_classifier_with_augmentation_in_front(tmp_path):
     x, y = RANDOM.uniform(0, 9, (12, 4, 5, 2)), np.arange(12) % 2
     (whole, losses), (eager, again) = trained(False, 4), trained(True, 4)
     assert losses == again and len(set(losses)) == 4
+    folded = keras.utils.fold_batchnorm(whole)  # for inference, so without what changes images
+    np.testing.assert_allclose(folded(x).numpy(), whole.predict(x, verbose=0), rtol=1e-5)
     assert whole.train_program is not None and eager.train_program is None
     trained(False, 2)[0].save(tmp_path / "half.keras")
     model = keras.models.load_model(tmp_path / "half.keras")

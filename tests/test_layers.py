@@ -269,9 +269,6 @@ EXAM = {
     "Cropping2D": Row(lambda **k: layers.Cropping2D(((1, 0), (0, 2)), **k), (3, 4, 2), output=(2, 2, 2)),
     "UpSampling1D": Row(lambda **k: layers.UpSampling1D(3, **k), (2, 3), output=(6, 3)),
     "UpSampling2D": Row(lambda **k: layers.UpSampling2D((2, 3), **k), (2, 1, 2), output=(4, 3, 2)),
-    "UpSampling2D, bilinear": Row(
-        lambda **k: layers.UpSampling2D(2, interpolation="bilinear", **k), (2, 3, 2), output=(4, 6, 2)
-    ),
     "Resizing": Row(lambda **k: layers.Resizing(3, 5, antialias=True, **k), (4, 3, 2), output=(3, 5, 2)),
     "CenterCrop": Row(lambda **k: layers.CenterCrop(2, 3, **k), (4, 4, 2), output=(2, 3, 2)),
     "RandomFlip": Row(lambda **k: layers.RandomFlip("horizontal", seed=3, **k), (3, 4, 2)),

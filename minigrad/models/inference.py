@@ -9,6 +9,14 @@ import numpy as np
 
 from minigrad import activations, ops
 from minigrad.graph import Operation, Symbol, record
+from minigrad.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from minigrad.layers.convolution import (
     CONVOLUTIONS,
     Conv1DTranspose,
@@ -34,7 +42,10 @@ from minigrad.trainer.feed import prepare_x
 from minigrad.trees import leaves, mapped
 
 # Layers that hand their input on in inference: a folded network does without them.
-_NOTHING_IN_INFERENCE = (ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity)
+_NOTHING_IN_INFERENCE = (
+    ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity, RandomBrightness,
+    RandomContrast, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
+)  # fmt: skip
 
 
 class _Reached(Exception):
@@ -140,9 +151,9 @@ def fold_batchnorm(model):
     the border would have to be t and not 0.) All are exact but for rounding. A BatchNormalization with none beside it
     (or over another axis than the last) stays, as does one between which and the other layer something else is used,
     or where a layer is called several times.
-    Layers that do nothing in inference, such as Dropout, are left out, also between the two. Nested models are folded
-    by themselves. The model itself is not changed; the new one is not compiled, and training it would be training
-    another network.
+    Layers that do nothing in inference, such as Dropout and RandomFlip, are left out, also between the two. Nested
+    models are folded by themselves. The model itself is not changed; the new one is not compiled, and training it would
+    be training another network.
 
     Raises:
         ValueError: anything but a built Sequential or Model(inputs, outputs).
@@ -159,7 +170,9 @@ def fold_batchnorm(model):
     name = f"{model.name}_folded"
     if isinstance(model, Sequential):
         folded = Sequential([InputLayer(model.input_shape[1:], dtype=model.dtype)], name=name)
-        for step in steps or [_Step(call) for call in model._graph.calls[-1:]]:
+        if not steps:
+            folded.add(Identity(dtype=model.dtype))
+        for step in steps:
             layer = step.copied()
             folded.add(layer)
             step.fill(layer)
