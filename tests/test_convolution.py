@@ -163,6 +163,22 @@ def test_nan_is_never_hidden():
     assert np.isnan(ops.conv(x, np.ones((2, 2, 2, 20), "f4")).numpy()).sum() == 4 * 20
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("above, before, high, wide, step, stride", [
+    (1, 2, 7, 9, 1, 1), (-1, -2, 2, 2, 1, 1), (0, 9, 5, 8, 1, 1), (1, 0, 9, 10, 2, 3), (-3, -4, 4, 6, 2, 3)
+])  # fmt: skip
+def test_a_border_around_images_and_zeros_between_their_pixels(above, before, high, wide, step, stride, channels):
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, channels))
+    expected, y = np.full((2, high, wide, channels), 7.0), np.empty((2 * high * wide, channels))
+    for line, column in np.ndindex(4, 5):
+        there = above + line * step, before + column * stride
+        if 0 <= there[0] < high and 0 <= there[1] < wide:
+            expected[(slice(None), *there)] = x[:, line, column]
+    geometry = np.array([[4, 5, above, before, high, wide, step, stride]])
+    launch(K.pad_images, x.reshape(-1, channels), geometry, np.full((1, 1), 7.0), y)
+    np.testing.assert_array_equal(y.reshape(expected.shape), expected)
+
+
 def test_a_window_that_leaves_the_image_is_refused():
     x, w, y = np.zeros((4, 2)), np.zeros((2, 3)), np.zeros((2, 3))
     for places, shifts in ([[0, 7]], [[0, 1]]), ([[-1, 0]], [[0, 1]]):

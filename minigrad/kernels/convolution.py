@@ -220,20 +220,35 @@ def pad_images(x: "samples", geometry: "int64", border, y: "samples out"):
     n = y.shape[0] // max(high * wide, 1)
     if x.shape[0] != n * h * w or y.shape[0] != n * high * wide or x.shape[1] != y.shape[1]:
         raise ValueError("pad_images: the arrays have other sizes than the geometry says")
+    c, value = x.shape[1], border[0, 0]
+    first, last = max(0, -(before // stride)), min(w, -((before - wide) // stride))  # pixels of a line that are in y
+    begin, end = (before + first) * c, (before + last) * c  # where they are, if they lie side by side
     for image in range(n):
         for line in range(high):
             source, rest = divmod(line - above, step)
-            is_there = line - above >= 0 and rest == 0 and source < h
-            begin = (image * high + line) * wide
-            for column in range(wide):
-                place, left = divmod(column - before, stride)
-                row = (image * h + source) * w + place
-                if is_there and column - before >= 0 and left == 0 and place < w:
-                    for c in range(np.uint64(x.shape[1])):
-                        y[begin + column, c] = x[row, c]
-                else:
-                    for c in range(np.uint64(x.shape[1])):
-                        y[begin + column, c] = border[0, 0]
+            here, there = (image * high + line) * wide * c, ((image * h + source) * w + first) * c
+            if source < 0 or rest != 0 or source >= h or last <= first:
+                _fill(wide * c, value, at(y, here))
+            elif stride == 1:
+                _fill(begin, value, at(y, here))
+                _copy(end - begin, at(x, there), at(y, here + begin))
+                _fill(wide * c - end, value, at(y, here + end))
+            else:
+                _fill(wide * c, value, at(y, here))
+                for i in range(last - first):
+                    _copy(c, at(x, there + i * c), at(y, here + (before + (first + i) * stride) * c))
+
+
+@helper
+def _fill(n, value, target):
+    for j in range(np.uint64(n)):
+        target[j] = value
+
+
+@helper
+def _copy(n, source, target):
+    for j in range(np.uint64(n)):
+        target[j] = source[j]
 
 
 @kernel
@@ -243,12 +258,11 @@ def crop_images(y: "samples", geometry: "int64", x: "samples out"):
     n = x.shape[0] // max(h * w, 1)
     if x.shape[0] != n * h * w or y.shape[0] != n * high * wide or x.shape[1] != y.shape[1]:
         raise ValueError("crop_images: the arrays have other sizes than the geometry says")
+    c = x.shape[1]
     for image in range(n):
         for line in range(h):
-            for column in range(w):
-                row = (image * high + above + line) * wide + before + column
-                for c in range(np.uint64(x.shape[1])):
-                    x[(image * h + line) * w + column, c] = y[row, c]
+            row = (image * high + above + line) * wide + before
+            _copy(w * c, at(y, row * c), at(x, (image * h + line) * w * c))
 
 
 @kernel
