@@ -116,6 +116,8 @@ CODE = {
     "a Torch module (CVE-2025-49655)": entry("keras.layers", "TorchModuleWrapper", {"module": "gASVAAAA"}),
     "a SavedModel (CVE-2026-1462)": entry("keras.layers", "TFSMLayer", {"filepath": "/tmp/saved"}),
     "a file to read (CVE-2025-12058)": entry("keras.layers", "StringLookup", {"vocabulary": "/etc/passwd"}),
+    "a file of integers to read": entry("keras.layers", "IntegerLookup", {"vocabulary": "/etc/passwd"}),
+    "a file of words to read": entry("keras.layers", "TextVectorization", {"vocabulary": "/etc/passwd"}),
     "minigrad's own inside": entry("minigrad.utils", "set_random_seed", {"seed": 1}),
     "a class by a foreign path": entry("my.keras.layers", "Dense", {"units": 1}),
     "a registered name that nobody registered": entry("keras.layers", "Dense", {"units": 1}, registered_name="x>Dense"),
@@ -177,6 +179,34 @@ def test_other_formats_are_not_even_opened(tmp_path):
 def test_names_are_labels(name, make):
     """CVE-2026-12479: the name of a layer must not become a path."""
     refused(make(config=lambda c: layers(c)[1]["config"].update(name=name)), "name must be a string without '/'")
+
+
+VOCABULARY = "assets/layers/text_vectorization/vocabulary.txt"
+
+
+@pytest.mark.parametrize("vocabulary, changes, reason", [
+    (b"\n[UNK]\na\nb", {"num_oov_indices": 3}, "num_oov_indices"),
+    (b"\n" * 30_000_000, {}, "more than the .* that it can need"),
+    (b"\n[UNK]\na\nb\na", {}, "some tokens twice"),
+    (b"\n[UNK]\na\nb", {"output_mode": "tf_idf"}, "holds no idf_weights"),
+    (b"\n[UNK]\na\nb", {"ngrams": 10**12}, None),
+    (b"\n[UNK]\na\nb", {"max_tokens": 10**12}, None),
+])  # fmt: skip
+def test_a_vocabulary_takes_no_more_than_its_file(vocabulary, changes, reason, tmp_path):
+    lookup = keras.layers.TextVectorization(vocabulary=["a", "b"], name="text_vectorization")
+    path, hostile = tmp_path / "model.keras", tmp_path / "hostile.keras"
+    keras.Sequential([keras.layers.Input((1,), dtype="string"), lookup]).save(path)
+    with zipfile.ZipFile(path) as file, zipfile.ZipFile(hostile, "w", zipfile.ZIP_DEFLATED) as other:
+        config = json.loads(file.read("config.json"))
+        layers(config)[1]["config"].update({"vocabulary": None, **changes})
+        other.writestr("config.json", json.dumps(config))
+        other.writestr("model.weights.h5", file.read("model.weights.h5"))
+        other.writestr(VOCABULARY, vocabulary)
+    if reason is not None:
+        refused(hostile, reason)
+    else:
+        with limits():
+            assert keras.models.load_model(hostile).predict(["a b", "c"], verbose=0).tolist()[0][:2] == [2, 3]
 
 
 # --------------------------------------------------------------------------- sizes and numbers in configs

@@ -63,10 +63,9 @@ class TextVectorization(Vocabulary):
             elif value is not None and value not in known and not callable(value):
                 raise ValueError(f"{owner}: {name} must be one of {known}, None or a function; got {value!r}.")
         self.ngrams = tuple(ngrams) if isinstance(ngrams, list) else ngrams
-        lengths = range(1, ngrams + 1) if is_int(ngrams, 1) else self.ngrams
-        if lengths is not None and not (isinstance(lengths, (tuple, range)) and all(is_int(n, 1) for n in lengths)):
+        several = self.ngrams if isinstance(self.ngrams, tuple) else (self.ngrams,)
+        if ngrams is not None and not all(is_int(n, 1) for n in several):
             raise ValueError(f"{owner}: ngrams must be a positive int, a tuple of such or None; got {ngrams!r}.")
-        self._lengths = lengths and tuple(lengths)
         if output_sequence_length is not None and (output_mode != "int" or not is_int(output_sequence_length, 1)):
             raise ValueError(
                 f"{owner}: output_sequence_length must be a positive int, and is for output_mode='int' only; got "
@@ -112,9 +111,10 @@ class TextVectorization(Vocabulary):
         return [self._with_ngrams(row) for row in rows], texts.shape
 
     def _with_ngrams(self, words):
-        if self._lengths is None:
+        if self.ngrams is None:
             return words
-        return [b" ".join(words[i : i + n]) for n in self._lengths for i in range(len(words) - n + 1)]
+        lengths = self.ngrams if isinstance(self.ngrams, tuple) else range(1, min(self.ngrams, len(words)) + 1)
+        return [b" ".join(words[i : i + n]) for n in lengths for i in range(len(words) - n + 1)]
 
     def _documents_in(self, data, each_is_a_row):
         if each_is_a_row and self.split is None:

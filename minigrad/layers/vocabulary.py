@@ -104,6 +104,11 @@ class Vocabulary(Layer):
     def _special(self):
         return [self.mask_token] * self._first + [self.oov_token] * self.num_oov_indices
 
+    @property
+    def _start(self):
+        """The first index of tokens of the vocabulary: how many special tokens there are."""
+        return self._first + self.num_oov_indices
+
     def _require_texts(self, symbol):
         if getattr(symbol, "dtype", None) != TEXTS:
             raise ValueError(
@@ -135,7 +140,7 @@ class Vocabulary(Layer):
 
     def vocabulary_size(self):
         """The number of indices, those of special tokens included."""
-        return len(self._special) + len(self._learnt.tokens)
+        return self._start + len(self._learnt.tokens)
 
     def set_vocabulary(self, vocabulary, idf_weights=None):
         """Take this vocabulary, in place of the present one.
@@ -155,22 +160,19 @@ class Vocabulary(Layer):
             given, has_special = self._of_lines(self._read(vocabulary)), False
         else:
             given = self._as_tokens(vocabulary)
-            special = self._special
-            start = [decode(token) for token in given[: len(special)]]
-            has_special = bool(special) and start == [decode(token) for token in special]
+            start = [decode(token) for token in given[: self._start]]
+            has_special = 0 < self._start == len(start) and start == [decode(token) for token in self._special]
         if not given:
             raise ValueError(f"{owner}: the vocabulary is empty.")
-        tokens = given[len(self._special) :] if has_special else given
-        twice = [decode(token) for token, count in collections.Counter(tokens).items() if count > 1]
-        if twice:
-            raise ValueError(f"{owner}: the vocabulary has some tokens twice: {twice[:10]}.")
+        tokens = given[self._start :] if has_special else given
+        self._refuse_doubles(tokens)
         for token in {self.mask_token, self.oov_token if self.invert else None} - {None}:
             if self._as_tokens([token])[0] in tokens:
                 raise ValueError(
                     f"{owner}: the special token {token!r} is among the others. Leave special tokens out, or begin "
                     f"with all of them: {self._special}."
                 )
-        size = len(self._special) + len(tokens)
+        size = self._start + len(tokens)
         if self.max_tokens is not None and size > self.max_tokens:
             raise ValueError(f"{owner}: the vocabulary has {size} tokens, more than max_tokens={self.max_tokens}.")
         if idf_weights is not None:
@@ -180,6 +182,13 @@ class Vocabulary(Layer):
             idf = idf if has_special else self._padded(idf)
         self._take(tokens, None if idf_weights is None else idf)
 
+    def _refuse_doubles(self, tokens):
+        if len(set(tokens)) < len(tokens):
+            twice = [decode(token) for token, count in collections.Counter(tokens).items() if count > 1]
+            raise ValueError(
+                f"{type(self).__name__} {self.name!r}: the vocabulary has some tokens twice: {twice[:10]}."
+            )
+
     def _read(self, path):
         if not os.path.isfile(path):
             raise ValueError(f"{type(self).__name__} {self.name!r}: there is no vocabulary file {path!r}.")
@@ -188,10 +197,10 @@ class Vocabulary(Layer):
 
     def _padded(self, idf):
         """Weights of tokens, with their mean in front for each special token."""
-        return np.concatenate([np.full(len(self._special), idf.mean() if idf.size else 0, idf.dtype), idf])
+        return np.concatenate([np.full(self._start, idf.mean() if idf.size else 0, idf.dtype), idf])
 
     def _take(self, tokens, idf):
-        before, size = self._depth, len(self._special) + len(tokens)
+        before, size = self._depth, self._start + len(tokens)
         is_free = self.output_mode == "int" or self.pad_to_max_tokens
         if self._calls and not is_free and before not in (None, size):
             raise RuntimeError(
@@ -199,7 +208,7 @@ class Vocabulary(Layer):
                 f"vocabulary makes {size}. Use pad_to_max_tokens, or make the model afterwards."
             )
         self._learnt.tokens = list(tokens)
-        self._learnt.index = {token: i for i, token in enumerate(self._learnt.tokens, len(self._special))}
+        self._learnt.index = {token: i for i, token in enumerate(self._learnt.tokens, self._start)}
         if idf is not None and self.pad_to_max_tokens:
             idf = np.pad(idf, (0, self.max_tokens - len(idf)))
         self._idf = idf
@@ -255,7 +264,7 @@ class Vocabulary(Layer):
             self._learnt.counts.pop(token, None)
         tokens = sorted(self._learnt.counts, key=lambda token: (self._learnt.counts[token], token), reverse=True)
         if self.max_tokens:
-            tokens = tokens[: max(self.max_tokens - len(self._special), 0)]
+            tokens = tokens[: max(self.max_tokens - self._start, 0)]
         idf = None
         if self.output_mode == "tf_idf":
             counts = np.array([self._learnt.documents[token] for token in tokens], np.float64)
@@ -312,6 +321,16 @@ class Vocabulary(Layer):
         plain = [None if one is None else np.asarray(one).tolist() for one in (given, weights)]
         return {**super().get_config(), "vocabulary": plain[0], "idf_weights": plain[1], "vocabulary_size": size}
 
+    @classmethod
+    def from_config(cls, config):
+        """A layer from what `get_config` returned. A path is refused: a config from a file could have any file read."""
+        if isinstance(config.get("vocabulary"), str):
+            raise ValueError(
+                f"{cls.__name__}: a config can't name a file for the vocabulary, got {config['vocabulary']!r}: call "
+                "set_vocabulary(path) yourself."
+            )
+        return super().from_config(config)
+
     def get_build_config(self):
         return {}
 
@@ -325,8 +344,15 @@ class Vocabulary(Layer):
 
     def load_own_variables(self, store):
         """Take the weights of output_mode="tf_idf" from a dict."""
-        if self.output_mode == "tf_idf" and "idf_weights" in store:
-            self._idf = np.array(store["idf_weights"], config.floatx())
+        if self.output_mode == "tf_idf" and (self._learnt.tokens or store):
+            if "idf_weights" not in store:
+                raise ValueError(f"layer {self.name!r} has a vocabulary, and the file holds no idf_weights for it")
+            idf = np.array(store["idf_weights"], config.floatx())
+            if idf.shape != (self._depth,):
+                raise ValueError(
+                    f"layer {self.name!r} has {self._depth} tokens, and the file holds weights of shape {idf.shape}"
+                )
+            self._idf = idf
 
     def _assets(self):
         """{file name: bytes} that a `.keras` file has for the layer."""
@@ -343,7 +369,8 @@ class Vocabulary(Layer):
         lines = _lines(found[FILE].decode("utf-8", "surrogateescape"))
         while lines and not lines[-1]:
             lines.pop()
-        tokens = self._of_lines(lines)[len(self._special) :]
+        tokens = self._of_lines(lines[self._start :])
+        self._refuse_doubles(tokens)
         self._take(tokens, None)
 
     def save_assets(self, dir_path):

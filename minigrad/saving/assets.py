@@ -6,7 +6,7 @@
 from minigrad.saving.weights import located
 
 _PLACE = "assets/"
-_LIMIT = 2**28  # bytes of a file
+_DENSEST = 20  # words are packed to no less than a 20th of their length
 
 
 def pack(model):
@@ -32,4 +32,5 @@ def unpack(archive, model):
     for path, layer in located(model):
         if hasattr(layer, "_take_assets"):
             names = {name: f"{_PLACE}{path}{name}" for name in layer._asset_names}
-            layer._take_assets({name: archive.read(full, _LIMIT) for name, full in names.items() if full in archive})
+            found = {name: full for name, full in names.items() if full in archive}
+            layer._take_assets({n: archive.read(full, _DENSEST * archive.packed(full)) for n, full in found.items()})

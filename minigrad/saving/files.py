@@ -128,6 +128,11 @@ class Archive:
             raise ValueError(f"its member {name!r} claims to be larger than it can be: a ZIP bomb")
         return member.file_size
 
+    def packed(self, name):
+        """How many bytes the member takes in the file."""
+        self.size(name)
+        return self._members[name].compress_size
+
     def read(self, name, limit):
         """The bytes of the member, at most `limit`."""
         size = self.size(name)
@@ -155,6 +160,9 @@ class Folder(Archive):
 
     def __contains__(self, name):
         return os.path.isfile(os.path.join(self._path, name))
+
+    def packed(self, name):
+        return self.size(name)
 
     def size(self, name):
         path = os.path.join(self._path, name)
