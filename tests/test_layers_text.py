@@ -133,3 +133,15 @@ def test_an_embedding_that_is_too_small_for_the_vocabulary_says_so():
     model = Sequential([layers.Input((1,), dtype="string"), vectors(output_sequence_length=3), Embedding(3, 2)])
     with pytest.raises(ValueError, match="expected integers from 0 to 2"):
         model.predict(TEXTS, verbose=0)
+
+
+def test_batch_normalization_behind_texts_is_recomputed_and_folded():
+    model = Sequential([
+        layers.Input((1,), dtype="string"), vectors(output_mode="tf_idf"), layers.Dense(3), layers.BatchNormalization(),
+    ])  # fmt: skip
+    minigrad.utils.recompute_batch_statistics(model, TEXTS)
+    y = model.predict(TEXTS, verbose=0)
+    np.testing.assert_allclose(y.mean(0), np.zeros(3), atol=1e-5)
+    folded = minigrad.utils.fold_batchnorm(model)
+    assert len(folded.layers) == 2
+    np.testing.assert_allclose(folded.predict(TEXTS, verbose=0), y, rtol=1e-4, atol=1e-5)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from minigrad import activations, ops
-from minigrad.graph import Operation, Symbol, record
+from minigrad.graph import TEXTS, Operation, Symbol, record
 from minigrad.layers.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -117,7 +117,7 @@ def _collect(model, batch, layers, sums, is_all):
     for layer in layers:
         layer.normalize = spy(layer)
     with no_grad(), contextlib.suppress(_Reached):
-        model(getattr(batch, "tree", batch), training=False)
+        model(mapped(ops.convert_to_tensor, getattr(batch, "tree", batch)), training=False)
     for layer in layers:
         layer.__dict__.pop("normalize", None)
 
@@ -169,7 +169,8 @@ def fold_batchnorm(model):
     steps, root = _folded_steps(model._graph)
     name = f"{model.name}_folded"
     if isinstance(model, Sequential):
-        folded = Sequential([InputLayer(model.input_shape[1:], dtype=model.dtype)], name=name)
+        dtype = TEXTS if model.takes_texts else model.dtype
+        folded = Sequential([InputLayer(model.input_shape[1:], dtype=dtype)], name=name)
         if not steps:
             folded.add(Identity(dtype=model.dtype))
         for step in steps:
@@ -296,6 +297,11 @@ class _Step:
         """Give the copy its weights."""
         if isinstance(self.layer, Model) and self.layer._graph is not None:
             return
+        if hasattr(layer, "_take_assets"):  # a vocabulary is no weight
+            layer._take_assets(self.layer._assets())
+            store = {}
+            self.layer.save_own_variables(store)
+            layer.load_own_variables(store)
         if not self.is_linear:
             layer.set_weights(self.layer.get_weights())
             return
