@@ -183,7 +183,7 @@ def test_a_window_that_leaves_the_image_is_refused():
     x, w, y = np.zeros((4, 2)), np.zeros((2, 3)), np.zeros((2, 3))
     for places, shifts in ([[0, 7]], [[0, 1]]), ([[-1, 0]], [[0, 1]]):
         with pytest.raises(ValueError, match="leaves the image"):
-            launch(K.convolve, x, np.array(places), np.array(shifts), w, y)
+            launch(K.convolve, x, np.array(places), np.array(shifts), w, np.zeros((1, 3)), np.zeros((1, 1)), y)
 
 
 def network(dtype="float32"):

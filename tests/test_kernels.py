@@ -228,7 +228,8 @@ def test_kernel_equals_numpy(case):
 
 WRITING_HELPERS = {  # and which arguments they write
     "_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5, "tiles_at": -2, "_convolve_plainly": 4,
-    "_copy": 2, "_fill": 2, "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4, "_pack": 2,
+    "_copy": 2, "_fill": 2, "_finish": 0, "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4,
+    "_pack": 2,
     **{f"_{name}_walk": slice(6, 10) for name in ("simple", "lstm", "gru")},
     **{f"_{name}_walk_back": slice(7, 11) for name in ("simple", "lstm", "gru")},
 }  # fmt: skip
@@ -286,7 +287,7 @@ def test_every_kernel_is_launched(replace_launch):
     launched = {name for _, _, name, *_ in CASES} | drawing | {"batch_normalization"}
     elsewhere = ("convolution", "sampling", "recurrence")
     launched |= {name for name, kernel in KERNELS.items() if kernel.function.__module__.endswith(elsewhere)}
-    launched |= {"moments", "join_moments", "normalize", "normalize_sums", "join_normalize_sums", "normalize_vjp"}
+    launched |= {"moments", "join_moments", "normalize", "normalize_sums", "join_normalize_sums", "normalize_vjp", "sum_rows_in_groups"}
 
     def spy(kernel, *operands):
         launched.add(kernel.name)

@@ -96,7 +96,9 @@ def windowed_operands(name, n=2, c=128):
     call(K.max_pool, [*largest, WHOLE])
     share = big(rows, 1)
     return {
-        "convolve": [x, places, each, big(each.size, f), np.zeros((rows, f), "f4")],
+        "convolve": [
+            x, places, each, big(each.size, f), big(1, f), np.full((1, 1), 0.5, "f4"), np.zeros((rows, f), "f4"),
+        ],
         "convolve_tn": [x, places, each, big(rows, f), np.zeros((each.size, f), "f4")],
         "convolve_tn_groups": [x, places, each, big(rows, f), np.zeros((n, each.size * f), "f4")],
         "convolve_depthwise": [x, places, whole, big(4, c), y],
@@ -131,6 +133,7 @@ def sampled_operands(name, n=4):
         "group_normalization": [x, *of_column[:2], settings, groups, like, np.zeros((n * 2, c), "f4")],
         "group_normalization_vjp": [gy, x, of_column[0], groups, big(n * 2, c), like, few, few * 1, big(n * 2, c)],
         "sum_middle": [x, few],
+        "sum_rows_in_groups": [x, few],
         "repeat_middle": [big(n, c), like],
         "max_middle": [x, few],
         "max_middle_vjp": [big(n, c), x, largest, like],
@@ -363,9 +366,10 @@ def test_a_run_of_launches_is_computed_block_by_block(on):
     on(1)
     x, w, first, second = np.ones((64 * 36, 8), "f4"), np.ones((8, 8), "f4"), *np.zeros((2, 64 * 36, 8), "f4")
     places, shifts, total = np.arange(64 * 36).reshape(64, 36) * 8, np.arange(8).reshape(1, 8), np.zeros((1, 8), "f4")
+    bias, floor = np.zeros((1, 8), "f4"), np.zeros((1, 1), "f4")
 
     def step():
-        launch(K.convolve, x, places, shifts, w, first)
+        launch(K.convolve, x, places, shifts, w, bias, floor, first)
         launch(K.relu, first, second)
         launch(K.sum_rows, second, total)
 

@@ -55,15 +55,21 @@ def _columns_of(part, y):
     return left, min(part[0, 3], y.shape[1]) - left
 
 
-@kernel(cost=lambda x, places, shifts, w, y: shifts.size * y.size)
-def convolve(x: "samples", places: "int64 images", shifts: "int64", w, y: "rows out", part: "int64"):
-    """y = windows of x times w, a row of y for each of `places` and a row of w for each of `shifts`"""
+@kernel(cost=lambda x, places, shifts, w, bias, floor, y: shifts.size * y.size)
+def convolve(
+    x: "samples", places: "int64 images", shifts: "int64", w, bias, floor: "number", y: "rows out", part: "int64"
+):
+    """y = max(floor, windows of x times w + bias), a row of y for each of `places`, a row of w for each of `shifts`
+
+    floor = 0 is relu, floor = -inf is none.
+    """
     if places.size != y.shape[0] or shifts.size != w.shape[0] or w.shape[1] != y.shape[1]:
         raise ValueError("y has a row for each place and the columns of w, which has a row for each shift")
     (top, m), (k, n) = _rows_of(part, y), w.shape
     begin = _windows(x, places, shifts, top, m)
     if not HAS_TILES or m * n * k == 0:
         _convolve_plainly(at(x, 0), begin, shifts, w, y, top, m)
+        _finish(y, bias, floor, top, m, 0, n)
         return
     packed, edge, wide = scratch(y), scratch(y), VECTORS * per_register(y)
     depth = min(k, PACKED // (4 * wide))
@@ -77,6 +83,18 @@ def convolve(x: "samples", places: "int64 images", shifts: "int64", w, y: "rows 
                 size = min(CHUNK, m - i), across, deep
                 tables = at(begin, i), at(shifts, first)
                 tiles_at(size, at(x, 0), *tables, packed, edge, block(y, top + i, left), first)
+                if first + deep == k:  # while these rows are in the nearest cache
+                    _finish(y, bias, floor, top + i, size[0], left, across)
+
+
+@helper
+def _finish(y, bias, floor, top, m, left, n):
+    """y = max(floor, y + bias), m rows and n columns of it; a NaN stays a NaN"""
+    least, left, end = floor[0, 0], np.uint64(left), np.uint64(left + n)
+    for i in range(top, top + m):
+        for j in range(left, end):
+            v = y[i, j] + bias[0, j]
+            y[i, j] = least if v < least else v
 
 
 @helper

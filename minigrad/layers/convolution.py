@@ -1,10 +1,12 @@
 """Convolutions of sequences (n, steps, channels) and images (n, h, w, channels)."""
 
-from minigrad import ops
+import math
+
+from minigrad import activations, ops
 from minigrad.checks import is_int
 from minigrad.layers import arguments
 from minigrad.layers.base import Layer, registry
-from minigrad.ops.convolution import padded_length, transposed_length
+from minigrad.ops.convolution import biased_conv, padded_length, transposed_length
 
 _LIKE = {1: "sequences (n, steps, channels)", 2: "images (n, h, w, channels)"}
 _CHANNELS = {1: "one channel: x[..., None]", 2: "gray images have one channel: x[..., None]"}
@@ -173,10 +175,16 @@ class _Conv(_Convolution):
         self.kernel = self._own_weight("kernel", shape)
         self._add_bias(self.filters)
 
-    def convolve(self, inputs):
-        """The output without bias and activation."""
+    def call(self, inputs):
+        if self.activation is activations.relu:
+            return self.convolve(inputs, self.bias, 0.0)
+        y = self.convolve(inputs, self.bias)
+        return y if self.activation is None else self.activation(y)
+
+    def convolve(self, inputs, bias=None, floor=-math.inf):
+        """The output without bias and activation; or with them, as `biased_conv` has them."""
         self._require_channels(inputs, self.kernel.shape[-2] * self.groups)
-        return ops.conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
+        return biased_conv(inputs, self.kernel, bias, self.strides, self.padding, None, self.dilation_rate, floor)
 
 
 @registry.register("Convolution1D")

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.ops.elementwise import _promote
-from minigrad.ops.groups import groups_of, sum_groups
+from minigrad.ops.groups import groups_of, sum_groups, sum_rows
 from minigrad.ops.shaping import concatenate, split
 from minigrad.program import empty, launch
 from minigrad.tensor import as_tensor, constant, op, view
@@ -174,19 +174,28 @@ def _fixed(array, words=""):
 # ------------------------------------------------------------------------------------------ the three products
 
 
-def _forward(x, w, y, windows):
-    """y = the convolution; returns the padded images."""
+def _forward(x, w, bias, y, windows, floor=-math.inf):
+    """y = max(floor, the convolution + bias); returns the padded images."""
     c = x.shape[1]
     x = windows.pad(x)
-    launch(K.convolve, x, windows.places(c), windows.shifts(c), w, y)
+    launch(K.convolve, x, windows.places(c), windows.shifts(c), w, bias, constant(x.dtype, floor), y)
     return x
+
+
+@functools.lru_cache(512)
+def _zeros(n, dtype):
+    """A bias that is none."""
+    zeros = np.zeros((1, n), dtype)
+    zeros.flags.writeable = False
+    return zeros
 
 
 def _backward(gy, w, gx, windows):
     """gx = the gradient of the images: windows pass over gy, with the kernel turned round."""
     c, f, gy = gx.shape[1], gy.shape[1], windows.pad_gradient(gy)
+    plain = _zeros(c, gx.dtype), constant(gx.dtype, -math.inf)
     for phase in windows.phases:
-        phase.fill(gx, lambda y, p=phase: launch(K.convolve, gy, *p.tables(f, True), p.turned(w, c, f), y))
+        phase.fill(gx, lambda y, p=phase: launch(K.convolve, gy, *p.tables(f, True), p.turned(w, c, f), *plain, y))
 
 
 def _gradient(padded, gy, gw, windows):
@@ -207,12 +216,18 @@ def _turned_round(wide, lines, columns, c, f):
     return _fixed((pixels * c * f + np.arange(c * f).reshape(c, f).T).reshape(1, -1))
 
 
-@op("(r,c), (k,f) -> (m,f)")
-def _convolve(y, x, w, m, windows):
-    """y = windows of x times w."""
-    padded = _forward(x, w, y, windows)
+@op("(r,c), (k,f), (f) -> (m,f)")
+def _convolve(y, x, w, bias, m, windows, floor=-math.inf):
+    """y = max(floor, windows of x times w + bias)."""
+    padded = _forward(x, w, bias, y, windows, floor)
 
-    def vjp(gy, gx, gw):
+    def vjp(gy, gx, gw, gbias):
+        if floor > -math.inf:
+            g = empty(gy.shape, gy.dtype)
+            launch(K.relu_vjp, gy, y, g)
+            gy = g
+        if gbias is not None:
+            sum_rows(gy, windows.groups, gbias)
         if gw is not None:
             _gradient(padded, gy, gw, windows)
         if gx is not None:
@@ -227,7 +242,8 @@ def _convolve_back(y, x, w, m, c, windows):
     _backward(x, w, y, windows)
 
     def vjp(gy, gx, gw):
-        padded = _forward(gy, w, gx if gx is not None else empty(x.shape, x.dtype), windows)
+        target = gx if gx is not None else empty(x.shape, x.dtype)
+        padded = _forward(gy, w, _zeros(w.shape[1], w.dtype), target, windows)
         if gw is not None:
             _gradient(padded, x, gw, windows)
 
@@ -380,6 +396,11 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     c / g channels, the channels of x and of y are g groups, each with a part of the kernel. As in Keras, it is the
     cross-correlation: the kernel is not turned round. `padding` is "valid", "same" or, of sequences, "causal".
     """
+    return biased_conv(inputs, kernel, None, strides, padding, data_format, dilation_rate)
+
+
+def biased_conv(inputs, kernel, bias, strides, padding, data_format, dilation_rate, floor=-math.inf):
+    """max(floor, conv(inputs, kernel, ...) + bias), in one pass over memory; `bias` may be None."""
     x, padding = _checked("conv", inputs, padding, data_format, ("valid", "same", "causal"))
     x, kernel = _promote(x, kernel)
     rank = x.ndim - 2
@@ -389,11 +410,16 @@ def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_
     if groups > 1:
         if kernel.shape[-1] % groups:
             raise ValueError(f"conv: {kernel.shape[-1]} filters can't be divided into {groups} groups.")
-        parts = zip(split(x, groups, axis=-1), split(kernel, groups, axis=-1), strict=True)
-        return concatenate([conv(*part, strides, padding, None, dilation_rate) for part in parts], axis=-1)
+        parts = [split(x, groups, axis=-1), split(kernel, groups, axis=-1)]
+        parts.append([None] * groups if bias is None else split(bias, groups))
+        rest = strides, padding, None, dilation_rate, floor
+        return concatenate([biased_conv(*part, *rest) for part in zip(*parts, strict=True)], axis=-1)
     strides = _several("conv", "strides", strides, rank)
     windows = _windows("conv", x.shape, size, strides, _several("conv", "dilation_rate", dilation_rate, rank), padding)
-    return _result(_convolve(_flat(x), _flat(kernel), m=windows.rows, windows=windows), x, windows)
+    if bias is None:
+        bias = as_tensor(_zeros(kernel.shape[-1], kernel.dtype)[0])
+    y = _convolve(_flat(x), _flat(kernel), bias, m=windows.rows, windows=windows, floor=floor)
+    return _result(y, x, windows)
 
 
 def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):

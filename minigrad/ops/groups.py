@@ -6,7 +6,7 @@ The order of a sum does not depend on threads, since the groups do not.
 import math
 
 from minigrad import kernels as K
-from minigrad.program import GROUPS, launch
+from minigrad.program import GROUPS, empty, launch
 
 LEAST = 256  # rows of a group
 
@@ -17,6 +17,13 @@ def groups_of(samples, rows):
     while groups > 1 and rows < LEAST * groups:
         groups //= 2
     return groups
+
+
+def sum_rows(x, groups, y):
+    """y = the sum over the rows of x."""
+    parts = empty((groups, x.shape[1]), x.dtype)
+    launch(K.sum_rows_in_groups, x, parts)
+    sum_groups(parts, y)
 
 
 def sum_groups(parts, y):
