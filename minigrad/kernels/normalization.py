@@ -184,8 +184,8 @@ def batch_normalization_vjp(
 def _group_moments(x, first, last, sums, group):
     """The moments of rows `first` to `last` of x, in a row of `sums`."""
     one, zero, columns = x.dtype.type(1), x.dtype.type(0), np.uint64(x.shape[1])
-    own = sums[group].reshape(MOMENTS, x.shape[1])
-    origin, mean, squares, total, more = own[0], own[1], own[2], own[3], own[4]
+    own, n = sums[group], x.shape[1]
+    origin, mean, squares, total, more = own[:n], own[n : 2 * n], own[2 * n : 3 * n], own[3 * n : 4 * n], own[4 * n :]
     for j in range(columns):
         origin[j], mean[j], squares[j] = x[first, j], zero, zero
     for start in range(first, last, BLOCK):
