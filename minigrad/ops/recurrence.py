@@ -7,11 +7,10 @@ walks back and gives that of what was activated, for all steps; the gradients of
 import numpy as np
 
 from minigrad import kernels as K
-from minigrad.kernels.vectors import BITS, VECTORS
 from minigrad.program import empty, launch
 from minigrad.tensor import constant, op
 
-_WIDE = VECTORS * BITS // 32  # the most columns of a tile
+_WIDE = 32  # the most columns of a tile
 _NOBODY = np.zeros((1, 1), bool)  # the mask where there is none
 
 
