@@ -16,6 +16,7 @@ from minigrad.layers.recurrent_cells import (
     one_step,
     output_size,
     require_cell,
+    without_old_words,
 )
 from minigrad.names import snake_case
 from minigrad.ops.recurrence import Walk
@@ -279,13 +280,14 @@ class _OverCell(RNN):
     def get_config(self):
         """The arguments of `__init__`: those of the cell and those of the layer."""
         of_cell, config = self.cell.get_config(), super().get_config()
+        config.pop("use_cudnn", None)  # Keras has it in no config
         names = [name for name in of_cell if name not in config and name in self._cell._argument_names]
         more = {"zero_output_for_mask": self.zero_output_for_mask}
         return {**config, **{name: of_cell[name] for name in names}, **more}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        return cls(**without_old_words(config))
 
 
 @registry.register()

@@ -86,6 +86,14 @@ class Cell(Layer):
                 f"{self.kernel.shape[0]}; got shape {tuple(x.shape)}."
             )
 
+    def get_config(self):
+        """The arguments of `__init__`. Keras 2 did not know the seed of some of these layers: None is left out."""
+        return {n: value for n, value in super().get_config().items() if n != "seed" or value is not None}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**without_old_words(config))
+
     # ---- dropout
 
     def reset_dropout_masks(self):
@@ -354,6 +362,12 @@ class StackedRNNCells(Layer):
 
 
 # ------------------------------------------------------------------------------------- any cell, a user's, too
+
+
+def without_old_words(config):
+    """A config without words of Keras 2 that have no effect here."""
+    gone = {"implementation"} | (set() if config.get("time_major") else {"time_major"})
+    return {name: value for name, value in config.items() if name not in gone}
 
 
 def _has(cell, name):

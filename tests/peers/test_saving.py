@@ -37,7 +37,9 @@ LAYERS = {  # name: arguments, shape of a row
     "GaussianDropout": ({"rate": 0.3}, (6,)),
     "GaussianNoise": ({"stddev": 0.3}, (6,)),
     "GroupNormalization": ({"groups": 3, "epsilon": 0.01, "beta_initializer": "ones"}, (2, 6)),
+    "GRU": ({"units": 3, "reset_after": False, "dropout": 0.1, "return_sequences": True}, (4, 6)),
     "Identity": ({}, (6,)),
+    "LSTM": ({"units": 3, "recurrent_regularizer": "l2", "unit_forget_bias": False, "go_backwards": True}, (4, 6)),
     "LayerNormalization": ({"epsilon": 0.01}, (3, 6)),
     "LeakyReLU": ({"negative_slope": 0.2}, (6,)),
     "Masking": ({"mask_value": 0.5}, (3, 6)),
@@ -57,6 +59,7 @@ LAYERS = {  # name: arguments, shape of a row
     "Rescaling": ({"scale": 0.1, "offset": 1.0}, (6,)),
     "Resizing": ({"height": 3, "width": 7, "interpolation": "bicubic", "crop_to_aspect_ratio": True}, (4, 5, 2)),
     "Reshape": ({"target_shape": (3, 2)}, (6,)),
+    "SimpleRNN": ({"units": 3, "activation": "relu", "recurrent_dropout": 0.2, "bias_initializer": "ones"}, (4, 6)),
     "Softmax": ({"axis": -1}, (6,)),
     "UnitNormalization": ({}, (6,)),
 }
