@@ -90,7 +90,7 @@ def test_fusion_goes_by_the_graph():
     y = ReLU()(BatchNormalization()(a))
     assert [type(call.function) for call in fused(Graph(x, y))][1:] == [Normalized]
     calls = fused(Graph(x, [y, a]))  # the output of the Dense is wanted, too
-    assert [getattr(call.function, "dense", call.function) is None for call in calls[1:]] == [False, True]
+    assert [getattr(call.function, "linear", call.function) is None for call in calls[1:]] == [False, True]
     norm = BatchNormalization()(Dense(3)(x))
     calls = fused(Graph(x, ReLU()(norm) + norm))  # what stands between normalization and relu is used twice
     assert [call.function.floor for call in calls if isinstance(call.function, Normalized)] == [-np.inf]
