@@ -17,7 +17,7 @@ import numpy as np
 
 from minigrad.kernels.functions import logistic, positive_part, tanh
 from minigrad.kernels.tiles import block, pack, pack_turned, tiles
-from minigrad.kernels.vectors import BITS, HAS_TILES, HIGH, PACKED, VECTORS, at, per_register, scratch
+from minigrad.kernels.vectors import BITS, HAS_TILES, HIGH, PACKED, VECTORS, at, per_register, prefetch, scratch
 from minigrad.program import helper, kernel
 
 LANES = BITS // 32  # units that are computed at a time: a loop as long as a register has no rest
@@ -88,6 +88,13 @@ def _fill(n, value, target):
 def _row(array, i, place):
     """A pointer to the element `place` of row i."""
     return at(array, i * array.shape[1] + place)
+
+
+@helper
+def _soon(array, i, place, n):
+    """Have n elements of row i fetched from memory: the walk will read them in the next step."""
+    for j in range(0, n, 64 // array.itemsize):
+        prefetch(array, i * array.shape[1] + place + j)
 
 
 @helper
@@ -239,6 +246,8 @@ def _walk(several, has_cell, load, units):
                 t = steps - 1 - s if backwards else s
                 for i in range(m):
                     z = at(inner, i * row)
+                    if s + 1 < steps:
+                        _soon(gates, top + i, (t - 1 if backwards else t + 1) * several * u, several * u)
                     load(u, _row(gates, top + i, t * several * u), at(bias, 0), z, at(z, width))
                     _copy(u, at(state, i * u), _row(before, top + i, t * u))
                 _add_product((m, width, u), at(state, 0), u, at(packed, 0), edge, inner, row)
@@ -303,6 +312,12 @@ def _walk_back(several, has_cell, has_own, units):
                 for i in range(m):
                     d, rest, dc = at(inner, i * width), at(more, i * u), at(cell, i * u)
                     target, other = _row(dz, top + i, t * k), _row(da, top + i, t * k)
+                    if s > 0:
+                        then = t + 1 if backwards else t - 1
+                        _soon(gates, top + i, then * k, k)
+                        _soon(before, top + i, then * u, u)
+                        _soon(kept, top + i, (s - 1) * u, u)
+                        _soon(gy, top + i, (s - 1) * u if sequences else 0, u)
                     if sequences or s == steps - 1:
                         g = _row(gy, top + i, s * u if sequences else 0)
                         for j in range(np.uint64(u)):
