@@ -128,6 +128,19 @@ def test_a_sample_does_not_depend_on_how_many_others_a_thread_has(kind):
         assert_same(layer(x[first:last]).numpy(), y[first:last])
 
 
+def test_one_step_activates_as_the_operations_do():
+    """The kernels compute tanh and sigmoid in a shorter way; the numbers are the same to the bit."""
+    x = random_input((40, 1, 3), dtype="float32") * 20
+    layer = SimpleRNN(9)
+    y = layer(x).numpy()
+    z = ops.dense(x[:, 0], layer.cell.kernel, layer.cell.bias)
+    assert_same(y, ops.tanh(z).numpy())
+    layer = LSTM(9, unit_forget_bias=False)
+    layer(x)
+    i, _, g, o = ops.split(ops.dense(x[:, 0], layer.cell.kernel, layer.cell.bias), 4, axis=1)
+    np.testing.assert_allclose(layer(x).numpy(), (ops.sigmoid(o) * ops.tanh(ops.sigmoid(i) * ops.tanh(g))).numpy(), 1e-6)
+
+
 def test_stateful_layers_go_on_where_the_batch_before_ended():
     x, y = random_input((8, 6, 2), dtype="float32"), random_input((8, 1), 1, "float32")
     found = []

@@ -15,7 +15,9 @@ order of the tiles before. `order` is the row [steps, backwards, sequences, mask
 
 import numpy as np
 
-from minigrad.kernels.functions import logistic, positive_part, tanh
+from minigrad.kernels.functions import logistic_of_gate as logistic
+from minigrad.kernels.functions import positive_part
+from minigrad.kernels.functions import tanh_of_gate as tanh
 from minigrad.kernels.tiles import block, pack, pack_turned, tiles
 from minigrad.kernels.vectors import BITS, HAS_TILES, HIGH, PACKED, VECTORS, at, per_register, prefetch, scratch
 from minigrad.program import helper, kernel
