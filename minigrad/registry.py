@@ -160,7 +160,7 @@ class Registry:
         module = next((one.modules[kind] for one in (self, *self.kinds) if kind in one.modules), None)
         config = {
             "module": module,
-            "class_name": class_name(member),
+            "class_name": vars(kind).get("_config_name", class_name(member)),
             "config": member.get_config(),
             "registered_name": None if module else get_registered_name(kind),
         }

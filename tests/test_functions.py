@@ -287,10 +287,24 @@ def products():
         ("ij->", (3, 4)), ("ij->j", (3, 4)), ("i,j->ij", (3,), (4,)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)),
         ("i,i", (4,), (4,)), ("ij,jk", (3, 4), (4, 5)), ("ij,jk,kl->il", (2, 3), (3, 4), (4, 5)), ("bhd,de->bhe", (2, 3, 4), (4, 5)),
         ("ij,j,j->i", (3, 4), (4,), (4,)), ("ijk,jil->kl", (2, 3, 4), (3, 2, 5)), ("ij,kl->jl", (2, 3), (4, 5)),
-        ("ji", (3, 4)),
+        ("ji", (3, 4)), ("abcd,aecd->acbe", (2, 5, 3, 4), (2, 6, 3, 4)), ("aecd,abcd->acbe", (2, 6, 3, 4), (2, 5, 3, 4)),
+        ("acbe,aecd->abcd", (2, 3, 5, 6), (2, 6, 3, 4)), ("bja,bcj->bac", (2, 3, 4), (2, 5, 3)), ("bj,bcj->bc", (2, 3), (2, 5, 3)),
+        ("bjx,bjk->bk", (2, 3, 2), (2, 3, 4)), ("...ij,...jk->...ik", (2, 3, 4), (2, 4, 5)), ("ibj,jbk->bik", (2, 3, 4), (4, 3, 5)),
+        ("...ij,...jk->...ik", (1, 3, 4), (2, 4, 5)), ("bij,bjk->bik", (2, 3, 0), (2, 0, 5)), ("bij,bjk->bik", (0, 3, 4), (0, 4, 5)),
     ]:  # fmt: skip
         yield Row("einsum", lambda *xs, s=subscripts: ops.einsum(s, *xs), lambda *xs, s=subscripts: np.einsum(s, *xs),
                   *[signed(*s) for s in shapes])
+    for heads, options in ((2, {}), (1, {"is_causal": True, "scale": 0.3})):
+        yield Row("dot_product_attention", method(ops.dot_product_attention, **options), method(attention, **options),
+                  signed(2, 3, 2, 4), signed(2, 5, heads, 4), signed(2, 5, heads, 3))  # fmt: skip
+
+
+def attention(query, key, value, is_causal=False, scale=0.5):
+    """What ops.dot_product_attention computes."""
+    scores = np.einsum("btnh,bsnh->bnts", query, np.repeat(key, 2 // key.shape[2], 2)) * scale
+    weights = np.exp(scores) * (np.tri(*scores.shape[-2:]) if is_causal else 1)
+    weights /= weights.sum(-1, keepdims=True)
+    return np.einsum("bnts,bsnh->btnh", weights, np.repeat(value, 2 // value.shape[2], 2))
 
 
 def creations():

@@ -329,6 +329,7 @@ def test_every_layer_sits_the_exam():
     elsewhere = {type(make()).__name__ for make, *_ in MERGING.values()} | {"Embedding", "Lambda", "Masking", "Wrapper"}
     elsewhere |= {"CategoryEncoding", "Discretization", "Hashing", "IntegerLookup", "StringLookup", "TextVectorization",
                   "SpectralNormalization"}
+    elsewhere |= {"AdditiveAttention", "Attention", "GroupedQueryAttention", "MultiHeadAttention"}
     elsewhere |= {"RNN", "SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells", "Bidirectional", "TimeDistributed"}
     assert public == {type(row.make()).__name__ for row in EXAM.values()} | elsewhere
 

@@ -116,6 +116,18 @@ def _product(turn_a, turn_b, size, a, b, y):
 
 
 @helper
+def _turned_product(turn_a, turn_b, size, a, b, y):
+    """What `_product` does; a small B that is to be turned is turned in memory first."""
+    m, n, k = size
+    if turn_b and m * n * k <= SMALL and n * k <= PACKED:
+        turned = scratch(y[0])
+        turn(b, n, k, turned)
+        _gemm(turn_a, 0, size, a, (turned, 0, n), y)
+    else:
+        _product(turn_a, turn_b, size, a, b, y)
+
+
+@helper
 def _rows_columns(part, y):
     """What `part` means in y: (first row, rows, first column, columns)."""
     last_row, last_column = min(part[0, 1], y.shape[0]), min(part[0, 3], y.shape[1])
@@ -178,12 +190,8 @@ def matmul_nt(a: "rows", b, y: "rows columns out", part: "int64"):
     (i, m, j, n), k = _rows_columns(part, y), a.shape[1]
     if k == 1:
         _outer(a, b, y, i, m, j, n)
-    elif m * n * k <= SMALL and n * k <= PACKED:
-        turned = scratch(y)
-        turn(block(b, j, 0), n, k, turned)
-        _gemm(0, 0, (m, n, k), block(a, i, 0), (turned, 0, n), block(y, i, j))
     else:
-        _product(0, 1, (m, n, k), block(a, i, 0), block(b, j, 0), block(y, i, j))
+        _turned_product(0, 1, (m, n, k), block(a, i, 0), block(b, j, 0), block(y, i, j))
 
 
 @kernel(cost=lambda a, b, y: b.size * y.shape[0])
@@ -193,6 +201,27 @@ def matmul_tn(a, b: "columns", y: "rows columns out", part: "int64"):
         raise ValueError("y = a^T b has as many rows as a has columns, and b's columns; a and b have the same rows")
     i, m, j, n = _rows_columns(part, y)
     _product(1, 0, (m, n, a.shape[0]), block(a, 0, i), block(b, 0, j), block(y, i, j))
+
+
+@kernel(grain=1, cost=lambda a, b, sizes, y: y.size * int(sizes[0, 2]))
+def matmul_stacks(a: "rows", b: "rows", sizes: "int64", y: "rows out"):
+    """Y = A B, (m, k) times (k, n), for each of several heads in each row of a, b and y
+
+    The sizes are (m, n, k, the number of heads), and for A, B and Y each: numbers from head to head, numbers from row
+    to row, and whether it lies there turned.
+    """
+    m, n, k, heads = sizes[0, :4]
+    a_head, a_row, turn_a, b_head, b_row, turn_b, y_head, y_row, _ = sizes[0, 4:13]
+    if a.shape[0] != y.shape[0] or b.shape[0] != y.shape[0]:
+        raise ValueError("a, b and y have a row for each stack")
+    if a.shape[1] != heads * m * k or b.shape[1] != heads * k * n or y.shape[1] != heads * m * n:
+        raise ValueError("matmul_stacks: the rows are not as long as the sizes say")
+    for i in range(y.shape[0]):
+        for head in range(heads):
+            first = a, i * a.shape[1] + head * a_head, a_row
+            second = b, i * b.shape[1] + head * b_head, b_row
+            target = y, i * y.shape[1] + head * y_head, y_row
+            _turned_product(turn_a, turn_b, (m, n, k), first, second, target)
 
 
 @kernel

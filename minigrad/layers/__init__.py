@@ -2,6 +2,7 @@
 
 from minigrad.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from minigrad.layers.arguments import InputSpec
+from minigrad.layers.attention import AdditiveAttention, Attention, GroupedQueryAttention, MultiHeadAttention
 from minigrad.layers.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -92,6 +93,7 @@ Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspos
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 MaxPool1D, MaxPool2D, AvgPool1D, AvgPool2D = MaxPooling1D, MaxPooling2D, AveragePooling1D, AveragePooling2D
 GlobalMaxPool1D, GlobalMaxPool2D = GlobalMaxPooling1D, GlobalMaxPooling2D
+GroupQueryAttention = GroupedQueryAttention
 GlobalAvgPool1D, GlobalAvgPool2D = GlobalAveragePooling1D, GlobalAveragePooling2D
 
 __all__ = public(globals())

@@ -24,6 +24,7 @@ from minigrad.ops.arranging import (
     empty_like, fliplr, flipud, geomspace, hamming, hanning, histogram, hsplit, isin, kaiser, kron, logspace, meshgrid,
     rot90, trapezoid, tri, vander, vsplit,
 )  # fmt: skip
+from minigrad.ops.attention import dot_product_attention
 from minigrad.ops.control import (
     associative_scan, cond, custom_gradient, fori_loop, map, scan, switch, vectorized_map, while_loop,
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Matrix products."""
 
+import math
 import string
 
 import numpy as np
@@ -7,9 +8,9 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad.ops.elementwise import _promote, multiply
 from minigrad.ops.reducing import broadcast_to, sum
-from minigrad.ops.shaping import diagonal, expand_dims, moveaxis, reshape, squeeze, stack, transpose
+from minigrad.ops.shaping import diagonal, expand_dims, moveaxis, reshape, squeeze, transpose
 from minigrad.program import empty_like, launch
-from minigrad.tensor import as_tensor, op, view
+from minigrad.tensor import as_tensor, constant, op, view
 
 
 @op("(...,k), (k,n) -> (...,n)")
@@ -38,10 +39,42 @@ def matmul(x1, x2):
     if a.ndim == 1:
         return squeeze(matmul(expand_dims(a, 0), b), -2)
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    a, b = broadcast_to(a, lead + a.shape[-2:]), broadcast_to(b, lead + b.shape[-2:])
-    a, b = view(a, (-1, *a.shape[-2:])), view(b, (-1, *b.shape[-2:]))
-    y = stack([_matmul(a[i], b[i]) for i in range(len(a))])
-    return view(y, lead + y.shape[1:])
+    (m, k), (rows, n) = a.shape[-2:], b.shape[-2:]
+    if k != rows:
+        raise ValueError(f"matmul expects (..., m, k) and (..., k, n); got {a.shape} and {b.shape}.")
+    a, b = broadcast_to(a, (*lead, m, k)), broadcast_to(b, (*lead, k, n))
+    a, b = view(a, (math.prod(lead), m * k)), view(b, (math.prod(lead), k * n))
+    places = {"of_a": (0, k, False), "of_b": (0, n, False), "of_y": (0, n, False)}
+    return view(_matmul_stacks(a, b, p=m * n, size=(m, n, k, 1), **places), (*lead, m, n))
+
+
+@op("(s,q), (s,r) -> (s,p)")
+def _matmul_stacks(y, a, b, p, size, of_a, of_b, of_y):
+    """Y = A B for each matrix in each row;   dA = dY B^T,   dB = A^T dY, which lie like A and B.
+
+    `size` is (m, n, k, matrices in a row); of_a, of_b and of_y say where the matrices are: see K.matmul_stacks.
+    """
+    m, n, k, heads = size
+
+    def multiply(a, b, y, size, *places):
+        launch(K.matmul_stacks, a, b, constant(np.int64, *size, heads, *places[0], *places[1], *places[2]), y)
+
+    def turned(place):
+        return (*place[:2], not place[2])
+
+    multiply(a, b, y, (m, n, k), of_a, of_b, of_y)
+
+    def vjp(gy, ga, gb):
+        if ga is not None and of_a[2]:
+            multiply(b, gy, ga, (k, m, n), of_b, turned(of_y), of_a)
+        elif ga is not None:
+            multiply(gy, b, ga, (m, k, n), of_y, turned(of_b), of_a)
+        if gb is not None and of_b[2]:
+            multiply(gy, a, gb, (n, k, m), turned(of_y), of_a, of_b)
+        elif gb is not None:
+            multiply(a, gy, gb, (k, n, m), turned(of_a), of_y, of_b)
+
+    return vjp
 
 
 @op("(...,n), (n) -> (...,n)")
@@ -140,8 +173,9 @@ def tensordot(x1, x2, axes=2):
 def einsum(subscripts, *operands):
     """Products summed over the letters that the result does not have: "ij,jk->ik" is a matrix product.
 
-    Two operands are multiplied as matrices if the result has none of their common letters; else all products are kept
-    in memory before they are summed. "..." stands for any axes, which are broadcast. No operand has a letter twice.
+    Two operands with a common letter that the result lacks are multiplied as matrices, or as stacks of them; else all
+    products are kept in memory before they are summed. "..." stands for any axes, which are broadcast. No operand has a
+    letter twice.
 
     Raises:
         ValueError: subscripts that are not of this form, or that do not fit the operands.
@@ -173,6 +207,8 @@ def einsum(subscripts, *operands):
     if common and not set(common) & set(result):
         y = tensordot(*operands, axes=[[term.index(c) for c in common] for term in terms])
         present = "".join(c for term in terms for c in term if c not in common)
+    elif set(common) - set(result) and all(x.shape == tuple(lengths[c] for c in t) for t, x in zip(terms, operands)):
+        y, present = _of_stacks(terms, result, _promote(*operands), lengths)
     else:
         y, present = None, letters
         for term, x in zip(terms, operands):
@@ -185,3 +221,44 @@ def einsum(subscripts, *operands):
     y = sum(y, gone) if gone else y
     kept = [c for c in present if c in result]
     return transpose(y, [kept.index(c) for c in result])
+
+
+def _of_stacks(terms, result, operands, lengths):
+    """The products of stacks of matrices, and the letters of their axes. What lies in a usable order is not moved."""
+    stacked = [c for c in result if c in terms[0] and c in terms[1]]
+    summed = [c for c in terms[0] if c in terms[1] and c not in result]
+    rows, columns = ([c for c in term if c not in {*stacked, *summed}] for term in terms)
+    outer = []  # of the stacked axes: those that come first everywhere
+    for letters in zip(*terms, result):
+        if len(set(letters)) > 1:
+            break
+        outer.append(letters[0])
+    heads = stacked[len(outer) :]
+
+    def size(letters):
+        return math.prod(lengths[c] for c in letters)
+
+    def place(letters, rows, columns):
+        """Numbers from matrix to matrix and from row to row, and whether they are turned; None in another order."""
+        letters = list(letters[len(outer) :])
+        for first, last, is_turned in ((rows, columns, False), (columns, rows, True)):
+            if letters == [*heads, *first, *last]:
+                return size(first) * size(last), size(last), is_turned
+            if letters == [*first, *heads, *last]:
+                return size(last), size(heads) * size(last), is_turned
+        return None
+
+    views, places = [], {}
+    for name, x, letters, axes in zip(("of_a", "of_b"), operands, terms, ((rows, summed), (summed, columns))):
+        if place(letters, *axes) is None:
+            order = [*outer, *heads, *axes[0], *axes[1]]
+            x, letters = transpose(x, [letters.index(c) for c in order]), order
+        views.append(view(x, (size(outer), size([*heads, *axes[0], *axes[1]]))))
+        places[name] = place(letters, *axes)
+    places["of_y"], order = place(result, rows, columns), list(result)
+    if places["of_y"] is None or places["of_y"][2]:
+        order = [*outer, *heads, *rows, *columns]
+        places["of_y"] = place(order, rows, columns)
+    numbers = size(rows), size(columns), size(summed), size(heads)
+    y = _matmul_stacks(*views, p=size([*heads, *rows, *columns]), size=numbers, **places)
+    return view(y, [lengths[c] for c in order]), order
