@@ -140,7 +140,8 @@ def _described(config):
         return config
     told = ("config", "build_config", "name", "inbound_nodes")
     kept = {key: config[key] for key in told if config.get(key) is not None}
-    kept["class_name"] = config.get("registered_name") or config["class_name"]
+    name = config.get("registered_name") or config["class_name"]
+    kept["class_name"] = {"GroupQueryAttention": "GroupedQueryAttention"}.get(name, name)  # the class' own name
     if str(config.get("module")).startswith("keras.src.ops."):  # without it, readers take an operation for a layer
         kept["module"] = config["module"]
     if "layers" in (inner := kept["config"]):
