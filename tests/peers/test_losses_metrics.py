@@ -30,7 +30,7 @@ def value_and_slope(function, p):
     return value, x.grad
 
 
-@pytest.mark.parametrize("seed", [1000, 2000])
+@pytest.mark.parametrize("seed", [1000])
 @pytest.mark.parametrize("row", golden.LOSSES, ids=golden.title)
 def test_loss(keras, row, seed):
     expected = golden.loss_trace(keras, golden.keras_value_and_slope, row, seed)
@@ -40,7 +40,7 @@ def test_loss(keras, row, seed):
         near(actual[key], expected[key], atol=1e-3 if "Percentage" in row[0] else 5e-6)
 
 
-@pytest.mark.parametrize("seed", [1000, 2000])
+@pytest.mark.parametrize("seed", [1000])
 @pytest.mark.parametrize("row", golden.METRICS, ids=golden.title)
 def test_metric(keras, row, seed):
     with warnings.catch_warnings():

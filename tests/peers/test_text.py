@@ -88,7 +88,7 @@ def colours(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(60))
 def test_summary(seed, monkeypatch):
     rng = random.Random(seed)
     model = random_model(rng)
@@ -124,7 +124,7 @@ def texts(summary, model, options):
     return drawn
 
 
-@pytest.mark.parametrize("seed", range(200))
+@pytest.mark.parametrize("seed", range(60))
 def test_progbar(seed, monkeypatch):
     rng = random.Random(seed)
     now = [1e6]
