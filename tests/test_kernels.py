@@ -229,7 +229,7 @@ def test_kernel_equals_numpy(case):
 WRITING_HELPERS = {  # and which arguments they write
     "_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5, "tiles_at": -2, "_convolve_plainly": 4,
     "_copy": 2, "_fill": 2, "_finish": 0, "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4,
-    "_pack": 2,
+    "_pack": 2, "_sum_runs": 1,
     **{f"_{name}_walk": slice(6, 10) for name in ("simple", "lstm", "gru")},
     **{f"_{name}_walk_back": slice(7, 11) for name in ("simple", "lstm", "gru")},
 }  # fmt: skip

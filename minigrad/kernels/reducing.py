@@ -34,21 +34,9 @@ def sum_rows(x, y: "out"):
             y[0, j] += x[i, j]
 
 
-@kernel(disjoint=True)
-def sum_rows_in_groups(x: "samples", y: "groups out"):
-    """y_gj = sum of x_ij over the rows i of group g: equally many, one after the other"""
-    each, columns = x.shape[0] // max(y.shape[0], 1), np.uint64(x.shape[1])
-    for group in range(y.shape[0]):
-        for j in range(columns):
-            y[group, j] = y.dtype.type(0)
-        for i in range(group * each, (group + 1) * each):
-            for j in range(columns):
-                y[group, j] += x[i, j]
-
-
-@kernel(disjoint=True)
-def sum_middle(x: "samples", y: "samples out"):
-    """y_kj = sum of x_ij over the rows i of x that belong to row k of y: equally many, one after the other"""
+@helper
+def _sum_runs(x, y):
+    """y = the sums of equally many rows of x each, one after the other"""
     each, columns = x.shape[0] // max(y.shape[0], 1), np.uint64(x.shape[1])
     for k in range(y.shape[0]):
         for j in range(columns):
@@ -56,6 +44,18 @@ def sum_middle(x: "samples", y: "samples out"):
         for i in range(k * each, (k + 1) * each):
             for j in range(columns):
                 y[k, j] += x[i, j]
+
+
+@kernel(disjoint=True)
+def sum_rows_in_groups(x: "samples", y: "groups out"):
+    """y_gj = sum of x_ij over the rows i of group g: equally many, one after the other"""
+    _sum_runs(x, y)
+
+
+@kernel(disjoint=True)
+def sum_middle(x: "samples", y: "samples out"):
+    """y_kj = sum of x_ij over the rows i of x that belong to row k of y: equally many, one after the other"""
+    _sum_runs(x, y)
 
 
 @kernel(disjoint=True)

@@ -96,10 +96,13 @@ def plain(config):
     return [plain(c) for c in config] if isinstance(config, (list, tuple)) else config
 
 
-# Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding, SpectralNormalization
-# in test_image_layers_beside_keras; a Lambda is never.
+# Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding, layers of images,
+# texts, attention and recurrent ones in files of their own; a Lambda is never.
 ELSEWHERE = {
-    "SpectralNormalization",
+    "SpectralNormalization", "TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "CategoryEncoding",
+    "Discretization", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "RNN", "StackedRNNCells",
+    "Bidirectional", "TimeDistributed", "MultiHeadAttention", "Attention", "AdditiveAttention", "GroupedQueryAttention",
+    "GroupQueryAttention",
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Embedding", "Lambda", "Wrapper",
 }
 
