@@ -158,7 +158,7 @@ RECURRENT = {"simple_rnn": 1, "lstm": 4, "gru": 3}
 def recurrent_operands(name):
     """96 samples of 3 steps and 5 units, some steps masked; every state has its operand, also where it is not used."""
     n, steps, u, k = 96, 3, 5, 5 * RECURRENT[name.removesuffix("_vjp")]
-    order, mask = np.array([[steps, 1, 1, 1, 0, 1, 0]]), np.arange(n * steps).reshape(n, steps) % 5 > 0
+    order, mask = np.array([[steps, 1, 1, 1, 0, 1, 0, 0]]), np.arange(n * steps).reshape(n, steps) % 5 > 0
     before, kept, y = big(n, steps * u), big(n, (steps + 1) * u), big(n, (steps + 2) * u)
     gates, packed = big(n, steps * k), big(1, 4096)
     if name.endswith("_vjp"):

@@ -3,7 +3,7 @@
 A row is a sample and holds its steps side by side: the `gates` of an LSTM of u units are (n, steps 4 u). Samples do not
 depend on each other, so each thread takes some of them through all steps. Of these a kernel takes a few at a time,
 whose states stay in the cache. Step by step it multiplies them with the recurrent kernel, which was brought into the
-order of the tiles before. `order` is the row [steps, backwards, sequences, masked, zeros, states, relu]:
+order of the tiles before. `order` is the row [steps, backwards, sequences, masked, zeros, states, relu, ordered]:
 
     backwards   the last step is the first
     sequences   y has the outputs of all steps, else of the last one
@@ -11,6 +11,7 @@ order of the tiles before. `order` is the row [steps, backwards, sequences, mask
     zeros       the output of a step that is not in the mask is 0
     states      behind the outputs, y has the last states
     relu        the activation is relu instead of tanh
+    ordered     the outputs are in the order of the inputs, not in that of the walk
 """
 
 import numpy as np
@@ -231,7 +232,7 @@ def _walk(several, has_cell, load, units):
 
     @helper
     def walk(packed, bias, h0, c0, mask, order, gates, before, kept, y, part):
-        steps, backwards, sequences, masked, zeros, states, is_relu = order[0]
+        steps, backwards, sequences, masked, zeros, states, is_relu, ordered = order[0]
         u, zero = h0.shape[1], gates.dtype.type(0)
         width = _filling(several * u, gates)
         row = width + u
@@ -246,6 +247,7 @@ def _walk(several, has_cell, load, units):
                     _copy(u, _row(c0, top + i, 0), _row(kept, top + i, 0))
             for s in range(steps):
                 t = steps - 1 - s if backwards else s
+                place = t if ordered else s
                 for i in range(m):
                     z = at(inner, i * row)
                     if s + 1 < steps:
@@ -266,13 +268,14 @@ def _walk(several, has_cell, load, units):
                             units(first, first + LANES, u, z, more, old, c, own, new, h, is_relu)
                     elif has_cell:
                         _copy(u, c, new)
-                    target = _row(y, top + i, s * u if sequences else 0)
+                    target = _row(y, top + i, place * u if sequences else 0)
                     if is_there and (sequences or masked or s == steps - 1):
                         _copy(u, h, target)
                     elif not is_there and (zeros or s == 0):
                         _fill(u, zero, target)
                     elif not is_there and sequences:
-                        _copy(u, _row(y, top + i, (s - 1) * u), target)
+                        last = place + 1 if backwards and ordered else place - 1
+                        _copy(u, _row(y, top + i, last * u), target)
             if states:
                 for i in range(m):
                     target = _row(y, top + i, steps * u if sequences else u)
@@ -292,7 +295,7 @@ def _walk_back(several, has_cell, has_own, units):
 
     @helper
     def walk(gy, gates, packed, mask, order, before, kept, dz, da, gh0, gc0, part):
-        steps, backwards, sequences, masked, zeros, states, is_relu = order[0]
+        steps, backwards, sequences, masked, zeros, states, is_relu, ordered = order[0]
         u, k, zero = gh0.shape[1], several * gh0.shape[1], gy.dtype.type(0)
         width = _filling(u, gy)
         start, end = _samples_of(part, dz)
@@ -311,6 +314,7 @@ def _walk_back(several, has_cell, has_own, units):
                         _copy(u, at(source, u), at(cell, i * u))
             for s in range(steps - 1, -1, -1):
                 t = steps - 1 - s if backwards else s
+                place = t if ordered else s
                 for i in range(m):
                     d, rest, dc = at(inner, i * width), at(more, i * u), at(cell, i * u)
                     target, other = _row(dz, top + i, t * k), _row(da, top + i, t * k)
@@ -319,9 +323,10 @@ def _walk_back(several, has_cell, has_own, units):
                         _soon(gates, top + i, then * k, k)
                         _soon(before, top + i, then * u, u)
                         _soon(kept, top + i, (s - 1) * u, u)
-                        _soon(gy, top + i, (s - 1) * u if sequences else 0, u)
+                        if sequences:
+                            _soon(gy, top + i, (then if ordered else s - 1) * u, u)
                     if sequences or s == steps - 1:
-                        g = _row(gy, top + i, s * u if sequences else 0)
+                        g = _row(gy, top + i, place * u if sequences else 0)
                         for j in range(np.uint64(u)):
                             rest[j] += g[j]
                     is_there = not masked or mask[top + i, t]

@@ -58,6 +58,7 @@ class RNN(Layer):
 
     kinds = {**Layer.kinds, "cell": registry}
     supports_masking, _makes_masks = True, False
+    _in_order = False  # whether a layer that goes backwards returns its outputs in the order of the inputs
 
     def __init__(
         self,
@@ -191,7 +192,7 @@ class RNN(Layer):
         wants_states = self.return_state or self.stateful
         how = Walk(
             steps, self.go_backwards, self.return_sequences, wants_states, None if mask is None else mask._data,
-            self.zero_output_for_mask, cell.activation is activations.relu,
+            self.zero_output_for_mask, cell.activation is activations.relu, self._in_order,
         )  # fmt: skip
         y = cell.walk(x, states, how, training)
         if wants_states:
@@ -219,6 +220,8 @@ class RNN(Layer):
                 outputs.append(y)
         if hasattr(self.cell, "reset_dropout_masks"):
             self.cell.reset_dropout_masks()
+        if self.go_backwards and self._in_order:
+            outputs.reverse()
         return ops.stack(outputs, axis=1) if self.return_sequences else y, states
 
     # ---- shapes, masks, configs

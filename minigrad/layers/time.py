@@ -1,7 +1,10 @@
 """Bidirectional and TimeDistributed: layers around a layer of sequences or of steps."""
 
+import contextlib
+
 from minigrad import ops
 from minigrad.layers.base import Layer, deserialize, registry, serialize
+from minigrad.layers.recurrent import RNN
 from minigrad.layers.wrapper import Wrapper
 from minigrad.tensor import view
 from minigrad.trees import leaves
@@ -80,9 +83,10 @@ class Bidirectional(Layer):
             half = None if initial_state is None else len(initial_state) // 2
             states = None if half is None else list(initial_state)[k * half : (k + 1) * half]
             more = {"training": training} if one._takes("training") else {}
-            result = one(sequences, initial_state=states, mask=mask, **more)
+            with _in_order(one, k == 1) as is_done:
+                result = one(sequences, initial_state=states, mask=mask, **more)
             y, *states = result if self.return_state else [result]
-            if k == 1 and self.return_sequences:
+            if k == 1 and self.return_sequences and not is_done:
                 y = ops.flip(y, 1)
             found.append((y, states))
         (y, states), (back, others) = found
@@ -131,6 +135,20 @@ class Bidirectional(Layer):
         if config.get("backward_layer") is not None:
             config["backward_layer"] = deserialize(config["backward_layer"])
         return cls(deserialize(config.pop("layer")), **config)
+
+
+@contextlib.contextmanager
+def _in_order(layer, is_wanted):
+    """Context manager: if wanted, a layer that goes backwards returns its outputs in the order of the inputs.
+
+    Its value is whether the layer does so: then nothing has to be turned round.
+    """
+    is_able = is_wanted and isinstance(layer, RNN) and layer.go_backwards
+    try:
+        vars(layer)["_in_order"] = is_able
+        yield is_able
+    finally:
+        vars(layer)["_in_order"] = False
 
 
 def _copy(layer, prefix, changes):

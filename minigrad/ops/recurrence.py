@@ -26,12 +26,16 @@ class Walk:
             output of the step before (at first 0).
         zeros: whether its output is 0 instead.
         relu: whether the activation is relu instead of tanh.
+        ordered: whether the outputs of a walk backwards are in the order of the inputs.
     """
 
-    def __init__(self, steps, backwards=False, sequences=False, states=False, mask=None, zeros=False, relu=False):
+    def __init__(
+        self, steps, backwards=False, sequences=False, states=False, mask=None, zeros=False, relu=False, ordered=False
+    ):
         self.steps, self.sequences, self.states = steps, sequences, states
         self.mask = _NOBODY if mask is None else mask
-        self.order = constant(np.int64, steps, backwards, sequences, mask is not None, zeros, states, relu)
+        flags = backwards, sequences, mask is not None, zeros, states, relu, ordered
+        self.order = constant(np.int64, steps, *map(bool, flags))
 
     def width(self, units, states):
         """The columns of the result: the outputs side by side, and `states` states behind them."""
