@@ -127,6 +127,10 @@ def elementwise():
     yield Row("gelu", ops.gelu, lambda x: x / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), signed(7))
     for decimals in (1, 3, -1):
         yield constant_rows("round", method(ops.round, decimals), method(np.round, decimals), 50 * signed(5, 3))
+    for shape in [(2, 1, 3, 4), (1, 1, 3, 4), (3, 4), (4,), (2, 1, 1, 4), (2, 1, 3, 1), (1, 1, 1, 1)]:  # beside a number
+        kept = signed(*shape) > 0
+        yield Row("where", lambda x, kept=kept: ops.where(kept, x, -2.0), lambda x, kept=kept: np.where(kept, x, -2.0),
+                  signed(2, 5, 3, 4))  # fmt: skip
     yield Row("nan_to_num", ops.nan_to_num, np.nan_to_num, signed(3, 5))
     for low, high in [((4,), (3, 4)), ((), (4,)), ((3, 1), ())]:
         yield Row("clip", ops.clip, np.clip, 3 * signed(3, 4), -positive(*low), positive(*high))

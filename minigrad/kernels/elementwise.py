@@ -176,6 +176,19 @@ def where(condition: "bool", a, b, y: "out"):
     return kept if condition else other
 
 
+@kernel
+def keep(condition: "bool", x, other: "number", y: "out"):
+    """y = x where the condition is true, else one number; each row of it holds for parts of a row of x, or all rows"""
+    if y.shape != x.shape or condition.shape[0] not in (1, x.shape[0]) or x.shape[1] % max(condition.shape[1], 1):
+        raise ValueError("keep: the condition has one row or those of x, and fits several times into each of these")
+    n = np.uint64(condition.shape[1])
+    for i in range(x.shape[0]):
+        row = i if condition.shape[0] > 1 else 0
+        for first in range(0, np.uint64(x.shape[1] if n else 0), n):
+            for j in range(n):
+                y[i, first + j] = x[i, first + j] if condition[row, j] else other[0, 0]
+
+
 @each
 def pick_where(gy, condition: "bool", y: "out"):
     """y = gy where the condition is true, else 0"""

@@ -7,6 +7,7 @@ from minigrad import ops
 from minigrad.initializers import VarianceScaling
 from minigrad.layers import arguments
 from minigrad.layers.base import Layer, registry
+from minigrad.tensor import view
 
 _FORMS = "'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...'"
 
@@ -73,7 +74,11 @@ class EinsumDense(Layer):
 
     def call(self, inputs):
         y = ops.einsum(self.equation, inputs, self.kernel)
-        y = y if self.bias is None else y + self.bias
+        if self.bias is not None and y.shape[-self.bias.ndim :] == self.bias.shape:  # a bias per column of a matrix
+            columns = view(y, (y.size // max(self.bias.size, 1), self.bias.size))
+            y = view(ops.bias_add(columns, view(self.bias, (self.bias.size,))), y.shape)
+        elif self.bias is not None:
+            y = y + self.bias
         return y if self.activation is None else self.activation(y)
 
     def compute_output_shape(self, input_shape):

@@ -1,6 +1,7 @@
 """Operations on single elements, with NumPy's broadcasting: arithmetic, comparisons, activations."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -220,6 +221,27 @@ def _where(y, condition, a, b):
     return vjp
 
 
+@op("(c,q), (b,p) -> (b,p)")
+def _keep(y, condition, x, other):
+    """y = x where the condition holds, which is repeated, else `other`, a number; dy goes to x likewise."""
+    launch(K.keep, condition, x, constant(x.dtype, other), y)
+
+    def vjp(gy, gcondition, gx):
+        launch(K.keep, condition, gy, constant(x.dtype, 0.0), gx)
+
+    return vjp
+
+
+def _parts(shape, whole):
+    """The shape of a condition and that of what it is for as `_keep` takes them; None if equal or unfit."""
+    shape = (1,) * (len(whole) - len(shape)) + tuple(shape)
+    own = next((i for i, (m, n) in enumerate(zip(shape, whole)) if i and m != 1), len(whole))  # full from this axis on
+    fits = len(shape) == len(whole) > 1 and shape[0] in (1, whole[0]) and shape[own:] == whole[own:]
+    if not fits or shape == whole or 0 in whole:
+        return None
+    return (shape[0], math.prod(shape[own:])), (whole[0], math.prod(whole[1:]))
+
+
 def nonzero(x):
     """The indices of the elements that are not 0: one int64 tensor per axis, in a list. The values of x are read."""
     return [constant_tensor(np.ascontiguousarray(places)) for places in np.nonzero(as_tensor(x).numpy())]
@@ -235,6 +257,9 @@ def where(condition, x1=None, x2=None):
     if x1 is None or x2 is None:
         raise ValueError("where expects (condition, x1, x2), or the condition alone.")
     condition = as_tensor(condition) if isinstance(condition, Tensor) else as_tensor(np.asarray(condition, bool))
+    parts = _parts(condition.shape, x1.shape) if isinstance(x2, float) and isinstance(x1, Tensor) else None
+    if parts is not None and x1.dtype.kind == "f":
+        return view(_keep(view(cast(condition, "bool"), parts[0]), view(x1, parts[1]), other=x2), x1.shape)
     a, b = _align(x1, x2)
     shape = np.broadcast_shapes(condition.shape, a.shape)
     if condition.shape != shape:
