@@ -227,7 +227,7 @@ def test_kernel_equals_numpy(case):
 
 
 WRITING_HELPERS = {  # and which arguments they write
-    "_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5, "tiles_at": -2, "_convolve_plainly": 4,
+    "_product": 5, "_turned_product": 5, "_matmul": 2, "_outer": 2, "_gemm": 5, "tiles_at": -2, "_convolve_plainly": 4,
     "_copy": 2, "_fill": 2, "_finish": 0, "_gradient": 8, "_group_moments": 3, "_max_pool_vjp": 5, "_share_out": 4,
     "_pack": 2, "_sum_runs": 1,
     **{f"_{name}_walk": slice(6, 10) for name in ("simple", "lstm", "gru")},
@@ -246,7 +246,8 @@ def test_annotations_say_which_operands_are_written():
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in WRITING_HELPERS:
                 places = WRITING_HELPERS[node.func.id]
                 for target in node.args[places] if isinstance(places, slice) else [node.args[places]]:
-                    written.add(target.args[0].id if isinstance(target, ast.Call) else target.id)  # of a block
+                    parts = getattr(target, "args", None) or getattr(target, "elts", [target])  # of a block
+                    written.add(parts[0].id)
         assert written == {name for name, out in zip(kernel.parameters, kernel.is_out, strict=True) if out}, (
             kernel
         )

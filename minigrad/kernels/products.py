@@ -220,8 +220,7 @@ def matmul_stacks(a: "rows", b: "rows", sizes: "int64", y: "rows out"):
         for head in range(heads):
             first = a, i * a.shape[1] + head * a_head, a_row
             second = b, i * b.shape[1] + head * b_head, b_row
-            target = y, i * y.shape[1] + head * y_head, y_row
-            _turned_product(turn_a, turn_b, (m, n, k), first, second, target)
+            _turned_product(turn_a, turn_b, (m, n, k), first, second, (y, i * y.shape[1] + head * y_head, y_row))
 
 
 @kernel
