@@ -152,11 +152,20 @@ def warn_of_gaps(arrays, columns=None, where=""):
             warn(f"{where}{found}: so the loss is not finite. Fill or drop what is missing first.")
 
 
-def as_column(rows):
-    """Flat rows as a column."""
+def fit_rank(rows, expected):
+    """Rows with a last axis of length 1 more or less, where that makes them fit the shape `expected`, as in Keras."""
+    shape = shape_of_rank(rows.shape, expected)
     if isinstance(rows, LazyRows):
-        return LazyRows(rows.take, (*rows.shape, 1), rows.dtype, rows.first)
-    return rows[:, None]
+        return LazyRows(rows.take, shape, rows.dtype, rows.first)
+    return rows.reshape(shape)
+
+
+def shape_of_rank(shape, expected):
+    """The shape with a last axis of length 1 more or less, where that makes it fit `expected`; else as it is."""
+    for other in ((*shape, 1), shape[:-1] if shape[-1:] == (1,) else ()):
+        if len(other) == len(expected) and all(e in (None, n) for e, n in zip(expected[1:], other[1:], strict=True)):
+            return other
+    return shape
 
 
 def chunks(rows):

@@ -79,8 +79,8 @@ def rows():
     expected = "(None, 5)"
     yield from everywhere_x("too wide", np.ones((24, 6)), ["dense", expected, "(24, 6)"])
     yield from everywhere_x("too narrow", np.ones((24, 4)), ["dense", expected, "(24, 4)"])
-    yield from everywhere_x("rank 3", np.ones((24, 5, 1)), ["dense", expected, "(24, 5, 1)"])
-    yield from everywhere_x("rank 1", np.ones(24), ["dense", expected, "(24,)", "(1, features)"])
+    yield from everywhere_x("rank 3", np.ones((24, 5, 2)), ["dense", expected, "(24, 5, 2)"])
+    yield from everywhere_x("rank 1", np.ones(24), ["dense", expected, "(24,)", "(1, 24)"])
     yield from everywhere("a scalar", np.array(5.0), Y, ["x", "single value"])
     yield from everywhere("an object that is a scalar", WithoutRows(), Y, ["x", "single value"])
 

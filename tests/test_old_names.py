@@ -314,6 +314,14 @@ def test_old_arguments_of_convolutions(kind, old, today):
     assert len(texts) == len(old.keys() - today.keys() - {"nb_col"})
 
 
+@pytest.mark.parametrize("kind", ["Convolution2D", "SeparableConvolution2D", "Conv2DTranspose"])
+def test_lines_and_columns_of_a_kernel_one_by_one(kind):
+    make = getattr(layers, kind)
+    found = warned(lambda: make(4, 3, 2, border_mode="same", subsample=(2, 2)))[0]
+    assert _told(found) == _told(make(4, (3, 2), (2, 2), padding="same"))
+    assert make(4, 3, 2, padding="same").strides == (2, 2)  # without an old word, as in Keras 3
+
+
 def test_old_arguments_of_recurrent_layers():
     old = {"output_dim": 3, "inner_activation": "hard_sigmoid", "inner_init": "glorot_uniform", "dropout_W": 0.1,
            "dropout_U": 0.2, "consume_less": "gpu", "forget_bias_init": "zero", "U_regularizer": "l2", "input_dim": 5, "input_length": 7}  # fmt: skip

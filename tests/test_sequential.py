@@ -726,11 +726,11 @@ ERRORS = {
         ValueError,
         ["model", "first", "(None, 4)", "(2, 5)"],
     ),
-    "wrong rank": (lambda: a_model()(np.ones((2, 4, 1))), ValueError, ["first", "(None, 4)", "(2, 4, 1)"]),
+    "wrong rank": (lambda: a_model()(np.ones((2, 4, 2))), ValueError, ["first", "(None, 4)", "(2, 4, 2)"]),
     "single row": (
         lambda: a_model()(np.ones(4)),
         ValueError,
-        ["first", "(None, 4)", "(4,)", "(1, features)"],
+        ["first", "(None, 4)", "(4,)", "(1, 4)"],
     ),
 }
 
@@ -900,6 +900,31 @@ class Twice(layers.Layer):
 
     def call(self, inputs):
         return keras.ops.concatenate([inputs, inputs], 1)
+
+
+def test_a_last_axis_of_length_1_may_come_or_be_missing():
+    """As in Keras: gray images and series of one number are often given without it."""
+    series, targets = np.random.default_rng(0).normal(size=(6, 5)), np.ones(6)
+    gray = keras.Sequential([keras.Input((5, 1)), Flatten(), Dense(1)])
+    gray.compile("sgd", "mse")
+    two = [keras.Input((5, 1)), keras.Input((5,))]
+    both = keras.Model(two, layers.Concatenate()([Flatten()(two[0]), two[1]]))
+    for model, short, full in (
+        (gray, series, series[..., None]),
+        (keras.Sequential([keras.Input((5,)), Dense(1)]), series[..., None], series),
+        (both, [series, series[..., None]], [series[..., None], series]),
+    ):
+        expected = model.predict(full, verbose=0)
+        assert_same(model.predict(short, verbose=0), expected)
+        assert_same(model(short).numpy(), model(full).numpy())
+    assert gray.evaluate(series, targets, verbose=0) == gray.evaluate(series[..., None], targets, verbose=0)
+    gray.fit(series, targets, verbose=0)
+    assert gray.train_on_batch(series, targets) > 0
+    with pytest.raises(ValueError, match=r"A single row must have shape \(1, 5, 1\)"):
+        gray.predict(series[0][:, None], verbose=0)
+    with pytest.raises(ValueError, match="expects input of shape"):
+        gray.predict(series[:, :4], verbose=0)
+
 
 
 @pytest.mark.parametrize("first", [lambda: layers.Reshape((-1, 8)), Twice])

@@ -226,7 +226,10 @@ def arguments(function, args, kwargs):
     own = [name for name in list(parameters)[:1] if name in ("self", "model")]  # a method's, or that of a Model
     if len(args) > len(own) and any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         return None
-    given = {**dict(zip(list(parameters)[len(own) :], args[len(own) :])), **kwargs}
+    names = list(parameters)[len(own) :]
+    if len(args) == 4 and "Conv2D" in type(args[0]).__name__ and rules.keys() & kwargs.keys():
+        names[1:3] = "nb_row", "nb_col"  # Convolution2D(32, 3, 3, border_mode="same"): its strides were never third
+    given = {**dict(zip(names, args[len(own) :])), **kwargs}
     defaults = {name: parameter.default for name, parameter in parameters.items()}
     found, is_changed = dict(given), False
     for word in [w for w in rules if w in given]:

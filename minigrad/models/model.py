@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minigrad import ops, saving, utils
+from minigrad.data import shape_of_rank
 from minigrad.graph import HELD, TEXTS, Graph, Symbol, Text, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
@@ -139,8 +140,7 @@ class Model(Layer):
         if x.dtype != dtype:
             x = ops.cast(x, dtype)
         if x.shape[1:] != symbol.shape[1:]:
-            if x.ndim == 1 and symbol.shape == (None, 1):
-                x = ops.expand_dims(x, -1)  # as in `fit` and `predict`
+            x = ops.reshape(x, shape_of_rank(x.shape, symbol.shape))  # as in `fit` and `predict`
             self._check_input(x.shape, symbol.shape)
         if MASKS and x is not value:
             x._keras_mask = mask_of(value)
@@ -384,7 +384,7 @@ class Model(Layer):
         if has_rank and all(e in (None, n) for e, n in zip(expected[1:], shape[1:], strict=True)):
             return
         if not (has_rank and self._has_free_input() and self._takes_too(shape)):
-            hint = " A single row must have shape (1, features)." if len(shape) == len(expected) - 1 else ""
+            hint = f" A single row must have shape {(1, *shape)}." if len(shape) == len(expected) - 1 else ""
             if len(shape) > len(expected) == 2 and math.prod(shape[1:]) == expected[1]:
                 hint = " The rows hold as many numbers: flatten them, x.reshape(len(x), -1), or begin with Flatten()."
             first = self.layers[0].name if self.layers else self.name

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from minigrad.data import Several, as_column, as_rows, check_lengths, class_weights, named_arrays, warn_of_gaps
+from minigrad.data import Several, as_rows, check_lengths, class_weights, fit_rank, named_arrays, warn_of_gaps
 from minigrad.graph import HELD, TEXTS, Symbol, flat_like
 from minigrad.texts import strings
 from minigrad.trainer.compiling import may_have_another_loss
@@ -56,8 +56,10 @@ def _rows_of(model, i, symbol, x, name):
 def _fitted(model, x):
     if isinstance(x, Several):
         return _fitted_one_by_one(model, x)
-    if model.built and x.ndim == 1 and tuple(model.input_shape) == (None, 1):
-        x = as_column(x)
+    expected = model._input_shape
+    may_differ = x.ndim == 1 or model._graph is not None
+    if model.built and expected and x.ndim != len(expected) and may_differ and not model._texts:
+        x = fit_rank(x, expected)
     if not model._is_ready:
         model._ensure_built((None, *x.shape[1:]))
     if not model._texts:
@@ -73,7 +75,7 @@ def _fitted_one_by_one(model, x):
         return x
     found = []
     for one, symbol in zip(leaves(x.tree), model.inputs, strict=True):
-        found.append(as_column(one) if one.ndim == 1 and symbol.shape == (None, 1) else one)
+        found.append(one if symbol.dtype == TEXTS else fit_rank(one, symbol.shape))
         if symbol.dtype != TEXTS:
             model._check_input(found[-1].shape, symbol.shape)
     found = iter(found)
