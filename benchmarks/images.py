@@ -181,6 +181,7 @@ def main():
         if "threads" in torch:
             print(f"PyTorch: {torch['threads']} threads, channels {'last' if torch['channels last'] else 'first'}")
     print(f"\n{where}\nBest of {arguments.rounds} rounds in turns.")
+    print("PyTorch's loss is that after four epochs: two are trained to find its best settings.")
     print(*sorted({one["version"] for of in found.values() for one in of.values() if "version" in one}), sep="; ")
     print(STAR)
     save(arguments.json, machine=where, networks=found)
