@@ -380,6 +380,26 @@ def test_a_run_of_launches_is_computed_block_by_block(on):
     assert plan.walk.tolist() == [0, 2, 1, 3, 4]
 
 
+def test_an_input_that_is_divided_into_blocks_may_be_exchanged(on):
+    on(1)
+    x, padded = big(64 * 36, 8), np.zeros((64 * 64, 8), "f4")
+    geometry, border = np.array([[6, 6, 1, 1, 8, 8, 1, 1]]), np.zeros((1, 1), "f4")
+    places, shifts, y = np.arange(64 * 64).reshape(64, 64) * 8, np.arange(8).reshape(1, 8), np.zeros((64 * 64, 8), "f4")
+    w, bias, floor = np.eye(8, dtype="f4"), np.zeros((1, 8), "f4"), np.full((1, 1), -np.inf, "f4")
+
+    def step():
+        launch(K.pad_images, x, geometry, border, padded)
+        launch(K.convolve, padded, places, shifts, w, bias, floor, y)
+
+    program = Program(step, {"x": x})
+    assert len(program.plan.rows_of[0]) > 1
+    program.replay()
+    other = big(*x.shape)
+    program.bind(x=other)
+    program.replay()
+    np.testing.assert_array_equal(y.reshape(64, 8, 8, 8)[:, 1:-1, 1:-1].reshape(x.shape), other)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "nadam", "rmsprop", "lion", "ftrl"])
 def test_every_optimizer_in_lanes(optimizer, on, monkeypatch):
     on(2)

@@ -111,7 +111,7 @@ class Program:
                 self.instructions[i] = kernel, (*operands[:k], array, *operands[k + 1 :]), flag
             self.inputs[name] = array
         changed = {i for name in arrays for i, _ in self._places[name]}
-        if any(self.instructions[i][0].cost is not None for i in changed):
+        if any(self.instructions[i][0].cost is not None or len(self.plan.rows_of[i]) > 1 for i in changed):
             self._lay_out()
         else:
             for i in changed:
