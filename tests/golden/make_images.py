@@ -11,7 +11,7 @@ FIXTURE = Path(__file__).with_name("images.npz")
 RANDOM = np.random.default_rng(3)
 X = RANDOM.uniform(0, 9, (2, 4, 5, 2)).astype("float32")
 LONG = RANDOM.uniform(0, 9, (1, 2, 11, 1)).astype("float32")
-WHERE = np.float32([[1.1, 0.4, -2.6, -0.3, 0.8, 1.4, 0.02, 0.01], [-0.7, 0.2, 4.3, 0.1, -1.9, 6.23, 0, 0]])
+WHERE = np.float32([[1.1, 0.4, -2.6, -0.3, 0.8, 1.4, 0.02, 0.01], [-0.7, 0.2, 4.33, 0.1, -1.9, 6.23, 0, 0]])  # no sample lies halfway
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
 
