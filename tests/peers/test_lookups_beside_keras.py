@@ -1,5 +1,7 @@
 """Texts and categories as integers beside the real Keras on TensorFlow: vectorization, lookups, hashing, bins, files."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -66,7 +68,7 @@ VECTORS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("options", VECTORS, ids=str)
+@pytest.mark.parametrize("options", VECTORS, ids=lambda options: re.sub(" at 0x.*?>", ">", str(options)))
 def test_vectorization(keras, options):
     if callable(options.get("standardize")):
         theirs = keras.layers.TextVectorization(**options)
