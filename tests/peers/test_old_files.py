@@ -28,7 +28,8 @@ def outputs(model, x):
     return np.asarray(model(x))
 
 
-# Random layers draw otherwise, and Keras' random layers keep another state: see test_image_layers_beside_keras.
+# Called like this, random layers change the images at random; and Keras 2 does not know newer arguments of these layers.
+# They are filed in test_image_layers_beside_keras.
 OF_IMAGES = {n for n in LAYERS if n.startswith("Random")} | {"CenterCrop", "Resizing"}
 
 
