@@ -21,6 +21,7 @@ SIDES = {  # name on the command line: (heading in the table, modules whose vers
     "torch": ("PyTorch", ["torch"]),
     "jax": ("JAX scan", ["jax"]),
     "sklearn": ("scikit-learn", ["sklearn"]),
+    "onnxruntime": ("onnxruntime", ["onnx", "onnxruntime"]),
 }
 
 DISTURBED = 0.2  # cores busy with something else, from which on a measurement is marked

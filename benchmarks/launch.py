@@ -1,8 +1,10 @@
-"""What the replay saves: the article's training step eagerly and replayed, where its time goes, and two threads.
+"""What the replay saves: the article's training step eagerly, in a loop of one's own and replayed, where its time goes,
+and two threads.
 
     python benchmarks/launch.py [--rounds 7] [--quick] [--json FILE]
 
-Prints (1) the eager step over the replayed one (goal: at most 5), (2) the share of a replayed step that is spent
+Prints (1) the eager step over the replayed one (goal: at most 5), and a step of a loop of one's own, with
+`loss.backward()` (goal: at most 60 microseconds) and with a tape, (2) the share of a replayed step that is spent
 outside of the kernels: the loop, the building of views, the calls (goal: at most 10 %), measured by replaying the same
 number of instructions of a kernel that does nothing, (3) microseconds per instruction, each repeated alone with its
 operands in the cache, and (4) two trainings in two threads against the two in turn (goal: 1.6 times as fast).
@@ -36,6 +38,35 @@ def eager(net):
     """The same model, compiled to run step by step in Python."""
     net.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
     return net
+
+
+def loop(net, x, y, has_tape):
+    """A function that takes steps of a loop of one's own and returns the microseconds that the fastest one took."""
+    optimizer, loss = minigrad.optimizers.Adam(), minigrad.losses.BinaryCrossentropy()
+    x, y, variables = x[:MODEL.batch], y[:MODEL.batch], net.trainable_variables
+
+    def step():
+        if has_tape:
+            with minigrad.GradientTape() as tape:
+                value = loss(y, net(x, training=True))
+            optimizer.apply(tape.gradient(value, variables), variables)
+            return
+        value = loss(y, net(x, training=True))
+        for variable in variables:
+            variable.grad = None
+        value.backward()
+        optimizer.step()
+
+    def run():
+        times = []
+        for _ in range(200):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        return min(times) * 1e6
+
+    optimizer.build(variables)
+    return run
 
 
 def best_of(rounds, *functions):
@@ -91,6 +122,8 @@ def main():
         lambda: fit_microseconds(replayed, x, y, epochs),
         lambda: fit_microseconds(eagerly, x, y, 1),
     )
+    loops = [loop(build(minigrad, MODEL), x, y, has_tape) for has_tape in (False, True)]
+    own, taped = best_of(arguments.rounds, *loops)
     both = max(threads_ratio((replayed, spare), x, y, 4 * epochs) for _ in range(arguments.rounds))
     program, empty = replayed.train_program, empty_program(len(replayed.train_program))
     rows = Rows(x, y, None, MODEL.batch)
@@ -105,6 +138,8 @@ def main():
         ["fit, replayed: us a step", number(fast), ""],
         ["fit, eager: us a step", number(slow), ""],
         ["eager / replayed", number(slow / fast), verdict(5, slow / fast <= 5)],
+        ["loop of one's own: us a step", number(own), verdict(60, own <= 60)],
+        ["the same with a tape: us a step", number(taped), ""],
         ["replay alone: us a step", number(pure), ""],
         ["of which outside of kernels: us", number(idle), ""],
         ["share outside of kernels, %", number(100 * share), verdict(10, share <= 0.1)],
@@ -117,7 +152,7 @@ def main():
     lines.append(["sum", number(sum(min(s for _, s in column) for column in zip(*profiles)) * 1e6)])
     print(table(lines))
     print(f"\n{where}\nBest of {arguments.rounds} rounds in turns.")
-    save(arguments.json, machine=where, replayed=fast, eager=slow, outside=share, threads=both)
+    save(arguments.json, machine=where, replayed=fast, eager=slow, loop=own, tape=taped, outside=share, threads=both)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""Microseconds a call takes on the article's small model, in minigrad and in Keras on TensorFlow.
+"""Microseconds a call takes on the article's small model, in minigrad, in Keras on TensorFlow and in onnxruntime.
 
-    python benchmarks/predict.py [--peers keras-tf keras-jax] [--rounds 7] [--quick] [--json FILE]
+    python benchmarks/predict.py [--peers keras-tf keras-jax onnxruntime] [--rounds 7] [--quick] [--json FILE]
 
-Both have the same weights and get the same NumPy rows; a run whose answers disagree fails. Each call is
-repeated for a third of a second or so, the sides take turns, and each one's best round counts.
+All have the same weights and get the same NumPy rows; a run whose answers disagree fails. onnxruntime predicts with
+the file that `model.export` writes. Each call is repeated for a third of a second or so, the sides take turns, and
+each one's best round counts.
 """
+import os
 import sys
+import tempfile
 import time
 from functools import partial
 
@@ -27,18 +30,46 @@ CASES = {  # what is called, and how many times faster than Keras/TF it should b
 }
 
 
+PREDICTING = [name for name in CASES if "predict" in name or "model(x)" in name]  # what onnxruntime does, too
+
+
+class Exported:
+    """What onnxruntime makes of a model, called as a model is."""
+
+    def __init__(self, net):
+        import onnxruntime
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.onnx")
+            net.export(path, format="onnx", verbose=False)
+            self.session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self.name = self.session.get_inputs()[0].name
+
+    def __call__(self, x):
+        return self.session.run(None, {self.name: x})[0]
+
+    predict_on_batch = __call__
+
+    def predict(self, x, batch_size=None, verbose=0):
+        import numpy as np
+        size = batch_size or len(x)
+        parts = [self(x[i:i + size]) for i in range(0, len(x), size)]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
 def worker(side, seconds):
     """Answers the name of a case with a round of it."""
     import numpy as np
-    model, keras = MODELS["article-32"], library(side)
+    model, keras = MODELS["article-32"], library("minigrad" if side == "onnxruntime" else side)
     net, (x, y) = build(keras, model), data(model, ROWS)
     random = np.random.default_rng(0)  # kernels around 0, everything else (a variance among them) around 1
     net.set_weights([random.normal(0, 0.3, weight.shape) if weight.ndim == 2 else
                      random.uniform(0.5, 1.5, weight.shape) for weight in net.get_weights()])
-    calls = {name: make(net, x, y) for name, (_, make) in CASES.items()}
+    loss, names = net.evaluate(x, y, verbose=0)[0], CASES
+    if side == "onnxruntime":
+        net, names = Exported(net), PREDICTING
+    calls = {name: CASES[name][1](net, x, y) for name in names}
     repeats = {}
-    answer = {"version": version(side), "predicted": float(net.predict(x, verbose=0).mean()),
-              "loss": net.evaluate(x, y, verbose=0)[0]}
+    answer = {"version": version(side), "predicted": float(net.predict(x, verbose=0).mean()), "loss": loss}
     while True:
         name = yield answer
         if name not in repeats:  # the first calls compile; the next ones tell how many fit into a round
@@ -69,6 +100,8 @@ def measure(sides, rounds, seconds, patience):
             print(name, file=sys.stderr)
             for _ in range(rounds):
                 for one in workers:
+                    if one.side == "onnxruntime" and name not in PREDICTING:
+                        continue
                     quiet(patience)
                     answer = one.ask(name)
                     if answer:
@@ -92,12 +125,12 @@ def agree(found):
 
 def main():
     parser = options(__doc__, rounds=7)
-    parser.add_argument("--peers", nargs="*", choices=["keras-tf", "keras-jax"], default=["keras-tf"],
-                        metavar="PEER", help="keras-tf keras-jax")
+    parser.add_argument("--peers", nargs="*", choices=["keras-tf", "keras-jax", "onnxruntime"],
+                        default=["keras-tf", "onnxruntime"], metavar="PEER", help="keras-tf keras-jax onnxruntime")
     arguments = parse(parser)
     sides, where = ["minigrad", *arguments.peers], machine()
     found = measure(sides, arguments.rounds, 0.1 if arguments.quick else 0.3, arguments.patience)
-    lines = [["us a call", *(SIDES[side][0] for side in sides), "times minigrad's", "goal"]]
+    lines = [["us a call", *(SIDES[side][0] for side in sides), "Keras/TF: times minigrad's", "goal"]]
     for name, (goal, _) in CASES.items():
         rounds = {side: best(one["rounds"][name], "us") for side, one in found.items()}
         ours, theirs = (rounds.get(side) for side in ("minigrad", "keras-tf"))

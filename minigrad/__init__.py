@@ -6,42 +6,29 @@
 import importlib
 import sys
 
+# isort: off
 from minigrad import (
-    activations,
-    backend,
-    callbacks,
-    config,
-    constraints,
-    datasets,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    older,
-    ops,
-    optimizers,
-    preprocessing,
-    random,
-    regularizers,
-    saving,
-    utils,
-)
+    activations, backend, callbacks, config, constraints, datasets, distribution, initializers, layers, losses,
+    many, metrics, models, older, ops, optimizers, preprocessing, random, regularizers, saving, utils, wrappers,
+)  # fmt: skip
 from minigrad.graph import Symbol as KerasTensor
 from minigrad.initializers import Initializer
 from minigrad.layers import Input, InputLayer, InputSpec, Layer
 from minigrad.losses import Loss
+from minigrad.many import Ensemble
 from minigrad.metrics import Metric
 from minigrad.models import Model, Sequential
-from minigrad.names import public
 from minigrad.optimizers import Optimizer
 from minigrad.program import Program, RecordingError, kernel, launch
 from minigrad.regularizers import Regularizer
 from minigrad.tensor import GradientTape, Tensor, Variable, no_grad, op
+# isort: on
+from minigrad.names import public
 
 # Keras has these functions in `utils`. They use models, files and data sets, which import `utils` themselves.
 for _function in (
     datasets.reading.get_file,
+    models.FeatureSpace,
     models.fold_batchnorm,
     models.recompute_batch_statistics,
     preprocessing.image.array_to_img,
@@ -85,7 +72,7 @@ def unload_ipython_extension(shell):
 
 
 _MODULES = """
-    activations backend callbacks config constraints datasets initializers layers losses metrics models ops optimizers
-    preprocessing random regularizers saving utils
+    activations backend callbacks config constraints datasets initializers layers losses many metrics models ops
+    optimizers preprocessing random regularizers saving utils wrappers
 """
 __all__ = sorted([*public(globals(), but=("load_ipython_extension", "unload_ipython_extension")), *_MODULES.split()])

@@ -1,6 +1,7 @@
 """`keras.backend`: settings, and operations under the names in older scripts (`K.mean`, `K.clip`, ...)."""
 
 import functools
+import re
 
 import numpy as np
 
@@ -16,7 +17,36 @@ _SAME = """
     sign sin softmax softplus softsign square squeeze stack std stop_gradient sum tanh tile transpose var zeros
     zeros_like
 """
+_RENAMED = """
+    argmax(x, axis=-1)
+    argmin(x, axis=-1)
+    concatenate(tensors, axis=-1)
+    count_params(x) = size
+    cumsum(x, axis=0)
+    expand_dims(x, axis=-1)
+    flatten(x) = ravel
+    int_shape(x) = shape
+    l2_normalize(x, axis=None) = normalize
+    permute_dimensions(x, pattern) = transpose
+    pow(x, a) = power
+    repeat_elements(x, rep, axis) = repeat
+    reverse(x, axes) = flip
+"""
+
+
+def _renamed(row):
+    """The function that a row says: an operation, with other names or defaults of its arguments."""
+    call, _, own = row.partition(" = ")
+    name, _, arguments = call.rstrip(")").partition("(")
+    operation = getattr(ops, own or name)
+    function = eval(f"lambda {arguments}: operation({re.sub('=[^,]*', '', arguments)})", {"operation": operation})
+    function.__name__ = function.__qualname__ = name
+    function.__module__, function.__doc__ = __name__, operation.__doc__
+    return function
+
+
 globals().update({name: getattr(config, name) for name in _SETTINGS.split()})
+globals().update({one.__name__: one for one in map(_renamed, map(str.strip, _RENAMED.strip().splitlines()))})
 globals().update({name: getattr(ops, name) for name in _SAME.split()})
 
 
@@ -26,22 +56,12 @@ def remembered_by(kind, operation):
     @functools.wraps(operation)
     def apply(x, *args, **kwargs):
         y = operation(x, *args, **kwargs)
-        return y if y._logits is None else remember(y, y._logits[0], kind)
+        return y if getattr(y, "_logits", None) is None else remember(y, y._logits[0], kind)
 
     return apply
 
 
 sigmoid = remembered_by("sigmoid", ops.sigmoid)
-
-
-def argmax(x, axis=-1):
-    """The index of the first largest element along `axis`."""
-    return ops.argmax(x, axis)
-
-
-def argmin(x, axis=-1):
-    """The index of the first smallest element along `axis`."""
-    return ops.argmin(x, axis)
 
 
 def binary_crossentropy(target, output, from_logits=False):
@@ -77,20 +97,10 @@ def clip(x, min_value, max_value):
     return ops.clip(x, min_value, min_value if is_number and max_value < min_value else max_value)
 
 
-def concatenate(tensors, axis=-1):
-    """Join tensors along an axis."""
-    return ops.concatenate(tensors, axis)
-
-
 def constant(value, dtype=None, shape=None, name=None):
     """A tensor of these values, by default of floatx."""
     x = ops.convert_to_tensor(value, dtype or config.floatx())
     return x if shape is None else ops.broadcast_to(x, shape)
-
-
-def count_params(x):
-    """The number of elements."""
-    return ops.size(x)
 
 
 def cumprod(x, axis=0):
@@ -100,19 +110,9 @@ def cumprod(x, axis=0):
     return ops.moveaxis(ops.prod(factors, -1), -1, axis)
 
 
-def cumsum(x, axis=0):
-    """Running sums along an axis."""
-    return ops.cumsum(x, axis)
-
-
 def dropout(x, level, noise_shape=None, seed=None):
     """x / (1 - level) with probability 1 - level, else 0."""
     return random.dropout(x, level, noise_shape, seed)
-
-
-def expand_dims(x, axis=-1):
-    """Insert an axis of length one."""
-    return ops.expand_dims(x, axis)
 
 
 def gather(reference, indices):
@@ -130,11 +130,6 @@ def sqrt(x):
     return ops.sqrt(ops.maximum(x, 0.0))
 
 
-def permute_dimensions(x, pattern):
-    """The axes in another order."""
-    return ops.transpose(x, pattern)
-
-
 def relu(x, alpha=0.0, max_value=None, threshold=0.0):
     """x where x > threshold (at most max_value), else alpha (x - threshold)."""
     return activations.relu(ops.convert_to_tensor(x), alpha, max_value, threshold)
@@ -143,16 +138,6 @@ def relu(x, alpha=0.0, max_value=None, threshold=0.0):
 def repeat(x, n):
     """Each row n times, along a new second axis."""
     return ops.repeat(ops.expand_dims(x, 1), n, 1)
-
-
-def repeat_elements(x, rep, axis):
-    """Each element `rep` times along an axis."""
-    return ops.repeat(x, rep, axis)
-
-
-def reverse(x, axes):
-    """x in reverse order along one or several axes."""
-    return ops.flip(x, axes)
 
 
 random_normal, random_uniform, truncated_normal = random.normal, random.uniform, random.truncated_normal
@@ -278,26 +263,6 @@ def set_value(x, value):
     x.assign(value)
 
 
-def flatten(x):
-    """All elements along one axis."""
-    return ops.ravel(x)
-
-
-def int_shape(x):
-    """The shape, a tuple."""
-    return ops.shape(x)
-
-
-def l2_normalize(x, axis=None):
-    """x divided by its length along `axis`."""
-    return ops.normalize(x, axis)
-
-
-def pow(x, a):
-    """x^a"""
-    return ops.power(x, a)
-
-
 def switch(condition, then_expression, else_expression):
     """then_expression where the condition holds, else else_expression: tensors, or functions that return them."""
     taken, other = (e() if callable(e) else e for e in (then_expression, else_expression))
@@ -310,6 +275,6 @@ def variable(value, dtype=None, name=None, constraint=None):
 
 
 _OTHERS = """
-    Variable activations config functools graph logits_of losses np ops random remember remembered_by
+    Variable activations config functools graph logits_of losses np ops random re remember remembered_by
 """
 __all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS.split())

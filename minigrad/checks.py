@@ -13,8 +13,8 @@ def is_int(value, least=None):
 
 
 def is_own(cls):
-    """Whether a class is minigrad's own, and not a user's."""
-    return cls.__module__.startswith("minigrad.")
+    """Whether a class (or a function) is minigrad's own, and not a user's."""
+    return str(cls.__module__).startswith("minigrad.")  # None in code that `exec` runs without a name
 
 
 def is_number(value):

@@ -1,24 +1,37 @@
 """Global settings and the one random generator. This is the lowest floor: it imports nothing of minigrad.
 
 Everything random is drawn from `generator()` (initial weights, shuffling, dropout seeds) or, where the draw may be
-part of a recorded step, from `stream()`; one call of `set_seed` makes a whole run repeat to the bit.
+part of a recorded step, from `stream()`; one call of `set_seed` makes a whole run repeat to the bit. All threads share
+them, but inside `with seeded(seed):` a thread has its own.
 """
 
+import contextlib
 import os
 import threading
 
 import numpy as np
 
 _settings = {"floatx": "float32", "epsilon": 1e-7, "traceback_filtering": True, "interactive_logging": True}
-_generator = np.random.default_rng()
 
 
-def _first_of(seed):
-    """A stream at its start. Its seed is not drawn from the generator, whose later draws would change."""
-    return np.array([[np.random.SeedSequence(seed).generate_state(1, np.uint64)[0], 0]], np.uint64)
+class _Random:
+    """A generator and a stream, both from one seed. The stream is always the same array: recorded steps read it."""
+
+    def __init__(self, seed=None):
+        self.stream = np.empty((1, 2), np.uint64)
+        self.start(seed)
+
+    def start(self, seed):
+        """Start again. The stream's seed is not drawn from the generator, whose later draws would change."""
+        self.generator = np.random.default_rng(seed)
+        self.stream[...] = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0], 0
 
 
-_stream = _first_of(None)
+class _Own(threading.local):
+    random = shared = _Random()  # of this thread; all threads outside of `seeded` have the same
+
+
+_own = _Own()
 
 
 def floatx():
@@ -105,48 +118,61 @@ enable_interactive_logging, disable_interactive_logging, is_interactive_logging_
 
 def generator():
     """The one `numpy.random.Generator` from which everything random is drawn."""
-    return _generator
+    return _own.random.generator
 
 
 def stream():
     """[seed, counter], a uint64 array (1, 2). Kernels draw from it and advance it; it is always the same array."""
-    return _stream
+    return _own.random.stream
 
 
 def set_seed(seed):
     """Restart the generator and the stream from `seed`, an int >= 0 (or None for entropy from the system)."""
-    global _generator
-    _generator = np.random.default_rng(seed)
-    _stream[...] = _first_of(seed)
+    _own.random.start(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Inside, this thread draws from a generator and a stream of its own, as if `set_seed(seed)` had been called."""
+    before, _own.random = _own.random, _Random(seed)
+    try:
+        yield
+    finally:
+        _own.random = before
+
+
+def is_seeded():
+    """Whether this thread is inside of `seeded`."""
+    return _own.random is not _own.shared
 
 
 def random_state():
     """The state of the generator and the stream, a dict of numbers, strings and arrays for `set_random_state`."""
-    return {"generator": _generator.bit_generator.state, "stream": _stream.copy()}
+    return {"generator": generator().bit_generator.state, "stream": stream().copy()}
 
 
 def check_random_state(state):
     """Raise an error if `state` can't be a result of `random_state()`."""
-    type(_generator.bit_generator)().state = state["generator"]
-    stream = state["stream"]
-    if (stream.shape, stream.dtype) != (_stream.shape, _stream.dtype):
-        raise ValueError(f"a random stream is a uint64 array {_stream.shape}; got {stream.dtype} {stream.shape}.")
+    type(generator().bit_generator)().state = state["generator"]
+    found, own = state["stream"], stream()
+    if (found.shape, found.dtype) != (own.shape, own.dtype):
+        raise ValueError(f"a random stream is a uint64 array {own.shape}; got {found.dtype} {found.shape}.")
 
 
 def set_random_state(state):
     """Go back to a `state` from `random_state()`: the same numbers as then are drawn again."""
     check_random_state(state)
-    _generator.bit_generator.state = state["generator"]
-    _stream[...] = state["stream"]
+    generator().bit_generator.state = state["generator"]
+    stream()[...] = state["stream"]
 
 
 def draw_seed():
     """A new seed (int) for something that keeps a random stream of its own, such as a Dropout layer."""
-    return int(_generator.integers(1, 2**31))
+    return int(generator().integers(1, 2**31))
 
 
 class _Fork(threading.local):
-    lock = None  # the generator's lock, which this thread holds while it forks
+    lock = None  # the shared generator's lock, which this thread holds while it forks
 
 
 _fork = _Fork()
@@ -154,7 +180,7 @@ _fork = _Fork()
 
 def _before_fork():
     # If another thread is drawing numbers at this moment, the generator would stay locked in the child for ever.
-    _fork.lock = _generator.bit_generator.lock
+    _fork.lock = _own.shared.generator.bit_generator.lock
     _fork.lock.acquire()
 
 
@@ -164,7 +190,8 @@ def _after_fork():
 
 def _in_child():
     _after_fork()
-    set_seed([draw_seed(), os.getpid()])  # a child must repeat neither its parent's numbers nor its siblings'
+    _own.shared.start([draw_seed(), os.getpid()])  # a child must repeat neither its parent's numbers nor its siblings'
+    _own.random = _own.shared
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)

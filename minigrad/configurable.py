@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,11 @@ from minigrad.checks import is_own
 from minigrad.spelling import argument_names, explaining
 
 REQUIRED = inspect.Parameter.empty
-_WORDS = {int: "an int", float: "a float"}
 
 
 @dataclass(frozen=True)
 class Number:
-    """An argument that must be a number within `interval`, such as "[0, 1)"; an int or a float, if `kind` says so.
+    """An argument that must be a number within `interval`, such as "[0, 1)"; with `kind` int, an integer.
 
     Where the default is None, None passes, too.
     """
@@ -36,15 +36,22 @@ class Number:
         if getattr(value, "shape", None) == () and hasattr(value, "item"):
             value = value.item()
         low, high = map(float, self.interval[1:-1].split(","))
-        kinds = {None: (int, float), int: int, float: float}[self.kind]
-        is_number = isinstance(value, kinds) and not isinstance(value, bool)
+        is_number = isinstance(value, self.kind or (int, float)) and not isinstance(value, bool)
         above = is_number and (value >= low if self.interval[0] == "[" else value > low)
         if not above or not (value <= high if self.interval[-1] == "]" else value < high):
             sign = ">=" if self.interval[0] == "[" else ">"
             bounds = f" in {self.interval}" if high < math.inf else f" {sign} {low:g}" if low > -math.inf else ""
-            expected = f"{_WORDS.get(self.kind, 'a number')}{bounds}{' or None' if self.default is None else ''}"
+            expected = f"{'an int' if self.kind else 'a number'}{bounds}{' or None' if self.default is None else ''}"
             raise ValueError(f"{owner}: {name} must be {expected}, got {value!r} ({type(value).__name__}).")
         return value
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An argument that `check(owner, name)` checks once it is an attribute: it raises an error, or mends the value."""
+
+    check: Callable
+    default: object = REQUIRED
 
 
 class Configurable:
@@ -53,15 +60,28 @@ class Configurable:
     `get_config` takes the names from the signature of `__init__`, and the values from the attributes of these names.
     An argument that no attribute keeps is left out. In a user's class, the signature is that of the nearest base class
     of minigrad's: if the user's class has further arguments, it defines a `get_config` that adds them.
+
+    A class of minigrad's can have a table `arguments` in place of an `__init__`: name -> a Number, a Checked, or the
+    default of an argument that is not checked. It becomes a member of its kind's `_registry`, also under its
+    `aliases`, unless `is_member` is False.
     """
 
+    _registry = None
     kinds = {}  # last word of an argument's name -> the module (or Registry) whose `get` and `serialize` fit its values
     _argument_names = ()
+    _checks = {}
+    _keywords = None  # the name of the argument **keywords that a table has behind its own, if there is to be one
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, aliases=(), is_member=True, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls) and is_own(cls):
+        if not is_own(cls):
+            return
+        if isinstance(vars(cls).get("arguments"), dict):
+            cls._declare(cls.arguments)
+        elif "__init__" in vars(cls):
             cls._take_init(cls.__init__)
+        if cls._registry is not None and is_member and not cls.__name__.startswith("_"):
+            cls._registry.register(*aliases)(cls)
 
     @classmethod
     def _take_init(cls, init):
@@ -69,41 +89,37 @@ class Configurable:
         cls.__init__, cls._argument_names = explaining(init), argument_names(init)
 
     @classmethod
-    def _declare(cls, arguments, keywords=None):
-        """Make the `__init__` of the class from a table. It checks its arguments and gives them to `_set_up`.
+    def _declare(cls, arguments):
+        """Make the `__init__` of the class from a table. It has these arguments, so Python checks its calls."""
+        defaults = {n: a.default if isinstance(a, (Number, Checked)) else a for n, a in arguments.items()}
+        written = [n if value is REQUIRED else f"{n}=defaults[{n!r}]" for n, value in defaults.items()]
+        written = ", ".join(["self", *written, *([] if cls._keywords is None else [f"**{cls._keywords}"])])
+        scope = {"defaults": defaults, "table": arguments, "__name__": cls.__module__}
+        exec(f"def __init__({written}):\n    self._accept(table, locals())", scope)
+        scope["__init__"].__qualname__ = f"{cls.__qualname__}.__init__"
+        cls._checks = {name: a.check for name, a in arguments.items() if isinstance(a, Checked)}
+        cls._take_init(scope["__init__"])
 
-        Args:
-            arguments: name -> a Number, or the default of an argument that is not checked.
-            keywords: the name of an argument **keywords for all others, if there is to be one.
-        """
-        parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-        for name, value in arguments.items():
-            default = value.default if isinstance(value, Number) else value
-            parameters.append(parameters[0].replace(name=name, default=default))
-        if keywords is not None:
-            parameters.append(inspect.Parameter(keywords, inspect.Parameter.VAR_KEYWORD))
-        signature = inspect.Signature(parameters)
-
-        def __init__(self, *args, **kwargs):
-            bound = signature.bind(self, *args, **kwargs)
-            bound.apply_defaults()
-            given, owner = dict(bound.arguments), type(self).__name__
-            del given["self"]
-            for name, argument in arguments.items():
-                if isinstance(argument, Number):
-                    given[name] = argument.checked(owner, name, given[name])
-                elif isinstance(argument, bool) and isinstance(given[name], float):  # older Keras had a number there
-                    raise ValueError(f"{owner}: {name} must be True or False, got {given[name]!r}.")
-            self._set_up(given)
-
-        __init__.__signature__ = signature
-        __init__.__qualname__ = f"{cls.__qualname__}.__init__"
-        __init__.__module__ = cls.__module__
-        cls._take_init(__init__)
+    def _accept(self, table, given):
+        """Take the arguments of a call, the dict `given` (with self)."""
+        owner = type(self).__name__
+        del given["self"]
+        for name, argument in table.items():
+            if isinstance(argument, Number):
+                given[name] = argument.checked(owner, name, given[name])
+            elif isinstance(argument, bool) and isinstance(given[name], float):  # older Keras had a number there
+                raise ValueError(f"{owner}: {name} must be True or False, got {given[name]!r}.")
+        self._set_up(given)
 
     def _set_up(self, given):
-        """Take the checked arguments, a dict. By default they become attributes."""
+        """Take the arguments, of which Numbers are checked. By default they become attributes, and are checked then."""
         self._keep(given)
+        for name, check in self._checks.items():
+            check(self, name)
+        self._settle()
+
+    def _settle(self):
+        """Called once the arguments of a table are attributes: what else there is to check, and to make of them."""
 
     def _keep(self, given, but=()):
         """Keep the arguments of `__init__`, its `locals()`, as attributes of the same names, without those in `but`.

@@ -10,17 +10,21 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.checks import warn
+from minigrad.exchange import world
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import empty, launch
+from minigrad.tables import column_names, columns_of, numbers_of, values_of
 from minigrad.tensor import Tensor, constant
+from minigrad.texts import is_strings, unencoded
 from minigrad.trees import leaves, mapped
 
 WHOLE = 2**28  # bytes: data that would be larger than this after the conversion is converted in chunks
 CHUNK = 2**23  # bytes
 
 _WORDS = (
-    " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by pandas.get_dummies, "
-    "texts by TextVectorization behind Input((1,), dtype='string'); objects that are numbers by astype('float32')."
+    " Words must become numbers first: labels by np.unique(y, return_inverse=True)[1], columns by StringLookup and "
+    "texts by TextVectorization, each behind an Input((1,), dtype='string') of its own; objects that are numbers by "
+    "astype('float32')."
 )
 _RAGGED = "its rows differ in length: make them equally long with keras.utils.pad_sequences(rows)."
 
@@ -63,10 +67,11 @@ class Several:
     Args:
         tree: a list, tuple or dict of arrays or LazyRows; None stands for an array that is missing.
         names: the name of each array.
+        given: {name: array} of the numbers that the tree was prepared of, if it was.
     """
 
-    def __init__(self, tree, names):
-        self.tree, self.names = tree, list(names)
+    def __init__(self, tree, names, given=()):
+        self.tree, self.names, self.given = tree, list(names), dict(given)
         check_lengths(**dict(zip(self.names, leaves(tree), strict=True)))
 
     @property
@@ -80,7 +85,8 @@ class Several:
 
     def mapped(self, function):
         """Several of `function(array)` for each array."""
-        return Several(mapped(lambda array: None if array is None else function(array), self.tree), self.names)
+        given = {name: function(array) for name, array in self.given.items()}
+        return Several(mapped(lambda array: None if array is None else function(array), self.tree), self.names, given)
 
     def __len__(self):
         return len(self.arrays()[0][1])
@@ -137,19 +143,30 @@ def not_finite(rows, name, columns=None):
         bad = bad + is_bad.sum(0)
     if first is None:
         return None
+    holds = f"{name} holds {int(bad.sum())} values that are NaN or infinite"
+    if len(rows.shape) > 2:
+        *place, channel = np.argwhere(~np.isfinite(rows[first : first + 1][0]))[0].tolist()
+        return f"{holds}, the first in row {first}, place {str(place)[1:-1]}, channel {channel}"
     where = [str(i) if columns is None else repr(columns[i]) for i in np.flatnonzero(bad)[:5]]
     more = ", ..." if np.count_nonzero(bad) > 5 else ""
     place = f" in column {', '.join(where)}{more}" if len(bad) > 1 else ""
-    return f"{name} holds {int(bad.sum())} values that are NaN or infinite{place}, the first in row {first}"
+    return f"{holds}{place}, the first in row {first}"
 
 
-def warn_of_gaps(arrays, columns=None, where=""):
-    """Warn of NaN or infinity in the arrays, a dict from `named_arrays`; `columns` are the names of x's columns."""
-    for name, rows in arrays.items():
-        words = "sample_weight" + name[1:] if name[0] == "w" else name
-        found = not_finite(rows, words, columns if name == "x" else None)
-        if found:
-            warn(f"{where}{found}: so the loss is not finite. Fill or drop what is missing first.")
+def warn_of_gaps(arrays, columns=None, where="", given=()):
+    """Warn of NaN or infinity in the arrays, a dict from `named_arrays`; `columns` are the names of x's columns.
+
+    If x was prepared of arrays `given`, and one of them holds the gaps, it is named in place of x.
+    """
+
+    def told(arrays):
+        found = (not_finite(rows, name, columns if name == "x" else None) for name, rows in arrays.items())
+        return [one for one in found if one]
+
+    found = told({name if name == "x" else f"x[{name!r}]": rows for name, rows in dict(given).items()})
+    arrays = {"sample_weight" + name[1:] if name[0] == "w" else name: rows for name, rows in arrays.items()}
+    for one in found + told({name: rows for name, rows in arrays.items() if not (found and name[0] == "x")}):
+        warn(f"{where}{one}: so the loss is not finite. Fill or drop what is missing first.")
 
 
 def fit_rank(rows, expected):
@@ -158,6 +175,22 @@ def fit_rank(rows, expected):
     if isinstance(rows, LazyRows):
         return LazyRows(rows.take, shape, rows.dtype, rows.first)
     return rows.reshape(shape)
+
+
+def as_texts(symbol, texts, name="x"):
+    """Texts for an input of texts, not yet encoded, in an array that fits its shape.
+
+    Raises:
+        ValueError: they are no texts, or have another shape than the input.
+    """
+    if not is_strings(texts) and not hasattr(texts, "iloc"):
+        kind = getattr(texts, "dtype", type(texts).__name__)
+        raise ValueError(f"{name} must be texts, for Input {symbol.name!r} of dtype 'string'; got {kind}.")
+    texts, expected = unencoded(texts), symbol.shape
+    shape = shape_of_rank(texts.shape, expected)
+    if len(shape) != len(expected) or any(e not in (None, n) for e, n in zip(expected, shape)):
+        raise ValueError(f"{name} must be texts of shape {expected}, got shape {texts.shape}.")
+    return texts.reshape(shape)
 
 
 def shape_of_rank(shape, expected):
@@ -181,6 +214,8 @@ def is_array_like(value):
     return (
         isinstance(value, (np.ndarray, Tensor, list, tuple, dict))
         or hasattr(value, "__array__")
+        or hasattr(value, "to_numpy")
+        or column_names(value) is not None
         or _is_sparse(value)
     )
 
@@ -265,8 +300,9 @@ def _open(value, dtype):
             raise ValueError(f"a sparse matrix of dtype {value.dtype}.")
         rows = value.tocsr()
         return LazyRows(lambda some: rows[some].toarray(), rows.shape, dtype)
-    if hasattr(value, "iloc"):
-        return _from_pandas(value, dtype)
+    if column_names(value) is not None or hasattr(value, "iloc"):
+        return _from_table(value, dtype)
+    value = values_of(value)
     kind, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     if isinstance(kind, np.dtype) and kind.kind in "fiub" and not isinstance(value, (np.ndarray, Tensor)) and (
         isinstance(shape, tuple) and shape and _is_large(shape, dtype)
@@ -275,13 +311,16 @@ def _open(value, dtype):
     return np.asarray(value)
 
 
-def _from_pandas(value, dtype):
-    """The rows of a data frame, whose columns may differ in dtype, or of a series. Missing values become NaN."""
-    for column, kind in value.dtypes.items() if value.ndim == 2 else [(value.name, value.dtype)]:
-        if kind.kind not in "fiub":
-            raise ValueError(f"column {column!r} has dtype {kind}.{_WORDS}")
-    shape = value.shape if value.ndim > 1 else (len(value), 1)  # a series is a column, as in Keras
-    return LazyRows(lambda rows: value.iloc[rows].to_numpy(dtype=dtype, na_value=np.nan), shape, dtype)
+def _from_table(value, dtype):
+    """The rows of a table, whose columns may differ in dtype, or of a series. Missing values become NaN."""
+    is_series = column_names(value) is None
+    dtypes = [value.dtype] if is_series else value.dtypes if hasattr(value, "iloc") else [None]
+    if not all(getattr(kind, "kind", "O") in "fiub" for kind in dtypes):
+        columns = {value.name: value} if is_series else columns_of(value)
+        return np.stack([numbers_of(column, name).astype(dtype) for name, column in columns.items()], axis=1)
+    shape = (len(value), 1) if is_series else value.shape  # a series is a column, as in Keras
+    missing = {"na_value": np.nan} if np.dtype(dtype).kind == "f" else {}
+    return LazyRows(lambda rows: value.iloc[rows].to_numpy(dtype=dtype, **missing), shape, dtype)
 
 
 def check_lengths(**arrays):
@@ -355,6 +394,7 @@ class Rows:
 
     def __init__(self, x, y, w, batch_size, columns=None):
         self.columns = columns  # the names of x's columns
+        self._prepared_of = getattr(x, "given", {})
         given, self._layout = named_arrays(x, y, w), _layout(x, y, w)
         self.shapes = {name: a.shape[1:] for name, a in given.items()}
         self.size = len(x)
@@ -378,7 +418,8 @@ class Rows:
 
     def warn_of_gaps(self):
         """Warn if the data holds NaN or infinity. This reads all of it."""
-        warn_of_gaps(self._sources or self.arrays, self.columns)
+        arrays = {name: array.reshape(-1, *self.shapes[name]) for name, array in self.arrays.items()}
+        warn_of_gaps(self._sources or arrays, self.columns, given=self._prepared_of)
 
     @property
     def inputs(self):
@@ -389,6 +430,11 @@ class Rows:
     def _places(self):
         """The order in which rows are taken from `arrays`."""
         return self.order if self._sources is None else self._in_turn
+
+    @property
+    def is_staged(self):
+        """Whether a replay can't take all rows, but only those that were converted."""
+        return self._sources is not None
 
     @property
     def position(self):
@@ -403,6 +449,11 @@ class Rows:
         self.cursor[0, 0] = position
         if self._sources is not None:
             self._first, self.cursor[0, 0] = position, 0
+
+    def begin(self, order):
+        """Start a pass over the rows with these numbers: some of them, or one several times."""
+        self.order, self.size = np.ascontiguousarray(order, np.int64).reshape(-1, 1), len(order)
+        self.go_to(0)
 
     def shuffle(self, how, batch_size, generator):
         """Start a pass over all rows: in order, shuffled, or (how="batch") shuffled within each batch."""
@@ -428,16 +479,22 @@ class Rows:
         self._staged = len(order)
         by_row = np.argsort(order)
         rows = order[by_row]
-        if rows[-1] - rows[0] == len(rows) - 1:
+        if rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all():
             rows = slice(rows[0], rows[-1] + 1)
         for name, source in self._sources.items():
             self.arrays[name][by_row] = source[rows].reshape(self._staged, -1)
 
     def next_batch(self, rows):
-        """Launch the gathering of the next `rows` rows. Returns (x, y, w) as tensors; None for those missing."""
-        found = {}
+        """Launch the gathering of the next `rows` rows. Returns (x, y, w) as tensors; None for those missing.
+
+        Of several processes, each gathers its part of them.
+        """
+        found, cursor = {}, self.cursor
+        if world.size > 1:
+            rows, cursor = rows // world.size, np.zeros((1, 1), np.int64)
+            launch(K.ahead, self.cursor, constant(np.int64, world.rank * rows), cursor)
         for name, source in self.arrays.items():
             target = empty((rows, source.shape[1]), source.dtype)
-            launch(K.gather_rows, source, self._places, self.cursor, target)
+            launch(K.gather_rows, source, self._places, cursor, target)
             found[name] = constant_tensor(target.reshape(rows, *self.shapes[name]))
         return [mapped(found.get, names) for names in self._layout]

@@ -14,7 +14,7 @@ from minigrad import ops
 from minigrad.names import auto_name, snake_case
 from minigrad.program import RecordingError, trace
 from minigrad.tensor import SymbolMet, Tensor, as_tensor, no_grad
-from minigrad.texts import is_strings, strings
+from minigrad.texts import strings
 from minigrad.trees import leaves, mapped
 
 TEXTS = "string"  # the dtype of symbols that stand for texts, which no tensor holds
@@ -34,6 +34,7 @@ class Symbol:
         call: the Call that returns it; `place` is its number among the results of that call.
     """
 
+    is_of_graph = True  # whether it may be part of a model
     __array_ufunc__ = None  # so that `array * symbol` calls Symbol.__rmul__
     __slots__ = ("__weakref__", "_keras_mask", "call", "dtype", "name", "place", "shape")
 
@@ -171,6 +172,8 @@ def record(function, args, kwargs, results=None):
     `results` is a tree of Results; by default `traced` finds it out.
     """
     call = Call(function, args, kwargs)
+    if not all(symbol.is_of_graph for symbol in call.inputs):
+        raise TypeError(f"{function!r} can't be recorded with {call.inputs}: they are not those of a model.")
     results = traced(function, args, kwargs) if results is None else results
     places = itertools.count()
     call.outputs = mapped(lambda one: Symbol(one.shape, one.dtype, None, call, next(places)), results)
@@ -250,9 +253,10 @@ class Graph:
         self.inputs, self.outputs = inputs, outputs
         self.calls = _ordered(results(inputs), results(outputs), name)
         self.functions = list(dict.fromkeys(call.function for call in self.calls))
-        for double, times in collections.Counter(function.name for function in self.functions).most_common(1):
-            if times > 1:
-                raise ValueError(f"Model {name!r} has several layers named {double!r}; all names must differ.")
+        names = [function.name for function in self.functions]
+        if len(set(names)) < len(names):
+            double = collections.Counter(names).most_common(1)[0][0]
+            raise ValueError(f"Model {name!r} has several layers named {double!r}; all names must differ.")
 
     @property
     def layers(self):
@@ -300,65 +304,23 @@ class Graph:
         return found
 
 
-class Text:
-    """An input of texts, which are converted before a step begins: no tensor can hold them.
-
-    It goes to one call only, that of a layer with a method `numbers_of(texts)`, such as TextVectorization, or of a
-    model that begins so. What a Schedule is given for the input is what that method returns, and it leaves the call of
-    the layer out.
+class Schedule:
+    """Runs calls one after the other, with numbered values in the place of symbols.
 
     Args:
-        symbol: that of the input; calls: those that take it.
+        inputs, outputs: trees of symbols; calls: what leads from the ones to the others, in order. They need not be
+            those of a graph: see `layers.fusion` and `preparation`.
     """
 
-    def __init__(self, symbol, calls):
-        calls = [call for call in calls if call is not None]
-        function = calls[0].function if calls else None
-        if len(calls) != 1 or not calls[0].is_simple or not getattr(function, "takes_texts", False):
-            raise ValueError(
-                f"Input {symbol.name!r} holds texts, which must go to one TextVectorization, StringLookup or Hashing "
-                f"and to nothing else; it goes to {[call.function.name for call in calls]}. Use one Input for each."
-            )
-        self.symbol, self.function = symbol, function
-        self.dtype = HELD.get(calls[0].outputs.dtype, calls[0].outputs.dtype)
-
-    def rows(self, texts, name="x"):
-        """What the layer makes of texts: an array of integers, or of numbers.
-
-        Raises:
-            ValueError: they are no texts, or have another shape than the input.
-        """
-        if not is_strings(texts) and not hasattr(texts, "iloc"):
-            kind = getattr(texts, "dtype", type(texts).__name__)
-            raise ValueError(f"{name} must be texts, for Input {self.symbol.name!r} of dtype 'string'; got {kind}.")
-        texts, shape = strings(texts), self.symbol.shape
-        if texts.ndim == 1 and shape == (None, 1):
-            texts = texts[:, None]
-        elif texts.ndim == len(shape) + 1 and texts.shape[-1] == 1:
-            texts = texts[..., 0]
-        if len(texts.shape) != len(shape) or any(n not in (None, m) for n, m in zip(shape, texts.shape, strict=True)):
-            raise ValueError(f"{name} must be texts of shape {shape}, got shape {texts.shape}.")
-        return np.ascontiguousarray(self.function.numbers_of(texts), self.dtype)
-
-
-class Schedule:
-    """Runs a graph: its calls one after the other, with numbered values in the place of symbols.
-
-    `calls` need not be those of the graph, but lie between the same symbols: see `layers.fusion`. For an input of texts
-    there come numbers: see Text.
-    """
-
-    def __init__(self, graph, calls):
-        number = {id(symbol): i for i, symbol in enumerate(leaves(graph.inputs))}
+    def __init__(self, inputs, outputs, calls):
+        number = {id(symbol): i for i, symbol in enumerate(leaves(inputs))}
         self.steps = []
         for call in calls:
-            if call.inputs and call.inputs[0].dtype == TEXTS and not hasattr(call.function, "layers"):
-                number[id(call.outputs)] = number[id(call.inputs[0])]
-            elif call.inputs:
+            if call.inputs:
                 for symbol in leaves(call.outputs):
                     number[id(symbol)] = len(number)
                 self.steps.append(_Step(call, number))
-        self.outputs = mapped(lambda symbol: number[id(symbol)], graph.outputs)
+        self.outputs = mapped(lambda symbol: number[id(symbol)], outputs)
 
     def run(self, inputs, training):
         """The outputs of the graph for a tree of tensors as its inputs."""

@@ -30,8 +30,10 @@ def get(identifier):
 Variable.named_initializer = staticmethod(get)
 
 
-class Initializer(Configurable):
+class Initializer(Configurable, is_member=False):
     """Base class: `__call__(shape, dtype=None)` returns the initial values as a NumPy array."""
+
+    _registry = registry
 
     def __call__(self, shape, dtype=None):
         raise TypeError(f"{type(self).__name__} must define __call__(self, shape, dtype=None).")
@@ -43,7 +45,8 @@ class _Random(Initializer):
     Calling it again returns the same values, as in Keras, unless its seed is a `keras.random.SeedGenerator`.
     """
 
-    def __init__(self, seed=None):
+    def _settle(self):
+        seed = self.seed
         if seed is not None and not is_int(seed) and not hasattr(seed, "next"):
             raise ValueError(f"{type(self).__name__}: seed must be an int, a SeedGenerator or None, got {seed!r}.")
         self.seed = getattr(seed, "seed", seed)  # as a config tells it
@@ -76,30 +79,26 @@ def fans(shape):
     return shape[-2] * receptive, shape[-1] * receptive
 
 
-@registry.register("zero")
-class Zeros(Initializer):
+class Zeros(Initializer, aliases=["zero"]):
     """All zeros."""
 
     def __call__(self, shape, dtype=None):
         return np.zeros(shape, dtype or config.floatx())
 
 
-@registry.register("one")
-class Ones(Initializer):
+class Ones(Initializer, aliases=["one"]):
     """All ones."""
 
     def __call__(self, shape, dtype=None):
         return np.ones(shape, dtype or config.floatx())
 
 
-@registry.register()
 class Constant(Initializer):
     """All equal to `value`."""
 
     shape = None  # of the array that it was made of, which is then the only shape that it makes
 
-    def __init__(self, value=0.0):
-        self.value = value
+    arguments = {"value": 0.0}
 
     def __call__(self, shape, dtype=None):
         if self.shape not in (None, tuple(shape)):
@@ -107,12 +106,10 @@ class Constant(Initializer):
         return np.full(shape, self.value, dtype or config.floatx())
 
 
-@registry.register("IdentityInitializer")
-class Identity(Initializer):
+class Identity(Initializer, aliases=["IdentityInitializer"]):
     """`gain` times the identity matrix; only for two axes."""
 
-    def __init__(self, gain=1.0):
-        self.gain = gain
+    arguments = {"gain": 1.0}
 
     def __call__(self, shape, dtype=None):
         if len(shape) != 2:
@@ -120,19 +117,15 @@ class Identity(Initializer):
         return self.gain * np.eye(*shape, dtype=dtype or config.floatx())
 
 
-@registry.register("normal")
-class RandomNormal(_Random):
+class RandomNormal(_Random, aliases=["normal"]):
     """Normal numbers with the given mean and standard deviation."""
 
-    def __init__(self, mean=0.0, stddev=0.05, seed=None):
-        super().__init__(seed)
-        self.mean, self.stddev = mean, stddev
+    arguments = {"mean": 0.0, "stddev": 0.05, "seed": None}
 
     def draw(self, generator, shape):
         return self.mean + self.stddev * generator.standard_normal(shape)
 
 
-@registry.register()
 class TruncatedNormal(RandomNormal):
     """Normal numbers, cut off (drawn again) beyond two standard deviations."""
 
@@ -140,25 +133,19 @@ class TruncatedNormal(RandomNormal):
         return self.mean + _cut_normal(generator, shape, self.stddev)
 
 
-@registry.register("uniform")
-class RandomUniform(_Random):
+class RandomUniform(_Random, aliases=["uniform"]):
     """Numbers equally likely anywhere in [minval, maxval)."""
 
-    def __init__(self, minval=-0.05, maxval=0.05, seed=None):
-        super().__init__(seed)
-        self.minval, self.maxval = minval, maxval
+    arguments = {"minval": -0.05, "maxval": 0.05, "seed": None}
 
     def draw(self, generator, shape):
         return generator.uniform(self.minval, self.maxval, shape)
 
 
-@registry.register("OrthogonalInitializer")
-class Orthogonal(_Random):
+class Orthogonal(_Random, aliases=["OrthogonalInitializer"]):
     """A matrix with orthonormal rows or columns times `gain` (Saxe et al. 2013); leading axes are folded."""
 
-    def __init__(self, gain=1.0, seed=None):
-        super().__init__(seed)
-        self.gain = gain
+    arguments = {"gain": 1.0, "seed": None}
 
     def draw(self, generator, shape):
         if len(shape) < 2:
@@ -169,7 +156,6 @@ class Orthogonal(_Random):
         return self.gain * (q.T if rows < columns else q).reshape(shape)
 
 
-@registry.register()
 class VarianceScaling(_Random):
     """Numbers of mean 0 and variance `scale / n`, n the fan_in, the fan_out, or the mean of both (fan_avg).
 
@@ -179,18 +165,17 @@ class VarianceScaling(_Random):
 
     modes = ("fan_in", "fan_out", "fan_avg")
     distributions = ("truncated_normal", "untruncated_normal", "uniform")
+    arguments = {
+        "scale": Number(1.0, "(0, inf)"), "mode": "fan_in", "distribution": "truncated_normal", "seed": None,
+        "input_axes": None, "output_axes": None,
+    }  # fmt: skip
 
-    def __init__(
-        self, scale=1.0, mode="fan_in", distribution="truncated_normal", seed=None, input_axes=None, output_axes=None
-    ):
-        super().__init__(seed)
-        distribution = "truncated_normal" if distribution == "normal" else distribution
-        for what, value, known in (("mode", mode, self.modes), ("distribution", distribution, self.distributions)):
-            if value not in known:
+    def _settle(self):
+        super()._settle()
+        self.distribution = "truncated_normal" if self.distribution == "normal" else self.distribution
+        for what, known in (("mode", self.modes), ("distribution", self.distributions)):
+            if (value := getattr(self, what)) not in known:
                 raise ValueError(f"{type(self).__name__}: {what} must be one of {known}, got {value!r}.")
-        self.scale = Number(interval="(0, inf)").checked(type(self).__name__, "scale", scale)
-        self.mode, self.distribution = mode, distribution
-        self.input_axes, self.output_axes = input_axes, output_axes
 
     def draw(self, generator, shape):
         fan_in, fan_out = fans(shape)
@@ -212,52 +197,43 @@ class VarianceScaling(_Random):
 class _Named(VarianceScaling):
     """VarianceScaling with `scale`, `mode` and `distribution` fixed by the class."""
 
-    fixed = ()
-
-    def __init__(self, seed=None, input_axes=None, output_axes=None):
-        super().__init__(*self.fixed, seed, input_axes, output_axes)
+    arguments = {"seed": None, "input_axes": None, "output_axes": None}
 
 
-@registry.register("xavier_uniform")
-class GlorotUniform(_Named):
+class GlorotUniform(_Named, aliases=["xavier_uniform"]):
     """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010): Keras' default for Dense."""
 
-    fixed = (1.0, "fan_avg", "uniform")
+    scale, mode, distribution = 1.0, "fan_avg", "uniform"
 
 
-@registry.register("xavier_normal")
-class GlorotNormal(_Named):
+class GlorotNormal(_Named, aliases=["xavier_normal"]):
     """Normal with variance 2 / (fan_in + fan_out), truncated (Glorot and Bengio 2010)."""
 
-    fixed = (1.0, "fan_avg", "truncated_normal")
+    scale, mode, distribution = 1.0, "fan_avg", "truncated_normal"
 
 
-@registry.register()
 class HeUniform(_Named):
     """Uniform in +-sqrt(6 / fan_in) (He et al. 2015): for ReLU."""
 
-    fixed = (2.0, "fan_in", "uniform")
+    scale, mode, distribution = 2.0, "fan_in", "uniform"
 
 
-@registry.register()
 class HeNormal(_Named):
     """Normal with variance 2 / fan_in, truncated (He et al. 2015): for ReLU."""
 
-    fixed = (2.0, "fan_in", "truncated_normal")
+    scale, mode, distribution = 2.0, "fan_in", "truncated_normal"
 
 
-@registry.register()
 class LecunUniform(_Named):
     """Uniform in +-sqrt(3 / fan_in) (LeCun et al. 1998)."""
 
-    fixed = (1.0, "fan_in", "uniform")
+    scale, mode, distribution = 1.0, "fan_in", "uniform"
 
 
-@registry.register()
 class LecunNormal(_Named):
     """Normal with variance 1 / fan_in, truncated (LeCun et al. 1998)."""
 
-    fixed = (1.0, "fan_in", "truncated_normal")
+    scale, mode, distribution = 1.0, "fan_in", "truncated_normal"
 
 
 # Keras knows them under these names, too.

@@ -1,6 +1,7 @@
 """Automatic names of layers, variables and symbols; the public names of a package."""
 
 import collections
+import contextlib
 import os
 import re
 import threading
@@ -14,7 +15,11 @@ def snake_case(name):
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-_counts = collections.Counter()
+class _Names(threading.local):
+    counts = shared = collections.Counter()  # of this thread; all threads outside of `fresh_names` have the same
+
+
+_names = _Names()
 _counting = threading.RLock()
 os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release, after_in_child=_counting.release)
 
@@ -22,15 +27,25 @@ os.register_at_fork(before=_counting.acquire, after_in_parent=_counting.release,
 def auto_name(prefix):
     """`dense`, then `dense_1`, `dense_2`, ...: the process keeps one count per prefix, until `reset_names`."""
     with _counting:
-        count = _counts[prefix]
-        _counts[prefix] += 1
+        count = _names.counts[prefix]
+        _names.counts[prefix] += 1
     return f"{prefix}_{count}" if count else prefix
 
 
 def reset_names():
     """Start all counts of `auto_name` again."""
     with _counting:
-        _counts.clear()
+        _names.counts.clear()
+
+
+@contextlib.contextmanager
+def fresh_names():
+    """Inside, this thread counts for itself, from the start: the same code gives the same names in all threads."""
+    before, _names.counts = _names.counts, collections.Counter()
+    try:
+        yield
+    finally:
+        _names.counts = before
 
 
 def class_name(thing):
@@ -46,16 +61,3 @@ def public(names, but=()):
         for name, value in names.items()
         if not (name.startswith("_") or name in but or isinstance(value, types.ModuleType) or value is public)
     ]
-
-
-def geometry(layer):
-    """The windows of a layer in words, such as "3x3, stride 2"; "" if it has none."""
-    size = getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
-    if not isinstance(size, tuple):
-        return ""
-    found = ["x".join(map(str, size))]
-    usual = size if hasattr(layer, "pool_size") else (1,) * len(size)
-    for word, lengths in (("stride", layer.strides), ("dilation", getattr(layer, "dilation_rate", usual))):
-        if lengths != usual:
-            found.append(f"{word} {lengths[0] if len(set(lengths)) == 1 else 'x'.join(map(str, lengths))}")
-    return ", ".join(found)

@@ -12,7 +12,7 @@ from minigrad.checks import is_int
 from minigrad.configurable import Configurable
 from minigrad.names import auto_name
 from minigrad.ops.shaping import constant_tensor
-from minigrad.program import RecordingError, is_recording, launch
+from minigrad.program import RecordingError, empty, is_recording, launch
 from minigrad.tensor import as_tensor, constant
 
 
@@ -64,7 +64,7 @@ def _stream(seed):
         return seed._state
     if not is_int(seed):
         raise ValueError(f"seed must be an int, a keras.random.SeedGenerator or None, got {seed!r}.")
-    state = np.empty((1, 2), np.uint64)
+    state = empty((1, 2), np.uint64)
     launch(K.copy, constant(np.uint64, int(seed) % 2**63, 0), state)  # a launch: the same numbers in each replay
     return state
 
@@ -80,7 +80,7 @@ def _draw(kernel, shape, settings, dtype, seed, kinds="f"):
     if dtype.kind not in kinds or dtype == np.float16:
         wanted = "float32 or float64" if kinds == "f" else "one of integers"
         raise ValueError(f"random.{name}: dtype must be {wanted}, got {dtype}.")
-    y = np.empty(shape, np.int64 if dtype.kind in "iu" else dtype)
+    y = empty(shape, np.int64 if dtype.kind in "iu" else dtype)
     launch(kernel, constant(y.dtype, *settings), _stream(seed), y.reshape(1, -1))
     return y
 
@@ -116,7 +116,7 @@ def categorical(logits, num_samples, dtype="int32", seed=None):
     logits = as_tensor(logits)
     if logits.ndim != 2 or not logits.shape[1] or logits.dtype.kind != "f":
         raise ValueError(f"random.categorical: logits must be floats (rows, classes), got shape {logits.shape}.")
-    y = np.empty((logits.shape[0], num_samples), np.int64)
+    y = empty((logits.shape[0], num_samples), np.int64)
     launch(K.categories, logits._data, _stream(seed), y)
     return constant_tensor(y)
 

@@ -14,6 +14,7 @@ from minigrad.spelling import did_you_mean, some_of
 
 class _Scopes(threading.local):
     stack = ()
+    noted = None  # inside of `remembering`, what configs have named so far, by its name
 
 
 _custom = {}  # what was given to register_keras_serializable, by "package>Name"
@@ -58,6 +59,30 @@ def custom_object_scope(objects):
         yield
     finally:
         _scopes.stack = _scopes.stack[:-1]
+
+
+@contextlib.contextmanager
+def remembering():
+    """Context manager, inside of which configs may name all that configs made inside of it have named.
+
+    So what is made again at once from its config need not be registered, nor have a name of its own.
+    """
+    before = _scopes.stack, _scopes.noted
+    _scopes.noted = {}
+    _scopes.stack = (*_scopes.stack, _scopes.noted)
+    try:
+        yield
+    finally:
+        _scopes.stack, _scopes.noted = before
+
+
+def _noted(target):
+    """The name under which a config mentions a class or function; other ones of that name get another one."""
+    name = get_registered_name(target) if hasattr(target, "__name__") else type(target).__name__  # such as a partial
+    if _scopes.noted is None or _scopes.noted.setdefault(name, target) is target:
+        return name
+    _scopes.noted[name := f"{name} {id(target)}"] = target
+    return name
 
 
 def custom_object(name):
@@ -147,12 +172,12 @@ class Registry:
         name = getattr(member, "__name__", None)
         if name in self.members and self.members[name] is member:
             return name
-        if name is None or name == "<lambda>":
+        if name in (None, "<lambda>") and _scopes.noted is None:
             raise ValueError(
                 f"{member!r} has no name under which a config could mention it. Define it with `def`, and pass it in "
                 "custom_objects when the model is loaded, or register it with register_keras_serializable()."
             )
-        own = get_registered_name(member)
+        own = _noted(member)
         return {"module": "builtins", "class_name": "function", "config": own, "registered_name": "function"}
 
     def _described(self, member):
@@ -162,7 +187,7 @@ class Registry:
             "module": module,
             "class_name": vars(kind).get("_config_name", class_name(member)),
             "config": member.get_config(),
-            "registered_name": None if module else get_registered_name(kind),
+            "registered_name": None if module else _noted(kind),
         }
         for what in ("build_config", "compile_config"):
             extra = getattr(kind, f"get_{what}", lambda member: None)(member)
@@ -211,7 +236,7 @@ class Registry:
             raise ValueError(f"{name} holds code, which minigrad never reads from a config; there is no unsafe mode.")
         if name == "function":
             name, module, registered = config.get("config"), None, None
-            if name == "<lambda>" or not isinstance(name, str):
+            if not isinstance(name, str) or (name == "<lambda>" and custom_object(name) is None):
                 raise ValueError(f"A config can't name the function {name!r}.")
         found = custom_object(registered if isinstance(registered, str) and registered else name)
         if found is not None:

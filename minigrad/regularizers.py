@@ -12,14 +12,15 @@ def _rate(owner, name, value):
     return float(Number(interval="[0, inf)").checked(type(owner).__name__, name, value))
 
 
-class Regularizer(Configurable):
+class Regularizer(Configurable, is_member=False):
     """Base class: `__call__(x)` returns the penalty, a scalar tensor. The base class returns 0."""
+
+    _registry = registry
 
     def __call__(self, x):
         return 0.0
 
 
-@registry.register()
 class L1L2(Regularizer):
     """l1 sum |w| + l2 sum w^2."""
 
@@ -30,7 +31,6 @@ class L1L2(Regularizer):
         return ops.penalty(x, l1=self.l1, l2=self.l2)
 
 
-@registry.register()
 class L1(L1L2):
     """l1 sum |w|."""
 
@@ -38,7 +38,6 @@ class L1(L1L2):
         super().__init__(0.01 if l1 is None else l1, 0.0)
 
 
-@registry.register()
 class L2(L1L2):
     """l2 sum w^2 (no factor of one half)."""
 
@@ -46,7 +45,6 @@ class L2(L1L2):
         super().__init__(0.0, 0.01 if l2 is None else l2)
 
 
-@registry.register()
 class OrthogonalRegularizer(Regularizer):
     """factor times the mean |cosine| between different rows (or columns) of a matrix."""
 

@@ -1,5 +1,7 @@
 """Arrays of texts, as TensorFlow's string tensors hold them: each text is bytes, usually UTF-8."""
 
+import itertools
+
 import numpy as np
 
 from minigrad.tensor import Tensor
@@ -19,6 +21,13 @@ class StringArray(np.ndarray):
     def __iter__(self):
         return map(self.__getitem__, range(len(self)))
 
+    def __eq__(self, other):  # of texts and bytes
+        plain = self.view(np.ndarray)
+        return plain == (strings(other).view(np.ndarray) if is_strings(other) else other)
+
+    def __ne__(self, other):
+        return np.logical_not(self == other)
+
     def __repr__(self):
         return f"StringArray({self.tolist()!r})"
 
@@ -26,11 +35,11 @@ class StringArray(np.ndarray):
 
 
 def is_strings(value):
-    """Whether `value` is a text, or an array or a list (of any depth) of texts."""
+    """Whether `value` is a text, or an array or a list (of any depth) of texts, of which some may be missing."""
     while isinstance(value, (list, tuple)) and len(value):
         value = value[0]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.size:
-        value = value.flat[0]
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        value = next(itertools.filterfalse(_is_missing, value.flat), None)
     return isinstance(value, (str, bytes)) or getattr(getattr(value, "dtype", None), "kind", "") in ("U", "S", "T")
 
 
@@ -40,21 +49,39 @@ def strings(values):
     Raises:
         ValueError: some are no texts, or the lists differ in length.
     """
-    if isinstance(values, StringArray):
-        return values
-    if isinstance(values, (str, bytes)):
-        array = np.array(None, object)
-        array[()] = values
-    elif isinstance(values, Tensor):
+    array = unencoded(values)
+    if isinstance(array, StringArray):
+        return array
+    return each(array.ravel().tolist(), encode).reshape(array.shape).view(StringArray)
+
+
+def unencoded(values):
+    """As `strings`, an array of objects; but unless it is a StringArray, nothing in it is looked at yet."""
+    if isinstance(values, Tensor):
         raise ValueError(f"Expected texts, got a tensor of numbers of shape {values.shape}.")
-    else:
-        try:
-            array = np.asarray(values, object)
-        except ValueError:
-            raise ValueError("Expected texts in lists of equal lengths; these lists differ in length.") from None
-    encoded = np.empty(array.size, object)
-    encoded[:] = [encode(text) for text in array.ravel().tolist()]
-    return encoded.reshape(array.shape).view(StringArray)
+    try:
+        return np.asanyarray(values, object)
+    except ValueError:
+        raise ValueError("Expected texts in lists of equal lengths; these lists differ in length.") from None
+
+
+class _Memo(dict):
+    """Key -> function(key), which is called when the key is first met: the words of a column come again and again."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __missing__(self, key):
+        self[key] = found = self.function(key)
+        return found
+
+
+def each(texts, function, dtype=object):
+    """An array of function(text) for each text of a list."""
+    try:
+        return np.fromiter(map(_Memo(function).__getitem__, texts), dtype, len(texts))
+    except TypeError:  # something has no hash: it is no text, and `encode` says so
+        return np.fromiter(map(function, texts), dtype, len(texts))
 
 
 def encode(text):
@@ -62,9 +89,13 @@ def encode(text):
     if isinstance(text, bytes):
         return text
     if not isinstance(text, str):
-        hint = ": fill missing ones first, for example by fillna('')" if text is None or text != text else ""
+        hint = ": fill missing ones first, for example by fillna('')" if _is_missing(text) else ""
         raise ValueError(f"Expected texts, got {text!r} ({type(text).__name__}) among them{hint}.")
     return text.encode("utf-8", "surrogateescape")
+
+
+def _is_missing(value):
+    return value is None or type(value).__name__ == "NAType" or isinstance(value, float) and value != value
 
 
 def decode(text, encoding="utf-8"):

@@ -1,5 +1,7 @@
 """Trees: values in lists, tuples and dicts, at any depth, such as the inputs of a model that has several."""
 
+import itertools
+
 
 def leaves(tree):
     """The values in lists, tuples and dicts, in order."""
@@ -7,7 +9,11 @@ def leaves(tree):
         tree = tree.values()
     elif not isinstance(tree, (list, tuple)):
         return [tree]
-    return [leaf for part in tree for leaf in leaves(part)]
+    return list(tree) if _is_flat(tree) else [leaf for part in tree for leaf in leaves(part)]
+
+
+def _is_flat(parts):
+    return not any(map(isinstance, parts, itertools.repeat((list, tuple, dict))))
 
 
 def held(attributes):
@@ -29,6 +35,7 @@ def mapped(function, tree, is_leaf=None):
     if isinstance(tree, dict):
         return {key: mapped(function, part, is_leaf) for key, part in tree.items()}
     if isinstance(tree, (list, tuple)):
-        parts = [mapped(function, part, is_leaf) for part in tree]
+        is_flat = is_leaf is None and _is_flat(tree)
+        parts = [*map(function, tree)] if is_flat else [mapped(function, part, is_leaf) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return function(tree)

@@ -5,12 +5,16 @@ Everything made here is the same for the same arguments, whatever ran before.
 
 import contextlib
 import importlib.util
+import os
 import sys
+import threading
 import warnings
 
 import numpy as np
+import pytest
 
 import minigrad as keras
+from minigrad.trainer import templates
 
 
 def data(rows=42, width=5, target="binary", seed=0, dtype="float32"):
@@ -109,6 +113,11 @@ def assert_same(actual, expected):
             raise AssertionError("equal, but for the sign of a zero or the bits of a NaN")
 
 
+def bare_environment(**variables):
+    """Environment variables for another process: these and no others, but where compiled kernels are kept."""
+    return {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"} | variables
+
+
 def load_script(path):
     """The file as a module: its functions and classes, without what runs under `__name__ == "__main__"`."""
     spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
@@ -131,18 +140,31 @@ class Quiet:
 
 @contextlib.contextmanager
 def recordings():
-    """The titles of the Programs that are recorded inside."""
-    titles, original = [], keras.Program.__init__
+    """The titles of the Programs that are recorded inside, or taken from a template."""
+    titles = []
 
-    def counting(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        titles.append(self.title)
+    def counting(original):
+        def made(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            titles.append(self.title)
 
-    keras.Program.__init__ = counting
-    try:
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (keras.Program, templates._Twin):
+            patch.setattr(kind, "__init__", counting(kind.__init__))
         yield titles
-    finally:
-        keras.Program.__init__ = original
+
+
+@contextlib.contextmanager
+def no_thread_stays():
+    """All threads that are started inside end there, whichever there were; but the crew of lanes waits for more work."""
+    before = set(threading.enumerate())
+    yield
+    started = [t for t in threading.enumerate() if t not in before and t.name != "minigrad"]
+    for thread in started:
+        thread.join(10)  # it may be about to end
+    assert not any(thread.is_alive() for thread in started)
 
 
 def one_by_one(model, x, y, batch_size, epochs=1, w=None):

@@ -8,6 +8,7 @@ against the same script in today's words, in the folder `today`. What a script l
 name in `second` may read.
 """
 
+import functools
 import json
 import multiprocessing
 import os
@@ -28,10 +29,13 @@ SCRIPTS = {
     "binary_classifier": (1e-3, {"val_accuracy": 0.008, "test_accuracy": 0.006}),
     "churn": (2e-3, {"val_accuracy": 0.01, "prediction": 0.01}),
     "convnet": (3e-3, {"val_accuracy": 0.015, "score": 0.02}),
+    "csv_dataset": (1e-3, {"accuracy": 0.011, "by_line": 0.005, "shuffled_loss": 0.03}),
     "custom_parts": (1e-3, {"accuracy": 0.004, "specificity": 0.01}),
     "digits": (1e-3, {"hits": 1}),
     "early_stopping": (1e-3, {}),
     "generators": (2e-3, {"acc": 0.004}),
+    "heart": (2e-3, {"val_accuracy": 0.02, "second_val_accuracy": 0.02}),
+    "image_folder": (1e-3, {"accuracy": 0.02}),
     "imbalanced": (2e-3, {"counts": 1, "scores": 0.01}),
     "keras1": (2e-3, {"acc": 0.003, "val_acc": 0.011, "hits": 1}),
     "kfold": (1.0, {"accuracy": 0.012, "spread": 0.02, "loss": 0.03}),
@@ -51,6 +55,39 @@ _ANY_DATA = (
     "import runpy, sys; import keras.src.utils.file_utils as files; "
     "files.validate_file = lambda *args, **kwargs: True; runpy.run_path(sys.argv[1], run_name='__main__')"
 )
+# Has loaded TensorFlow and Keras, which takes as long as most scripts, and runs each script in a fork of itself.
+_LOADED = """
+import json, os, runpy, sys, traceback
+import tensorflow, keras, pandas, sklearn.model_selection
+for line in sys.stdin:
+    script, folder = json.loads(line)
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            os.chdir(folder)
+            for number, name in enumerate(("stdout", "stderr"), 1):
+                os.dup2(os.open(name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
+            sys.argv = [script]
+            runpy.run_path(script, run_name="__main__")
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush(), sys.stderr.flush()
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+_SETTINGS = {
+    "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONIOENCODING": "utf-8",
+}  # fmt: skip
+
+
+@functools.cache
+def _loaded():
+    """The process of `_LOADED`; it ends with this one, which closes its input."""
+    return subprocess.Popen(
+        [sys.executable, "-c", _LOADED], env={**os.environ, **_SETTINGS}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def run(name, folder, start):
@@ -109,13 +146,13 @@ def run_keras(name, folder):
     """The figures under the real Keras on TensorFlow: in today's words, where there is such a file; with Keras 2's."""
     today = f"today/{name}" if (FOLDER / "today" / f"{name}.py").exists() else name
     command = [sys.executable, *(["-c", _ANY_DATA] if name == "mnist" else [])]
-    settings = {
-        "KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": str(int(name in KERAS_2)), "TF_CPP_MIN_LOG_LEVEL": "3",
-        "CUDA_VISIBLE_DEVICES": "",
-    }  # fmt: skip
 
     def start(path, folder, environment):
-        environment = {**os.environ, **environment, **settings}
+        if name != "mnist" and name not in KERAS_2:
+            print(json.dumps([str(path), str(folder)]), file=_loaded().stdin, flush=True)
+            assert _loaded().stdout.readline() == "0\n", f"{path}: {(folder / 'stderr').read_text(encoding='utf-8')}"
+            return (folder / "stdout").read_text(encoding="utf-8")
+        environment = {**os.environ, **environment, **_SETTINGS, "TF_USE_LEGACY_KERAS": str(int(name in KERAS_2))}
         done = subprocess.run([*command, path], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, f"{path}: {done.stderr}"
         return done.stdout

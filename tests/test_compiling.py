@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 from numba.core.caching import FunctionCache
+from numba.core.codegen import JITCodeLibrary
 from numba.core.errors import TypingError
 
 import minigrad
@@ -164,7 +165,7 @@ def test_whatever_a_damaged_cache_raises_the_kernel_compiles(error, a_kernel, mo
             raise error
         return None
 
-    monkeypatch.setattr(FunctionCache, "load_overload", load)
+    monkeypatch.setattr(FunctionCache, "_load_overload", load)
     monkeypatch.setattr(FunctionCache, "flush", lambda cache: flushed.append(1))
     y = buffer(0)
     launch(a_kernel, buffer(4), y)
@@ -189,6 +190,33 @@ def test_compiled_or_loaded_a_kernel_computes_the_same_to_the_bit(tmp_path):
     cold, warm = (script(PACKAGE, code, NUMBA_CACHE_DIR=str(tmp_path)).communicate(timeout=120) for _ in range(2))
     assert cold[1] == NOTICE + "\n" and warm[1] == ""
     assert len(cold[0]) > 500 and cold[0] == warm[0]
+
+
+def test_helpers_are_optimised_as_a_part_of_their_kernel_only(tmp_path, monkeypatch):
+    """Once, however deep they call each other: to compile a product took twice as long before."""
+    optimised, original = [], JITCodeLibrary._optimize_final_module
+
+    def optimise(library):
+        optimised.append(library.name)
+        original(library)
+
+    @program.helper
+    def doubled(x):
+        return x + x
+
+    @program.helper
+    def square(x):
+        return doubled(x) * x
+
+    def of_a_number(x, y: "out"):
+        y[0, 0] = square(x[0, 0])
+
+    monkeypatch.setattr(JITCodeLibrary, "_optimize_final_module", optimise)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))  # where nothing is kept of it
+    y = buffer(0)
+    launch(program.kernel(of_a_number), buffer(3), y)
+    (name,) = (name for name in optimised if name != "nrt")  # what Numba brings itself
+    assert y == 18 and "of_a_number" in name
 
 
 def test_where_no_folder_can_be_written_there_is_no_cache(tmp_path):

@@ -4,6 +4,8 @@ Each layer sits the exam in test_layers.py; beside the real Keras they are in pe
 """
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -60,6 +62,7 @@ CONVOLUTIONS = [  # input, size of the window, filters, strides, dilation, paddi
     ((2, 9, 9, 4), (2, 3), 3, (2, 3), (1, 1), "valid"),
     ((2, 5, 5, 3), (2, 2), 4, (3, 3), (1, 1), "valid"),  # steps beyond the window
     ((2, 9, 8, 2), (3, 3), 3, (1, 1), (2, 3), "same"),
+    ((2, 9, 8, 3), (3, 2), 4, (1, 1), (2, 2), "valid"),
     ((2, 4, 5, 3), (1, 1), 6, (1, 1), (1, 1), "valid"),  # a plain product
     ((2, 5, 5, 3), (1, 1), 4, (2, 2), (1, 1), "same"),
     ((3, 1, 1, 2), (1, 1), 2, (1, 1), (1, 1), "valid"),
@@ -184,6 +187,75 @@ def test_a_window_that_leaves_the_image_is_refused():
     for places, shifts in ([[0, 7]], [[0, 1]]), ([[-1, 0]], [[0, 1]]):
         with pytest.raises(ValueError, match="leaves the image"):
             launch(K.convolve, x, np.array(places), np.array(shifts), w, np.zeros((1, 3)), np.zeros((1, 1)), y)
+
+GUARDED = """
+import ctypes, mmap
+import numpy as np
+from minigrad import kernels as K
+from minigrad import launch
+from minigrad.ops.convolution import _windows
+
+libc, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
+kept, random = [], np.random.default_rng(0)
+
+def guarded(shape, dtype, is_last, values=None):
+    # Pages that nobody may touch stand before and behind the array, one of them right beside it.
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    pages = -(-size // page)
+    memory = mmap.mmap(-1, (pages + 2) * page)
+    kept.append(memory)
+    begin = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    for first in (begin, begin + (pages + 1) * page):
+        assert libc.mprotect(ctypes.c_void_p(first), page, 0) == 0
+    array = np.ndarray(shape, dtype, memory, page + (pages * page - size if is_last else 0))
+    array[...] = np.nan if values is None else values
+    return array
+
+for dtype in "float32", "float64":
+    for is_last in (False, True):
+        def given(*shape):
+            return guarded(shape, dtype, is_last, random.standard_normal(shape))
+        def table(values):
+            return guarded(values.shape, "int64", is_last, values)
+        def check(kernel, *operands, outputs):
+            made = [guarded(shape, dtype, is_last) for shape in outputs]
+            launch(kernel, *operands, *made)
+            assert not any(np.isnan(one).any() for one in made), kernel
+        for m, k, n in (1, 5, 3), (13, 1, 6), (7, 9, 17), (6, 33, 40), (9, 300, 1), (1, 64, 200), (5, 7, 95):
+            a, b, bias = given(m, k), given(k, n), given(1, n)
+            check(K.matmul, a, b, outputs=[(m, n)])
+            check(K.affine, a, b, bias, outputs=[(m, n)])
+            check(K.matmul_tn, given(k, m), b, outputs=[(m, n)])
+            check(K.matmul_nt, a, given(n, k), outputs=[(m, n)])
+        for shape, size, f, strides in (
+            ((2, 7, 6, 3), (3, 3), 5, (1, 1)), ((2, 7, 6, 1), (3, 2), 16, (1, 1)), ((2, 9, 9, 4), (2, 3), 33, (2, 3)),
+            ((1, 3, 3, 2), (3, 3), 2, (1, 1)), ((2, 13, 5, 6), (5, 5), 17, (1, 1)), ((3, 1, 1, 2), (1, 1), 2, (1, 1)),
+        ):
+            windows = _windows("conv", shape, size, strides, (1, 1), "valid")
+            c, r, pixels, taps = shape[3], windows.rows, int(np.prod(shape[:3])), size[0] * size[1]
+            places, each, whole = (table(t) for t in (windows.places(c), windows.shifts(c), windows.shifts(c, False)))
+            x, gy, w, narrow = given(pixels, c), given(r, f), given(taps * c, f), given(r, c)
+            floor = guarded((1, 1), dtype, is_last, -np.inf)
+            check(K.convolve, x, places, each, w, given(1, f), floor, outputs=[(r, f)])
+            check(K.convolve_tn, x, places, each, gy, outputs=[w.shape])
+            check(K.convolve_tn_groups, x, places, each, gy, outputs=[(shape[0], w.size)])
+            check(K.convolve_back, gy, w, places, each, outputs=[x.shape])
+            check(K.convolve_depthwise, x, places, whole, given(taps, c), outputs=[(r, c)])
+            check(K.convolve_depthwise_tn, x, places, whole, narrow, outputs=[(shape[0], taps * c)])
+            largest = guarded((r, c), dtype, is_last)
+            launch(K.max_pool, x, places, whole, largest)
+            check(K.max_pool_vjp, x, places, whole, largest, narrow, outputs=[x.shape])
+            check(K.sum_pool, x, places, whole, given(r, 1), outputs=[(r, c)])
+            check(K.sum_pool_vjp, narrow, places, whole, given(r, 1), outputs=[x.shape])
+print("untouched")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is protected by Linux' mprotect")
+def test_nothing_beside_the_operands_is_touched():
+    """A stray read or write ends the process: every operand stands beside a page that nobody may touch."""
+    done = subprocess.run([sys.executable, "-c", GUARDED], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "untouched\n", f"{done.returncode} {done.stderr[-2000:]}"
 
 
 def network(dtype="float32"):

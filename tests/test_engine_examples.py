@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from helpers import load_script
 
@@ -33,6 +32,7 @@ def test_script(path, tmp_path, capsys):
     figure = tmp_path / "engine" / f"{path.stem}.svg"
     assert figure.exists() == ("script.save(" in path.read_text())
     assert not figure.exists() or 2_000 < figure.stat().st_size < 150_000
+    assert printed.startswith(figure.with_suffix(".txt").read_text(encoding="utf-8"))
 
 
 def test_a_false_claim_ends_a_script(tmp_path, monkeypatch):
@@ -65,11 +65,3 @@ class TestDrawing:
         assert [line.split() for line in lines] == [
             ["1", "A"], ["2", "B", "from", "1"], ["3", "C", "from", "2"], ["4", "D", "from", "3,", "1,", "1"],
         ]  # fmt: skip
-
-    def test_no_box_covers_another_or_a_line_that_passes(self, drawing):
-        places, between = drawing.places("d", self.graph.get)
-        assert [place[0] for place in map(places.get, "abcd")] == [-3, -2, -1, 0]
-        taken = [*places.values(), *(point for points in between.values() for point in points)]
-        assert len(between["a", "d"]) == 2
-        distances = [max(abs(p[0] - q[0]), abs(p[1] - q[1])) for i, p in enumerate(taken) for q in taken[:i]]
-        assert np.min(distances) >= 1

@@ -1,6 +1,11 @@
-"""The course: its experiments run, quickly, and what each claims is true; its pages show what is there."""
+"""The course: its experiments run, quickly, and what each claims is true; its pages show what is there.
+
+The numbers on the pages, and in the docstrings of the scripts, are compared with what the whole scripts printed, which
+is kept beside their figures (*.txt).
+"""
 
 import ast
+import html
 import re
 import subprocess
 import sys
@@ -9,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import load_script
+from helpers import bare_environment, load_script
 
 import minigrad as keras
 
@@ -27,8 +32,8 @@ def course_beside(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
 
-def test_they_are_numbered_from_one_to_ten():
-    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 11))
+def test_they_are_numbered_from_one_to_fourteen():
+    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 15))
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -39,14 +44,38 @@ def test_experiment(path, tmp_path, capsys):
     assert printed.startswith(module.__doc__.splitlines()[0])
     assert printed.count("  holds: ") >= 3
     figure = tmp_path / "batchnorm" / f"{path.stem}.svg"
-    xml.etree.ElementTree.parse(figure)
-    assert 2_000 < figure.stat().st_size < 150_000
+    for folder in (".", "zh", "narrow", "zh/narrow"):
+        svg = tmp_path / folder / "batchnorm" / f"{path.stem}.svg"
+        xml.etree.ElementTree.parse(svg)
+        assert 2_000 < svg.stat().st_size < 150_000
+    assert untranslated(svg) == []
+    assert printed.startswith(figure.with_suffix(".txt").read_text(encoding="utf-8"))
+
+
+NAMES = {  # what Chinese figures leave in Latin letters, beside single letters
+    "SGD", "Adam", "He", "Xavier", "BN", "LN", "NaN", "Dropout", "Dense", "conv", "bn", "relu", "sd", "nat",
+    "ReLU", "tanh", "sigmoid", "snake", "gamma", "beta", "dc", "dh", "dv", "ds", "dx", "dy", "du", "gh", "minigrad", "NumPy",
+    "matmul", "adam", "affine", "LSTM", "SimpleRNN", "ln",
+}  # fmt: skip
+
+
+def untranslated(svg):
+    """The labels of a Chinese figure that have an English word, other than names, of kernels for example."""
+    labels = map(html.unescape, re.findall(r">([^<>]+)</text>", svg.read_text(encoding="utf-8")))
+    return [s for s in labels if set(re.findall(r"[A-Za-z]{2,}", re.sub(r"[a-z]+(_[a-z]+)+", "", s))) - NAMES]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_both_exercises_are_solved(path):
+    solutions, number = load_script(EXAMPLES / "batchnorm" / "solutions.py"), path.stem[:2]
+    for kind in ("predict", "code"):
+        assert getattr(solutions, f"{kind}_{number}")()
 
 
 def test_a_script_by_itself(tmp_path):
     """As a reader starts it: in a process of its own, with minigrad installed."""
     command = [sys.executable, EXPERIMENTS[0], "--quick", "--out", tmp_path]
-    result = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(EXAMPLES.parent)})
+    result = subprocess.run(command, capture_output=True, text=True, env=bare_environment(PYTHONPATH=str(EXAMPLES.parent)))
     assert result.returncode == 0, result.stderr
     assert "processor time" in result.stdout
 
@@ -58,7 +87,7 @@ def test_all_figures_again_tells_which_failed(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(make, "scripts", lambda: ([bad, good], [good]))
     assert make.main(["--quick"]) == 1
     printed = capfd.readouterr()
-    assert printed.out.split() == ["['--quick']", "[]"]
+    assert printed.out.split() == ["['--quick']"]  # the explorer's picture knows no options: it is left alone
     assert printed.err == f"failed: {bad}\n"
 
 
@@ -76,6 +105,53 @@ class TestHelpers:
         assert capsys.readouterr().out == "  holds: one is one\n"
         with pytest.raises(AssertionError, match=r"7\. A title\nnot so: one is two"):
             script.claim(False, "one is two")
+
+    def test_only_a_whole_run_with_seed_0_writes_to_the_pages(self, course):
+        for options, of_the_page in ([], True), (["--quick"], False), (["--seed", "1"], False):
+            path = course.Script(EXAMPLES / "strand" / "07_name.py", "7. A title", options).path
+            assert (course.FIGURES in path.parents) == of_the_page, options
+
+    def test_labels_in_chinese(self, course):
+        svg = "<text x='1'>training step</text><text>weights × 2</text><text>gamma</text><text>1.50</text>"
+        chinese = "<text x='1'>训练步数</text><text>权重 × 2</text><text>gamma</text><text>1.50</text>"
+        assert course.in_chinese(svg) == chinese
+        lines = ('<text style="font-size: 8px" transform="translate(' + place + f')">{words}</text>'
+                 for place, words in (("426.24 77.65", "8 layers"), ("429.68 87.25", "of tanh")))  # end together
+        ends = re.findall(r'text-anchor: end" transform="translate\(([\d.]+) .*?\)">(?:8 层|tanh)<', course.in_chinese("".join(lines)))
+        assert np.ptp(np.array(ends, float)) < 0.5 and len(ends) == 2
+
+    def test_an_accuracy_of_0_is_a_cross(self, course, script):
+        figure, ax = script.figure()
+        course.accuracies(ax, [1, 2, 3], [[0.9, 0.1, 0.0], [0.8, 0.1, 0.0]], course.WITH)
+        line, crosses = ax.lines
+        assert line.get_markevery() == [0, 1]
+        assert [list(v) for v in crosses.get_data()] == [[3], [0]]
+        plt = pytest.importorskip("matplotlib.pyplot")
+        plt.close(figure)
+
+    def test_panels_for_a_phone_stand_below_each_other_and_keep_their_labels(self, course, script, tmp_path):
+        figure, axes = script.figure(1, 3, sharey=True)
+        for ax in axes:
+            ax.plot([1, 2], [30, 50], label="with Batch Normalization")
+        axes[0].set(ylabel="test accuracy (%)", yticks=[40])
+        course.legend(figure)
+        script.save(figure)
+        wide, narrow = (
+            xml.etree.ElementTree.parse(tmp_path / folder / "strand" / "07_name.svg").getroot() for folder in ("", "narrow")
+        )
+        once, thrice = ([text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")] for svg in (wide, narrow))
+        assert [once.count(word) for word in ("test accuracy (%)", "40", "with Batch Normalization")] == [1, 1, 1]
+        assert [thrice.count(word) for word in ("test accuracy (%)", "40", "with Batch Normalization")] == [3, 3, 1]
+        assert float(narrow.get("width")[:-2]) < float(wide.get("width")[:-2]) / 2
+        groups = [group[0].get("transform") for group in narrow.iter() if group.get("id", "").startswith("axes")]
+        moves = [[float(number) for number in re.findall(r"-?[\d.]+", group)] for group in groups]
+        high = float(wide.get("height")[:-2])
+        assert [round((b[1] - a[1]) / high) for a, b in zip(moves, moves[1:])] == [1, 1]
+        assert len({round(along) for along, _ in moves}) == 3  # each by another way, to the same left edge
+
+    def test_one_panel_is_not_stacked(self, script, tmp_path):
+        script.save(script.figure()[0])
+        assert (tmp_path / "zh" / "strand" / "07_name.svg").exists() and not (tmp_path / "narrow").exists()
 
     def test_seeds_differ_between_runs(self, script):
         assert script.seeds(3, 1) == [2000, 2001, 2002]
@@ -150,7 +226,7 @@ class TestNetworks:
 class TestPages:
     @pytest.mark.parametrize("page", PAGES)
     def test_what_they_link_to_is_there(self, page):
-        links = re.findall(r"\]\(([^)#]+)[^)]*\)|src=\"([^\"]+)\"", PAGES[page])
+        links = re.findall(r"\]\(([^)#]+)[^)]*\)|src(?:set)?=\"([^\"]+)\"", PAGES[page])
         paths = [a or b for a, b in links if not (a or b).startswith("http")]
         assert len(paths) > 15
         missing = [path for path in paths if not (EXAMPLES / path).exists()]
@@ -164,7 +240,26 @@ class TestPages:
         assert sorted(shown) == [str(path.relative_to(EXAMPLES)) for path in scripts]
         assert shown == sorted(shown, key=lambda name: (name.startswith("engine") != shown[0].startswith("engine"), name))
         figures = {str(path.relative_to(EXAMPLES)) for path in (EXAMPLES / "figures").rglob("*.svg")}
-        assert figures == set(re.findall(r"figures/[\w/]+\.svg", PAGES[page]))
+        figures.remove("figures/source_map.svg")  # which README.md of the whole project shows
+        of_this_page = {name for name in figures if ("/zh/" in name) == ("zh" in page)}
+        narrow = {name for name in of_this_page if "/narrow/" in name}
+        # A script writes all. This writes the others of the wide ones that are there: examples/make_figures.py --again
+        assert of_this_page - narrow == set(re.findall(r"(?:src=\"|\]\()(figures/[\w/]+\.svg)", PAGES[page]))
+        pairs = re.findall(r'srcset="(\S+)"><img alt="[^"]+" src="(\S+)">', PAGES[page])
+        assert all(name.replace("narrow/", "") == wide for name, wide in pairs)
+        assert narrow == {name for name, _ in pairs} or page != "README.md"
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_every_figure_has_its_number_and_a_caption(self, page):
+        figure = r"^(?:!\[|<picture>).*[\"(]figures\S*/(\w)\w*/(\d\d)_\w+\.svg(?:\)|\"></picture>)\n\n(.*)$"
+        after = re.findall(figure, PAGES[page], re.MULTILINE)
+        assert len(after) > 15
+        for strand, number, line in after:
+            assert re.match(r"\*(Figure |图 )" + ("E" if strand == "e" else "") + rf"{int(number)}[.。]", line), line
+
+    def test_every_chinese_figure_is_in_chinese(self):
+        figures = sorted((EXAMPLES / "figures" / "zh").rglob("*.svg"))
+        assert [(str(svg), labels) for svg in figures if (labels := untranslated(svg))] == []
 
     @pytest.mark.parametrize("page", PAGES)
     def test_links_within_a_page_lead_somewhere(self, page):
@@ -183,10 +278,97 @@ class TestPages:
 
     def test_both_say_the_same(self):
         """Same sections, commands, figures, links and numbers, in the same order."""
-        english, chinese = PAGES.values()
+        english, chinese = (re.sub("<source.*?>", "", page) for page in PAGES.values())
+        chinese = chinese.replace("figures/zh/", "figures/")
         for pattern in (r"^#+", r"^(?:python|pip|marimo) .*$", r"figures/[\w/]+\.\w+", r'<a id="[^"]+">', r"https?://[^)\s]+"):
             assert re.findall(pattern, english, re.MULTILINE) == re.findall(pattern, chinese, re.MULTILINE), pattern
         def numbers(text):
             return sorted(re.findall(r"\d+\.\d+", text))
 
         assert numbers(english) == numbers(chinese)
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_the_answers_repeat_numbers_of_their_chapters(self, page):
+        before, _, after = PAGES[page].partition('<a id="answers"></a>')
+        stated = re.findall(r"\d+\.\d+|\d+%", after.partition("<a id=")[0].partition("python -m")[0])
+        assert stated and not [number for number in stated if number not in before]
+
+
+# Numbers on the pages and in docstrings that are not the scripts' own, but from the literature or of the library.
+LITERATURE = {
+    "01_what_it_computes": "2",
+    "02_faster_convergence": "14 4.2 1",
+    "03_gradients_over_depth": "1.211 1.21",
+    "04_initialization": "0.00001",
+    "05_larger_learning_rates": "3.3",
+    "07_where_to_put_it": "0.499 0.474 0.99",
+    "10_pictures": "110 3.2",
+    "07_where_the_time_goes": "280000",  # 32 (20 64 + 64 32 + 32), twice as many back, but not for the inputs
+}
+
+
+class TestNumbers:
+    """Each number that is stated is printed by the whole script, or one of its own settings."""
+
+    SCRIPTS = sorted(EXAMPLES.glob("*/[0-9]*.py"))
+    TOKEN = re.compile(r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)(?:(e[-+]\d+)| × 10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+))?( ?%)?")
+    POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+    @classmethod
+    def numbers(cls, text):
+        """(as written, value, smallest step that it tells apart) of each number in a text."""
+        for match in cls.TOKEN.finditer(text):
+            digits, power, superscript, percent = match.groups()
+            exponent = int((power or "e0")[1:]) if not superscript else int(superscript.translate(cls.POWERS))
+            step = 10.0 ** -len(digits.partition(".")[2])
+            whole = digits.replace(",", "").rstrip(",")
+            if step == 1 and len(whole) > 3:  # 61,000 stands for all that is rounded to it
+                step = 10.0 ** (len(whole) - len(whole.rstrip("0")))
+            scale = 10.0**exponent * (0.01 if percent else 1)
+            yield match[0], float(whole) * scale, step * scale
+
+    @classmethod
+    def settings(cls, source):
+        """The numbers that a script itself contains."""
+        constants = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+        return [float(value) for value in constants if type(value) in (int, float)]
+
+    @staticmethod
+    def stated(text):
+        """A text without numbers that state nothing: in code, links and identifiers, of years, figures and headings."""
+        for pattern in (
+            r"<source.*?>", r'src=".*?"', r"```.*?```", r"`[^`]*`", r"\]\([^)]*\)", r"arXiv:\d+\.\d+", r"\b(?:19|20)\d\d\b",
+            r"(?:Figure|图) E?\d+", r"(?:[Ee]xperiment|[Ss]cript|实验|脚本) \d+", r"^#+ \d+", r"^\d+\.(?= )",
+        ):  # fmt: skip
+            text = re.sub(pattern, " ", text, flags=re.DOTALL | re.MULTILINE)
+        return text
+
+    def unknown(self, text, path):
+        """The numbers of a text that the script neither printed nor contains."""
+        record = EXAMPLES / "figures" / path.parent.name / f"{path.stem}.txt"
+        assert record.exists(), f"run {path.name} without options: its printout is kept beside its figure"
+        known = [value for _, value, _ in self.numbers(record.read_text(encoding="utf-8"))]
+        known += self.settings(path.read_text(encoding="utf-8"))
+        known += map(float, LITERATURE.get(path.stem, "").split())
+        known = np.array(known)
+        return [
+            written for written, value, step in self.numbers(self.stated(text))
+            if not np.any(np.abs(known - value) <= 0.5001 * step)
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+    def test_on_the_pages(self, path):
+        anchor = f'<a id="{"bn" if path.parent.name == "batchnorm" else "engine"}-{int(path.stem[:2])}"></a>'
+        for name, page in PAGES.items():
+            section = page.partition(anchor)[2].partition("<a id=")[0]
+            assert self.unknown(section, path) == [], name
+
+    @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+    def test_in_docstrings(self, path):
+        assert self.unknown(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path) == []
+
+    def test_the_instructions_that_the_pages_show(self):
+        record = (EXAMPLES / "figures" / "engine" / "06_program.txt").read_text(encoding="utf-8").splitlines()
+        for page in PAGES.values():
+            shown = re.search(r'<a id="engine-6">.*?```\n(.*?)```', page, re.DOTALL)[1].splitlines()
+            assert len(shown) > 4 and set(shown) <= set(record)

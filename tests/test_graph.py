@@ -84,15 +84,20 @@ def test_what_a_residual_model_computes():
     assert len(model.weights) == 2 + 2 + 4 + 2
 
 
+def fused_calls(inputs, outputs):
+    graph = Graph(inputs, outputs)
+    return fused(graph, graph.calls)
+
+
 def test_fusion_goes_by_the_graph():
     x = keras.Input((4,))
     a = Dense(3)(x)
     y = ReLU()(BatchNormalization()(a))
-    assert [type(call.function) for call in fused(Graph(x, y))][1:] == [Normalized]
-    calls = fused(Graph(x, [y, a]))  # the output of the Dense is wanted, too
+    assert [type(call.function) for call in fused_calls(x, y)][1:] == [Normalized]
+    calls = fused_calls(x, [y, a])  # the output of the Dense is wanted, too
     assert [getattr(call.function, "linear", call.function) is None for call in calls[1:]] == [False, True]
     norm = BatchNormalization()(Dense(3)(x))
-    calls = fused(Graph(x, ReLU()(norm) + norm))  # what stands between normalization and relu is used twice
+    calls = fused_calls(x, ReLU()(norm) + norm)  # what stands between normalization and relu is used twice
     assert [call.function.floor for call in calls if isinstance(call.function, Normalized)] == [-np.inf]
 
 

@@ -48,6 +48,77 @@ def test_gradients_of_rows_used_twice_add_up_and_others_get_none():
     assert_same(x.grad[:, 0], np.array([1.0, 0, 2, 0, 0, 1]))
 
 
+@pytest.mark.parametrize("name, settings, row", [
+    ("Adam", {}, [0.297439, 0.25059]),
+    ("Adam", {"amsgrad": True}, [0.297439, 0.25059]),
+    ("Nadam", {}, [0.297744, 0.250435]),
+    ("Adamax", {}, [0.249064, 0.272742]),
+    ("RMSprop", {"centered": True}, [0.489662, 0.154121]),
+    ("Adagrad", {}, [0.286571, 0.256144]),
+    ("Adadelta", {}, [0.200179, 0.299909]),
+    ("Ftrl", {}, [0.208868, 0.13819]),
+    ("Adafactor", {}, [0.275904, 0.264219]),
+    ("SGD", {"clipnorm": 0.5}, [0.23254, 0.28373]),
+    ("Adam", {"clipnorm": 0.5}, [0.299999, 0.249291]),
+    ("Adamax", {"clipnorm": 0.5}, [0.26, 0.266667]),
+    ("Adam", {"clipvalue": 0.3}, [0.361163, 0.416585]),
+    ("Adam", {"global_clipnorm": 0.5}, [0.499991, 1.5e-05]),
+    ("Adam", {"gradient_accumulation_steps": 2}, [0.299998, 0.200002]),
+])  # fmt: skip
+def test_the_squares_of_a_row_used_twice_are_those_of_keras_on_tensorflow(name, settings, row):
+    """Three steps; where Keras computed these numbers, each gradient was an IndexedSlices with row 1 three times."""
+    rows, values = np.array([1, 1, 2, 5, 1]), (np.arange(10.0, dtype="float32").reshape(5, 2) - 4) / 8
+    for lookup in (lambda layer: layer(rows), lambda layer: ops.take(layer.embeddings, rows, 0)):
+        layer = Embedding(6, 2, weights=[np.arange(12).reshape(6, 2) / 10])
+        optimizer = getattr(keras.optimizers, name)(learning_rate=0.1, **settings)
+        for i in range(3):
+            with keras.GradientTape() as tape:
+                loss = ops.sum(lookup(layer) * (values * (i + 1)))
+            optimizer.apply(tape.gradient(loss, layer.trainable_variables), layer.trainable_variables)
+        np.testing.assert_allclose(layer.get_weights()[0][1], row, 1e-4, 2e-6)
+
+
+class OwnStep(keras.Model):
+    def train_step(self, data):
+        x, y = data
+        with keras.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("settings", [{}, {"clipnorm": 0.01}, {"clipvalue": 0.001}, {"global_clipnorm": 0.01}], ids=str)
+def test_all_ways_to_take_a_step_with_a_table_for_two_inputs_agree(settings):
+    """Recorded and eager, with a step of one's own and with that of `fit`, in one go and resumed: to the bit."""
+    x = [X[:, :2] % 7, X[:, 2:] % 7]
+    found = []
+    for kind, run_eagerly, goes in [
+        (keras.Model, False, 1), (keras.Model, False, 2), (keras.Model, True, 1), (OwnStep, False, 1), (OwnStep, True, 1),
+    ]:  # fmt: skip
+        keras.utils.set_random_seed(1)
+        inputs, table = [keras.Input((n,), dtype="int32") for n in (2, 3)], Embedding(7, 20)
+        model = kind(inputs, Dense(1)(layers.concatenate([Flatten()(table(one)) for one in inputs])))
+        model.compile(keras.optimizers.Adam(0.01, **settings), "mse", run_eagerly=run_eagerly)
+        for _ in range(goes):
+            model.fit(x, Y, epochs=4 // goes, batch_size=32, shuffle=False, **QUIET)
+        assert (model.train_program is None) == run_eagerly
+        found.append([*model.get_weights(), *map(np.asarray, model.optimizer.variables)])
+        model.optimizer.step()  # once more, though no lookup tells anything
+    for other in found[1:]:
+        assert_same(other, found[0])
+
+
+def test_a_table_used_in_another_way_has_a_gradient_that_is_a_sum():
+    rows, found = np.array([1, 1, 2]), []
+    for twist in (lambda y, t: y, lambda y, t: y + 0.0 * ops.sum(t)):
+        layer, optimizer = Embedding(4, 3, weights=[np.ones((4, 3))]), keras.optimizers.Adagrad(0.1)
+        optimizer.build(layer.trainable_variables)
+        twist(ops.sum(layer(rows)), layer.embeddings).backward()
+        optimizer.step()
+        found.append(np.asarray(optimizer.variables[2])[:3, 0])
+    np.testing.assert_allclose(found, [[0.1, 2.1, 1.1], [0.1, 4.1, 1.1]], 1e-6)
+
+
 def test_a_table_is_penalized_held_and_started_as_asked():
     layer = Embedding(
         4, 2, embeddings_regularizer="l2", embeddings_constraint="non_neg", weights=[np.arange(8.0).reshape(4, 2)], dtype="float64"

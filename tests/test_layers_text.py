@@ -110,7 +110,7 @@ TEXT = layers.Input((1,), dtype="string")
 
 @pytest.mark.parametrize("call, words", [
     (lambda: layers.Dense(2)(TEXT), "can't take texts"),
-    (lambda: Model(TEXT, [vectors()(TEXT), StringLookup(vocabulary=["a"])(TEXT)]), "Use one Input for each"),
+    (lambda: Model(TEXT, [vectors()(TEXT), TEXT]), "holds texts, which must go to"),
     (lambda: vectors()(layers.Input((3,))), "directly behind"),
     (lambda: vectors()(np.ones(3)), "Expected texts, got 1.0"),
     (lambda: vectors()(np.array([["a", "b"]])), r"one text per row, an array of shape \(n,\) or \(n, 1\)"),

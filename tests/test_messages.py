@@ -76,7 +76,6 @@ MESSAGES = {
     "layers.dense": (lambda: layers.dense, "Did you mean 'Dense'"),
     # ---- attributes
     "model.to": (lambda: compiled().to("cuda"), "Model 'sequential' (Sequential) has no attribute 'to': ...CPU"),
-    "model.export": (lambda: compiled().export("folder"), "let Keras export it"),
     "model.parameters": (lambda: compiled().parameters(), "`trainable_variables`"),
     "model.eval": (lambda: compiled().eval(), "training=False"),
     "model.state_dict": (lambda: compiled().state_dict(), "get_weights()"),
@@ -219,6 +218,24 @@ def test_columns_of_a_data_frame_have_names():
     pandas = pytest.importorskip("pandas")
     (message,) = said(pandas.DataFrame(gaps((3, 1)), columns=["age", "size", "price"]), Y)
     assert "in column 'size', the first in row 3" in message
+
+
+def test_gaps_behind_a_preparing_part_are_told_as_those_of_the_column():
+    """And those of images with their place and channel."""
+    inputs = [keras.Input((1,), name=name, dtype=dtype) for name, dtype in (("word", "string"), ("size", None), ("age", None))]
+    words = layers.StringLookup(vocabulary=["a"], output_mode="one_hot")(inputs[0])
+    joined = layers.concatenate([words, layers.Rescaling(2.0)(layers.concatenate(inputs[1:]))])
+    model = keras.Model(inputs, layers.Dense(1)(joined))
+    model.compile("sgd", "mse")
+    x = {"word": np.array(["a"] * 32), "size": np.ones(32), "age": gaps(9, of=np.ones(32))}
+    for data in ((x, Y), (iter([(x, Y)]),)):
+        with pytest.warns(UserWarning, match=r"x\['age'\] holds 1 values that are NaN or infinite, the first in row 9: ") as told:
+            model.fit(*data, batch_size=None if len(data) == 1 else 8, verbose=0)
+        assert len(told) == 1
+    model = keras.Sequential([keras.Input((4, 5, 3)), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="x holds 1 values that are NaN or infinite, the first in row 2, place 1, 4, channel 0: "):
+        model.fit(gaps((2, 1, 4, 0), of=np.ones((32, 4, 5, 3))), Y, verbose=0)
 
 
 def test_gaps_in_targets_and_weights():

@@ -12,6 +12,7 @@ from helpers import network
 import minigrad as keras
 from minigrad import layers as L
 from minigrad.utils import plot_model
+from minigrad.utils.layout import GAP, Layout
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -95,7 +96,7 @@ def test_boxes_hold_their_texts_and_do_not_overlap():
         assert all(box.width / len(row) >= plot._width(text) + plot.PADDING for row in box.rows for text in row)
     group = plot._Group(None, boxes, arrows, "TB")
     assert group.width == max(box.width for box in boxes)
-    assert group.height == sum(box.height for box in boxes) + plot.GAP
+    assert group.height == sum(box.height for box in boxes) + GAP
 
 
 def test_a_subclassed_model(tmp_path):
@@ -158,13 +159,11 @@ def test_directions_of_a_graph(rankdir, axis, sign, tmp_path):
 
 
 def test_boxes_of_a_graph_do_not_overlap_and_arrows_lead_along():
-    from minigrad.utils.plot import _Layout
-
     random = np.random.default_rng(0)
     for count in (2, 5, 30):
         sizes = [tuple(size) for size in random.uniform(20, 90, (count, 2))]
         arrows = sorted({(int(random.integers(end)), end) for end in range(1, count) for _ in range(2)})
-        layout = _Layout(sizes, arrows)
+        layout = Layout(sizes, arrows)
         boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centers, sizes)]
         assert all(box[0] >= -1e-6 and box[2] <= layout.size[0] + 1e-6 for box in boxes)
         for i, a in enumerate(boxes):

@@ -208,6 +208,11 @@ def test_only_stateless_metrics_are_averaged():
     assert text == " - loss: 2.0000 - lr: 3.0000\n"
 
 
+def test_numbers_of_things_stay_integers():
+    with logfile() as stdout:
+        assert shown(Progbar(2, stateless_metrics=()), stdout, (2, {"failed": 3, "loss": 3.0})).endswith(" - failed: 3 - loss: 3.0000\n")
+
+
 def test_both_kinds_are_refused():
     with pytest.raises(ValueError, match="stateful_metrics or stateless_metrics"):
         Progbar(8, stateful_metrics=["loss"], stateless_metrics=["mae"])

@@ -14,6 +14,7 @@ from helpers import assert_same, random_input, state
 import minigrad as keras
 from minigrad import Tensor, layers, ops
 from minigrad.layers import GRU, LSTM, RNN, Bidirectional, Dense, SimpleRNN, TimeDistributed
+from minigrad.trees import leaves
 from minigrad.utils import gradcheck
 
 sys.path.insert(0, str(Path(__file__).parent / "golden"))
@@ -61,25 +62,42 @@ def test_gradients_at_odd_shapes(kind, rows, steps, features, units):
         assert gradcheck(function, x, *weights, *states)
 
 
-@every_kind
-def test_the_loop_over_steps_computes_the_same(kind):
-    """A cell of one's own, or recurrent_dropout, takes the long way; so here does a subclass of the cell."""
-    options = {"return_sequences": True, "return_state": True, "dtype": "float64", "zero_output_for_mask": True}
-    quick = kind(4, **options)
-    x, mask = random_input((3, 5, 2)), RANDOM.random((3, 5)) < 0.6
-    wanted = quick(x, mask=mask)
+ALIKE = [  # layers whose kernels are not those of the golden numbers, and some that are
+    (SimpleRNN, {"activation": "elu", "recurrent_dropout": 0.4}), (SimpleRNN, {"activation": "softplus", "dropout": 0.3}),
+    (LSTM, {"recurrent_dropout": 0.4}), (LSTM, {"activation": "selu", "recurrent_activation": "softsign", "dropout": 0.3}),
+    (LSTM, {"activation": "relu", "dropout": 0.3, "recurrent_dropout": 0.4, "use_bias": False}),
+    (GRU, {"activation": "linear", "recurrent_activation": "hard_sigmoid"}), (GRU, {"dropout": 0.3, "recurrent_dropout": 0.4}),
+    (GRU, {"reset_after": False}), (GRU, {"reset_after": False, "activation": "relu", "dropout": 0.3, "recurrent_dropout": 0.4}),
+    (GRU, {"activation": "silu", "reset_after": False, "recurrent_dropout": 0.4}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("units, rows", [(1, 1), (5, 3), (19, 9)])
+@pytest.mark.parametrize("kind, options", ALIKE)
+def test_one_launch_computes_what_the_steps_do(kind, options, units, rows):
+    """A cell of one's own, as this subclass, goes step by step. Both draw the same random numbers."""
+    options = {**options, "dtype": "float64", "seed": 1}
+    more = {"return_sequences": True, "return_state": True, "zero_output_for_mask": units == 5, "go_backwards": units == 1}
+    quick = kind(units, **options, **more)
 
     class Own(type(quick.cell)):
         pass
 
-    slow = RNN(Own(4, dtype="float64"), **options)
-    slow.build((3, 5, 2))
-    slow.set_weights(quick.get_weights())
-    for a, b in zip(slow(x, mask=mask), wanted, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), 1e-12, 1e-12)
-    dropping = kind(4, recurrent_dropout=0.5, dropout=0.5, seed=1)
-    assert dropping(x, training=True).shape == (3, 4)
-    assert_same(dropping(x, training=False).numpy(), dropping(x, training=False).numpy())
+    slow = RNN(Own(units, **options), dtype="float64", **more)
+    mask = RANDOM.random((rows, 4)) < 0.6
+    mask[0] = units == 1
+    found, states = [], [random_input((rows, units), 1 + k) for k in range(len(quick.state_size))]
+    for layer in (quick, slow):
+        layer.build((rows, 4, 2))
+        layer.set_weights([random_input(w.shape, k) for k, w in enumerate(layer.get_weights())])
+        inputs = [Tensor(value, requires_grad=True) for value in (random_input((rows, 4, 2)), *states)]
+        ys = layer(inputs[0], initial_state=inputs[1:], mask=mask, training=True)
+        sum(ops.sum(y * golden.numbers(y.shape, k)) for k, y in enumerate(ys)).backward()
+        found.append([*(y.numpy() for y in ys), *(v.grad for v in [*inputs, *layer.trainable_weights])])
+        first, second = (layer(inputs[0], training=True)[0].numpy() for _ in range(2))
+        assert units == 1 or (first != second).any() == ("dropout" in str(options))
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, 1e-9, 1e-11)
 
 
 def sequences():
@@ -88,6 +106,7 @@ def sequences():
     y = layers.Embedding(7, 3, mask_zero=True)(x)
     y = Bidirectional(LSTM(4, return_sequences=True, dropout=0.2))(y)
     y = TimeDistributed(Dense(3))(y)
+    y = GRU(3, reset_after=False, recurrent_dropout=0.2, return_sequences=True)(y)
     y, h = GRU(9, return_sequences=True, return_state=True)(y)
     y = SimpleRNN(2)(y)
     model = keras.Model(x, Dense(1)(layers.Concatenate()([y, h])))
@@ -167,6 +186,32 @@ def test_stateful_layers_go_on_where_the_batch_before_ended():
         layer(x[:3])
     with pytest.raises(ValueError, match=r"batch_shape=\(rows, steps, features\)"):
         keras.Sequential([keras.Input((6, 2)), GRU(3, stateful=True)])
+
+
+def test_states_go_on_where_a_killed_training_ended(tmp_path):
+    """To the bit, from a backup in the middle of an epoch."""
+    x, y = random_input((20, 5, 2), dtype="float32"), random_input((20, 1), 1, "float32")
+
+    def trained(callbacks):
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(2)
+        model = keras.Sequential([
+            keras.Input(batch_shape=(4, 5, 2)), Bidirectional(LSTM(3, stateful=True, return_sequences=True)),
+            RNN([layers.GRUCell(2), layers.LSTMCell(2)], stateful=True), Dense(1),
+        ])  # fmt: skip
+        model.compile("adam", "mse")
+        history = model.fit(x, y, 4, epochs=3, shuffle=False, callbacks=callbacks, **QUIET).history
+        return history, state(model), [v.numpy() for v in [*model.layers[0].states, *leaves(model.layers[1].states)]]
+
+    def kill(epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    expected = trained([])
+    with pytest.raises(KeyboardInterrupt):
+        trained([keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=7),
+                 keras.callbacks.LambdaCallback(on_epoch_end=kill)])  # fmt: skip
+    assert_same(trained([keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=7)]), expected)
 
 
 def test_bidirectional_and_states():

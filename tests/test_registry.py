@@ -1,5 +1,6 @@
 """Strings, configs and automatic names: one Registry for all kinds."""
 
+import functools
 import json
 import threading
 
@@ -8,7 +9,7 @@ import pytest
 from minigrad import activations, registry
 from minigrad.configurable import Configurable
 from minigrad.names import auto_name, reset_names, snake_case
-from minigrad.registry import Registry, custom_object_scope, register_keras_serializable
+from minigrad.registry import Registry, custom_object_scope, register_keras_serializable, remembering
 from minigrad.spelling import rejected_keywords
 
 
@@ -196,3 +197,21 @@ def test_rejected_keywords_name_the_nearest():
         "Dense 'dense_3' got unrecognized keyword arguments: 'unit' (did you mean 'units'?), 'colour'. "
         "It knows units, activation."
     )
+
+
+def test_configs_that_are_read_at_once_name_anything():
+    """Two functions of one name, one without a name, a partial; outside of `remembering` they are unknown again."""
+
+    def made(factor):
+        def act(x):
+            return x * factor
+
+        return act
+
+    functions = [made(1), made(2), lambda x: x, functools.partial(pow, 2)]
+    with remembering():
+        configs = [activations.serialize(function) for function in functions]
+        assert [activations.deserialize(config) for config in configs] == functions
+    for config in configs:
+        with pytest.raises(ValueError, match="Unknown|can't name"):
+            activations.deserialize(config)

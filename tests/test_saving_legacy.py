@@ -90,6 +90,32 @@ def test_weights_by_name_and_what_does_not_fit(tmp_path):
     assert other.predict(x, **QUIET).shape == (42, 2)
 
 
+@pytest.mark.parametrize("kind, gates", [("LSTM", 4), ("GRU", 3)])
+def test_layers_of_cudnn(kind, gates, tmp_path):
+    """Their files have each gate's kernels in another order, and two biases, one after the other."""
+    inner = getattr(keras.layers, kind)(3, bias_initializer="normal")
+    model = keras.Sequential([keras.Input((4, 2)), keras.layers.Bidirectional(inner), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    x = np.random.default_rng(0).normal(size=(5, 4, 2))
+    model.fit(x, x[:, 0, :1], **QUIET)
+    model.save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        text = file.attrs["model_config"].replace(f'"class_name": "{kind}"', f'"class_name": "CuDNN{kind}"')
+        file.attrs["model_config"] = text.replace(', "reset_after": true', "")
+        group = file[f"model_weights/{model.layers[0].name}"]
+        for i, name in enumerate(group.attrs["weight_names"]):
+            value, size = group[name][()], gates * 3
+            if i % 3 < 2:  # kernel, recurrent_kernel, bias of each direction
+                value = np.hstack([np.ravel(part, "F").reshape(part.shape) for part in np.split(value, gates, axis=1)])
+            else:
+                value = value.reshape(2 * size) if kind == "GRU" else np.concatenate([0.25 * value, 0.75 * value])
+            del group[name]
+            group[name] = value
+    with pytest.warns(UserWarning, match="weights of CuDNN.* starts anew"):
+        again = keras.models.load_model(tmp_path / "m.h5")
+    np.testing.assert_allclose(again.predict(x, **QUIET), model.predict(x, **QUIET), 1e-5, 1e-6)
+
+
 def test_model_checkpoint(tmp_path):
     x, y = data()
     model = network()

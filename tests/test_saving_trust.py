@@ -4,6 +4,7 @@ Each public weakness of other loaders that could apply has a file here; the numb
 """
 
 import contextlib
+import gc
 import io
 import json
 import os
@@ -241,7 +242,6 @@ def width(n, place=1):
     (lambda c: layers(c).append(layers(c)[1]), "a layer named 'dense' already"),
     (lambda c: c["config"].pop("layers"), "layers"),
     (lambda c: c["compile_config"]["optimizer"]["config"].update(learning_rate=float("nan")), "learning_rate"),
-    (lambda c: c["compile_config"]["optimizer"]["config"].update(learning_rate=1), "learning_rate"),
     (lambda c: c["compile_config"]["optimizer"]["config"].update(gradient_accumulation_steps=1.5), "accumulation"),
     (lambda c: c["compile_config"].update(metrics=[entry("keras.metrics", "AUC", {"num_thresholds": 10**11})]), "100000000000|AUC"),
     (lambda c: c["compile_config"].update(metrics=[entry("keras.metrics", "AUC", {"num_thresholds": 1 << 20, "name": f"a{i}"}) for i in range(20)]),
@@ -288,7 +288,9 @@ def test_models_within_models_within_models(make):
         return make(raw={"config.json": text.encode()})
 
     assert keras.models.load_model(deep(20)).built
-    refused(deep(5000), "nested too deeply")
+    too_deep = deep(5000)
+    gc.collect()  # or what other tests left is collected where the stack is full, and its __del__ fails there
+    refused(too_deep, "nested too deeply")
 
     def widen(config):
         layers(config)[4:5] = [entry("keras.layers", "Activation", {"activation": "relu"}) for _ in range(1000)]

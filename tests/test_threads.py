@@ -398,12 +398,12 @@ except KeyboardInterrupt:
 WIDE = "keras.Sequential([keras.layers.Dense(1024), keras.layers.Dense(512), keras.layers.Dense(1, 'sigmoid')])"
 
 
-@pytest.mark.parametrize("model, eager", [
-    pytest.param("network()", False, id="replayed"),
-    pytest.param("network()", True, id="eager"),
-    pytest.param(WIDE, False, id="lanes"),
+@pytest.mark.parametrize("verbose, model, eager", [
+    pytest.param(0, "network()", False, id="replayed"),
+    pytest.param(1, "network()", False, id="replayed, with a bar"),
+    pytest.param(0, "network()", True, id="eager"),
+    pytest.param(1, WIDE, False, id="lanes"),
 ])  # fmt: skip
-@pytest.mark.parametrize("verbose", [0, 1])
 def test_ctrl_c(verbose, model, eager):
     """It stops within a slice of the replay; the history stays, and the model predicts and trains again."""
     code = INTERRUPTED.format(

@@ -10,6 +10,7 @@ from helpers import Log, assert_same, batches, data, network, state
 import minigrad as keras
 from minigrad import callbacks
 from minigrad import data as feeding
+from minigrad.utils.pipeline import Dataset
 
 QUIET = {"verbose": 0}
 IN_ORDER = {"verbose": 0, "shuffle": False}
@@ -337,7 +338,16 @@ SOURCES = {
     "PyDataset": lambda x, y: {"x": Parts(x, y)},
     "PyDataset and steps": lambda x, y: {"x": Parts(x, y), "steps_per_epoch": 2},
     "iterable": lambda x, y: {"x": Again(x, y)},
-}
+    "Dataset": lambda x, y: {"x": Dataset.from_tensor_slices((x, y)).shuffle(9, seed=1).batch(8)},
+    "Dataset and steps": lambda x, y: {
+        "x": Dataset.from_tensor_slices((x, y)).shuffle(40, seed=1).repeat().batch(8).prefetch(1), "steps_per_epoch": 3,
+    },
+    "random Dataset": lambda x, y: {"x": Dataset.from_tensor_slices((x, y)).map(_noisy).shuffle(9, seed=1).batch(8)},
+}  # fmt: skip
+
+
+def _noisy(x, y):
+    return x + keras.random.normal(x.shape), y
 
 
 class Again:

@@ -3,13 +3,17 @@
     python examples/batchnorm/08_training_and_inference.py [--quick] [--seed 0] [--out FOLDER]
 
 A prediction must not depend on which other rows are asked about at the same time. So in inference the layer takes
-averages over past training batches in place of the batch's own statistics: moving = momentum moving + (1 - momentum)
-batch. They start at mean 0 and variance 1, and with the momentum 0.99 it takes hundreds of steps until that start is
-forgotten: a short training then looks worse than it is. A smaller momentum, or statistics that are recomputed over the
-training rows afterwards (Wu and Johnson 2021, arXiv:2105.07576), mend it; the weights are the same.
+averages over past training batches in place of the batch's own statistics:
 
-Training batches of two or three rows are another matter: their statistics are so noisy that training itself suffers.
-Batch Renormalization (Ioffe 2017, arXiv:1702.03275) draws them towards the moving ones.
+    moving = momentum moving + (1 - momentum) batch
+
+They start at mean 0 and variance 1, and with the momentum 0.99 it takes hundreds of steps until that start is
+forgotten: a short training then looks worse than it is. A smaller momentum mends it, or statistics that are recomputed
+over the training rows afterwards (Wu and Johnson 2021, arXiv:2105.07576). The weights are the same.
+
+Training batches of two or three rows are another matter: their statistics are so noisy that training itself suffers,
+and recomputed statistics do not mend it. Batch Renormalization (Ioffe 2017, arXiv:1702.03275) draws the statistics of
+such batches towards the moving ones.
 """
 
 import sys
@@ -20,7 +24,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parents[1]))
 import course
-from batchnorm.networks import NORMALIZED, PLAIN, accuracy, classifier, digits, trained_accuracy, untouched
+from batchnorm.networks import NORMALIZED, PLAIN, accuracy, classifier, digits, settle, untouched
 
 import minigrad as keras
 
@@ -52,6 +56,17 @@ def watch(data, momentum, seed, epochs):
     statistics = Statistics(x, *test)
     model.fit(x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=[statistics])
     return model, np.array(statistics.losses)
+
+
+def trained_on(size, data, seed, normalized, renorm, epochs):
+    """Test accuracies after training on batches of this size, by moving statistics and by those of all rows."""
+    keras.utils.set_random_seed(seed)
+    model = classifier(3, 64, "relu", normalized, optimizer="adam", renorm=renorm)
+    (x, y), test = data
+    model.fit(x, y, batch_size=size, epochs=epochs, verbose=0)
+    moving = accuracy(model, *test)
+    settle(model, x)
+    return moving, accuracy(model, *test)
 
 
 def accuracy_by_group(model, x, y, size):
@@ -97,22 +112,18 @@ def main(argv=None):
         kinds = {"without": (PLAIN, False), "with": (NORMALIZED, False), "Renormalization": (NORMALIZED, True)}
         small = {
             name: np.array([
-                [
-                    trained_accuracy(
-                        data, seed, 3, 64, "relu", kind, optimizer="adam", epochs=5 if script.quick else 10,
-                        batch_size=size, renorm=renorm,
-                    )
-                    for seed in seeds
-                ]
+                [trained_on(size, data, seed, *kind, epochs=5 if script.quick else 10) for seed in seeds]
                 for size in sizes
             ])
-            for name, (kind, renorm) in kinds.items()
+            for name, kind in kinds.items()
         }
         script.table(
             ("trained on batches of", *map(str, sizes)),
-            [(name, *np.median(found, 1)) for name, found in small.items()],
-            title="Test accuracy in inference",
+            [(f"{name}, {statistics}", *np.median(found[..., i], 1))
+             for name, found in small.items() for i, statistics in enumerate(("moving", "recomputed"))],
+            title="Test accuracy in inference, by the statistics it uses",
         )
+        small = {name: found[..., 0] for name, found in small.items()}
         draw(script, losses, groups, by_group, in_inference, sizes, small)
 
         script.claim(
@@ -144,27 +155,27 @@ def draw(script, losses, groups, by_group, in_inference, sizes, small):
     figure, axes = script.figure(1, 3, size=(8.4, 3.3))
     ax, steps = axes[0], 20 * np.arange(1, 1 + losses[0.99].shape[1])
     course.band(ax, steps, losses[0.99][..., 0], course.PINK, label="moving, momentum 0.99")
-    course.band(ax, steps, losses[0.9][..., 0], course.YELLOW, label="moving, momentum 0.9")
-    course.band(ax, steps, losses[0.99][..., 1], course.BLUE, label="recomputed", linestyle=(0, (3, 1.5)))
+    course.band(ax, steps, losses[0.99][..., 1], course.GREEN, label="recomputed")
+    course.band(ax, steps, losses[0.9][..., 0], course.YELLOW, label="moving, momentum 0.9", linestyle="--")
     course.log_scale(ax, y=[0.1, 0.3, 1, 3])
     ax.set(xlabel="training step", ylabel="loss on test rows (nats)", xlim=(0, None), ylim=(0.05, 5))
-    ax.set_title("Which statistics")
+    ax.set_title("Three kinds of statistics")
     ax.legend(loc="upper right", labelspacing=0.2)
 
     ax = axes[1]
-    ax.axhline(100 * in_inference, color=course.GREEN, label="inference")
-    ax.plot(groups, 100 * np.array(by_group), "o-", color=course.PINK, label="training mode")
+    ax.axhline(100 * in_inference, color=course.GREY, linestyle="--", label="in inference")
+    ax.plot(groups, 100 * np.array(by_group), "o-", color=course.INK, label="in training mode")
     course.log_scale(ax, x=[1, 4, 16, 64, 256])
     ax.set(xlabel="rows asked about at once", ylabel="test accuracy (%)", ylim=(0, 103))
-    ax.set_title("One network, asked")
+    ax.set_title("One network, asked in groups")
     ax.legend(loc="lower right")
 
     ax = axes[2]
-    colors = {"without": course.WITHOUT, "with": course.WITH, "Renormalization": course.GREEN}
+    colors = {"without": course.WITHOUT, "with": course.WITH, "Renormalization": course.SKY}
     for name, found in small.items():
         course.band(ax, sizes, 100 * found.T, colors[name], label=name, marker="o")
     course.log_scale(ax, x=[2, 4, 8, 16, 32, 64])
-    ax.set(xlabel="rows a training batch", ylabel="test accuracy (%)", ylim=(66, 100.5))
+    ax.set(xlabel="rows per training batch", ylabel="test accuracy (%)", ylim=(66, 100.5))
     ax.set_title("Trained on small batches")
     ax.legend(loc="lower right")
     script.save(figure)

@@ -1,9 +1,9 @@
-"""10. Batch Normalization in pictures: what is normalised, and how deep can a network be?
+"""10. Batch Normalization of images: what is normalized, and how deep can a network be?
 
     python examples/batchnorm/10_pictures.py [--quick] [--seed 0] [--out FOLDER]
 
-A convolution uses the same weights at every place of a picture, so what it computes with one set of weights, a
-*channel*, is normalised as a whole: over all pictures of the batch, all lines and all columns. These are n h w numbers
+A convolution uses the same weights at every position of an image, so what it computes with one set of weights, a
+*channel*, is normalized as a whole: over all images of the batch, all rows and all columns. These are n h w numbers
 per mean (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3.2). First we compute this by hand, then we train a small
 convolutional network with and without it.
 
@@ -25,7 +25,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 import minigrad as keras
 from minigrad import layers
 
-WIDTH, BATCH, EPOCH = 16, 32, 40  # channels, pictures per step, steps per epoch
+WIDTH, BATCH, EPOCH = 16, 32, 40  # channels, images per step, steps per epoch
 GOAL = 0.97  # test accuracy
 SGD, ADAM = keras.optimizers.SGD, keras.optimizers.Adam
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -37,8 +37,8 @@ ARMS = {  # skip connections, Batch Normalization
 }
 
 
-def pictures():
-    """The digits of the other experiments as pictures of 8 by 8 pixels with one channel."""
+def images():
+    """The digits of the other experiments as images of 8 by 8 pixels with one channel."""
     (x, y), (x_test, y_test) = digits()
     return (x.reshape(-1, 8, 8, 1), y), (x_test.reshape(-1, 8, 8, 1), y_test)
 
@@ -90,10 +90,10 @@ def deep_network(depth, skips, normalized, after=False, initializer="he_normal")
 
 
 def train(data, seed, make, optimizer, epochs, batch_size=BATCH, **options):
-    """Train what `make()` makes; its accuracy on the test pictures at the end, and the history of `fit`.
+    """Train what `make()` makes; its accuracy on the test images at the end, and the history of `fit`.
 
     For a few hundred steps Batch Normalization has the momentum 0.9, and at the end it gets the statistics of all
-    training pictures: experiment 8 shows why.
+    training images: experiment 8 shows why.
     """
     keras.utils.set_random_seed(seed)
     model = make()
@@ -105,7 +105,7 @@ def train(data, seed, make, optimizer, epochs, batch_size=BATCH, **options):
 
 
 def by_hand(x, epsilon=0.001):
-    """Batch Normalization of pictures (n, h, w, c) in NumPy: a mean and a variance per channel."""
+    """Batch Normalization of images (n, h, w, c) in NumPy: a mean and a variance per channel."""
     mean = x.mean(axis=(0, 1, 2))
     variance = x.var(axis=(0, 1, 2))
     return (x - mean) / np.sqrt(variance + epsilon), mean
@@ -134,7 +134,7 @@ def bias_gradient(data, seed):
     return np.abs(convolution.bias.grad).max() / np.abs(convolution.kernel.grad).max()
 
 
-def what_is_normalised(script, data):
+def what_is_normalized(script, data):
     """Check the layer against NumPy, count its numbers, and look at the bias before it."""
     keras.utils.set_random_seed(script.seed)
     x = data[0][0][:BATCH]
@@ -145,7 +145,7 @@ def what_is_normalised(script, data):
     gap = np.abs(layer.moving_mean.numpy() - mean).max()
     script.claim(
         max(difference, gap) < 1e-5,
-        f"by hand over pictures, lines and columns, and by the layer: the same, to {difference:.0e}",
+        f"by hand over images, rows and columns, and by the layer: the same, to {difference:.0e}",
     )
     flat = layers.BatchNormalization()
     flat.build((None, 8 * 8 * WIDTH))
@@ -175,7 +175,7 @@ def small(script, data):
     script.table(
         ("SGD, rate", "steps without", "steps with", "at the end without", "at the end with"),
         [(f"{rate}", *(steps[rate, kind] for kind in kinds), *(ends[rate, kind] for kind in kinds)) for rate in rates],
-        title=f"Two convolutions: steps until {GOAL:.0%} of test pictures are right; accuracy after {EPOCH * epochs}",
+        title=f"Two convolutions: steps until {GOAL:.0%} of test images are right; accuracy after {EPOCH * epochs}",
     )
     script.claim(steps[0.1, NORMALIZED] < steps[0.1, PLAIN], "two convolutions: at one rate it learns faster with it")
     if not script.quick:
@@ -194,7 +194,7 @@ def small(script, data):
     pairs = {kind: np.median([end for end, _ in train_all(kind, ADAM, 0.001, epochs, batch_size=2)]) for kind in kinds}
     script.claim(
         pairs[NORMALIZED] > pairs[PLAIN] - 0.01,
-        f"trained on batches of two pictures: {pairs[NORMALIZED]:.1%} with, {pairs[PLAIN]:.1%} without",
+        f"trained on batches of two images: {pairs[NORMALIZED]:.1%} with, {pairs[PLAIN]:.1%} without",
     )
     return curves
 
@@ -266,10 +266,10 @@ def deep(script, data):
 
 
 def main(argv=None):
-    """What is normalised; a small network; deep ones, at their start and trained."""
+    """What is normalized; a small network; deep ones, at their start and trained."""
     with course.Script(__file__, __doc__, argv) as script:
-        data = pictures()
-        what_is_normalised(script, data)
+        data = images()
+        what_is_normalized(script, data)
         draw(script, small(script, data), start(script, data), deep(script, data))
 
 
@@ -304,7 +304,7 @@ def draw(script, curves, start, deep):
 
 
 def draw_statistics(ax):
-    """A table with one column coloured, and pictures with one channel coloured."""
+    """A table with one column colored, and images with one channel colored."""
     pale, edge = "#D5D9DE", {"edgecolor": "white", "linewidth": 0.8}
     for row in range(4):
         for column in range(3):
@@ -322,12 +322,13 @@ def draw_statistics(ax):
                 ax.plot([x, x + side], [y + side * k / 4] * 2, color="white", linewidth=0.5)
                 ax.plot([x + side * k / 4] * 2, [y, y + side], color="white", linewidth=0.5)
     ax.annotate("c channels", (lefts[0] + 1.7, 2.62), ha="center")
-    ax.annotate("h lines", (lefts[0] - 0.15, side / 2), ha="right", va="center", rotation=90)
+    ax.annotate("h rows", (lefts[0] - 0.15, side / 2), ha="right", va="center", rotation=90)
     ax.annotate("w columns", (lefts[0] + side / 2, -0.1), ha="center", va="top")
-    ax.annotate("n pictures", ((lefts[1] + lefts[2] + side) / 2, -0.1), ha="center", va="top")
-    for x, text in ((1.2, "after Dense:\none column, n numbers"),
-                    (10.0, "after a convolution: one channel\nof all pictures, n h w numbers")):  # fmt: skip
-        ax.annotate(text, (x, -0.95), ha="center", va="top", color=course.GREEN)
+    ax.annotate("n images", ((lefts[1] + lefts[2] + side) / 2, -0.1), ha="center", va="top")
+    for x, *lines in ((1.2, "after Dense:", "one column, n numbers"),
+                      (10.0, "after a convolution: one channel", "of all images, n h w numbers")):  # fmt: skip
+        for k, line in enumerate(lines):  # each is centered in any language
+            ax.annotate(line, (x, -0.95 - 0.6 * k), ha="center", va="top", color=course.GREEN)
     ax.set(xlim=(-1.6, 14.6), ylim=(-2.3, 3.1), aspect="equal", anchor="NW")
     ax.set_title("What one mean and one variance are taken over")
     ax.axis("off")

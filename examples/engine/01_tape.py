@@ -1,11 +1,11 @@
-"""1. Where do gradients come from? A neuron's, by hand, by a tape of twenty lines, and by minigrad.
+"""1. Where do gradients come from? Those of a neuron, by hand, by a tape of twenty lines, and by minigrad.
 
     python examples/engine/01_tape.py
 
 Training moves every weight a little against the gradient, the slope of the loss along that weight. A network computes
-its loss in many small steps, each with a slope known from school, and the chain rule multiplies the slopes along the
-way. All that a program has to add is bookkeeping: a list of the steps, read from its end. Read this file from top to
-bottom; each function is one step of the story.
+its loss in many small steps, each with a derivative you know from school, and the chain rule multiplies the slopes
+along the way. All that a program has to add is bookkeeping: a list of the steps, read from its end. Read this file from
+top to bottom; each function is one step of the story.
 """
 
 import math
@@ -46,7 +46,7 @@ def by_hand(script):
         return (1 / (1 + math.exp(-(w * X + B))) - T) ** 2
 
     slope = (nudged(W + 1e-6) - nudged(W - 1e-6)) / 2e-6
-    script.claim(abs(slope - d_w) < 1e-9, f"d loss / d w is {d_w:.6f}; nudging w by a millionth says {slope:.6f}")
+    script.claim(abs(slope - d_w) < 1e-9, f"d loss / d w is {d_w:.6f}; the finite difference says {slope:.6f}")
     return {"w": d_w, "b": d_b}
 
 
@@ -85,11 +85,18 @@ def by_tape(script, expected):
     """The same neuron: the bookkeeping is done by the numbers themselves."""
     Number.tape.clear()
     w, x, b, t = Number(W, "w"), Number(X, "x"), Number(B, "b"), Number(T, "t")
-    error = (w * x + b).sigmoid() - t
-    loss = error * error
+    product = w * x
+    z = product + b
+    p = z.sigmoid()
+    e = p - t
+    loss = e * e
     loss.backward()
+    names = ("product = w x", "z = product + b", "p = sigmoid(z)", "e = p - t", "loss = e e")
+    for number, name in zip((product, z, p, e, loss), names):
+        number.name = name
     print("\nBy tape: this is what the numbers wrote down")
-    print(drawing.text(loss, lambda n: n.parents, lambda n: f"{n.name:<8} {n.value:7.4f}   gradient {n.gradient:7.4f}"))
+    label = lambda n: f"{n.name:<15} {n.value:7.4f}   gradient {n.gradient:7.4f}"
+    print(drawing.text(loss, lambda n: n.parents, label))
     script.claim(math.isclose(w.gradient, expected["w"]) and math.isclose(b.gradient, expected["b"]),
                  "the tape finds the gradients that we found by hand")  # fmt: skip
     return loss
@@ -108,16 +115,16 @@ def by_minigrad(script, expected):
         return [] if isinstance(node, Tensor) else [parent for parent in node.parents if parent is not None]
 
     def label(node):
-        leaves = {id(w): "w", id(b): "b"}
-        return leaves.get(id(node)) or node.vjp.__qualname__.split(".")[0].strip("_")
+        return node.name if not isinstance(node, Tensor) else "w" if node is w else "b"
 
     print("  Its tape (each node holds the function that carries the gradient back, not the value):")
     print(drawing.text(loss._node, parents, label))
+    print("  utils.plot_graph(loss, w=w, b=b) draws it.")
 
     x = Tensor([[0.3, -1.2], [2.0, 0.7]], dtype="float64")
     weights = Tensor([[0.5], [-0.8]], requires_grad=True, dtype="float64")
     script.claim(utils.gradcheck(lambda v: ops.square(ops.sigmoid(x @ v) - T), weights),
-                 "and utils.gradcheck compares them with nudges, for arrays of any size")  # fmt: skip
+                 "and utils.gradcheck compares them with finite differences, for arrays of any size")  # fmt: skip
 
 
 def why_this_order(script):
@@ -197,8 +204,8 @@ def main(argv=None):
         neuron = by_tape(script, gradients)
         figure, ax = script.figure(size=(8.4, 2.6))
         drawing.draw(ax, neuron, lambda n: list(n.parents),
-                     lambda n: (n.name, f"{n.value:.3g}", f"slope {n.gradient:.3g}"))  # fmt: skip
-        ax.set_title("One neuron and its loss: values flow to the right, slopes of the loss back to the left")
+                     lambda n: (n.name.split(" = ")[0], f"{n.value:.3g}", f"{n.gradient:.3g}"))  # fmt: skip
+        ax.set_title("One neuron: values go to the right (green), gradients of the loss come back (pink)")
         by_minigrad(script, gradients)
         why_this_order(script)
         why_no_recursion(script)

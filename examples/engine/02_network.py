@@ -31,7 +31,7 @@ def parameters(seed):
 
 
 def network(x, numbers):
-    """Each layer is a matrix product, a shift, and a bend (tanh); without the bends it would all be one matrix."""
+    """Each layer is a matrix product, a shift, and tanh; without tanh it would all be one matrix."""
     w1, b1, w2, b2, w3, b3 = numbers
     h = ops.tanh(x @ w1 + b1)
     h = ops.tanh(h @ w2 + b2)
@@ -62,12 +62,12 @@ def draw(ax, x, y, numbers, title):
     across, up = np.meshgrid(np.linspace(-1.9, 2.9, 96), np.linspace(-1.4, 1.9, 66))
     z = score(np.stack([across.ravel(), up.ravel()], 1), numbers).reshape(across.shape)
     p = 1 / (1 + np.exp(-z))
-    shades = LinearSegmentedColormap.from_list("moons", [course.ORANGE, "white", course.BLUE])
+    shades = LinearSegmentedColormap.from_list("moons", [course.PINK, "white", course.GREEN])
     area = (across.min(), across.max(), up.min(), up.max())
     ax.imshow(p, extent=area, origin="lower", aspect="auto", cmap=shades, alpha=0.4, interpolation="none")
     ax.contour(across, up, z, levels=[0], colors=course.INK, linewidths=1.2)
-    for label, color, marker in ((0, course.ORANGE, "o"), (1, course.BLUE, "s")):
-        ax.plot(*x[:200][y[:200] == label].T, marker, color=color, markersize=2)
+    for label, color, marker in ((0, course.PINK, "o"), (1, course.GREEN, "s")):
+        ax.plot(*x[:200][y[:200] == label].T, marker, color=color, markersize=3, label=f"moon {label}")
     ax.set(title=title, xlabel="first coordinate", xticks=[-1, 0, 1, 2], yticks=[-1, 0, 1])
     ax.grid(visible=False)
 
@@ -81,7 +81,7 @@ def main(argv=None):
         numbers = parameters(script.seed)
         print(f"{sum(w.size for w in numbers)} numbers to learn, {len(x)} points to learn from, {steps} steps\n")
 
-        figure, axes = script.figure(1, 3, size=(8.4, 2.8), sharey=True)
+        figure, axes = script.figure(1, 3, size=(8.4, 3.1), sharey=True)
         axes[0].set_ylabel("second coordinate")
         looks, rows = dict(zip((0, 50, steps - 1), axes)), []
         for step, loss in train(x, y, numbers, steps):
@@ -97,6 +97,8 @@ def main(argv=None):
         straight = np.mean((np.c_[x_new, np.ones(len(x_new))] @ line > 0) == y_new)
         script.claim(right[1] > 0.94 and right[1] > straight + 0.05,
                      f"the network tells {right[1]:.1%} of the new points apart, a straight line {straight:.1%}")
+        axes[0].plot([], [], color=course.INK, linewidth=1.2, label="where the network can't decide")
+        course.legend(figure, axes[0])
         script.save(figure)
 
 

@@ -97,12 +97,12 @@ MISTAKES = {
 
 
 def check(script):
-    """gradcheck nudges the inputs in random directions and compares; that it can fail is what makes it a check."""
+    """gradcheck moves the inputs a little in random directions and compares; it is a check because it can fail."""
     random = np.random.default_rng(script.seed)
     x = Tensor(random.normal(size=(5, 3)), requires_grad=True)
     a = Tensor(random.uniform(0.5, 2.0, 3), requires_grad=True)
-    script.claim(keras.utils.gradcheck(snake, x, a), "gradcheck finds nothing to say against snake")
-    script.claim(keras.utils.gradcheck(mistaken("right", _right), x, a), "nor against the same in NumPy")
+    script.claim(keras.utils.gradcheck(snake, x, a), "gradcheck accepts snake")
+    script.claim(keras.utils.gradcheck(mistaken("right", _right), x, a), "and the same in NumPy")
     print("\n  Three wrong ones:")
     for name, backward in MISTAKES.items():
         try:
@@ -160,14 +160,14 @@ def main(argv=None):
         outside = np.abs(wide) > 1
         figure, axes = script.figure(1, 2, size=(8.4, 2.7), sharey=True)
         errors = {}
-        contestants = {"tanh": (lambda x, a: ops.tanh(x), course.ORANGE), "snake": (snake, course.BLUE)}
+        contestants = {"tanh": (lambda x, a: ops.tanh(x), course.PINK), "snake": (snake, course.GREEN)}
         for ax, (name, (activation, color)) in zip(axes, contestants.items()):
             predicted = train(activation, x, y, 800 if script.quick else 3000, script.seed)(wide)
             errors[name] = [np.mean((predicted - np.sin(8 * wide))[rows] ** 2) ** 0.5 for rows in (~outside, outside)]
             ax.axvspan(-1, 1, color="#F1F5F9", zorder=0)
             ax.plot(wide, np.sin(8 * wide), color=course.GREY, linewidth=1, linestyle="--", label="the truth")
-            ax.plot(x, y, ".", color=course.INK, markersize=2, alpha=0.5, label="what it saw")
-            ax.plot(wide, predicted, color=color, label=f"with {name}")
+            ax.plot(x, y, ".", color=course.INK, markersize=4, alpha=0.5, label="what it saw")
+            ax.plot(wide, predicted, color=color, label="its answer")
             ax.set(title=f"{name}: typical error outside {errors[name][1]:.2f}", xlabel="x", ylim=(-2.6, 2.6))
             ax.legend(loc="lower center", ncols=3, handlelength=1.2, columnspacing=1)
         axes[0].set_ylabel("y")

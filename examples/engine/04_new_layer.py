@@ -24,7 +24,7 @@ SHARES = (0.1, 0.5, 0.9)
 
 
 class Quantiles(keras.Layer):
-    """Three numbers a row, in order: a middle, one that is lower and one that is higher.
+    """Three numbers per row, in order: a middle, one that is lower and one that is higher.
 
     `build` is called once, with the shape of the first input, and makes the variables; `call` computes. That is all
     that a layer needs. The gradient comes from the operations that `call` uses.
@@ -43,7 +43,7 @@ class Quantiles(keras.Layer):
 
 
 def pinball(y_true, y_pred):
-    """One number a row: the mean over the three shares q of max(q e, (q - 1) e), e = y_true - y_pred."""
+    """One number per row: the mean over the three shares q of max(q e, (q - 1) e), e = y_true - y_pred."""
     e = y_true - y_pred  # (rows, 1) - (rows, 3)
     q = np.array(SHARES, e.dtype)
     return ops.mean(ops.maximum(e * q, e * (q - 1)), axis=-1)
@@ -107,10 +107,11 @@ def main(argv=None):
         figure, ax = script.figure(size=(8.4, 3))
         order = np.argsort(x_new[:, 0])[::10]
         ax.plot(x_new[order, 0], y_new[order, 0], ".", color=course.GREY, markersize=2.5, label="new points")
-        ax.fill_between(x_new[order, 0], predicted[order, 0], predicted[order, 2], color=course.BLUE, alpha=0.18,
+        ax.fill_between(x_new[order, 0], predicted[order, 0], predicted[order, 2], color=course.GREEN, alpha=0.18,
                         linewidth=0, label="four out of five lie here, it says")  # fmt: skip
-        ax.plot(x_new[order, 0], predicted[order, 1], color=course.BLUE, label="half of them lie below")
+        ax.plot(x_new[order, 0], predicted[order, 1], color=course.GREEN, label="half of them lie below")
         inside = below[2] - below[0]
+        script.claim(abs(inside - 0.8) < 0.05, f"{inside:.0%} of the new points lie inside the band")
         ax.set(title=f"A network that says how sure it is: {inside:.0%} of the new points lie inside the band",
                xlabel="x", ylabel="y")
         ax.legend(loc="lower left")

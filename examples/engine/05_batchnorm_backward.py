@@ -1,14 +1,14 @@
-"""5. What is the gradient of Batch Normalization? Derived in seven small steps, each checked against numbers.
+"""5. What is the gradient of Batch Normalization? Derived in nine small steps, each checked against numbers.
 
     python examples/engine/05_batchnorm_backward.py
 
 Batch Normalization is one line to compute, but every output depends on every input of its column, through the mean
 and through the variance. Taken apart into steps with one slope each, it becomes easy. With m rows, for each column:
 
-    u = mean of x         d = x - u         v = mean of d^2         s = sqrt(v + epsilon)
-    h = d / s             y = gamma h + beta                        loss = sum of g y, for any numbers g
+    u = mean of x         c = x - u         v = mean of c^2         s = sqrt(v + epsilon)
+    h = c / s             y = gamma h + beta                        loss = sum of g y, for any numbers g
 
-Let dz stand for d loss / d z. We walk from y back to x, and at each step compare with nudges.
+Let dz stand for d loss / d z. We walk from y back to x, and compare each step with finite differences.
 """
 
 import sys
@@ -27,11 +27,11 @@ EPSILON = 1e-3
 def forward(x, gamma, beta):
     """All steps by name, in NumPy."""
     u = x.mean(0)
-    d = x - u
-    v = (d**2).mean(0)
+    c = x - u
+    v = (c**2).mean(0)
     s = np.sqrt(v + EPSILON)
-    h = d / s
-    return {"x": x, "u": u, "d": d, "v": v, "s": s, "h": h, "gamma": gamma, "beta": beta, "y": gamma * h + beta}
+    h = c / s
+    return {"x": x, "u": u, "c": c, "v": v, "s": s, "h": h, "gamma": gamma, "beta": beta, "y": gamma * h + beta}
 
 
 def backward(z, g):
@@ -41,12 +41,12 @@ def backward(z, g):
     dbeta = dy.sum(0)  # beta was added to every row
     dgamma = (dy * z["h"]).sum(0)
     dh = dy * z["gamma"]
-    ds = (dh * -z["d"] / z["s"] ** 2).sum(0)  # one s divides all rows of a column
+    ds = (dh * -z["c"] / z["s"] ** 2).sum(0)  # one s divides all rows of a column
     dv = ds / (2 * z["s"])
-    dd = dh / z["s"] + dv * 2 * z["d"] / m  # d is used twice: in h, and in v
-    du = -dd.sum(0)
-    dx = dd + du / m  # x is used twice: in d, and in u
-    return {"y": dy, "beta": dbeta, "gamma": dgamma, "h": dh, "s": ds, "v": dv, "d": dd, "u": du, "x": dx}
+    dc = dh / z["s"] + dv * 2 * z["c"] / m  # c is used twice: in h, and in v
+    du = -dc.sum(0)
+    dx = dc + du / m  # x is used twice: in c, and in u
+    return {"y": dy, "beta": dbeta, "gamma": dgamma, "h": dh, "s": ds, "v": dv, "c": dc, "u": du, "x": dx}
 
 
 FORMULAS = {
@@ -54,12 +54,13 @@ FORMULAS = {
     "beta": "sum of dy",
     "gamma": "sum of dy h",
     "h": "dy gamma",
-    "s": "-sum of dh d / s^2",
+    "s": "-sum of dh c / s^2",
     "v": "ds / (2 s)",
-    "d": "dh / s + dv 2 d / m",
-    "u": "-sum of dd",
-    "x": "dd + du / m",
+    "c": "dh / s + dv 2 c / m",
+    "u": "-sum of dc",
+    "x": "dc + du / m",
 }
+IN_ONE_LINE = "dx = γ / s · (g - mean(g) - h · mean(g h))"
 
 
 def loss_from(name, value, z, g):
@@ -67,10 +68,10 @@ def loss_from(name, value, z, g):
     z = {**z, name: value}
     for step, rule in (
         ("u", lambda: z["x"].mean(0)),
-        ("d", lambda: z["x"] - z["u"]),
-        ("v", lambda: (z["d"] ** 2).mean(0)),
+        ("c", lambda: z["x"] - z["u"]),
+        ("v", lambda: (z["c"] ** 2).mean(0)),
         ("s", lambda: np.sqrt(z["v"] + EPSILON)),
-        ("h", lambda: z["d"] / z["s"]),
+        ("h", lambda: z["c"] / z["s"]),
         ("y", lambda: z["gamma"] * z["h"] + z["beta"]),
     ):
         if step != name:
@@ -78,16 +79,16 @@ def loss_from(name, value, z, g):
     return (g * z["y"]).sum()
 
 
-def by_nudges(name, z, g, nudge=1e-6):
-    """d loss / d z[name], element by element: nudge one, and see what the loss does."""
+def by_differences(name, z, g, step=1e-6):
+    """d loss / d z[name] by finite differences: change one element a little, and see what the loss does."""
     slopes = np.empty_like(z[name])
     for place in np.ndindex(slopes.shape):
         losses = []
         for sign in (1, -1):
             value = z[name].copy()
-            value[place] += sign * nudge
+            value[place] += sign * step
             losses.append(loss_from(name, value, z, g))
-        slopes[place] = (losses[0] - losses[1]) / (2 * nudge)
+        slopes[place] = (losses[0] - losses[1]) / (2 * step)
     return slopes
 
 
@@ -95,17 +96,17 @@ def step_by_step(script, z, g):
     """Nine gradients, each compared."""
     derived, rows = backward(z, g), []
     for name, gradient in derived.items():
-        error = np.abs(gradient - by_nudges(name, z, g)).max()
+        error = np.abs(gradient - by_differences(name, z, g)).max()
         assert error < 1e-7, name
         rows.append((f"d{name}", FORMULAS[name], str(gradient.shape), error))
-    script.table(("gradient", "formula", "shape", "differs from nudges by"), rows)
+    script.table(("gradient", "formula", "shape", "error"), rows)
     return derived
 
 
 def in_one_line(script, z, g, derived):
     """Put the steps into each other and m, u, v cancel to the closed form that minigrad's kernel computes.
 
-    ds / (2 s) 2 d / m = -(1/m) h sum(dh h) / s. The column sum of dd is that of dh / s, since d sums to zero. So
+    ds / (2 s) 2 c / m = -(1/m) h sum(dh h) / s. The column sum of dc is that of dh / s, since c sums to zero. So
 
         dx = gamma / s (g - (1/m) sum g - h (1/m) sum g h)
 
@@ -118,9 +119,9 @@ def in_one_line(script, z, g, derived):
     x, gamma, beta = (Tensor(z[name], requires_grad=True) for name in ("x", "gamma", "beta"))
 
     def chain():
-        d = x - ops.mean(x, axis=0)
-        s = ops.sqrt(ops.mean(ops.square(d), axis=0) + EPSILON)
-        return gamma * (d / s) + beta
+        c = x - ops.mean(x, axis=0)
+        s = ops.sqrt(ops.mean(ops.square(c), axis=0) + EPSILON)
+        return gamma * (c / s) + beta
 
     def one_operation():
         moving = {"moving_mean": np.zeros((1, x.shape[1])), "moving_variance": np.ones((1, x.shape[1]))}
@@ -154,9 +155,9 @@ def consequences(script):
     def gradients(weights, epsilon):
         """The loss, and its slopes along W and b."""
         w, b = Tensor(weights, requires_grad=True), Tensor(np.full(5, 0.3), requires_grad=True)
-        d = Tensor(inputs) @ w + b
-        d = d - ops.mean(d, axis=0)
-        y = d / ops.sqrt(ops.mean(ops.square(d), axis=0) + epsilon)
+        z = Tensor(inputs) @ w + b
+        c = z - ops.mean(z, axis=0)
+        y = c / ops.sqrt(ops.mean(ops.square(c), axis=0) + epsilon)
         loss = ops.sum(y * g)
         loss.backward()
         return loss.item(), w.grad, b.grad
@@ -186,17 +187,19 @@ class Step:
 
 def draw(script):
     """The steps as a graph; where two arrows leave a box, two gradients come back and are added."""
-    x = Step("x", "inputs", "dd + du/m")
-    u = Step("u", "mean x", "-Σ dd", x)
-    d = Step("d", "x - u", "dh/s + 2d dv/m", x, u)
-    v = Step("v", "mean d²", "ds / 2s", d)
-    s = Step("s", "√(v + ε)", "-Σ dh d/s²", v)
-    h = Step("h", "d / s", "γ dy", d, s)
+    x = Step("x", "inputs", "dc + du/m")
+    u = Step("u", "mean x", "-Σ dc", x)
+    c = Step("c", "x - u", "dh/s + 2c dv/m", x, u)
+    v = Step("v", "mean c²", "ds / 2s", c)
+    s = Step("s", "√(v + ε)", "-Σ dh c/s²", v)
+    h = Step("h", "c / s", "γ dy", c, s)
     gamma, beta = Step("γ", "gamma", "Σ dy h"), Step("β", "beta", "Σ dy")
     y = Step("y", "γ h + β", "g", h, gamma, beta)
     figure, ax = script.figure(size=(8.4, 2.9))
     drawing.draw(ax, y, lambda step: step.parents, lambda step: step.lines)
-    ax.set_title("Batch Normalization in small steps: values to the right (blue), gradients to the left (orange)")
+    for height, line, size in ((0.17, "The nine gradients in one line:", 9), (0.05, IN_ONE_LINE, 11)):
+        ax.text(0.01, height, line, color=course.PINK, fontsize=size, transform=ax.transAxes)
+    ax.set_title("Batch Normalization in small steps: values go to the right (green), gradients come back (pink)")
     script.save(figure)
 
 

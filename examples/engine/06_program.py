@@ -83,14 +83,14 @@ def times_the_turned(a, b, *_):
 # The walk: (heading, [(kernel, what it is for, what NumPy expects or None)]). Line by line as the Program has them.
 WALK = [
     ("Take the next 32 rows", [
-        ("gather_rows", "The rows are shuffled once an epoch, as a list of row numbers: `order`. `cursor` says how far "
-         "we are in it. This line copies the next 32 rows of x to one place, t1.", gather),
+        ("gather_rows", "The rows are shuffled once per epoch, as a list of row numbers: `order`. `cursor` says how "
+         "far we are in it. This line copies the next 32 rows of x to one place, t1.", gather),
         ("gather_rows", "The same rows of y.", gather),
     ]),
     ("Forward", [
         ("matmul", "Dense: each of 64 units takes a weighted sum of the 20 inputs. No bias here: the line below takes "
          "care of it.", times),
-        ("batch_normalization", "All of Batch Normalization, and the relu after it, in one pass: zero-centre, scale, "
+        ("batch_normalization", "All of Batch Normalization, and the relu after it, in one pass: zero-center, scale, "
          "gamma, beta, cut off below 0 (the last of the three numbers in brackets: momentum, epsilon, floor). The "
          "bias of Dense would be subtracted again with the mean, so it only shifts the moving mean. The two small "
          "results, mean and 1/deviation, are kept for the way back.", normalize_relu),
@@ -103,7 +103,7 @@ WALK = [
     ]),
     ("Loss", [
         ("binary_crossentropy_logits", "the loss is computed from the number before the sigmoid instead, where no "
-         "logarithm of 0 can occur. One number a row: -ln of the probability given to the truth.", crossentropy),
+         "logarithm of 0 can occur. One number per row: -ln of the probability given to the truth.", crossentropy),
         ("mean_all", "Their mean: the loss. (0.03125 is 1/32.)", lambda x, *_: [x.mean()]),
     ]),
     ("Backward: the same lines from the last to the first, each as its derivative", [

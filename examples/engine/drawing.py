@@ -1,4 +1,4 @@
-"""Graphs of small expressions, as text and as a picture: no graphviz, sixty lines.
+"""Graphs of small expressions with their values and gradients, as text and as a picture.
 
 A graph is given by its result and a function `parents(node)`, the nodes that a node was computed from.
 """
@@ -7,7 +7,9 @@ import course
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-WIDTH, HEIGHT = 0.8, 0.66  # of a box, where boxes stand 1 apart
+from minigrad.utils.layout import Layout
+
+WIDTH, HEIGHT = 76, 42  # of a box, in points
 
 
 def distances(result, parents):
@@ -23,74 +25,32 @@ def distances(result, parents):
 
 
 def text(result, parents, label):
-    """One line a node, each below what it was computed from: its number, its label, the numbers of its parents."""
+    """One line per node, each below what it was computed from: its number, its label, the numbers of its parents."""
     nodes = list(reversed(distances(result, parents)))
     number = {node: i for i, node in enumerate(nodes, 1)}
     lines = [(label(node), ", ".join(str(number[parent]) for parent in parents(node))) for node in nodes]
     width = max(len(name) for name, _ in lines)
-    return "\n".join(f"  {i:3}  {name:<{width}}" + (f"  from {origin}" if origin else "")
+    return "\n".join(f"  {i:3}  {name:<{width}}  {origin and 'from ' + origin}".rstrip()
                      for i, (name, origin) in enumerate(lines, 1))  # fmt: skip
 
 
-def places(result, parents):
-    """({node: (x, y)}, {(parent, node): points between the two}): leaves on the left, the result at the right.
-
-    A node stands in the column of its distance from the result, at the mean height of what is computed from it; a
-    line that passes by a column has a place there like a node.
-    """
-    column = distances(result, parents)
-    steps = {}  # each edge as the stations that it goes through, from the right to the left
-    for node in column:
-        for parent in dict.fromkeys(parents(node)):
-            between = [(parent, node, x) for x in range(column[node] + 1, column[parent])]
-            steps[parent, node] = [node, *between, parent]
-    right = {}
-    for stations in steps.values():
-        for after, before in zip(stations, stations[1:]):
-            right.setdefault(before, []).append(after)
-    where = {station: column.get(station, station[-1] if isinstance(station, tuple) else 0) for station in right}
-    y = {result: 0.0}
-    for x in range(1, max(column.values(), default=0) + 1):
-        wished = {s: sum(y[r] for r in right[s]) / len(right[s]) for s, at in where.items() if at == x}
-        order = sorted(wished, key=wished.get, reverse=True)
-        middle = sum(wished.values()) / len(wished)
-        for i, station in enumerate(order):
-            y[station] = middle + (len(order) - 1) / 2 - i
-    points = {edge: [(-where[s], y[s]) for s in stations[-2:0:-1]] for edge, stations in steps.items()}
-    return {node: (-column[node], y[node]) for node in column}, points
-
-
 def draw(ax, result, parents, label):
-    """Draw the graph; `label(node)` is up to three lines: a name, a value, a gradient."""
-    at, between = places(result, parents)
-    for (parent, node), points in between.items():
-        _arrow(ax, [at[parent], *points, at[node]], count=parents(node).count(parent))
-    for node, (x, y) in at.items():
-        is_leaf = not parents(node)
+    """Draw the graph from the left to the right; `label(node)` is up to three lines: a name, a value, a gradient."""
+    nodes = list(reversed(distances(result, parents)))
+    arrows = [(nodes.index(parent), number) for number, node in enumerate(nodes) for parent in parents(node)]
+    layout = Layout([(HEIGHT, WIDTH)] * len(nodes), arrows)
+    for points in layout.lines():
+        codes = [Path.MOVETO, *[Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4] * (len(points) // 4)]
+        path = Path([(along, -across) for across, along in points], codes)
+        ax.add_patch(FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=8, color=course.GREY, linewidth=1))
+    for node, (across, along) in zip(nodes, layout.centers):
         ax.add_patch(FancyBboxPatch(
-            (x - WIDTH / 2 + 0.05, y - HEIGHT / 2 + 0.05), WIDTH - 0.1, HEIGHT - 0.1, boxstyle="round,pad=0.05",
-            facecolor="white" if is_leaf else "#F1F5F9", edgecolor=course.GREY, linewidth=0.9,
+            (along - WIDTH / 2, -across - HEIGHT / 2), WIDTH, HEIGHT, boxstyle="round,pad=0,rounding_size=4",
+            facecolor="#F1F5F9" if parents(node) else "white", edgecolor=course.GREY, linewidth=0.9,
         ))  # fmt: skip
         lines = label(node)
-        for i, (line, color) in enumerate(zip(lines, (course.INK, course.BLUE, course.ORANGE))):
-            ax.text(x, y + ((len(lines) - 1) / 2 - i) * 0.19, line, color=color, ha="center", va="center",
+        for i, (line, color) in enumerate(zip(lines, (course.INK, course.GREEN, course.PINK))):
+            ax.text(along, -across + ((len(lines) - 1) / 2 - i) * 12, line, color=color, ha="center", va="center",
                     fontsize=8 if i == 0 else 7.5, fontweight="bold" if i == 0 else "normal")  # fmt: skip
-    xs, ys = zip(*at.values(), *(point for points in between.values() for point in points))
-    ax.set(xlim=(min(xs) - 0.5, max(xs) + 0.5), ylim=(min(ys) - 0.5, max(ys) + 0.5))
+    ax.set(xlim=(-2, layout.size[1] + 2), ylim=(-layout.size[0] - 2, 2))
     ax.axis("off")
-
-
-def _arrow(ax, stops, count):
-    """An arrow from box to box through the stops; `count` of them where a node is used twice."""
-    for i in range(count):
-        shift = (i - (count - 1) / 2) * 0.22
-        (x, y), *middle, (x_end, y_end) = stops
-        way = [(x + WIDTH / 2, y + shift), *middle, (x_end - WIDTH / 2, y_end + shift)]
-        vertices, codes = [way[0]], [Path.MOVETO]
-        for (x0, y0), (x1, y1) in zip(way, way[1:]):
-            half = (x0 + x1) / 2
-            vertices += [(half, y0), (half, y1), (x1, y1)]
-            codes += [Path.CURVE4] * 3
-        ax.add_patch(FancyArrowPatch(
-            path=Path(vertices, codes), arrowstyle="-|>", mutation_scale=8, color=course.GREY, linewidth=1
-        ))  # fmt: skip

@@ -7,44 +7,54 @@ which a browser plays, a README shows, and a viewer that can't play shows as it 
 from pathlib import Path
 
 import numpy as np
+from words import WORDS
 
-WIDTH, TOP, MARGIN = 960, 208, 40  # of the picture, the height of the curves, the width of the labels beside them
-COLORS = {"without": "#D55E00", "with": "#0072B2"}
+WIDE, NARROW = 960, 390  # of the picture: networks beside each other; below each other, for a phone
+TALL, MARGIN, GAP = 208, 40, 20  # of the curves; of the labels beside them; between two networks
+COLORS = {"without": "#D55E00", "with": "#0072B2", "layer": "#009E73"}
 INK, GREY, LIGHT = "#22262B", "#6B7280", "#E6E8EB"
 LOSSES = (0.01, 10.0)  # nats, at the bottom and the top of the curves
 NORMS = (1e-8, 1e4)  # gradients, at the left and the right end of their axis
 
 
-def svg(runs, seconds=3.0, again=False):
+def svg(runs, seconds=3.0, again=False, language="en", narrow=False):
     """The picture as a string.
 
     Args:
-        runs: {"without": Run, "with": Run}, or one of the two.
+        runs: {"without": Run, "with": Run, "layer": Run}, or some of them.
         seconds: how long the training takes in the picture; 0 shows how it ended, at rest.
         again: whether it starts anew, after a look at the end, for ever.
+        language: a key of WORDS.
+        narrow: whether it is for a phone.
     """
+    say, play, width = WORDS[language], _Player(seconds, again), NARROW if narrow else WIDE
     depth = next(iter(runs.values())).histograms.shape[1]
-    row = min(46.0, 380 / depth)
-    height = TOP + 74 + row * depth + 30
-    wide = (WIDTH - 20 * (len(runs) - 1)) / len(runs)
-    play = _Player(seconds, again)
-    panels = [_panel(name, run, k * (wide + 20), wide, row, play) for k, (name, run) in enumerate(runs.items())]
+    row = min(34.0, 300 / depth) if narrow else min(46.0, 380 / depth)
+    top, tall = TALL + 18 * narrow, 116 + row * depth
+    along, down = (0, tall) if narrow else ((width + GAP) / len(runs), 0)
+    panels = [
+        _panel(name, run, k * along, top + k * down, width if narrow else along - GAP, row, play, say)
+        for k, (name, run) in enumerate(runs.items())
+    ]
+    height = top + tall + (len(runs) - 1) * down
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
-        f'font-family="system-ui, Segoe UI, Helvetica, Arial, sans-serif" font-size="12" fill="{INK}">'
-        f'<rect width="100%" height="100%" fill="white"/>{_curves(runs, play)}{"".join(panels)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" '
+        f'font-family="system-ui, Segoe UI, Helvetica, Arial, PingFang SC, Microsoft YaHei, sans-serif" font-size="12" '
+        f'fill="{INK}"><rect width="100%" height="100%" fill="white"/>'
+        f"{_curves(runs, top, width, play, say)}{''.join(panels)}</svg>"
     )
 
 
-def describe(runs):
+def describe(runs, language="en"):
     """The picture in words, for those who can't see it."""
-    return "; ".join(f"{name} Batch Normalization: {_ending(run)}" for name, run in runs.items())
+    say = WORDS[language]
+    return "; ".join(f"{say['networks'][name]}: {_ending(run, say)}" for name, run in runs.items())
 
 
-def _ending(run):
+def _ending(run, say):
     if run.diverged is not None:
-        return f"diverged at step {run.diverged + 1}"
-    return f"loss {run.losses[-20:].mean():.3g}, {run.accuracy:.0%} of new digits right"
+        return say["by"].format(step=run.diverged + 1)
+    return say["ending"].format(loss=run.losses[-20:].mean(), accuracy=run.accuracy)
 
 
 # ------------------------------------------------------------------------------------------------- moving
@@ -90,25 +100,24 @@ def smoothed(losses, share=0.85):
     return found
 
 
-def _curves(runs, play):
+def _curves(runs, height, width, play, say):
     """Loss by step, on a logarithmic axis, drawn from left to right as time goes on."""
-    left, right, top, bottom = MARGIN, WIDTH - 8, 34, TOP - 30
+    left, right, top, bottom = MARGIN, width - 8, height - TALL + 34, height - 30
     low, high = np.log10(LOSSES)
     steps = len(next(iter(runs.values())).losses)
 
     def up(loss):
         return bottom - (np.log10(np.clip(loss, *LOSSES)) - low) / (high - low) * (bottom - top)
 
-    parts = [_text(0, 16, "Loss of each batch (nats)", weight=600)]
+    parts = [_text(0, 16, say["losses"], weight=600)]
     for loss in (0.01, 0.1, 1, 10):
         parts += [_line(left, up(loss), right, up(loss)), _text(left - 6, up(loss) + 4, f"{loss:g}", GREY, "end", 11)]
     guess = up(np.log(10))
     parts += [_line(left, guess, right, guess, GREY, 'stroke-dasharray="2 3"'),
-              _text(right, guess - 5, "guessing", GREY, "end", 11)]  # fmt: skip
+              _text(right, guess - 5, say["guessing"], GREY, "end", 11)]  # fmt: skip
     for share in (0, 0.25, 0.5, 0.75, 1):
-        label, anchor = f"{share * steps:.0f}", "middle"
-        if share == 1:
-            label, anchor = f"{label} steps", "end"
+        label = f"{share * steps:.0f}" if share < 1 else say["end"].format(steps=steps)
+        anchor = "middle" if share < 1 else "end"
         parts.append(_text(left + share * (right - left), bottom + 17, label, GREY, anchor, 11))
     x = left + np.arange(steps) / max(1, steps - 1) * (right - left)
     curves = []
@@ -117,34 +126,40 @@ def _curves(runs, play):
         for losses, style in ((run.losses, 'opacity="0.25"'), (smoothed(run.losses), 'stroke-width="2.5"')):
             points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[:end], up(losses[:end])))
             curves.append(f'<polyline points="{points}" fill="none" stroke="{COLORS[name]}" {style}/>')
+        for beyond, y, tip in ((run.losses[:end] > LOSSES[1], top, -7), (run.losses[:end] < LOSSES[0], bottom, 7)):
+            places = np.unique(x[:end][beyond] // 10) * 10 + 5  # no two closer than their width
+            if len(places):
+                marks = "".join(f"M{place - 4:.0f} {y}h8l-4 {tip}z" for place in places)
+                curves.append(f'<path class="beyond" d="{marks}" fill="{COLORS[name]}"/>')
         if run.diverged is not None:
-            curves.append(_text(x[min(end, steps - 1)] + 4, top + 10, "✕ diverged", COLORS[name], size=12, weight=600))
+            late = end > steps / 2
+            curves.append(_text(x[end] + (-4 if late else 4), top + 12, say["diverged"], COLORS[name],
+                                "end" if late else "start", weight=600))  # fmt: skip
     moments = next(iter(runs.values())).moments
-    still, animation = play("width", [f"{k / max(1, steps - 1) * (right - left) + 5:.0f}" for k in moments])
-    parts.append(f'<clipPath id="now"><rect x="{left}" y="0" height="{TOP}" {still}>{animation}</rect></clipPath>'
-                 f'<g clip-path="url(#now)">{"".join(curves)}</g>')  # fmt: skip
-    legend = right
-    for name in reversed(runs):
-        parts.append(_text(legend, 16, f"{name} Batch Normalization", COLORS[name], "end", weight=600))
-        legend -= 190
+    still, animation = play("width", [f"{k / max(1, steps - 1) * (right - left) + 8:.0f}" for k in moments])
+    window = f'<rect x="{left - 4}" y="0" height="{height}" {still}>{animation}</rect>'
+    parts.append(f'<clipPath id="now">{window}</clipPath><g clip-path="url(#now)">{"".join(curves)}</g>')
+    for k, name in enumerate(reversed(runs)):
+        parts.append(_text(right - 147 * k, 16 + height - TALL, say["networks"][name], COLORS[name], "end", weight=600))
     return "".join(parts)
 
 
 # ------------------------------------------------------------------------------------------------- layers
 
 
-def _panel(name, run, x, wide, row, play):
+def _panel(name, run, x, y, wide, row, play, say):
     """One network: a row for each layer, with the histogram of its outputs and the size of its gradient."""
-    color, depth = COLORS[name], run.histograms.shape[1]
+    color, depth, label = COLORS[name], run.histograms.shape[1], say["networks"][name]
     split = wide * 0.56
     left, right = x + 26, x + split
     scale_left, scale_right = x + split + 24, x + wide - 8
-    top, bottom = TOP + 62, TOP + 62 + row * depth
-    speed = f"{len(run.losses)} steps in {1e3 * run.seconds:.0f} ms"
-    parts = [_text(x, TOP + 16, f"{name.capitalize()}: {_ending(run)}", color, size=14, weight=600),
-             _text(x + wide - 8, TOP + 16, speed, GREY, "end"),
-             _text(left, TOP + 40, "outputs of each layer", GREY),
-             _text(scale_left, TOP + 40, "norm of its gradient", GREY)]  # fmt: skip
+    top, bottom = y + 86, y + 86 + row * depth
+    speed = say["speed"].format(steps=len(run.losses), ms=1e3 * run.seconds)
+    parts = [_text(x, y + 16, label[0].upper() + label[1:], color, size=14, weight=600),
+             _text(x + wide - 8, y + 16, speed, GREY, "end"),
+             _text(x, y + 36, _ending(run, say), color, size=13),
+             _text(left, y + 64, say["outputs"], GREY),
+             _text(x + wide - 8, y + 64, say["norms"], GREY, "end")]  # fmt: skip
 
     def along(norms):
         low, high = np.log10(NORMS)
@@ -160,13 +175,10 @@ def _panel(name, run, x, wide, row, play):
         base = top + (i + 1) * row - 2
         parts += [_text(left - 8, base - row * 0.25, str(i + 1), GREY, "end", 11), _line(left, base, right, base)]
         parts += _ridge(run.histograms[:, i], left, right, base, row * 0.92, color, play)
-        norms = np.where(np.isfinite(run.gradients[:, i]), run.gradients[:, i], NORMS[1])
-        values = [f"{v:.1f}" for v in along(norms)]
-        still, animation = play("cx", values)
-        parts.append(f'<circle {still} cy="{base - row * 0.42:.1f}" r="{min(5.5, row * 0.25):.1f}" fill="{color}">'
-                     f"{animation}</circle>")  # fmt: skip
+        parts += _mark(run.gradients[:, i], along, base - row * 0.42, min(5.5, row * 0.25), color, play)
     for value, at, anchor in zip(run.range, (left, right), ("start", "end")):
-        parts.append(_text(at, bottom + 16, f"{value:g}", GREY, anchor, 11))
+        beyond = "≥ " if value > 1 else ""  # ReLU has no upper end: what is larger is in the last bin
+        parts.append(_text(at, bottom + 16, f"{beyond}{value:g}", GREY, anchor, 11))
     return "".join(parts)
 
 
@@ -183,17 +195,38 @@ def _ridge(histograms, left, right, base, tall, color, play):
             f"{still}>{animation}</path>"]  # fmt: skip
 
 
+def _mark(norms, along, y, size, color, play):
+    """A circle that moves along the axis; a triangle at an end of it, while the value is beyond or not finite."""
+    norms = np.where(np.isfinite(norms), norms, np.inf)
+    below, above = norms < NORMS[0], norms > NORMS[1]
+    still, animation = play("cx", [f"{v:.1f}" for v in along(norms)])
+    shapes = [(f'circle {still} cy="{y:.1f}" r="{size:.1f}"', "circle", animation, ~(below | above))]
+    for beyond, end, tip in ((below, NORMS[0], -size), (above, NORMS[1], size)):
+        path = f"M{along(end):.1f} {y - size:.1f}v{2 * size:.1f}l{1.5 * tip:.1f} {-size:.1f}z"
+        shapes.append((f'path class="beyond" d="{path}"', "path", "", beyond))
+    parts = []
+    for shape, tag, animation, shown in shapes:
+        still = ""
+        if not shown.all():
+            still, fading = play("opacity", [str(int(s)) for s in shown])
+            animation += fading
+        if shown.any():
+            parts.append(f'<{shape} fill="{color}" {still}>{animation}</{tag}>')
+    return parts
+
+
 def main():
-    """Write the picture of the defaults, playing for ever, to the figures of the course."""
+    """Write the picture of the start in both languages, playing for ever, to the figures of the course."""
     import training  # not at the top: the picture does not need to know how a run is made
 
     settings, data = training.Settings(), training.digits()
     # They differ in their times only. The first one loads the kernels, and the quickest is least disturbed.
-    again = {name: [training.train(settings, name == "with", data) for _ in range(10)] for name in COLORS}
+    again = {name: [training.train(settings, name, data) for _ in range(10)] for name in ("without", "with")}
     runs = {name: min(same, key=lambda run: run.seconds) for name, same in again.items()}
-    path = Path(__file__).parents[1] / "figures" / "explorer.svg"
-    path.write_text(svg(runs, 4.0, again=True), encoding="utf-8")
-    print(f"{describe(runs)}\nFigure: {path}")
+    figures = Path(__file__).parents[1] / "figures"
+    for folder, language in ((figures, "en"), (figures / "zh", "zh-CN")):
+        (folder / "explorer.svg").write_text(svg(runs, 4.0, again=True, language=language), encoding="utf-8")
+    print(f"{describe(runs)}\nFigure: {figures / 'explorer.svg'}")
 
 
 if __name__ == "__main__":

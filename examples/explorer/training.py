@@ -12,8 +12,14 @@ from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
 import minigrad as keras
-from minigrad.layers import Activation, BatchNormalization, Dense
+from minigrad.layers import Activation, BatchNormalization, Dense, LayerNormalization
 
+ARMS = {  # what stands behind each hidden Dense
+    "without": lambda: None,
+    "with": lambda: BatchNormalization(momentum=0.9),
+    "layer": LayerNormalization,
+}
+OPTIMIZERS = {"SGD": keras.optimizers.SGD, "Adam": keras.optimizers.Adam}
 BINS = 32
 FRAMES = 36  # moments at which the layers are looked at
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "relu": (0.0, 4.0)}  # of the histograms; what is beyond: last bin
@@ -23,13 +29,14 @@ RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "relu": (0.0, 4.0)}  # of 
 class Settings:
     """What can be chosen: `depth` hidden layers of `width` units with initial weights of variance gain^2 / inputs.
 
-    `rate` is the learning rate of plain gradient descent on batches of `batch` rows, `steps` of them.
+    `rate` is the learning rate of an optimizer that takes `steps` steps, each on a batch of `batch` rows.
     """
 
     depth: int = 8
     width: int = 32
     activation: str = "sigmoid"
     gain: float = 1.0
+    optimizer: str = "SGD"
     rate: float = 0.1
     batch: int = 32
     steps: int = 300
@@ -75,13 +82,13 @@ def digits():
 
 
 class Network:
-    """The network of some `Settings`; `outputs` are those of the hidden layers in the last call."""
+    """The network of some `Settings` and an arm; `outputs` are those of the hidden layers in the last call."""
 
-    def __init__(self, settings, normalized):
+    def __init__(self, settings, arm):
         keras.utils.set_random_seed(settings.seed)
         start = keras.initializers.VarianceScaling(settings.gain**2, "fan_in", "untruncated_normal")
         self.dense = [Dense(settings.width, kernel_initializer=start) for _ in range(settings.depth)]
-        self.norms = [BatchNormalization(momentum=0.9) if normalized else None for _ in self.dense]
+        self.norms = [ARMS[arm]() for _ in self.dense]
         self.activation = Activation(settings.activation)
         self.top = Dense(10)
         self.outputs = []
@@ -117,13 +124,13 @@ def histogram(values, low, high):
 
 
 @threadpool_limits.wrap(limits=1)  # two threads would only wait for each other over matrices as small as these
-def train(settings, normalized, data=None):
-    """Train the network of `settings` with or without Batch Normalization, and look at it FRAMES times: a Run."""
+def train(settings, arm, data=None):
+    """Train the network of `settings` with the normalization of `arm`, and look at it FRAMES times: a Run."""
     (x, y), (x_test, y_test) = data or digits()
     feed = batches(x, y, settings.batch, settings.steps, settings.seed)
-    network = Network(settings, normalized)
+    network = Network(settings, arm)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    optimizer = keras.optimizers.SGD(settings.rate)
+    optimizer = OPTIMIZERS[settings.optimizer](settings.rate)
     inputs = {"x": feed[0][0], "y": feed[0][1]}
     network(inputs["x"])  # which makes the variables
     optimizer.build(network.trained)

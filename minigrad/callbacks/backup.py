@@ -9,6 +9,8 @@ import numpy as np
 
 from minigrad.callbacks.base import BatchCounter, Callback
 from minigrad.checks import is_int, warn
+from minigrad.configurable import REQUIRED
+from minigrad.exchange import world
 from minigrad.saving import files, hdf5, weights
 
 WEIGHTS, METADATA = "latest.weights.h5", "training_metadata.json"
@@ -35,15 +37,15 @@ class BackupAndRestore(Callback):
 
     runs_last = True  # the backup holds the states of all other callbacks
 
-    def __init__(self, backup_dir, save_freq="epoch", double_checkpoint=False, delete_checkpoint=True):
-        super().__init__()
-        if not backup_dir:
-            raise ValueError(f"BackupAndRestore: backup_dir must be a folder, got {backup_dir!r}.")
-        self.backup_dir = os.fspath(backup_dir)
-        self.save_freq = save_freq
-        self.double_checkpoint = double_checkpoint
-        self.delete_checkpoint = delete_checkpoint
-        self._batches = BatchCounter("BackupAndRestore", save_freq)
+    arguments = {
+        "backup_dir": REQUIRED, "save_freq": "epoch", "double_checkpoint": False, "delete_checkpoint": True
+    }  # fmt: skip
+
+    def _settle(self):
+        if not self.backup_dir:
+            raise ValueError(f"BackupAndRestore: backup_dir must be a folder, got {self.backup_dir!r}.")
+        self.backup_dir = os.fspath(self.backup_dir)
+        self._batches = BatchCounter("BackupAndRestore", self.save_freq)
 
     def _path(self, name):
         return os.path.join(self.backup_dir, name)
@@ -123,7 +125,7 @@ class BackupAndRestore(Callback):
             files.write(self._path(name), content)
 
     def on_train_end(self, logs=None):
-        if not self.delete_checkpoint:
+        if not self.delete_checkpoint or (world.is_on and world.rank):
             return
         for name in (WEIGHTS, METADATA):
             for path in (self._path(name), self._path(f"{name}.bkp")):

@@ -1,7 +1,7 @@
 """Callback, the base class: which hooks there are, when they are called and with what, and how rarely they may be."""
 
-from minigrad.checks import is_int, is_own
-from minigrad.spelling import explaining
+from minigrad.checks import is_int
+from minigrad.configurable import Configurable
 
 _KINDS = ("train", "test", "predict")
 BATCH_HOOKS = {kind: [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"] for kind in _KINDS}
@@ -51,7 +51,7 @@ class BatchCounter:
         return True
 
 
-class Callback:
+class Callback(Configurable, is_member=False):
     """Base class: override the hooks you need. `self.model` and `self.params` (verbose, epochs, steps) are set.
 
     Hooks: on_epoch_begin(epoch, logs), on_epoch_end(epoch, logs), on_train_batch_begin(batch, logs),
@@ -66,14 +66,13 @@ class Callback:
     runs_last = False  # whether it is called after all others, History included, because it saves their state
     _state_attributes = ()  # the names of those that `get_state` returns, without the underscore in front
 
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls) and is_own(cls):
-            cls.__init__ = explaining(cls.__init__)
-
     def __init__(self):
         self.model = None
         self.params = {}
+
+    def _set_up(self, given):
+        Callback.__init__(self)
+        super()._set_up(given)
 
     def set_params(self, params):
         """Take what `fit` was called with."""

@@ -5,6 +5,7 @@ import numpy as np
 from minigrad.callbacks.base import BATCH_HOOKS, HOOKS, Callback
 from minigrad.callbacks.reporting import History, ProgbarLogger
 from minigrad.checks import is_number
+from minigrad.exchange import world
 
 
 class CallbackList:
@@ -31,6 +32,8 @@ class CallbackList:
             ):
                 call = f": make one, {callback.__name__}(...)" if isinstance(callback, type) else ""
                 raise ValueError(f"callbacks must be a list of Callback instances; got {callback!r}{call}.")
+        if world.is_on and world.rank:  # process 0 writes
+            callbacks = [callback for callback in callbacks if not getattr(callback, "only_writes", False)]
         self.history = self._one(callbacks, History, add_history)
         self._one(callbacks, ProgbarLogger, add_progbar)
         self.callbacks = sorted(callbacks, key=lambda callback: getattr(callback, "runs_last", False))

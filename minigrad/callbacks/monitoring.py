@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.callbacks.base import BatchCounter, Callback
 from minigrad.checks import warn
+from minigrad.configurable import REQUIRED
 from minigrad.older import Logs
 
 
@@ -15,23 +16,21 @@ class Monitor(Callback):
     Args:
         monitor: a key of the logs, such as "val_loss" or "accuracy".
         mode: "min" (smaller is better), "max", or "auto": the metric itself says which, and a loss is to be small.
-        best: the value that the first one must beat; by default the first one is an improvement.
         min_delta: a value is better only if it beats the best one by more than this.
 
     Raises:
         ValueError: at the end of the first epoch, if mode is "auto" and the metric does not say which.
     """
 
-    def __init__(self, monitor="val_loss", mode="auto", best=None, min_delta=0):
-        super().__init__()
-        if mode not in ("auto", "min", "max"):
-            warn(f"{type(self).__name__}: mode {mode!r} is unknown; 'auto' is used.")
-            mode = "auto"
-        self.monitor = monitor
-        self.mode = mode
-        self.best = best
-        self.min_delta = abs(min_delta)
-        self._direction = None if mode == "auto" else mode
+    best = None  # the best value so far
+    min_delta = 0
+
+    def _settle(self):
+        if self.mode not in ("auto", "min", "max"):
+            warn(f"{type(self).__name__}: mode {self.mode!r} is unknown; 'auto' is used.")
+            self.mode = "auto"
+        self.min_delta = abs(self.min_delta)
+        self._direction = None if self.mode == "auto" else self.mode
 
     def find_direction(self):
         """Find out what "auto" means, once the model's metrics are there."""
@@ -88,16 +87,13 @@ class EarlyStopping(Monitor):
 
     _state_attributes = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
 
-    def __init__(
-        self, monitor="val_loss", min_delta=0, patience=0, verbose=0, mode="auto", baseline=None,
-        restore_best_weights=False, start_from_epoch=0,
-    ):
-        super().__init__(monitor, mode, min_delta=min_delta)
-        self.patience = patience
-        self.verbose = verbose
-        self.baseline = baseline
-        self.restore_best_weights = restore_best_weights
-        self.start_from_epoch = start_from_epoch
+    arguments = {
+        "monitor": "val_loss", "min_delta": 0, "patience": 0, "verbose": 0, "mode": "auto", "baseline": None,
+        "restore_best_weights": False, "start_from_epoch": 0,
+    }  # fmt: skip
+
+    def _settle(self):
+        super()._settle()
         self._start()
 
     def get_monitor_value(self, logs):
@@ -156,24 +152,21 @@ class ModelCheckpoint(Monitor):
             key that the logs don't have. IsADirectoryError: in `fit`, the filepath is a folder and ends as a file.
     """
 
-    def __init__(
-        self, filepath, monitor="val_loss", verbose=0, save_best_only=False, save_weights_only=False, mode="auto",
-        save_freq="epoch", initial_value_threshold=None,
-    ):
-        super().__init__(monitor, mode, initial_value_threshold)
-        self.filepath = os.fspath(filepath)
-        self.verbose = verbose
-        self.save_best_only = save_best_only
-        self.save_weights_only = save_weights_only
-        self.save_freq = save_freq
-        self._batches = BatchCounter("ModelCheckpoint", save_freq)
-        if self.filepath.endswith(".keras") and save_weights_only:
+    arguments = {
+        "filepath": REQUIRED, "monitor": "val_loss", "verbose": 0, "save_best_only": False, "save_weights_only": False,
+        "mode": "auto", "save_freq": "epoch", "initial_value_threshold": None,
+    }  # fmt: skip
+
+    def _settle(self):
+        super()._settle()
+        self.filepath, self.best = os.fspath(self.filepath), self.initial_value_threshold
+        self._batches, self._epoch = BatchCounter("ModelCheckpoint", self.save_freq), 0
+        if self.filepath.endswith(".keras") and self.save_weights_only:
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in .weights.h5 with save_weights_only, got {self.filepath!r}."
             )
-        if self.filepath.endswith((".h5", ".hdf5")) and not save_weights_only:  # `save` warns of other endings
+        if self.filepath.endswith((".h5", ".hdf5")) and not self.save_weights_only:  # `save` warns of other endings
             warn("ModelCheckpoint: today's Keras takes names that end in .keras only.")
-        self._epoch = 0
 
     def batch_stride(self, kind, batch):
         return 1 if self.has_batch_hooks(kind, beyond=ModelCheckpoint) else self._batches.stride(kind)
@@ -257,18 +250,15 @@ class ReduceLROnPlateau(Monitor):
 
     _state_attributes = ("best", "wait", "cooldown_counter")
 
-    def __init__(
-        self, monitor="val_loss", factor=0.1, patience=10, verbose=0, mode="auto", min_delta=1e-4, cooldown=0,
-        min_lr=0.0,
-    ):
-        super().__init__(monitor, mode, min_delta=min_delta)
-        if not factor < 1:
-            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {factor!r}.")
-        self.factor = factor
-        self.patience = patience
-        self.verbose = verbose
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+    arguments = {
+        "monitor": "val_loss", "factor": 0.1, "patience": 10, "verbose": 0, "mode": "auto", "min_delta": 1e-4,
+        "cooldown": 0, "min_lr": 0.0,
+    }  # fmt: skip
+
+    def _settle(self):
+        super()._settle()
+        if not self.factor < 1:
+            raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {self.factor!r}.")
         self._start()
 
     def _start(self):

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad.callbacks.base import HOOKS, Callback
+from minigrad.configurable import REQUIRED
 from minigrad.older import Logs
 from minigrad.utils.progbar import Progbar
 
@@ -138,15 +139,14 @@ class CSVLogger(Callback):
         append: go on at the end of an existing file (as after a resume), instead of replacing it.
     """
 
-    _state_attributes = ("keys",)
+    only_writes = True  # nothing to do for a process that writes no files
 
-    def __init__(self, filename, separator=",", append=False):
-        super().__init__()
-        self.filename = os.fspath(filename)
-        self.sep = separator
-        self.append = append
-        self.keys = None
-        self._file = None
+    arguments = {"filename": REQUIRED, "separator": ",", "append": False}
+    _state_attributes = ("keys",)
+    keys = _file = None
+
+    def _settle(self):
+        self.filename, self.sep = os.fspath(self.filename), self.separator
 
     def on_train_begin(self, logs=None):
         self.abort()

@@ -6,6 +6,7 @@ import math
 import numpy as np
 
 from minigrad.callbacks.base import Callback
+from minigrad.configurable import REQUIRED
 
 
 class LearningRateScheduler(Callback):
@@ -20,13 +21,9 @@ class LearningRateScheduler(Callback):
     >>> LearningRateScheduler(lambda epoch, rate: rate * 0.9)
     """
 
+    arguments = {"schedule": REQUIRED, "verbose": 0}
     _state_attributes = ("_last_epoch",)
-
-    def __init__(self, schedule, verbose=0):
-        super().__init__()
-        self.schedule = schedule
-        self.verbose = verbose
-        self._last_epoch = None  # the last epoch whose rate was set
+    _last_epoch = None  # the last epoch whose rate was set
 
     def on_train_begin(self, logs=None):
         self._last_epoch = None
@@ -71,9 +68,7 @@ class TerminateOnNaN(Callback):
         RuntimeError: the loss is NaN or infinite, with `raise_error`.
     """
 
-    def __init__(self, raise_error=False):
-        super().__init__()
-        self.raise_error = raise_error
+    arguments = {"raise_error": False}
 
     def batch_stride(self, kind, batch):
         if kind == "train" and not self.has_batch_hooks(kind, beyond=TerminateOnNaN):
@@ -102,12 +97,9 @@ class SwapEMAWeights(Callback):
         ValueError: the optimizer keeps no average.
     """
 
+    arguments = {"swap_on_epoch": False}
     _state_attributes = ("_trained",)
-
-    def __init__(self, swap_on_epoch=False):
-        super().__init__()
-        self.swap_on_epoch = swap_on_epoch
-        self._trained = None  # the trained weights, while the model has the average in their place
+    _trained = None  # the trained weights, while the model has the average in their place
 
     def _averages(self):
         optimizer = self.model.optimizer

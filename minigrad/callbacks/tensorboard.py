@@ -24,24 +24,24 @@ class TensorBoard(Callback):
         write_images, profile_batch, embeddings_freq: nothing is written for these, and a warning says so.
     """
 
+    only_writes = True  # nothing to do for a process that writes no files
+
     _state_attributes = ("_batches",)
 
-    def __init__(
-        self, log_dir="logs", histogram_freq=0, write_graph=True, write_images=False, write_steps_per_second=False,
-        update_freq="epoch", profile_batch=0, embeddings_freq=0, embeddings_metadata=None,
-    ):
-        super().__init__()
-        given = {"write_images": write_images, "profile_batch": profile_batch, "embeddings_freq": embeddings_freq}
-        unwritten = [name for name, value in given.items() if value]
+    arguments = {
+        "log_dir": "logs", "histogram_freq": 0, "write_graph": True, "write_images": False,
+        "write_steps_per_second": False, "update_freq": "epoch", "profile_batch": 0, "embeddings_freq": 0,
+        "embeddings_metadata": None,
+    }  # fmt: skip
+
+    def _settle(self):
+        unwritten = [name for name in ("write_images", "profile_batch", "embeddings_freq") if getattr(self, name)]
         if unwritten:
             warn(f"TensorBoard writes nothing for {', '.join(unwritten)}: leave out what you don't need.")
-        update_freq = 1 if update_freq == "batch" else update_freq
-        if update_freq != "epoch" and not is_int(update_freq, 1):
-            raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {update_freq!r}.")
-        self.log_dir = os.fspath(log_dir)
-        self.histogram_freq = histogram_freq
-        self.write_steps_per_second = write_steps_per_second
-        self.update_freq = update_freq
+        often = self.update_freq = 1 if self.update_freq == "batch" else self.update_freq
+        if often != "epoch" and not is_int(often, 1):
+            raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {often!r}.")
+        self.log_dir = os.fspath(self.log_dir)
         self._writers = {}
         self._batches = 0  # how many batches this `fit` had in the epochs before this one
         self._last_batch = -1

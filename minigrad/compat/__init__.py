@@ -9,6 +9,7 @@ import sys
 import traceback
 
 from minigrad.compat.modules import ROOTS, Finder
+from minigrad.exchange import world
 
 __all__ = ["install", "run", "uninstall"]
 
@@ -46,9 +47,14 @@ def run(script, arguments):
     sys.path[0] = os.path.dirname(os.path.abspath(script))
     try:
         runpy.run_path(script, run_name="__main__")
+    except SystemExit as error:
+        if error.code:
+            world.end_others()
+        raise
     except Exception as error:
         frames = error.__traceback__
         while frames is not None and frames.tb_frame.f_code.co_filename != script:
             frames = frames.tb_next  # skips the frames of this file and of runpy
         traceback.print_exception(type(error), error, frames)
+        world.end_others()
         sys.exit(1)

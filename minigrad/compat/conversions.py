@@ -12,9 +12,12 @@ import numpy as np
 from minigrad import config, initializers, layers, ops
 from minigrad.checks import is_int, is_number
 from minigrad.compat.devices import Graph, Nothing, Session, Settings, within
+from minigrad.graph import is_keras_tensor
+from minigrad.models import Model
 from minigrad.optimizers import schedules
 from minigrad.preprocessing.image import Iterator
 from minigrad.tensor import GradientTape, Variable
+from minigrad.trees import mapped
 
 __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 
@@ -97,7 +100,7 @@ def activation(value, others, defaults):
     return {"kernel_initializer": value} | ({"activation": others.pop("use_bias")} if is_name else {})
 
 
-class Decay(schedules.InverseTimeDecay):
+class Decay(schedules.InverseTimeDecay, is_member=False):
     """The decay of Keras 2: `optimizer.learning_rate` is the rate before the decay, and callbacks may change it."""
 
     def _set_up(self, given):
@@ -208,6 +211,25 @@ def batch_set_value(tuples):
     """Today: variable.assign(value), for each."""
     for variable, value in tuples:
         variable.assign(value)
+
+
+def function(inputs, outputs, updates=None, name=None, **kwargs):
+    """Today: Model(inputs, outputs), called on arrays. It takes a list of arrays and returns a list (of one, one).
+
+    An input that is no symbol is the learning phase: its value tells whether layers such as Dropout train.
+    """
+    listed = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    phases = [i for i, one in enumerate(listed) if not is_keras_tensor(one)]
+    symbols = [one for i, one in enumerate(inputs) if i not in phases] if phases else inputs
+    model = Model(symbols[0] if phases and len(symbols) == 1 else symbols, outputs)
+
+    def call(given):
+        phase = any(bool(given[i]) for i in phases)
+        arrays = [ops.convert_to_tensor(one) for i, one in enumerate(given) if i not in phases]
+        found = model(arrays[0] if len(arrays) == 1 else arrays, training=phase)
+        return mapped(np.asarray, found)
+
+    return call
 
 
 def no_gpus():

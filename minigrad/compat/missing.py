@@ -14,6 +14,9 @@ from minigrad.spelling import did_you_mean, some_of
 _LISTS = "The README (and python -m minigrad --differences) lists what minigrad does not do."
 _MANY = 60  # more names than that are not listed
 
+LOOKED_UP = ("applications",)  # packages look up names below these while they are imported, and may never use them
+_STAR = ("IMPORT_STAR", "CALL_INTRINSIC_1")  # how `from keras import *` ends, up to Python 3.11 and from 3.12 on
+
 REMEDIES, ATTRIBUTES = map(meanings, sections("missing").values())
 
 
@@ -80,7 +83,8 @@ class Absent(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return absent(f"{self._full}.{name}", self._module)
+        full = f"{self._full}.{name}"
+        return absent(full, self._module) if set(LOOKED_UP).isdisjoint(full.split(".")) else Absent(full, self._module)
 
     def __instancecheck__(self, instance):
         return False
@@ -95,7 +99,8 @@ def absent(full, module):
     Raises:
         AttributeError: with the explanation, in all other cases.
     """
-    if statement() == ("IMPORT_FROM", False) and remedy_for(full) is not None:
+    found = statement()
+    if (found == ("IMPORT_FROM", False) or found[0] in _STAR) and remedy_for(full) is not None:
         return Absent(full, module)
     raise AttributeError(explanation(full, module))
 

@@ -8,7 +8,7 @@ import types
 
 import minigrad
 from minigrad.compat import old_names
-from minigrad.compat.missing import Absent, absent, explanation, is_inside, offered, remedy_for, statement
+from minigrad.compat.missing import LOOKED_UP, Absent, absent, explanation, is_inside, offered, remedy_for, statement
 from minigrad.compat.tensorflow import tensorflow
 from minigrad.older import UNKNOWN
 
@@ -23,7 +23,8 @@ class _Module(types.ModuleType):
         self.__dict__["_targets"] = targets
         self.__dict__["__version__"] = minigrad.__version__
         self.__dict__["__path__"] = []  # makes it a package; the Finder below finds the modules in it
-        self.__dict__["__all__"] = list(dict.fromkeys(name for target in targets for name in offered(target)))
+        names = [name for target in targets for name in offered(target)]
+        self.__dict__["__all__"] = list(dict.fromkeys([*names, *(LOOKED_UP if minigrad in targets else ())]))
 
     def __reduce__(self):
         return importlib.import_module, (self.__name__,)  # so that it can be pickled for another process
@@ -32,7 +33,8 @@ class _Module(types.ModuleType):
         full = f"{self.__name__}.{name}"
         if name.startswith("__"):
             raise AttributeError(f"There is no {full}.")
-        value = next((vars(target)[name] for target in self._targets if name in vars(target)), UNKNOWN)
+        places = (target for target in self._targets if name in vars(target) or name in offered(target))
+        value = next((getattr(target, name) for target in places), UNKNOWN)
         if value is not UNKNOWN and not isinstance(value, types.ModuleType):
             return value
         for place in (full, _place_today(full, self)):

@@ -256,7 +256,8 @@ def _tell_argument(old, rule, better):
         text = f"{old} has no effect here: leave it out."
         if rule[0] == ":" and getattr(conversions, rule[1:]).__doc__:
             text = f"{text} {_first_line(rule)}"
-    tell(old.partition("=")[0], text)
+    word = old.partition("(")[2].partition("=")[0]  # it means the same in all layers
+    tell(f"{word}= {rule}", text)
 
 
 def _brief(value):

@@ -4,6 +4,7 @@ import copy
 import inspect
 
 import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from minigrad.models import Sequential
 from minigrad.utils import to_categorical
@@ -13,7 +14,7 @@ __all__ = ["KerasClassifier", "KerasRegressor"]
 _METHODS = (Sequential.fit, Sequential.predict, Sequential.evaluate)
 
 
-class _Wrapper:
+class _Wrapper(BaseEstimator):
     """An estimator around `build_fn`, a function that returns a compiled model.
 
     Args:
@@ -71,20 +72,12 @@ class _Wrapper:
     def _predicted(self, x, kwargs):
         return self.model.predict(x, **{"verbose": 0, **self.filter_sk_params(Sequential.predict, kwargs)})
 
-    def __sklearn_tags__(self):
-        from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # only scikit-learn calls this
-
-        mixin = ClassifierMixin if self._estimator_type == "classifier" else RegressorMixin
-        return type("_Tagged", (mixin, BaseEstimator), {})().__sklearn_tags__()
-
     def __sklearn_is_fitted__(self):
         return hasattr(self, "model")
 
 
-class KerasClassifier(_Wrapper):
+class KerasClassifier(ClassifierMixin, _Wrapper):
     __doc__ = _Wrapper.__doc__.replace("An estimator", "A classifier", 1)
-
-    _estimator_type = "classifier"
 
     def fit(self, x, y, **kwargs):
         """Build a new model and train it on labels (n,) or one column per class. Returns the History, as in Keras 2."""
@@ -113,10 +106,8 @@ class KerasClassifier(_Wrapper):
         return float(np.mean(self.predict(x, **kwargs) == y))
 
 
-class KerasRegressor(_Wrapper):
+class KerasRegressor(RegressorMixin, _Wrapper):
     __doc__ = _Wrapper.__doc__.replace("An estimator", "A regressor", 1)
-
-    _estimator_type = "regressor"
 
     def predict(self, x, **kwargs):
         """The output for each row; (n,) if there is one."""

@@ -1,18 +1,16 @@
-"""What scripts use of `tf.strings` and `tf.data`: functions of StringArrays, and the Dataset.
+"""What scripts use of `tf.strings`: functions of StringArrays.
 
 A ragged result, such as that of `split`, is a list with a StringArray per text.
 """
 
 import functools
 import re
-import types
 
 import numpy as np
 
 from minigrad import ops
 from minigrad.texts import StringArray, decode, encode, is_strings, strings
 from minigrad.utils.hashes import bucket
-from minigrad.utils.pipeline import AUTOTUNE, Dataset
 
 _POSIX = {  # classes of characters that RE2 knows and Python does not
     "[:punct:]": re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
@@ -139,18 +137,6 @@ def to_hash_bucket(input, num_buckets, name=None):
     return _each(lambda text: bucket(text, num_buckets), input, np.int64)
 
 
-def text_lines(filenames, *options, **more):
-    """A Dataset of the lines of one or several files."""
-    names = [decode(name) for name in strings(filenames).ravel().tolist()]
-
-    def lines():
-        for name in names:
-            with open(name, "rb") as file:
-                yield from (strings(line.rstrip(b"\r\n")) for line in file)
-
-    return Dataset(lines)
-
-
 def functions():
     """{name below tf: what stands there}."""
     below = (
@@ -161,11 +147,6 @@ def functions():
         **{f"strings.{one.__name__}": one for one in below},
         **{f"strings.{name}": _case(name) for name in ("lower", "upper")},
         **dict.fromkeys(("strings.to_hash_bucket", "strings.to_hash_bucket_fast"), to_hash_bucket),
-        "data.Dataset": Dataset,
-        "data.TextLineDataset": text_lines,
-        "data.Options": types.SimpleNamespace,
-        **dict.fromkeys(("data.AUTOTUNE", "data.experimental.AUTOTUNE"), AUTOTUNE),
-        "data.experimental.cardinality": lambda dataset: dataset.cardinality(),
     }
 
 
@@ -173,11 +154,17 @@ _OF_TEXTS = {
     "concat": lambda values, axis, name=None: np.concatenate([strings(one) for one in values], axis).view(StringArray),
     "constant": lambda value, dtype=None, shape=None, name=None: strings(value),
     "convert_to_tensor": lambda value, dtype=None, name=None: strings(value),
+    "equal": lambda x, y, name=None: ops.convert_to_tensor(x == y),
     "expand_dims": lambda input, axis, name=None: np.expand_dims(strings(input), axis),
+    "gather": lambda params, indices, *args, axis=0, **more: np.take(strings(params), indices, axis).view(StringArray),
+    "not_equal": lambda x, y, name=None: ops.convert_to_tensor(x != y),
     "reshape": lambda tensor, shape, name=None: strings(tensor).reshape([int(n) for n in np.ravel(shape)]),
+    "shape": lambda input, name=None: strings(input).shape,
+    "size": lambda input, name=None: strings(input).size,
     "squeeze": lambda input, axis=None, name=None: np.squeeze(
         strings(input), tuple(axis) if isinstance(axis, list) else axis
     ),
+    "stack": lambda values, axis=0, name=None: np.stack([strings(one) for one in values], axis).view(StringArray),
 }
 
 

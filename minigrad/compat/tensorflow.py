@@ -8,6 +8,8 @@ import collections
 import functools
 import inspect
 import logging
+import math
+import operator
 import sys
 import types
 
@@ -15,20 +17,27 @@ import numpy as np
 
 import minigrad
 from minigrad import ops
-from minigrad.compat import debugging, strings
+from minigrad.compat import checkpoints, debugging, files, images, lookups, neural, strings
+from minigrad.compat.arranging import at, placed
 from minigrad.compat.functions import function
 from minigrad.compat.tables import meanings, sections
+from minigrad.compat.variables import Variable
+from minigrad.graph import Symbol
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
+from minigrad.texts import decode, encode
+from minigrad.trees import leaves, mapped
+from minigrad.utils.elements import TensorSpec, as_array, as_numpy, shown
 
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
 _DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16 string"
 
 
-def _renamed(name, operation, arguments):
-    """The operation under another name, with other names (and defaults) of its arguments, and a `name` to ignore."""
+def _renamed(name, place, arguments):
+    """The operation at a place in `ops`, with other names (and defaults) of its arguments, and a `name` to ignore."""
+    operation = _operation(place)
     own = list(inspect.signature(operation).parameters)[: len(arguments)]
     names = [text.partition("=")[0] for text in arguments]
     defaults = {text.partition("=")[0]: ast.literal_eval(text.partition("=")[2]) for text in arguments if "=" in text}
@@ -40,13 +49,33 @@ def _renamed(name, operation, arguments):
         if unknown or len(args) > len(names):
             what = ", ".join(unknown) or f"{len(args)} values"
             raise TypeError(f"tf.{name}, under minigrad, takes {', '.join(arguments)}; got {what}.")
+        tensors = [key for key in names if key in _TENSORS and key in given]
+        whole = {key: _whole(given[key]) for key in tensors}
+        if not any(value is None for value in whole.values()):
+            given.update(whole)
         first = next((i for i, key in enumerate(names) if key not in given), len(names))
         rest = {own[names.index(key)]: value for key, value in given.items() if key not in names[:first]}
         return operation(*[given[key] for key in names[:first]], **rest)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"minigrad.ops.{operation.__name__}({', '.join(arguments)})"
+    function.__doc__ = f"minigrad.ops.{place}({', '.join(arguments)})"
     return function
+
+
+_TENSORS = {"x", "y", "a", "image", "images", "input", "input_tensor", "tensor", "values"}  # stay integers
+
+
+def _whole(x):
+    """Integers as a tensor (those in a list with tensors as a list of tensors); None if x holds anything else."""
+    if isinstance(x, minigrad.Tensor):
+        return x if x.dtype.kind == "i" else None
+    if isinstance(x, (list, tuple)) and any(isinstance(one, (minigrad.Tensor, Symbol)) for one in leaves(x)):
+        parts = [_whole(one) for one in x]
+        return None if any(one is None for one in parts) else parts
+    if not isinstance(x, (int, np.integer, np.ndarray, list, tuple)):
+        return None
+    array = np.asarray(x)
+    return ops.convert_to_tensor(array) if array.dtype.kind in "iu" else None
 
 
 def identity(x):
@@ -91,7 +120,7 @@ _OWN = {
 
 
 def _operation(name):
-    return _OWN.get(name) or getattr(ops, name)
+    return _OWN.get(name) or operator.attrgetter(name)(ops)
 
 
 def _functions():
@@ -100,10 +129,10 @@ def _functions():
     for section, arguments in (("one tensor", ["x"]), ("two tensors", ["x", "y"])):
         for entry in table[section][0].split():
             name, _, own = entry.partition("=")
-            found[name] = _renamed(name, _operation(own or name), arguments)
+            found[name] = _renamed(name, own or name, arguments)
     for name, call in meanings(table["other functions"]).items():
-        own, _, arguments = call.rstrip(")").partition("(")
-        found[name] = _renamed(name, _operation(own), arguments.split(", "))
+        own, _, arguments = call.removesuffix(")").partition("(")
+        found[name] = _renamed(name, own, arguments.split(", "))
     return found
 
 
@@ -112,39 +141,6 @@ def _functions():
 
 def nothing(*args, **kwargs):
     """Accepted for TensorFlow; it changes nothing here."""
-
-
-_placed = {}
-
-
-def at(*names):
-    """Decorator: what stands under these names below tf."""
-
-    def place(thing):
-        _placed.update(dict.fromkeys(names, thing))
-        return thing
-
-    return place
-
-
-@at("Variable")
-class Variable(minigrad.Variable):
-    """tf.Variable: a Variable with the methods `value()` and `read_value()`."""
-
-    def __init__(
-        self, initial_value=None, trainable=True, validate_shape=True, caching_device=None, name=None,
-        variable_def=None, dtype=None, **options,
-    ):
-        value = initial_value() if callable(initial_value) else initial_value
-        is_integer = dtype is None and np.asarray(value).dtype.kind in "iu"
-        dtype = np.int64 if is_integer or (dtype is not None and np.dtype(dtype).kind in "iu") else dtype
-        super().__init__(np.asarray(value), dtype=dtype, trainable=trainable is not False, name=name)
-
-    def value(self):
-        """A copy of the values."""
-        return ops.stop_gradient(self)
-
-    read_value = value
 
 
 class DType(str):
@@ -192,30 +188,11 @@ def clip_by_norm(t, clip_norm, axes=None, name=None):
     return ops.multiply(t, clip_norm / ops.maximum(size, clip_norm))
 
 
-@at("gather")
-def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
-    """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch. Reads the indices."""
-    axis = batch_dims if axis is None else axis % ops.ndim(params)
-    indices = np.asarray(indices).astype(np.int64)
-    if not batch_dims:
-        return ops.take(params, indices, axis)
-    shape = ops.shape(params)
-    places = np.arange(int(np.prod(shape))).reshape(shape)
-    each = [np.take(places[i], indices[i], axis - batch_dims) for i in np.ndindex(*shape[:batch_dims])]
-    return ops.take(ops.ravel(params), np.reshape(each, (*shape[:batch_dims], *each[0].shape)))
-
-
 @at("matmul", "linalg.matmul")
 def matmul(a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, name=None):
     """The matrix product of matrices, each transposed first if wanted."""
     a = ops.swapaxes(a, -1, -2) if transpose_a or adjoint_a else a
     return ops.matmul(a, ops.swapaxes(b, -1, -2) if transpose_b or adjoint_b else b)
-
-
-@at("nn.moments")
-def moments(x, axes, shift=None, keepdims=False, name=None):
-    """(mean, variance) over axes."""
-    return ops.moments(x, axes, keepdims)
 
 
 @at("norm", "linalg.norm")
@@ -224,31 +201,56 @@ def norm(tensor, ord="euclidean", axis=None, keepdims=None, name=None):
     return ops.norm(tensor, None if ord == "euclidean" else ord, axis, bool(keepdims))
 
 
+@at("ensure_shape")
+def ensure_shape(x, shape, name=None):
+    """x, if its shape is this one, whose Nones are any length; else a ValueError."""
+    found, wanted = ops.shape(x), tuple(shape)
+    if len(found) != len(wanted) or any(m not in (None, -1, n) for m, n in zip(wanted, found)):
+        raise ValueError(f"A tensor of shape {wanted} is expected here, got {found}.")
+    return x
+
+
+def _set_shape(self, shape):
+    """TensorFlow's `x.set_shape(shape)`: here, shapes are known, so it only checks."""
+    if shape is not None:
+        ensure_shape(self, shape)
+
+
+class TensorShape(tuple):
+    """A shape, whose Nones are any length, with TensorFlow's methods."""
+
+    __slots__ = ()
+    rank = ndims = property(len)
+
+    def as_list(self):
+        """The lengths in a list."""
+        return list(self)
+
+    def num_elements(self):
+        """The product of the lengths; None if one is unknown."""
+        return None if None in self else math.prod(self)
+
+
+minigrad.Tensor.set_shape = _set_shape
+minigrad.Tensor.get_shape = Symbol.get_shape = lambda self: TensorShape(self.shape)
+
+
 @at("numpy_function")
 def numpy_function(func=None, inp=None, Tout=None, stateful=True, name=None):
-    """func of the arrays. Reads them."""
-    return ops.convert_to_tensor(func(*[np.asarray(x) for x in inp]), Tout)
+    """func of the arrays, in the dtypes Tout: a tensor, or a list of them. Reads the arrays."""
+    return _typed(func(*[as_numpy(x) for x in inp]), Tout)
 
 
-@at("one_hot")
-def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, name=None):
-    """`on_value` in the column of the index, else `off_value`."""
-    y = ops.one_hot(indices, depth, axis=-1 if axis is None else axis)
-    y = y if (on_value, off_value) == (1.0, 0.0) else y * (on_value - off_value) + off_value
-    return ops.cast(y, dtype or minigrad.config.floatx())
-
-
-@at("pad")
-def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
-    """The tensor with more elements at both ends of each axis: `constant_values`, or mirrored (REFLECT, SYMMETRIC)."""
-    mode = mode.lower()
-    return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
+def _typed(found, dtypes):
+    if isinstance(dtypes, (list, tuple)):
+        return [_typed(one, dtype) for one, dtype in zip(found, dtypes, strict=True)]
+    return shown(as_array(found)) if dtypes == "string" else ops.convert_to_tensor(found, dtypes)
 
 
 @at("py_function")
 def py_function(func=None, inp=None, Tout=None, name=None):
     """`numpy_function` of a function that takes tensors."""
-    return numpy_function(lambda *arrays: func(*map(ops.convert_to_tensor, arrays)), inp, Tout)
+    return _typed(func(*map(shown, inp)), Tout)
 
 
 TopK = collections.namedtuple("TopKV2", "values indices")
@@ -258,25 +260,6 @@ TopK = collections.namedtuple("TopKV2", "values indices")
 def top_k(input, k=1, sorted=True, index_type="int32", name=None):
     """The k largest elements along the last axis, as `values`, and their places, as `indices`."""
     return TopK(*ops.top_k(input, k, sorted))
-
-
-@at("math.unsorted_segment_sum")
-def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
-    """The sum of the rows of each segment."""
-    rows = ops.reshape(data, (ops.shape(data)[0], -1))
-    y = ops.matmul(ops.transpose(ops.one_hot(segment_ids, num_segments, dtype=rows.dtype)), rows)
-    return ops.reshape(y, (num_segments, *ops.shape(data)[1:]))
-
-
-@at("tensor_scatter_nd_update")
-def tensor_scatter_nd_update(tensor, indices, updates, name=None):
-    """The tensor with `updates` at the places that the last axis of `indices` tells. Reads the indices."""
-    shape = ops.shape(tensor)
-    places, chosen = np.arange(int(np.prod(shape))), np.asarray(indices).astype(np.int64)
-    targets = places.reshape(shape)[tuple(np.moveaxis(chosen, -1, 0))].ravel()
-    places[targets] = places.size + np.arange(targets.size)
-    both = ops.concatenate([ops.ravel(tensor), ops.ravel(updates)])
-    return ops.reshape(ops.take(both, places), shape)
 
 
 @at("while_loop")
@@ -309,55 +292,6 @@ def add_n(inputs, name=None):
     return functools.reduce(ops.add, [ops.convert_to_tensor(x) for x in inputs])
 
 
-@at("argsort")
-def argsort(values, axis=-1, direction="ASCENDING", stable=False, name=None):
-    """The places of the elements along an axis, in the order of their values. Equal elements keep their order."""
-    return ops.argsort(ops.multiply(values, -1.0) if _descends(direction) else values, axis)
-
-
-@at("sort")
-def sort(values, axis=-1, direction="ASCENDING", name=None):
-    """The elements along an axis in ascending (or descending) order."""
-    if _descends(direction):
-        return ops.negative(ops.sort(ops.multiply(values, -1.0), axis))
-    return ops.sort(values, axis)
-
-
-def _descends(direction):
-    if direction not in ("ASCENDING", "DESCENDING"):
-        raise ValueError(f"direction must be 'ASCENDING' or 'DESCENDING', got {direction!r}.")
-    return direction == "DESCENDING"
-
-
-@at("boolean_mask")
-def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
-    """The elements for which the mask is true. The mask's axes begin at `axis` and become one. Reads the mask."""
-    before = (axis or 0) % ops.ndim(tensor)
-    return ops.get_item(tensor, (*[slice(None)] * before, np.asarray(mask, bool)))
-
-
-@at("gather_nd")
-def gather_nd(params, indices, batch_dims=0, name=None):
-    """The elements (or slices) at the places that the last axis of `indices` tells. Reads the indices."""
-    indices = np.asarray(indices).astype(np.int64)
-    own = np.indices(indices.shape[:-1])[:batch_dims]
-    return ops.get_item(params, (*own, *np.moveaxis(indices, -1, 0)))
-
-
-@at("where")
-def where(condition, x=None, y=None, name=None):
-    """x where the condition holds, else y. Without x and y, a row per place where it holds; reads the condition."""
-    if x is None and y is None:
-        return ops.cast(np.argwhere(np.asarray(condition)), "int64")
-    return ops.where(condition, x, y)
-
-
-@at("math.count_nonzero")
-def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
-    """The number of elements (along an axis) that are not zero."""
-    return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
-
-
 @at("math.confusion_matrix")
 def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype="int32", name=None):
     """In row i and column j, the number (or the sum of the weights) of labels i with prediction j."""
@@ -379,56 +313,10 @@ def squared_difference(x, y, name=None):
     return ops.square(ops.subtract(x, y))
 
 
-@at("nn.l2_loss")
-def l2_loss(t, name=None):
-    """Half the sum of all squares."""
-    return 0.5 * ops.sum(ops.square(t))
-
-
-@at("nn.dropout")
-def dropout(x, rate, noise_shape=None, seed=None, name=None):
-    """x / (1 - rate) with probability 1 - rate, else 0."""
-    return minigrad.random.dropout(x, rate, noise_shape, seed)
-
-
-@at("split")
-def split(value, num_or_size_splits, axis=0, num=None, name="split"):
-    """Parts along an axis: a number of parts with equal lengths, or parts with the given lengths."""
-    if isinstance(num_or_size_splits, int):
-        return ops.split(value, num_or_size_splits, axis)
-    return ops.split(value, np.cumsum(num_or_size_splits)[:-1].tolist(), axis)
-
-
 @at("einsum", "linalg.einsum")
 def einsum(equation, *inputs, **kwargs):
     """Products, summed over the letters that are not in the result."""
     return ops.einsum(equation, *inputs)
-
-
-@at("nn.sigmoid_cross_entropy_with_logits")
-def sigmoid_cross_entropy_with_logits(labels=None, logits=None, name=None):
-    """max(x, 0) - x t + ln(1 + e^-|x|) of each element."""
-    return minigrad.backend.binary_crossentropy(labels, logits, from_logits=True)
-
-
-@at("nn.softmax_cross_entropy_with_logits")
-def softmax_cross_entropy_with_logits(labels, logits, axis=-1, name=None):
-    """-sum of t ln softmax(x) along an axis."""
-    return minigrad.backend.categorical_crossentropy(labels, logits, from_logits=True, axis=axis)
-
-
-@at("nn.sparse_softmax_cross_entropy_with_logits")
-def sparse_softmax_cross_entropy_with_logits(labels, logits, name=None):
-    """-ln softmax(x) of each row's class."""
-    return minigrad.backend.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-
-
-@at("nn.weighted_cross_entropy_with_logits")
-def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
-    """-q t ln p - (1 - t) ln(1 - p) of each element, with p = sigmoid(x) and q the weight of positive labels."""
-    x = ops.convert_to_tensor(logits)
-    t = ops.cast(labels, x.dtype)
-    return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
 
 
 @at("config.list_physical_devices", "config.experimental.list_physical_devices", "config.get_visible_devices")
@@ -442,6 +330,14 @@ def _only_cpu(device_type=None, kind="physical_"):
 def _print(*inputs, output_stream=None, summarize=3, sep=" ", end="\n", name=None):
     """Print to the standard error. While a step is recorded, a tensor prints its shape instead of its values."""
     print(*inputs, sep=sep, end=end, file=output_stream or sys.stderr)
+
+
+@at("make_tensor_proto")
+def make_tensor_proto(values, dtype=None, shape=None, verify_shape=False):
+    """A message of an event file that holds one number."""
+    from tensorboardX.proto.tensor_pb2 import TensorProto  # slow to import; only TensorBoard's plugins ask for it
+
+    return TensorProto(dtype=1, float_val=[float(values)])
 
 
 # -------------------------------------------------------------------------------------------------------- random
@@ -486,13 +382,18 @@ def tensorflow():
     return _module("tensorflow", strings.also_of_texts({
         **{f"math.{name}": function for name, function in functions.items() if "." not in name},
         **functions,
-        **_placed,
+        **placed,
         **dict.fromkeys(no_effect, nothing),
         **{f"random.{name}": _random(name) for name in ("normal", "truncated_normal")},
         **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
         **{f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()},
         **{name: assertions[name] for name in _ASSERTIONS_AT_THE_TOP.split()},
         **strings.functions(),
+        **files.functions(),
+        **images.functions(),
+        **lookups.functions(),
+        **neural.functions(),
+        **checkpoints.functions(),
         **{f"debugging.{name}": function for name, function in assertions.items()},
         **{f"errors.{name}": error for name, error in debugging.errors().items()},
         **{f"compat.v1.logging.{name}": thing for name, thing in debugging.logger().items()},
@@ -500,17 +401,24 @@ def tensorflow():
         **{f"dtypes.{name}": dtype for name, dtype in dtypes.items()},
         "GradientTape": GradientTape,
         "Tensor": minigrad.Tensor,
-        "TensorSpec": collections.namedtuple("TensorSpec", "shape dtype name", defaults=("float32", None)),
+        "TensorShape": TensorShape,
+        "TensorSpec": TensorSpec,
+        "Variable": Variable,
         "UnconnectedGradients": types.SimpleNamespace(NONE="none", ZERO="zero"),
         "autograph.experimental.do_not_convert": lambda func=None: func or (lambda func: func),
+        **dict.fromkeys(("compat.as_str", "compat.as_text", "compat.as_str_any"), decode),
+        "compat.as_bytes": encode,
         "compat.v1.set_random_seed": minigrad.utils.set_random_seed,
         "config.list_logical_devices": lambda device_type=None: _only_cpu(device_type, kind=""),
         "custom_gradient": ops.custom_gradient,
+        "distribute.get_strategy": lambda: None,
         "executing_eagerly": lambda: True,
         "function": function,
         "get_logger": lambda: logging.getLogger("tensorflow"),
         "is_tensor": ops.is_tensor,
         "keras": minigrad,
+        "nest.flatten": leaves,
+        "nest.map_structure": mapped,
         "newaxis": None,
         "random.categorical": minigrad.random.categorical,
         "random.set_seed": minigrad.utils.set_random_seed,

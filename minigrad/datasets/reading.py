@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 import os
+import zipfile
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -84,8 +85,8 @@ def contents(path, limit=MOST):
 
 def npz(path, *names):
     """The arrays with these names in an .npz file."""
-    with files.naming(path):
-        archive = files.Archive(io.BytesIO(contents(path)))
+    with files.naming(path), zipfile.ZipFile(io.BytesIO(contents(path))) as file:
+        archive = files.Archive(file)
         return [_npy(archive.read(f"{name}.npy", MOST)) for name in names]
 
 

@@ -1,10 +1,10 @@
 """All compiled arithmetic: plain loops over 2-D arrays, inputs first, what is written last, nothing allocated.
 
-A kernel whose elements do not depend on each other is written as the formula of one element, with `@each`. Kernels
-know neither tensors nor shapes of higher rank nor the tape: `ops` does. Constants are made with `x.dtype.type(...)`, or
-`type(x)(...)` of a number: a bare 0.5 would promote a float32 loop to double and halve its speed. A kernel's `helper`
-stays in the kernel's file, because Numba's cache does not notice a change in another file; `vectors` and `functions`,
-which several files share, say what to do after a change.
+A kernel whose elements do not depend on each other is written as the formula of one element, with `formula` or with
+`@each`. Kernels know neither tensors nor shapes of higher rank nor the tape: `ops` does. Constants are made with
+`x.dtype.type(...)`, or `type(x)(...)` of a number: a bare 0.5 would promote a float32 loop to double and halve its
+speed. A kernel's `helper` stays in the kernel's file, because Numba's cache does not notice a change in another file;
+`vectors` and `functions`, which several files share, say what to do after a change.
 """
 
 import importlib
@@ -12,8 +12,9 @@ import importlib
 from minigrad.program import Kernel
 
 FILES = (
-    "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "grouping", "moving", "normalization",
-    "optimizing", "ordering", "probability", "products", "recurrence", "reducing", "sampling", "scheduling",
+    "confusion", "convolution", "copying", "drawing", "elementwise", "errors", "exchanging", "grouping", "moving",
+    "normalization", "optimizing", "ordering", "probability", "products", "recurrence", "reducing", "sampling",
+    "scheduling",
 )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ arXiv:1907.02129.)
 
 import numpy as np
 
-from minigrad.kernels.tiles import block, pack, tiles_at
-from minigrad.kernels.vectors import HAS_TILES, PACKED, VECTORS, at, per_register, scratch
+from minigrad.kernels.tiles import block, pack, pack_turned, packed_panels, tiles, tiles_at
+from minigrad.kernels.vectors import BITS, HAS_TILES, PACKED, VECTORS, at, per_register, scratch
 from minigrad.program import helper, kernel
 
 CHUNK = 256  # windows, or rows of the gradient, that are computed with at a time
@@ -82,7 +82,8 @@ def convolve(
             for i in range(0, m, CHUNK):
                 size = min(CHUNK, m - i), across, deep
                 tables = at(begin, i), at(shifts, first)
-                tiles_at(size, at(x, 0), *tables, packed, edge, block(y, top + i, left), first)
+                panels = packed_panels(across, deep, packed)
+                tiles_at(size, at(x, 0), *tables, panels, edge, block(y, top + i, left), first)
                 if first + deep == k:  # while these rows are in the nearest cache
                     _finish(y, bias, floor, top + i, size[0], left, across)
 
@@ -124,7 +125,7 @@ def _gradient(x, places, shifts, k, gy, first, left, n, gw, begin):
         deep = min(depth, k - i)
         pack(n, deep, block(gy, first + i, left), packed)
         target = gw, begin + left, columns
-        tiles_at((m, n, deep), at(x, 0), at(shifts, 0), at(places, i), packed, edge, target, i)
+        tiles_at((m, n, deep), at(x, 0), at(shifts, 0), at(places, i), packed_panels(n, deep, packed), edge, target, i)
 
 
 @helper
@@ -161,6 +162,60 @@ def convolve_tn_groups(
     for group in range(top, top + m):
         begin = _windows(x, places, shifts, group * each, each)
         _gradient(x, begin, shifts, each, gy, group * each, 0, gy.shape[1], gw, group * gw.shape[1])
+
+
+def fits(w):
+    """Whether `convolve_back` has room for the kernel w (k, f)."""
+    k, f = w.shape
+    return f * (k + VECTORS * BITS // 32) <= PACKED
+
+
+@kernel(disjoint=True, cost=lambda gy, w, places, shifts, gx: w.size * gy.shape[0])
+def convolve_back(gy: "samples", w, places: "int64 images", shifts: "int64", gx: "samples out", part: "int64"):
+    """gx = the sum of gy w^T over the windows in which an element lies: the gradient of the images"""
+    if places.size != gy.shape[0] or shifts.size != w.shape[0] or w.shape[1] != gy.shape[1]:
+        raise ValueError("gy has a row for each place and the columns of w, which has a row for each shift")
+    (top, m), (first, count) = _rows_of(part, gx), _windows_of(part, gx, places)
+    windows, (k, f) = _windows(gx, places, shifts, first, count), w.shape
+    gx[top : top + m] = gx.dtype.type(0)
+    if count * k * f == 0:
+        return
+    if f * (k + VECTORS * per_register(w)) > PACKED:
+        raise ValueError("convolve_back has no room for so large a w, see `fits`")
+    packed, edge, rows = scratch(w), scratch(w), scratch(w)
+    if HAS_TILES:
+        pack_turned(k, f, block(w, 0, 0), packed)
+    size = PACKED // k if HAS_TILES else 1
+    for i in range(0, count, size):
+        m, begin = min(size, count - i), at(gy, (first + i) * f)
+        if HAS_TILES:
+            tiles((m, k, f), begin, f, 1, packed_panels(k, f, packed), edge, (rows, 0, k), 0)
+        else:
+            _times_turned(k, f, begin, w, rows)
+        _add_to_windows(rows, at(windows, i), shifts, m, gx)
+
+
+@helper
+def _add_to_windows(rows, windows, shifts, m, gx):
+    """Add to each of m windows of gx its row, as much at a time as lies side by side in gx: lines of windows."""
+    k, line, images = shifts.size, 1, at(gx, 0)
+    while line < k and shifts[0, line] == shifts[0, line - 1] + 1:
+        line += 1
+    for i in range(m):
+        for p in range(0, k, line):
+            here, there = at(rows, i * k + p), at(images, windows[i] + shifts[0, p])
+            for c in range(np.uint64(line)):
+                there[c] += here[c]
+
+
+@helper
+def _times_turned(k, f, row, w, y):
+    """y = row w^T"""
+    for p in range(k):
+        total = w.dtype.type(0)
+        for j in range(f):
+            total += row[j] * w[p, j]
+        y[p] = total
 
 
 @kernel(disjoint=True, cost=lambda x, places, shifts, w, y: shifts.size * y.size)

@@ -19,36 +19,21 @@ def copy(x: "samples", y: "samples out"):
             y[i, j] = x[i, j]
 
 
-@kernel
-def cast_bool(x: "bool", y: "out"):
-    """y = 1 where x is true, else 0"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
+def _cast(dtype, says):
+    def cast(x: dtype, y: "out"):
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                y[i, j] = y.dtype.type(x[i, j])
+
+    cast.__name__ = cast.__qualname__ = f"cast_{dtype}"
+    cast.__doc__ = says
+    return kernel(cast)
 
 
-@kernel
-def cast_int64(x: "int64", y: "out"):
-    """y = x as a floating-point number"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
-
-
-@kernel
-def cast_float32(x: "float32", y: "out"):
-    """y = x in the precision of y"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
-
-
-@kernel
-def cast_float64(x: "float64", y: "out"):
-    """y = x in the precision of y"""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            y[i, j] = y.dtype.type(x[i, j])
+cast_bool = _cast("bool", "y = 1 where x is true, else 0")
+cast_int64 = _cast("int64", "y = x as a floating-point number")
+cast_float32 = _cast("float32", "y = x in the precision of y")
+cast_float64 = _cast("float64", "y = x in the precision of y")
 
 
 @kernel

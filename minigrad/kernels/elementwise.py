@@ -8,46 +8,23 @@ import math
 import numpy as np
 
 from minigrad.kernels import functions
-from minigrad.kernels.each import each
+from minigrad.kernels.each import each, formula
 from minigrad.program import kernel
 
 # ----------------------------------------------------------------------------------------------------------- arithmetic
 
-
-@each
-def add(a, b, y: "out"):
-    """y = a + b"""
-    return a + b
-
-
-@each
-def subtract(a, b, y: "out"):
-    """y = a - b"""
-    return a - b
-
-
-@each
-def multiply(a, b, y: "out"):
-    """y = a b"""
-    return a * b
-
-
-@each
-def divide(a, b, y: "out"):
-    """y = a / b"""
-    return a / b
-
-
-@each
-def divide_vjp_b(gy, b, y, gb: "out"):
-    """gb = -gy y / b"""
-    return -gy * y / b
-
-
-@each
-def power(a, b, y: "out"):
-    """y = a^b"""
-    return a**b
+add = formula("add", "y = a + b", lambda a, b: a + b)
+subtract = formula("subtract", "y = a - b", lambda a, b: a - b)
+multiply = formula("multiply", "y = a b", lambda a, b: a * b)
+divide = formula("divide", "y = a / b", lambda a, b: a / b)
+divide_vjp_b = formula("divide_vjp_b", "gb = -gy y / b", lambda gy, b, y: -gy * y / b)
+power = formula("power", "y = a^b", lambda a, b: a**b)
+negative = formula("negative", "y = -x", lambda x: -x)
+scale = formula("scale", "y = factor x", lambda x, factor: factor * x, factor="number")
+square = formula("square", "y = x^2", lambda x: x * x)
+square_vjp = formula("square_vjp", "gx = 2 x gy", lambda gy, x: (x + x) * gy)
+hypot = formula("hypot", "y = sqrt(a^2 + b^2), without overflow", lambda a, b: math.hypot(a, b))
+mod_vjp_b = formula("mod_vjp_b", "gb = -gy floor(a / b)", lambda gy, a, b: -gy * np.floor(a / b))
 
 
 @each
@@ -64,36 +41,6 @@ def power_vjp_b(gy, a, y, gb: "out"):
 
 
 @each
-def negative(x, y: "out"):
-    """y = -x"""
-    return -x
-
-
-@each
-def scale(x, factor: "number", y: "out"):
-    """y = factor x"""
-    return factor * x
-
-
-@each
-def square(x, y: "out"):
-    """y = x^2"""
-    return x * x
-
-
-@each
-def square_vjp(gy, x, gx: "out"):
-    """gx = 2 x gy"""
-    return (x + x) * gy
-
-
-@each
-def hypot(a, b, y: "out"):
-    """y = sqrt(a^2 + b^2), without overflow"""
-    return math.hypot(a, b)
-
-
-@each
 def hypot_vjp(gy, x, y, gx: "out"):
     """gx = gy x / y, or 0 where y is 0; x is either operand of `hypot`"""
     return gy * (x / y) if y != 0 else y
@@ -106,67 +53,22 @@ def mod(a, b, y: "out"):
     return rest + b if rest * b < 0 else rest
 
 
-@each
-def mod_vjp_b(gy, a, b, gb: "out"):
-    """gb = -gy floor(a / b)"""
-    return -gy * np.floor(a / b)
-
-
 # ----------------------------------------------------------------------------------------------- comparing and choosing
 
-
-@each
-def greater(a, b, y: "bool out"):
-    """y = (a > b)"""
-    return a > b
-
-
-@each
-def greater_equal(a, b, y: "bool out"):
-    """y = (a >= b)"""
-    return a >= b
-
-
-@each
-def equal(a, b, y: "bool out"):
-    """y = (a == b)"""
-    return a == b
-
-
-@each
-def not_equal(a, b, y: "bool out"):
-    """y = (a != b)"""
-    return a != b
-
-
-@each
-def is_nonzero(x, y: "bool out"):
-    """y = (x is not 0)"""
-    return x != 0
-
-
-@each
-def is_nan(x, y: "bool out"):
-    """y = (x is NaN)"""
-    return x != x
+greater = formula("greater", "y = (a > b)", lambda a, b: a > b, y="bool")
+greater_equal = formula("greater_equal", "y = (a >= b)", lambda a, b: a >= b, y="bool")
+equal = formula("equal", "y = (a == b)", lambda a, b: a == b, y="bool")
+not_equal = formula("not_equal", "y = (a != b)", lambda a, b: a != b, y="bool")
+is_nonzero = formula("is_nonzero", "y = (x is not 0)", lambda x: x != 0, y="bool")
+is_nan = formula("is_nan", "y = (x is NaN)", lambda x: x != x, y="bool")
+maximum = formula("maximum", "y = the larger of a and b; a NaN wins", lambda a, b: a if a >= b or a != a else b)
+minimum = formula("minimum", "y = the smaller of a and b; a NaN wins", lambda a, b: a if a <= b or a != a else b)
 
 
 @each
 def is_finite(x, y: "bool out"):
     """y = (x is neither NaN nor infinite): only then is x - x zero"""
     return x - x == 0
-
-
-@each
-def maximum(a, b, y: "out"):
-    """y = the larger of a and b; a NaN wins"""
-    return a if a >= b or a != a else b
-
-
-@each
-def minimum(a, b, y: "out"):
-    """y = the smaller of a and b; a NaN wins"""
-    return a if a <= b or a != a else b
 
 
 @each
@@ -203,11 +105,8 @@ def pick_where_not(gy, condition: "bool", y: "out"):
 
 # ------------------------------------------------------------------------------------------------------------- rounding
 
-
-@each
-def floor(x, y: "out"):
-    """y = the largest integer that is not above x"""
-    return np.floor(x)
+floor = formula("floor", "y = the largest integer that is not above x", lambda x: np.floor(x))
+absolute = formula("absolute", "y = |x|", lambda x: abs(x))
 
 
 @each
@@ -230,12 +129,6 @@ def sign(x, y: "out"):
 
 
 @each
-def absolute(x, y: "out"):
-    """y = |x|"""
-    return abs(x)
-
-
-@each
 def absolute_vjp(gy, x, gx: "out"):
     """gx = gy sign(x), with sign(0) = 0"""
     still = gy * x  # 0, or NaN, where x has no sign
@@ -245,95 +138,21 @@ def absolute_vjp(gy, x, gx: "out"):
 
 # ------------------------------------------------------------------------------------------------- elementary functions
 
-
-@each
-def exp(x, y: "out"):
-    """y = e^x"""
-    return functions.exp(x)
-
-
-@each
-def expm1(x, y: "out"):
-    """y = e^x - 1, exact near 0"""
-    return math.expm1(x)
-
-
-@each
-def expm1_vjp(gy, x, gx: "out"):
-    """gx = gy e^x"""
-    return gy * functions.exp(x)
-
-
-@each
-def log(x, y: "out"):
-    """y = ln x"""
-    return math.log(x)
-
-
-@each
-def log1p(x, y: "out"):
-    """y = ln(1 + x), exact near 0"""
-    return math.log1p(x)
-
-
-@each
-def log1p_vjp(gy, x, gx: "out"):
-    """gx = gy / (1 + x)"""
-    return gy / (type(x)(1) + x)
-
-
-@each
-def sqrt(x, y: "out"):
-    """y = the square root of x"""
-    return math.sqrt(x)
-
-
-@each
-def sqrt_vjp(gy, y, gx: "out"):
-    """gx = gy / 2y"""
-    return gy / (y + y)
-
-
-@each
-def sin(x, y: "out"):
-    """y = sin x"""
-    return math.sin(x)
-
-
-@each
-def sin_vjp(gy, x, gx: "out"):
-    """gx = gy cos x"""
-    return gy * math.cos(x)
-
-
-@each
-def cos(x, y: "out"):
-    """y = cos x"""
-    return math.cos(x)
-
-
-@each
-def cos_vjp(gy, x, gx: "out"):
-    """gx = -gy sin x"""
-    return -gy * math.sin(x)
-
-
-@each
-def arctan(x, y: "out"):
-    """y = the angle whose tangent is x"""
-    return math.atan(x)
-
-
-@each
-def arctan_vjp(gy, x, gx: "out"):
-    """gx = gy / (1 + x^2)"""
-    return gy / (type(x)(1) + x * x)
-
-
-@each
-def erf(x, y: "out"):
-    """y = the error function of x"""
-    return math.erf(x)
+exp = formula("exp", "y = e^x", lambda x: functions.exp(x))
+expm1 = formula("expm1", "y = e^x - 1, exact near 0", lambda x: math.expm1(x))
+expm1_vjp = formula("expm1_vjp", "gx = gy e^x", lambda gy, x: gy * functions.exp(x))
+log = formula("log", "y = ln x", lambda x: math.log(x))
+log1p = formula("log1p", "y = ln(1 + x), exact near 0", lambda x: math.log1p(x))
+log1p_vjp = formula("log1p_vjp", "gx = gy / (1 + x)", lambda gy, x: gy / (type(x)(1) + x))
+sqrt = formula("sqrt", "y = the square root of x", lambda x: math.sqrt(x))
+sqrt_vjp = formula("sqrt_vjp", "gx = gy / 2y", lambda gy, y: gy / (y + y))
+sin = formula("sin", "y = sin x", lambda x: math.sin(x))
+sin_vjp = formula("sin_vjp", "gx = gy cos x", lambda gy, x: gy * math.cos(x))
+cos = formula("cos", "y = cos x", lambda x: math.cos(x))
+cos_vjp = formula("cos_vjp", "gx = -gy sin x", lambda gy, x: -gy * math.sin(x))
+arctan = formula("arctan", "y = the angle whose tangent is x", lambda x: math.atan(x))
+arctan_vjp = formula("arctan_vjp", "gx = gy / (1 + x^2)", lambda gy, x: gy / (type(x)(1) + x * x))
+erf = formula("erf", "y = the error function of x", lambda x: math.erf(x))
 
 
 @each
@@ -344,47 +163,18 @@ def erf_vjp(gy, x, gx: "out"):
 
 # ---------------------------------------------------------------------------------------------------------- activations
 
-
-@each
-def tanh(x, y: "out"):
-    """y = tanh x"""
-    return functions.tanh(x)
-
-
-@each
-def tanh_vjp(gy, y, gx: "out"):
-    """gx = gy (1 - y^2)"""
-    return gy * (type(y)(1) - y * y)
-
-
-@each
-def sigmoid(x, y: "out"):
-    """y = 1 / (1 + e^-x)"""
-    return functions.logistic(x)
-
-
-@each
-def sigmoid_vjp(gy, y, gx: "out"):
-    """gx = gy y (1 - y)"""
-    return gy * y * (type(y)(1) - y)
+tanh = formula("tanh", "y = tanh x", lambda x: functions.tanh(x))
+tanh_vjp = formula("tanh_vjp", "gx = gy (1 - y^2)", lambda gy, y: gy * (type(y)(1) - y * y))
+sigmoid = formula("sigmoid", "y = 1 / (1 + e^-x)", lambda x: functions.logistic(x))
+sigmoid_vjp = formula("sigmoid_vjp", "gx = gy y (1 - y)", lambda gy, y: gy * y * (type(y)(1) - y))
+softplus_vjp = formula("softplus_vjp", "gx = gy / (1 + e^-x)", lambda gy, x: gy * functions.logistic(x))
+softsign = formula("softsign", "y = x / (1 + |x|)", lambda x: x / (abs(x) + type(x)(1)))
 
 
 @each
 def softplus(x, y: "out"):
     """y = ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)"""
     return functions.positive_part(x) + functions.log1p_exp(x)
-
-
-@each
-def softplus_vjp(gy, x, gx: "out"):
-    """gx = gy / (1 + e^-x)"""
-    return gy * functions.logistic(x)
-
-
-@each
-def softsign(x, y: "out"):
-    """y = x / (1 + |x|)"""
-    return x / (abs(x) + type(x)(1))
 
 
 @each

@@ -13,7 +13,10 @@ import numpy as np
 from llvmlite import ir
 from numba.extending import intrinsic, overload, register_jitable
 
-_EXACT = {"fastmath": {"contract", "arcp", "nsz", "afn"}, "error_model": "numpy", "forceinline": True}
+_EXACT = {
+    "fastmath": {"contract", "arcp", "nsz", "afn"}, "error_model": "numpy", "forceinline": True,
+    "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+}  # fmt: skip
 helper = register_jitable(**_EXACT)
 
 
@@ -122,11 +125,17 @@ def tanh(x):
 
 
 @helper
+def expm1_of_gate(x):
+    """e^x - 1 of a gate for x <= 0, which keeps its digits for small x"""
+    q, s = _split_exp_below(x)
+    return q * s + (s - type(x)(1))
+
+
+@helper
 def tanh_of_gate(x):
     """tanh of a gate: the same numbers in two thirds of the time"""
     two = type(x)(2)
-    q, s = _split_exp_below(-two * abs(x))
-    u = q * s + (s - type(x)(1))
+    u = expm1_of_gate(-two * abs(x))
     y = abs(u) / (two + u)
     y = -y if x < 0 else y
     return y if x == x else x

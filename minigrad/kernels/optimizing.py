@@ -3,13 +3,16 @@
 A rule takes what it needs of g, the learning rate, `settings` and `step` (the number of steps before), then its slots
 and w. `settings` has two rows. The first has the hyper-parameters in the order of the optimizer's signature, flags as 0
 or 1; the second has 1 minus each of them, computed exactly and rounded once. A slot that an option leaves out is empty.
+
+The gradient of a row that a batch uses several times is a sum. `squares` and `sizes` are the sums of the squares and of
+the absolute values of what was added; where they are not given, those of g itself.
 """
 
 import math
 
 import numpy as np
 
-from minigrad.kernels.each import each
+from minigrad.kernels.each import each, optional
 from minigrad.program import helper, kernel
 
 # ---------------------------------------------------------------------------------------------------- the rules
@@ -44,7 +47,7 @@ def sgd(g: "columns", learning_rate, settings, m: "columns out", w: "columns out
             w[0, j] += mu * m[0, j] - rate * g[0, j]
 
 
-@kernel(cost=_cost)
+@optional(cost=_cost)
 def adam(
     g: "columns",
     learning_rate,
@@ -54,6 +57,7 @@ def adam(
     v: "columns out",
     top: "columns out",
     w: "columns out",
+    squares: "columns" = None,
 ):
     """m += (g - m)(1 - b1),  v += (g^2 - v)(1 - b2),  w -= rate m / (sqrt(v) + epsilon)
 
@@ -65,13 +69,15 @@ def adam(
     a, b, epsilon, tiny = settings[1, 0], settings[1, 1], settings[0, 2], w.dtype.type(1e-30)
     if top.shape[1] == 0:
         for j in range(w.shape[1]):
+            square = g[0, j] * g[0, j] if squares is None else squares[0, j]
             m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
-            v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
+            v[0, j] = flushed(v[0, j] + (square - v[0, j]) * b, tiny)
             w[0, j] -= rate * m[0, j] / (math.sqrt(v[0, j]) + epsilon)
     else:
         for j in range(w.shape[1]):
+            square = g[0, j] * g[0, j] if squares is None else squares[0, j]
             m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
-            v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
+            v[0, j] = flushed(v[0, j] + (square - v[0, j]) * b, tiny)
             top[0, j] = v[0, j] if not (v[0, j] <= top[0, j]) else top[0, j]
             w[0, j] -= rate * m[0, j] / (math.sqrt(top[0, j]) + epsilon)
 
@@ -83,9 +89,17 @@ def nadam_product(settings, step: "int64", product: "out"):
     product[0, 0] *= settings[0, 0] * (one - half * base ** product.dtype.type(step[0, 0] + 1))
 
 
-@kernel(cost=_cost)
+@optional(cost=_cost)
 def nadam(
-    g: "columns", learning_rate, settings, step: "int64", product, m: "columns out", v: "columns out", w: "columns out"
+    g: "columns",
+    learning_rate,
+    settings,
+    step: "int64",
+    product,
+    m: "columns out",
+    v: "columns out",
+    w: "columns out",
+    squares: "columns" = None,
 ):
     """m, v as in `adam`;  w -= lr (u' m / (1 - p u') + (1 - u) g / (1 - p)) / (sqrt(v / (1 - b2^t)) + epsilon)
 
@@ -101,13 +115,23 @@ def nadam(
     a, b = one - settings[0, 0], one - settings[0, 1]  # rounded like 1 - b2^t, so that both cancel in the first step
     epsilon, tiny = settings[0, 2], w.dtype.type(1e-30)
     for j in range(w.shape[1]):
+        square = g[0, j] * g[0, j] if squares is None else squares[0, j]
         m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
-        v[0, j] = flushed(v[0, j] + (g[0, j] * g[0, j] - v[0, j]) * b, tiny)
+        v[0, j] = flushed(v[0, j] + (square - v[0, j]) * b, tiny)
         w[0, j] -= (of_m * m[0, j] + of_g * g[0, j]) / (math.sqrt(v[0, j] * unbiased) + epsilon)
 
 
-@kernel(cost=_cost)
-def adamax(g: "columns", learning_rate, settings, step: "int64", m: "columns out", u: "columns out", w: "columns out"):
+@optional(cost=_cost)
+def adamax(
+    g: "columns",
+    learning_rate,
+    settings,
+    step: "int64",
+    m: "columns out",
+    u: "columns out",
+    w: "columns out",
+    sizes: "columns" = None,
+):
     """m += (g - m)(1 - b1),  u = max(b2 u, |g|),  w -= lr / (1 - b1^t) m / (u + epsilon),  t = step + 1
 
     settings = [b1, b2, epsilon]
@@ -117,14 +141,21 @@ def adamax(g: "columns", learning_rate, settings, step: "int64", m: "columns out
     a, b2, epsilon, tiny = settings[1, 0], settings[0, 1], settings[0, 2], w.dtype.type(1e-30)
     for j in range(w.shape[1]):
         m[0, j] = flushed(m[0, j] + (g[0, j] - m[0, j]) * a, tiny)
-        faded, size = flushed(b2 * u[0, j], tiny), abs(g[0, j])
+        faded, size = flushed(b2 * u[0, j], tiny), abs(g[0, j]) if sizes is None else sizes[0, j]
         u[0, j] = faded if size <= faded else size
         w[0, j] -= rate * m[0, j] / (u[0, j] + epsilon)
 
 
-@kernel(cost=_cost)
+@optional(cost=_cost)
 def rmsprop(
-    g: "columns", learning_rate, settings, s: "columns out", m: "columns out", a: "columns out", w: "columns out"
+    g: "columns",
+    learning_rate,
+    settings,
+    s: "columns out",
+    m: "columns out",
+    a: "columns out",
+    w: "columns out",
+    squares: "columns" = None,
 ):
     """s = rho s + (1 - rho) g^2,  w -= lr g / sqrt(s + epsilon);  settings = [rho, mu, epsilon, centered]
 
@@ -134,7 +165,7 @@ def rmsprop(
     mu, epsilon = settings[0, 1], settings[0, 2]
     has_momentum, is_centered = m.shape[1] > 0, a.shape[1] > 0
     for j in range(w.shape[1]):
-        s[0, j] = flushed(rho * s[0, j] + rest * g[0, j] * g[0, j], tiny)
+        s[0, j] = flushed(rho * s[0, j] + (rest * g[0, j] * g[0, j] if squares is None else rest * squares[0, j]), tiny)
         variance = s[0, j]
         if is_centered:
             a[0, j] = flushed(rho * a[0, j] + rest * g[0, j], tiny)
@@ -146,17 +177,25 @@ def rmsprop(
         w[0, j] -= change
 
 
-@kernel(cost=_cost)
-def adagrad(g: "columns", learning_rate, settings, s: "columns out", w: "columns out"):
+@optional(cost=_cost)
+def adagrad(g: "columns", learning_rate, settings, s: "columns out", w: "columns out", squares: "columns" = None):
     """s += g^2,  w -= lr g / sqrt(s + epsilon);  settings = [initial s, epsilon]"""
     rate, epsilon = learning_rate[0, 0], settings[0, 1]
     for j in range(w.shape[1]):
-        s[0, j] += g[0, j] * g[0, j]
+        s[0, j] += g[0, j] * g[0, j] if squares is None else squares[0, j]
         w[0, j] -= rate * g[0, j] / math.sqrt(s[0, j] + epsilon)
 
 
-@kernel(cost=_cost)
-def adadelta(g: "columns", learning_rate, settings, s: "columns out", x: "columns out", w: "columns out"):
+@optional(cost=_cost)
+def adadelta(
+    g: "columns",
+    learning_rate,
+    settings,
+    s: "columns out",
+    x: "columns out",
+    w: "columns out",
+    squares: "columns" = None,
+):
     """s = rho s + (1 - rho) g^2,  d = g sqrt(x + epsilon) / sqrt(s + epsilon),  x = rho x + (1 - rho) d^2,  w -= lr d
 
     settings = [rho, epsilon]
@@ -164,9 +203,10 @@ def adadelta(g: "columns", learning_rate, settings, s: "columns out", x: "column
     rate, rho, rest, epsilon = learning_rate[0, 0], settings[0, 0], settings[1, 0], settings[0, 1]
     tiny = w.dtype.type(1e-30)
     for j in range(w.shape[1]):
-        s[0, j] = flushed(rho * s[0, j] + rest * g[0, j] * g[0, j], tiny)
+        s[0, j] = flushed(rho * s[0, j] + (rest * g[0, j] * g[0, j] if squares is None else rest * squares[0, j]), tiny)
         d = g[0, j] * math.sqrt(x[0, j] + epsilon) / math.sqrt(s[0, j] + epsilon)
-        x[0, j] = flushed(rho * x[0, j] + rest * d * d, tiny)
+        size = d * d if squares is None else squares[0, j] * (x[0, j] + epsilon) / (s[0, j] + epsilon)
+        x[0, j] = flushed(rho * x[0, j] + rest * size, tiny)
         w[0, j] -= rate * d
 
 
@@ -182,8 +222,16 @@ def lion(g: "columns", learning_rate, settings, m: "columns out", w: "columns ou
         m[0, j] = flushed(b2 * m[0, j] + settings[1, 1] * g[0, j], tiny)
 
 
-@kernel(cost=_cost)
-def ftrl(g: "columns", learning_rate, settings, s: "columns out", z: "columns out", w: "columns out"):
+@optional(cost=_cost)
+def ftrl(
+    g: "columns",
+    learning_rate,
+    settings,
+    s: "columns out",
+    z: "columns out",
+    w: "columns out",
+    squares: "columns" = None,
+):
     """s' = s + g^2,  z += g + 2 shrinkage w - (s'^p - s^p) / lr w,  w = -soft(z) / (s'^p / lr + 2 l2 + beta / lr)
 
     soft(z) = z - z kept within [-l1, l1]: 0 where |z| <= l1;  p = -power
@@ -194,7 +242,7 @@ def ftrl(g: "columns", learning_rate, settings, s: "columns out", z: "columns ou
     ridge = two * settings[0, 3] + settings[0, 5] / rate
     is_root = p == w.dtype.type(0.5)  # the default; a root takes a tenth of the time of a power
     for j in range(w.shape[1]):
-        after = s[0, j] + g[0, j] * g[0, j]
+        after = s[0, j] + (g[0, j] * g[0, j] if squares is None else squares[0, j])
         new = math.sqrt(after) if is_root else after**p
         old = math.sqrt(s[0, j]) if is_root else s[0, j] ** p
         z[0, j] += g[0, j] + two * shrinkage * w[0, j] - (new - old) / rate * w[0, j]
@@ -223,6 +271,15 @@ def squares(g, first, last):
     return total
 
 
+@helper
+def added(x):
+    """The sum of a row x"""
+    total = x.dtype.type(0)
+    for j in range(x.shape[1]):
+        total += x[0, j]
+    return total
+
+
 @kernel
 def clip_norms(limit, places: "int64", g: "out"):
     """g *= limit / max(|g|, limit) for each stretch g[first:last] of g; a row of `places` is [first, last]"""
@@ -237,17 +294,29 @@ def clip_norms(limit, places: "int64", g: "out"):
 
 
 @kernel
-def clip_global_norm(limit, places: "int64", g: "out"):
-    """g *= limit / max(|g|, limit) with one norm |g| of all stretches together; NaN if that norm is infinite"""
-    total = g.dtype.type(0)
+def clip_norm_of_rows(limit, squares, factor: "out", square: "out"):
+    """factor = limit / max(n, limit), where n^2 = the sum of `squares`;  square = factor^2"""
+    norm, one = math.sqrt(added(squares)), squares.dtype.type(1)
+    factor[0, 0] = one if norm <= limit[0, 0] else limit[0, 0] / norm
+    square[0, 0] = factor[0, 0] * factor[0, 0]
+
+
+@optional()
+def clip_global_norm(limit, places: "int64", g: "out", every: "int64" = None, more=None):
+    """g *= limit / max(|g|, limit) with one norm |g| of all stretches together; NaN if that norm is infinite
+
+    With `more`, sums of squares that count, too, `every` holds the stretches that are multiplied.
+    """
+    total = g.dtype.type(0) if more is None else added(more)
     for i in range(places.shape[0]):
         total += squares(g, places[i, 0], places[i, 1])
     norm = math.sqrt(total)
     if norm <= limit[0, 0]:
         return
     factor = limit[0, 0] / norm if norm < np.inf else g.dtype.type(np.nan)
-    for i in range(places.shape[0]):
-        for j in range(np.uint64(places[i, 0]), np.uint64(places[i, 1])):
+    clipped = places if every is None else every
+    for i in range(clipped.shape[0]):
+        for j in range(np.uint64(clipped[i, 0]), np.uint64(clipped[i, 1])):
             g[0, j] *= factor
 
 

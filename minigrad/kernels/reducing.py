@@ -53,7 +53,7 @@ def sum_rows_in_groups(x: "samples", y: "groups out"):
 
 
 @kernel(disjoint=True)
-def sum_middle(x: "samples", y: "samples out"):
+def sum_middle(x: "samples", y: "images out"):
     """y_kj = sum of x_ij over the rows i of x that belong to row k of y: equally many, one after the other"""
     _sum_runs(x, y)
 
@@ -67,13 +67,15 @@ def repeat_middle(x: "samples", y: "samples out"):
             y[i, j] = x[i // each, j]
 
 
-@kernel
-def affine_relu_vjp(gy, y, g: "out", gbias: "out"):
+@kernel(disjoint=True, cost=lambda gy, *_: 20 * gy.size)
+def affine_relu_vjp(gy: "columns", y: "columns", g: "columns out", gbias: "columns out", part: "int64"):
     """g = gy where y is not 0, else 0: the slope at 0 is 0;   gbias_j = sum over i of g_ij, as in `sum_rows`"""
+    first, last = np.uint64(part[0, 2]), np.uint64(min(part[0, 3], y.shape[1]))
     zero = y.dtype.type(0)
-    gbias[:] = zero
+    for j in range(first, last):
+        gbias[0, j] = zero
     for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
+        for j in range(first, last):
             v = zero if y[i, j] == zero else gy[i, j]
             g[i, j] = v
             gbias[0, j] += v
@@ -125,17 +127,6 @@ def fill_scaled(value: "number", factor: "number", y: "out"):
     return value * factor
 
 
-@kernel
-def max_rows(x, y: "out"):
-    """y_j = max over i of x_ij; a NaN wins"""
-    for j in range(x.shape[1]):
-        y[0, j] = x[0, j]
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            if x[i, j] > y[0, j] or x[i, j] != x[i, j]:
-                y[0, j] = x[i, j]
-
-
 @kernel(disjoint=True)
 def max_middle(x: "samples", y: "samples out"):
     """y_kj = max of x_ij over the rows i of x that belong to row k of y, see `sum_middle`; a NaN wins"""
@@ -175,18 +166,6 @@ def max_columns(x, y: "out"):
             if x[i, j] > best or x[i, j] != x[i, j]:
                 best = x[i, j]
         y[i, 0] = best
-
-
-@kernel
-def max_rows_vjp(gy, x, y, gx: "out"):
-    """gx_ij = gy_j / (number of i with x_ij = y_j) where x_ij = y_j, else 0: equal maxima share the gradient"""
-    for j in range(x.shape[1]):
-        ties = 0
-        for i in range(x.shape[0]):
-            ties += x[i, j] == y[0, j]
-        share = gy[0, j] / gy.dtype.type(ties)
-        for i in range(x.shape[0]):
-            gx[i, j] = share if x[i, j] == y[0, j] else gx.dtype.type(0)
 
 
 @kernel

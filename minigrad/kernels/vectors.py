@@ -97,24 +97,67 @@ def scratch(typing_context, like):
     return types.CPointer(like.dtype)(like), codegen
 
 
-def _copy(length):
-    """An intrinsic that copies as many numbers as `length` of their register says."""
+@intrinsic
+def copy_columns(typing_context, source, place, target, target_place):
+    """Copy as many numbers as a tile has columns."""
 
-    @intrinsic
-    def copy(typing_context, source, place, target, target_place):
-        def codegen(context, builder, signature, args):
-            register = _register(context, source)
-            several = ir.VectorType(register.element, length(register))
-            values = _load(builder, several, pointer(context, builder, source, args[0], args[1]))
-            _store(builder, values, pointer(context, builder, target, args[2], args[3]))
-            return context.get_dummy_value()
+    def codegen(context, builder, signature, args):
+        register = _register(context, source)
+        several = ir.VectorType(register.element, VECTORS * register.count)
+        values = _load(builder, several, pointer(context, builder, source, args[0], args[1]))
+        _store(builder, values, pointer(context, builder, target, args[2], args[3]))
+        return context.get_dummy_value()
 
-        return types.void(source, _index, target, _index), codegen
-
-    return copy
+    return types.void(source, _index, target, _index), codegen
 
 
-copy_columns = _copy(lambda register: VECTORS * register.count)  # of b, for a tile
+def _masked(builder, what, register, begin, count, j, *value):
+    """Load or store (`what`) register j of a row, but for what lies behind the first `count` numbers of the row."""
+    lanes, first = ir.VectorType(_word, register.count), j * register.count
+    limit = builder.insert_element(ir.Constant(lanes, ir.Undefined), count, ir.Constant(_i32, 0))
+    limit = _pick(builder, limit, limit, [0] * register.count)
+    mask = builder.icmp_signed("<", ir.Constant(lanes, list(range(first, first + register.count))), limit)
+    place = builder.bitcast(builder.gep(begin, [ir.Constant(_word, first)]), register.as_pointer())
+    given = [*value, place, ir.Constant(_i32, 1), mask]  # 1: what is there need not be aligned
+    if what == "load":
+        given.append(ir.Constant(register, [ir.Constant(register.element, 0.0)] * register.count))
+    kind = ir.FunctionType(register if what == "load" else ir.VoidType(), [one.type for one in given])
+    shape = f"v{register.count}f{32 if register.element == ir.FloatType() else 64}"
+    name = f"llvm.masked.{what}.{shape}.p0{shape}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), given)
+
+
+@intrinsic
+def pack_some(typing_context, source, place, target, target_place, count):
+    """Copy the first `count` of as many numbers as a tile has columns, and zeros in the place of the others."""
+
+    def codegen(context, builder, signature, args):
+        register = _register(context, source)
+        begin = pointer(context, builder, source, args[0], args[1])
+        there = pointer(context, builder, target, args[2], args[3])
+        for j in range(VECTORS):
+            _store(builder, _masked(builder, "load", register, begin, args[4], j), there, j)
+        return context.get_dummy_value()
+
+    return types.void(source, _index, target, _index, _index), codegen
+
+
+@intrinsic
+def put_some(typing_context, source, place, target, target_place, count, adds):
+    """Copy the first `count` of as many numbers as a tile has columns, or add them to what is there."""
+
+    def codegen(context, builder, signature, args):
+        register, count = _register(context, source), args[4]
+        begin = pointer(context, builder, source, args[0], args[1])
+        there = pointer(context, builder, target, args[2], args[3])
+        is_added = builder.icmp_signed("!=", args[5], ir.Constant(_word, 0))
+        for j in range(VECTORS):
+            value = _load(builder, register, begin, j)
+            total = builder.fadd(_masked(builder, "load", register, there, count, j), value)
+            _masked(builder, "store", register, there, count, j, builder.select(is_added, total, value))
+        return context.get_dummy_value()
+
+    return types.void(source, _index, target, _index, _index, _index), codegen
 
 
 @intrinsic
@@ -161,27 +204,33 @@ def _by_table(builder, a_row, a_step):
     return (lambda i: builder.load(builder.gep(a_row, [i]))), (lambda p: builder.load(builder.gep(a_step, [p])))
 
 
-def _tile(rows, places=_by_distance):
-    """An intrinsic that computes a tile of so many rows; `places` says where the elements of a are."""
+def _tile(rows, places=_by_distance, panels=1, vectors=VECTORS):
+    """An intrinsic that computes a tile of so many rows, and as wide as so many panels of b, one after the other.
+
+    `places` says where the elements of a are, and `vectors` how many registers of each panel are used.
+    """
 
     @intrinsic
-    def tile(typing_context, a, a_row, a_step, last, packed, k, y, y_row, adds):
-        """The sum over p < k of a[i, p] packed[p, j] for all rows i and columns j of a tile, added to y or put there.
+    def tile(typing_context, a, a_row, a_step, last, b, b_row, k, y, y_row, adds):
+        """The sum over p < k of a[i, p] b[p, j] for all rows i and columns j of a tile, added to y or put there.
 
-        `a`, `packed` and `y` are pointers. Row `last` of a is the last one: it is read in the place of those after it.
+        `a`, `b` and `y` are pointers. Row `last` of a is the last one: it is read in the place of those after it.
         """
 
         def codegen(context, builder, signature, args):
-            begin, a_row, a_step, last, panel, k, there, y_row, adds = args
+            begin, a_row, a_step, last, panel, b_row, k, there, y_row, adds = args
             number = context.get_value_type(y.dtype)
             register = _register(context, y)
-            tile = [(i, j) for i in range(rows) for j in range(VECTORS)]
+            columns = range(panels * vectors)
+            tile = [(i, j) for i in range(rows) for j in columns]
             place_of_row, place_of_step = places(builder, a_row, a_step)
             numbers = []
             for i in (ir.Constant(_word, i) for i in range(rows)):
                 is_there = builder.icmp_signed("<", i, last)
                 numbers.append(builder.gep(begin, [place_of_row(builder.select(is_there, i, last))]))
             targets = [_step(builder, there, y_row, i) for i in range(rows)]
+            size = builder.mul(k, b_row)
+            begins = [_step(builder, panel, size, q) for q in range(panels)]
             name = f"llvm.fma.v{register.count}f{y.dtype.bitwidth}"
             fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(register, [register] * 3), name)
             undefined = ir.Constant(register, ir.Undefined)
@@ -190,14 +239,14 @@ def _tile(rows, places=_by_distance):
             builder.branch(loop)
             builder.position_at_end(loop)
             p, sums = builder.phi(_word), {place: builder.phi(register) for place in tile}
-            b = builder.gep(panel, [builder.mul(p, ir.Constant(_word, VECTORS * register.count))])
-            b = [_load(builder, register, b, j) for j in range(VECTORS)]
+            place = builder.mul(p, b_row)
+            b = [_load(builder, register, builder.gep(q, [place]), j) for q in begins for j in range(vectors)]
             new, step = {}, place_of_step(p)
             for i in range(rows):
                 value = builder.load(builder.gep(numbers[i], [step]))
                 value = builder.insert_element(undefined, value, ir.Constant(_i32, 0))
                 value = _pick(builder, value, undefined, [0] * register.count)
-                for j in range(VECTORS):
+                for j in columns:
                     new[i, j] = builder.call(fma, [value, b[j], sums[i, j]])
             following = builder.add(p, ir.Constant(_word, 1))
             builder.cbranch(builder.icmp_signed("<", following, k), loop, after)
@@ -217,10 +266,13 @@ def _tile(rows, places=_by_distance):
                         _store(builder, new[i, j], targets[i], j)
             return context.get_dummy_value()
 
-        return types.void(a, a_row, a_step, _index, packed, _index, y, _index, _index), codegen
+        return types.void(a, a_row, a_step, _index, b, _index, _index, y, _index, _index), codegen
 
     return tile
 
 
-high_tile, low_tile = _tile(HIGH), _tile(LOW)
+high_tile, low_tile, thin_tile = _tile(HIGH), _tile(LOW), _tile(HIGH, vectors=1)
+# Of a single row, 4 or 2 panels wide: the sums of one panel are too few to keep the processor busy.
+row_of_four, row_of_two = _tile(1, panels=4), _tile(1, panels=2)
 high_tile_at, low_tile_at = _tile(HIGH, _by_table), _tile(LOW, _by_table)
+thin_tile_at = _tile(HIGH, _by_table, vectors=1)

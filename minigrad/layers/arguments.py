@@ -1,10 +1,13 @@
-"""Arguments of layers: checks, and what a config can hold of them; and InputSpec, which checks inputs."""
+"""Arguments of layers: checks, and what a config can hold of them; and InputSpec, which checks inputs.
+
+A layer's table of `arguments` makes its `__init__`: see `Configurable`.
+"""
 
 import inspect
 
-from minigrad import activations, constraints, initializers, regularizers
+from minigrad import activations, constraints, initializers, random, regularizers
 from minigrad.checks import is_int
-from minigrad.configurable import Number
+from minigrad.configurable import REQUIRED, Checked, Number
 
 # The last word of an argument's name -> the module that knows its strings and configs.
 KINDS = {
@@ -17,7 +20,7 @@ KINDS = {
 
 def number(layer, name, interval="[0, inf]", default=0.0):
     """Check the number that `layer` keeps under `name`, and make it a float. None passes if it is the default."""
-    value = Number(default, interval).checked(_called(layer), name, getattr(layer, name))
+    value = Number(default, interval).checked(layer._owner, name, getattr(layer, name))
     setattr(layer, name, None if value is None else float(value))
 
 
@@ -25,8 +28,13 @@ def whole(layer, name):
     """Check the positive integer that `layer` keeps under `name`."""
     value = getattr(layer, name)
     if not is_int(value, 1):
-        raise ValueError(f"{_called(layer)}: {name} must be a positive integer, got {value!r}.")
+        raise ValueError(f"{layer._owner}: {name} must be a positive integer, got {value!r}.")
     setattr(layer, name, int(value))
+
+
+def _whole_or_none(layer, name):
+    if getattr(layer, name) is not None:
+        whole(layer, name)
 
 
 def integers(layer, name):
@@ -34,12 +42,82 @@ def integers(layer, name):
     value = getattr(layer, name)
     several = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not several or not all(map(is_int, several)):
-        raise ValueError(f"{_called(layer)}: {name} must be an integer or several, got {value!r}.")
+        raise ValueError(f"{layer._owner}: {name} must be an integer or several, got {value!r}.")
     return tuple(map(int, several))
 
 
-def _called(layer):
-    return f"{type(layer).__name__} {layer.name!r}"
+def several(layer, name, least=1):
+    """Check the int, or one per axis of the layer's rank, that it keeps under `name`, and keep a tuple of them."""
+    value, rank = getattr(layer, name), layer.rank
+    found = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
+    if len(found) != rank or not all(is_int(n, least) for n in found):
+        many = "an int" if rank == 1 else f"an int or {rank} of them"
+        raise ValueError(f"{layer._owner}: {name} must be {many}, at least {least}; got {value!r}.")
+    setattr(layer, name, tuple(map(int, found)))
+
+
+def _padding(layer, name):
+    value, known = getattr(layer, name), layer._paddings
+    if str(value).lower() not in known:
+        raise ValueError(f"{layer._owner}: {name} must be {' or '.join(map(repr, known))}; got {value!r}.")
+    setattr(layer, name, str(value).lower())
+
+
+def _channels_last(layer, name):
+    value = getattr(layer, name)
+    if value not in (None, "channels_last"):
+        raise ValueError(
+            f"{layer._owner}: the channels must be the last axis, data_format='channels_last'; got {value!r}. "
+            "np.moveaxis(x, 1, -1) brings the data into this order."
+        )
+    setattr(layer, name, "channels_last")
+
+
+def _stream(layer, name):
+    """Check a seed, and begin the layer's stream of random numbers with it."""
+    seed = getattr(layer, name)
+    if seed is not None and not is_int(seed):
+        raise ValueError(f"{layer._owner}: {name} must be an int or None, got {seed!r}.")
+    layer._state = random.new_state(seed)
+
+
+def _refused(layer, name, words, is_kept=False):
+    own = vars(layer)
+    if own[name] if is_kept else own.pop(name):
+        raise ValueError(f"{layer._owner}: minigrad {words}.")
+
+
+# ---- what stands in tables of arguments
+
+
+def checked(check, default=REQUIRED, *more):
+    """An argument that `check(layer, name, *more)` checks."""
+    return Checked(lambda layer, name: check(layer, name, *more), default)
+
+
+def refused(words, default=None, is_kept=False):
+    """An argument of Keras' that minigrad does not have: a true value is an error. Configs have it if it `is_kept`."""
+    return checked(_refused, default, words, is_kept)
+
+
+def of_weights(activity=False, **initializers):
+    """The arguments that say how weights begin and what holds for them, in Keras' order.
+
+    >>> list(of_weights(kernel="glorot_uniform"))
+    ['kernel_initializer', 'kernel_regularizer', 'kernel_constraint']
+    """
+    table = {f"{name}_initializer": default for name, default in initializers.items()}
+    table |= {f"{name}_regularizer": None for name in initializers}
+    table |= {"activity_regularizer": None} if activity else {}
+    return table | {f"{name}_constraint": None for name in initializers}
+
+
+WHOLE, PER_AXIS, PADDING = checked(whole), checked(several), checked(_padding, "valid")
+ANY_OR_WHOLE = checked(_whole_or_none, None)
+AXES, EPSILON = checked(integers, -1), checked(number, 0.001)
+CHANNELS_LAST, SEED = checked(_channels_last, None), checked(_stream, None)
+_NEITHER = "knows neither LoRA nor quantization"
+LORA, UNQUANTIZED = dict.fromkeys(("lora_rank", "lora_alpha"), refused(_NEITHER)), refused(_NEITHER, is_kept=True)
 
 
 def is_length(n):

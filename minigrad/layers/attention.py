@@ -6,13 +6,16 @@ import string
 import numpy as np
 
 from minigrad import ops, random, regularizers
-from minigrad.layers import arguments
 from minigrad.layers.activation import Softmax
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.arguments import ANY_OR_WHOLE, WHOLE, checked, integers, number, of_weights, refused, whole
+from minigrad.layers.base import Layer
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.regularization import Dropout
 from minigrad.ops.masks import mask_of
 from minigrad.ops.shaping import constant_tensor
+
+_DROPOUT, _PROJECTION = checked(number, 0.0, "[0, 1]"), of_weights(kernel="glorot_uniform", bias="zeros", activity=True)
+_FLASH = refused("has no flash attention: leave it out")
 
 
 class _Heads(Layer):
@@ -24,15 +27,9 @@ class _Heads(Layer):
     supports_masking = True
     _parts = {}  # part -> the name of the attribute that holds its EinsumDense, which files mention
 
-    def _start(self, given, activity_regularizer, flash_attention):
-        """Keep and check the arguments."""
-        self._keep(given, but=["output_shape", "activity_regularizer", "flash_attention"])
-        self._activity_regularizer = regularizers.get(activity_regularizer)
-        arguments.number(self, "dropout", "[0, 1]")
-        if self.sliding_window is not None:
-            arguments.whole(self, "sliding_window")
-        if flash_attention:
-            raise ValueError(f"{type(self).__name__} {self.name!r}: minigrad has no flash attention: leave it out.")
+    def _set_up(self, given):
+        self._activity_regularizer = regularizers.get(given.pop("activity_regularizer"))  # of the projections
+        super()._set_up(given)
 
     def __call__(self, query, *args, **kwargs):  # so that query=... may be given by its name
         return super().__call__(query, *args, **kwargs)
@@ -59,13 +56,8 @@ class _Heads(Layer):
             (*[None] * (free - 1), *lengths),
             activation,
             new if self.use_bias else None,
-            kernel_initializer=self.kernel_initializer,
-            bias_initializer=self.bias_initializer,
-            kernel_regularizer=self.kernel_regularizer,
-            bias_regularizer=self.bias_regularizer,
+            **{argument: getattr(self, argument) for argument in of_weights(kernel=None, bias=None)},
             activity_regularizer=self._activity_regularizer,
-            kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint,
             dtype=self.dtype,
             name=name,
         )
@@ -138,8 +130,8 @@ class _Heads(Layer):
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected value and key of as many steps; got shapes "
-                f"{tuple(value_shape)} and {tuple(key_shape)}."
+                f"{self._title} expected value and key of as many steps; got shapes {tuple(value_shape)} and "
+                f"{tuple(key_shape)}."
             )
         return tuple(query_shape), tuple(value_shape), tuple(key_shape)
 
@@ -147,7 +139,6 @@ class _Heads(Layer):
         return {**super().get_config(), "activity_regularizer": regularizers.serialize(self._activity_regularizer)}
 
 
-@registry.register()
 class MultiHeadAttention(_Heads):
     """Attention of several heads: each projects query, key and value, and attends (Vaswani et al. 2017).
 
@@ -163,7 +154,7 @@ class MultiHeadAttention(_Heads):
         attention_axes: the axes of the steps; None: all but the rows and the last.
         sliding_window: how many steps to each side, its own one included, a step sees; None: all.
         use_gate: whether to multiply what the heads give by sigmoid(query times another kernel).
-        use_bias, kernel_*, bias_*, activity_regularizer: of the projections, as for EinsumDense.
+        use_bias, activity_regularizer, and what begins with kernel_ or bias_: of the projections, as for EinsumDense.
         seed: of the dropout.
 
     Call arguments:
@@ -175,37 +166,22 @@ class MultiHeadAttention(_Heads):
     _parts = {"query": "query_dense", "key": "key_dense", "gate": "_gate_dense", "value": "value_dense",
               "output": "output_dense"}  # fmt: skip
 
-    def __init__(
-        self,
-        num_heads,
-        key_dim,
-        value_dim=None,
-        dropout=0.0,
-        use_bias=True,
-        output_shape=None,
-        attention_axes=None,
-        sliding_window=None,
-        flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate=False,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        value_dim = key_dim if value_dim is None else value_dim
-        self._start(locals(), activity_regularizer, flash_attention)
-        for name in ("num_heads", "key_dim", "value_dim"):
-            arguments.whole(self, name)
-        if attention_axes is not None:
-            self.attention_axes = arguments.integers(self, "attention_axes")
-        several = isinstance(output_shape, (tuple, list))
-        self._output_lengths = output_shape and tuple(output_shape if several else (output_shape,))
+    arguments = {
+        "num_heads": WHOLE, "key_dim": WHOLE, "value_dim": None, "dropout": _DROPOUT, "use_bias": True,
+        "output_shape": None, "attention_axes": None, "sliding_window": ANY_OR_WHOLE, "flash_attention": _FLASH,
+        **_PROJECTION, "use_gate": False, "seed": None,
+    }  # fmt: skip
+
+    def _set_up(self, given):
+        lengths = given.pop("output_shape")  # a layer has a property of this name
+        self._output_lengths = lengths and tuple(lengths if isinstance(lengths, (tuple, list)) else (lengths,))
+        super()._set_up(given)
+
+    def _settle(self):
+        self.value_dim = self.key_dim if self.value_dim is None else self.value_dim
+        whole(self, "value_dim")
+        if self.attention_axes is not None:
+            self.attention_axes = integers(self, "attention_axes")
 
     def build(self, query_shape, value_shape, key_shape=None):
         self.attention_axes = self._axes(len(query_shape) + 1)
@@ -226,8 +202,7 @@ class MultiHeadAttention(_Heads):
         return {**super().get_config(), "output_shape": self._output_lengths}
 
 
-@registry.register("GroupQueryAttention", "group_query_attention")
-class GroupedQueryAttention(_Heads):
+class GroupedQueryAttention(_Heads, aliases=["GroupQueryAttention", "group_query_attention"]):
     """MultiHeadAttention in which groups of query heads share the heads of keys and values (arXiv:2305.13245).
 
     Args:
@@ -240,34 +215,17 @@ class GroupedQueryAttention(_Heads):
     _config_name = "GroupQueryAttention"
     _parts = {part: f"_{part}_dense" for part in ("query", "key", "gate", "value", "output")}
 
-    def __init__(
-        self,
-        head_dim,
-        num_query_heads,
-        num_key_value_heads,
-        dropout=0.0,
-        use_bias=True,
-        sliding_window=None,
-        flash_attention=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        use_gate=False,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._start(locals(), activity_regularizer, flash_attention)
-        for name in ("head_dim", "num_query_heads", "num_key_value_heads"):
-            arguments.whole(self, name)
-        if num_query_heads % num_key_value_heads:
+    arguments = {
+        "head_dim": WHOLE, "num_query_heads": WHOLE, "num_key_value_heads": WHOLE, "dropout": _DROPOUT,
+        "use_bias": True, "sliding_window": ANY_OR_WHOLE, "flash_attention": _FLASH, **_PROJECTION,
+        "use_gate": False, "seed": None,
+    }  # fmt: skip
+
+    def _settle(self):
+        if self.num_query_heads % self.num_key_value_heads:
             raise ValueError(
                 f"GroupQueryAttention {self.name!r}: num_query_heads must be a multiple of num_key_value_heads, got "
-                f"{num_query_heads} and {num_key_value_heads}."
+                f"{self.num_query_heads} and {self.num_key_value_heads}."
             )
 
     def build(self, query_shape, value_shape, key_shape=None):
@@ -281,7 +239,6 @@ class GroupedQueryAttention(_Heads):
         return self._checked(query_shape, value_shape, key_shape)[0]
 
 
-@registry.register()
 class Attention(Layer):
     """y = softmax(scores of query and key) value, called on [query, value] or [query, value, key] (Luong et al. 2015).
 
@@ -300,14 +257,14 @@ class Attention(Layer):
 
     _makes_masks = False
 
-    def __init__(self, use_scale=False, score_mode="dot", dropout=0.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        arguments.number(self, "dropout", "[0, 1]")
-        if score_mode not in ("dot", "concat"):
-            raise ValueError(f"Attention {self.name!r}: score_mode must be 'dot' or 'concat', got {score_mode!r}.")
-        if dropout > 0:
-            self.seed_generator = random.SeedGenerator(seed)
+    arguments = {"use_scale": False, "score_mode": "dot", "dropout": _DROPOUT, "seed": None}
+    score_mode = "dot"
+
+    def _settle(self):
+        if self.score_mode not in ("dot", "concat"):
+            raise ValueError(f"{self._owner}: score_mode must be 'dot' or 'concat', got {self.score_mode!r}.")
+        if self.dropout > 0:
+            self.seed_generator = random.SeedGenerator(self.seed)
 
     def build(self, input_shape):
         self._check(input_shape)
@@ -318,8 +275,7 @@ class Attention(Layer):
     def _check(self, given, of="inputs"):
         if not isinstance(given, (list, tuple)) or len(given) not in (2, 3):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected a list of {of}, those of [query, value] or "
-                f"[query, value, key]; got {given!r}."
+                f"{self._title} expected a list of {of}, those of [query, value] or [query, value, key]; got {given!r}."
             )
 
     def call(self, inputs, mask=None, training=False, return_attention_scores=False, use_causal_mask=False):
@@ -356,7 +312,6 @@ class Attention(Layer):
         return (*input_shape[0][:-1], input_shape[1][-1])
 
 
-@registry.register()
 class AdditiveAttention(Attention):
     """Attention with scores = sum of scale tanh(q + k), `scale` a weight per feature (Bahdanau et al. 2015).
 
@@ -365,8 +320,7 @@ class AdditiveAttention(Attention):
         dropout, seed: as for Attention, and so are the inputs and the arguments of calls.
     """
 
-    def __init__(self, use_scale=True, dropout=0.0, seed=None, **kwargs):
-        super().__init__(use_scale=use_scale, dropout=dropout, seed=seed, **kwargs)
+    arguments = {"use_scale": True, "dropout": _DROPOUT, "seed": None}
 
     def build(self, input_shape):
         self._check(input_shape)

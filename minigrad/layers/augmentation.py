@@ -9,20 +9,10 @@ import math
 import numbers
 
 from minigrad import ops, random
-from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import registry
-from minigrad.layers.convolution import channels_last
+from minigrad.configurable import REQUIRED
+from minigrad.layers.arguments import CHANNELS_LAST, SEED, WHOLE, checked, number
 from minigrad.layers.resizing import ImageLayer, SizedImages
 from minigrad.ops.image import check_fill_mode, check_interpolation, sampled
-
-
-def _start(layer):
-    """Check seed and data_format, and begin the layer's stream of random numbers."""
-    channels_last(layer)
-    if layer.seed is not None and not is_int(layer.seed):
-        raise ValueError(f"{layer._called()}: seed must be an int or None, got {layer.seed!r}.")
-    layer._state = random.new_state(layer.seed)
 
 
 def _is_number(value):
@@ -36,14 +26,26 @@ def _range_of(layer, name, interval="[-1, 1]"):
     given = list(value) if isinstance(value, (tuple, list)) else [value]
     are_inside = all(_is_number(n) and low <= n <= high and (n > low or interval[0] == "[") for n in given)
     if not are_inside or len(given) != (1 if _is_number(value) else 2):
-        raise ValueError(f"{layer._called()}: {name} must be a number in {interval}, or two of them; got {value!r}.")
+        raise ValueError(f"{layer._owner}: {name} must be a number in {interval}, or two of them; got {value!r}.")
     return (max(-abs(value), low), abs(value)) if _is_number(value) else tuple(sorted(value))
+
+
+def _keep_range(layer, name, interval="[-1, 1]"):
+    setattr(layer, name, _range_of(layer, name, interval))
+
+
+_FACTOR = checked(_range_of)
+_MOVED = {
+    "fill_mode": "reflect", "interpolation": "bilinear", "seed": SEED,
+    "fill_value": checked(number, 0.0, "(-inf, inf)"), "data_format": CHANNELS_LAST,
+}  # fmt: skip
+_COLORED = {"value_range": (0, 255), "seed": SEED, "data_format": CHANNELS_LAST}
 
 
 class _Augmentation(ImageLayer):
     """A layer that changes images in training, and where it is called without `training`, as in Keras."""
 
-    _augments = True
+    _augments = _hands_on = True
 
     def call(self, inputs, training=True):
         if not training:
@@ -80,17 +82,14 @@ class _Moving(_Augmentation):
 
     interpolation, fill_mode, fill_value = "nearest", "nearest", 0.0
 
-    def _start(self):
-        _start(self)
-        check_interpolation(self._called(), self.interpolation, ("bilinear", "nearest"))
-        check_fill_mode(self._called(), self.fill_mode)
-        arguments.number(self, "fill_value", "(-inf, inf)")
+    def _settle(self):
+        check_interpolation(self._owner, self.interpolation, ("bilinear", "nearest"))
+        check_fill_mode(self._owner, self.fill_mode)
 
     def changed(self, x):
         return sampled(x, self.transform(x), x.shape[1:3], self.interpolation, self.fill_mode, self.fill_value)
 
 
-@registry.register()
 class RandomFlip(_Moving):
     """Mirror images in training, each with probability 1/2.
 
@@ -100,20 +99,18 @@ class RandomFlip(_Moving):
         data_format: "channels_last".
     """
 
-    def __init__(self, mode="horizontal_and_vertical", seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        _start(self)
+    arguments = {"mode": "horizontal_and_vertical", "seed": SEED, "data_format": CHANNELS_LAST}
+
+    def _settle(self):
         known = ("horizontal", "vertical", "horizontal_and_vertical")
-        if mode not in known:
-            raise ValueError(f"{self._called()}: mode must be {', '.join(map(repr, known))}; got {mode!r}.")
+        if self.mode not in known:
+            raise ValueError(f"{self._owner}: mode must be {', '.join(map(repr, known))}; got {self.mode!r}.")
 
     def transform(self, x):
         sign = ops.where(ops.less_equal(self._draw(x, 0.0, 1.0), 0.5), -1.0, 1.0)
         return _zoom(x, sign if "vertical" in self.mode else 1.0, sign if "horizontal" in self.mode else 1.0)
 
 
-@registry.register()
 class RandomTranslation(_Moving):
     """Move images up or down and sideways in training.
 
@@ -125,22 +122,7 @@ class RandomTranslation(_Moving):
         seed: as for RandomFlip. fill_value: what comes in with fill_mode="constant". data_format: "channels_last".
     """
 
-    def __init__(
-        self,
-        height_factor,
-        width_factor,
-        fill_mode="reflect",
-        interpolation="bilinear",
-        seed=None,
-        fill_value=0.0,
-        data_format=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
-        for name in ("height_factor", "width_factor"):
-            _range_of(self, name)
+    arguments = {"height_factor": _FACTOR, "width_factor": _FACTOR, **_MOVED}
 
     def transform(self, x):
         down = self._draw(x, *_range_of(self, "height_factor")) * float(x.shape[1])
@@ -148,7 +130,6 @@ class RandomTranslation(_Moving):
         return _transform(x, 1.0, 0.0, -right, 0.0, 1.0, -down)
 
 
-@registry.register()
 class RandomRotation(_Moving):
     """Turn images around their middle in training.
 
@@ -157,20 +138,7 @@ class RandomRotation(_Moving):
         fill_mode, interpolation, seed, fill_value, data_format: as for RandomTranslation.
     """
 
-    def __init__(
-        self,
-        factor,
-        fill_mode="reflect",
-        interpolation="bilinear",
-        seed=None,
-        fill_value=0.0,
-        data_format=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
-        self.factor = _range_of(self, "factor")
+    arguments = {"factor": checked(_keep_range), **_MOVED}
 
     def transform(self, x):
         low, high = self.factor
@@ -181,7 +149,6 @@ class RandomRotation(_Moving):
         )
 
 
-@registry.register()
 class RandomZoom(_Moving):
     """Zoom into the middle of images in training, or out.
 
@@ -192,22 +159,11 @@ class RandomZoom(_Moving):
         fill_mode, interpolation, seed, fill_value, data_format: as for RandomTranslation.
     """
 
-    def __init__(
-        self,
-        height_factor,
-        width_factor=None,
-        fill_mode="reflect",
-        interpolation="bilinear",
-        seed=None,
-        fill_value=0.0,
-        data_format=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
-        self._zooms("height_factor")
-        if width_factor is not None:
+    arguments = {"height_factor": checked(_range_of, REQUIRED, "(-1, 1]"), "width_factor": None, **_MOVED}
+
+    def _settle(self):
+        super()._settle()
+        if self.width_factor is not None:
             self._zooms("width_factor")
 
     def _zooms(self, name):
@@ -222,7 +178,6 @@ class RandomZoom(_Moving):
         return _zoom(x, high, wide)
 
 
-@registry.register()
 class RandomCrop(SizedImages):
     """A part of images, `height` by `width`: in training at a random place, the same for all images of a batch.
 
@@ -235,11 +190,7 @@ class RandomCrop(SizedImages):
 
     _augments = True
 
-    def __init__(self, height, width, seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._check_size()
-        _start(self)
+    arguments = {"height": WHOLE, "width": WHOLE, "seed": SEED, "data_format": CHANNELS_LAST}
 
     def call(self, inputs, training=True):
         x, size = self._images(inputs), (self.height, self.width)
@@ -257,18 +208,15 @@ class RandomCrop(SizedImages):
 class _Coloring(_Augmentation):
     """What the layers that change the values of images have in common."""
 
-    def _start(self, interval):
-        _start(self)
-        self.factor = _range_of(self, "factor", interval)
+    def _settle(self):
         limits = self.value_range
         if not isinstance(limits, (tuple, list)) or len(limits) != 2 or not all(map(_is_number, limits)):
-            raise ValueError(f"{self._called()}: value_range must be two numbers, got {limits!r}.")
+            raise ValueError(f"{self._owner}: value_range must be two numbers, got {limits!r}.")
 
     def _limited(self, x):
         return ops.clip(x, float(min(self.value_range)), float(max(self.value_range)))
 
 
-@registry.register()
 class RandomContrast(_Coloring):
     """y = (x - mean) f + mean in training, the mean that of each channel of each image, f random; clipped.
 
@@ -278,10 +226,7 @@ class RandomContrast(_Coloring):
         seed, data_format: as for RandomFlip.
     """
 
-    def __init__(self, factor, value_range=(0, 255), seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start("[0, 1]")
+    arguments = {"factor": checked(_keep_range, REQUIRED, "[0, 1]"), **_COLORED}
 
     def changed(self, x):
         low, high = self.factor
@@ -290,7 +235,6 @@ class RandomContrast(_Coloring):
         return self._limited((x - mean) * factor + mean)
 
 
-@registry.register()
 class RandomBrightness(_Coloring):
     """y = x + f (largest - least value) in training, f random for each image; clipped.
 
@@ -300,11 +244,11 @@ class RandomBrightness(_Coloring):
         seed, data_format: as for RandomFlip.
     """
 
-    def __init__(self, factor, value_range=(0, 255), seed=None, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start("[-1, 1]")
-        self.value_range = sorted(value_range)
+    arguments = {"factor": checked(_keep_range, REQUIRED, "[-1, 1]"), **_COLORED}
+
+    def _settle(self):
+        super()._settle()
+        self.value_range = sorted(self.value_range)
 
     def changed(self, x):
         factor = ops.reshape(self._draw(x, *self.factor), (-1, 1, 1, 1))

@@ -13,7 +13,7 @@ from minigrad.checks import is_own, warn
 from minigrad.graph import TEXTS, Result, Symbol, has_symbols, record, traced
 from minigrad.layers.arguments import KINDS, is_length
 from minigrad.layers.context import context as _context
-from minigrad.layers.filing import each_shape
+from minigrad.layers.filing import any_rows, each_shape
 from minigrad.layers.module import Module, building
 from minigrad.names import auto_name, snake_case
 from minigrad.ops.masks import MASKS, mask_of
@@ -44,7 +44,7 @@ def _completing(build):
                 own.pop("_is_building", None)
             shapes = dict(zip(_parameters(build), args, strict=False)) | kwargs
             shapes = {n: s for n, s in shapes.items() if isinstance(s, (tuple, list, dict)) and s}
-            shapes = {n: each_shape(_any_rows, s) for n, s in shapes.items()}
+            shapes = {n: each_shape(any_rows, s) for n, s in shapes.items()}
             if shapes:
                 self._input_shape = self._input_shape or next(iter(shapes.values()))
             if len(shapes) > 1:
@@ -56,7 +56,7 @@ def _completing(build):
     return complete
 
 
-class Layer(Module):
+class Layer(Module, is_member=False):
     """Base class: define `build(input_shape)`, which makes variables with `add_weight`, and `call(inputs)`.
 
     `call` may have the arguments `mask` and `training`: True in `fit`, False in `evaluate` and `predict`, and its
@@ -76,14 +76,19 @@ class Layer(Module):
     ...         return inputs * 2.0
     """
 
+    _registry = registry
+    _keywords = "kwargs"
     kinds = {**KINDS, "layer": registry}
     input_spec = None  # an InputSpec for the inputs, or a list of them, which must all fit
     _word = "Layer"  # what error messages call it
     supports_masking = False  # whether outputs have masks; if not, the masks of inputs are lost, with a warning
     _makes_masks = False  # whether outputs may have masks where the inputs have none
     _input_dtype = None  # "string" if the layer takes texts
+    _prepares = False  # whether it only prepares data: see `preparation`
+    _reads_values = False  # whether it does so in Python, which no step can record
     _is_users = False  # whether `call` runs code of the user's
     _has_no_state = False  # whether a layer of this class is built as soon as it is made
+    _hands_on = False  # whether it hands its input on in inference
     _augments = False  # whether a call that does not say whether it is training is
     _has_list_of_layers = False  # whether files go by the list `layers`, and not by the names of attributes
 
@@ -113,6 +118,11 @@ class Layer(Module):
         self._input_shape = None
         self._losses = {}  # thread -> penalties of its last call, if there were any
         self._calls = ()  # the calls with symbols
+
+    def _set_up(self, given):
+        base = {name: given.pop(name) for name in Layer._argument_names if name in given}
+        Layer.__init__(self, **base, **given.pop("kwargs"))
+        super()._set_up(given)
 
     def _shape_argument(self, kwargs):
         """The shape of one row as the old arguments input_shape or input_dim tell it, or None."""
@@ -165,7 +175,6 @@ class Layer(Module):
     @_completing
     def build(self, input_shape=None):
         """Make the variables for inputs of this shape, a tuple. The number of rows, in front, may be None."""
-        self.built = True
 
     def compute_mask(self, inputs, previous_mask=None):
         """The mask of the outputs, or a list or dict of masks; by default that of the inputs, `previous_mask`.
@@ -183,10 +192,10 @@ class Layer(Module):
         if self._is_ready:
             return
         with building:
-            shape = each_shape(_any_rows if _context.made_up else tuple, shape)
+            shape = each_shape(any_rows if _context.made_up else tuple, shape)
             if not self.built:
                 self.build(shape)
-            self._input_shape = self._input_shape or each_shape(_any_rows, shape)
+            self._input_shape = self._input_shape or each_shape(any_rows, shape)
             self._is_ready = True
 
     def _build_by_names(self, inputs, args, kwargs):
@@ -197,8 +206,8 @@ class Layer(Module):
         for name in wanted:
             if not name.endswith("_shape") or name.removesuffix("_shape") not in names:
                 raise ValueError(
-                    f"Layer {self.name!r} ({type(self).__name__}): a build of several arguments has one for each "
-                    f"argument of call{names}, named like it with _shape behind; got {name!r}."
+                    f"{self._title}: a build of several arguments has one for each argument of call{names}, named like "
+                    f"it with _shape behind; got {name!r}."
                 )
         given = dict(zip(names, (inputs, *args), strict=False)) | kwargs
         given = {f"{name}_shape": tree for name, tree in given.items() if tree is not None}
@@ -277,8 +286,8 @@ class Layer(Module):
         """Record a call with symbols in their graph, and return its symbols. Masks are not recorded as arguments."""
         if self._input_dtype != TEXTS and any(getattr(leaf, "dtype", None) == TEXTS for leaf in leaves(inputs)):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) can't take texts, as an Input of dtype 'string' holds: "
-                "put TextVectorization, StringLookup or Hashing in between."
+                f"{self._title} can't take texts, as an Input of dtype 'string' holds: put TextVectorization, "
+                "StringLookup or Hashing in between."
             )
         mask, masked = self._masks_in(inputs, args, kwargs)
         outputs = record(self, (inputs, *args), kwargs, self.compute_output_spec(inputs, *args, **masked))
@@ -330,12 +339,13 @@ class Layer(Module):
 
     def _check_spec(self, shape):
         for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
-            spec.check(f"Layer {self.name!r} ({type(self).__name__})", shape)
+            spec.check(self._title, shape)
 
     def _fitting(self, inputs):
         """The inputs as tensors of the layer's dtype. Builds the layer, and checks that they fit its `input_spec`."""
         if isinstance(inputs, (list, tuple)) and any(isinstance(x, (Tensor, np.ndarray)) for x in inputs):
-            inputs = [self._as_input(x) for x in inputs]
+            found = [self._as_input(x) for x in inputs]
+            inputs = type(inputs)(found) if isinstance(inputs, list) else found  # such as Prepared
             self._ensure_built([x.shape for x in inputs])
         elif isinstance(inputs, dict):
             inputs = {key: self._as_input(x) for key, x in inputs.items()}
@@ -385,7 +395,8 @@ class Layer(Module):
         finally:
             _context.training, _context.inside = before, was_inside
         if self.activity_regularizer is not None:
-            self.add_loss(self.activity_regularizer(outputs) / float(max(outputs.shape[0], 1)))
+            for y in filter(_is_tensor, leaves(outputs)):
+                self.add_loss(self.activity_regularizer(y) / float(max(y.shape[0], 1)))
         if mask is not None or self._makes_masks:
             self._mask_outputs(inputs, outputs, mask)
         return outputs
@@ -418,9 +429,9 @@ class Layer(Module):
         elif self not in _told and all(mask_of(one) is None for one in leaves(outputs)):
             _told.add(self)
             warn(
-                f"Layer {self.name!r} ({type(self).__name__}) was given an input with a mask and does not support "
-                "masking: the layers after it and the loss see no mask. If your own layer keeps the rows and steps of "
-                "its input, set self.supports_masking = True."
+                f"{self._title} was given an input with a mask and does not support masking: the layers after it and "
+                "the loss see no mask. If your own layer keeps the rows and steps of its input, set "
+                "self.supports_masking = True."
             )
 
     # ---- losses and metrics
@@ -557,10 +568,6 @@ def attach(masks, outputs):
             output._keras_mask = mask
 
 
-def _any_rows(shape):
-    return (None, *shape[1:])
-
-
 @functools.cache
 def _parameters(method):
     """The names of the arguments of a method, a tuple without `self`."""
@@ -582,7 +589,7 @@ def _shapes_of_build(layer_class):
     return tuple(p.name for p in parameters if p.default is p.empty or p.name.endswith("_shape"))
 
 
-class SameShape(Layer):
+class SameShape(Layer, is_member=False):
     """A layer whose output has the shape of its input."""
 
     supports_masking = True

@@ -3,44 +3,21 @@
 import math
 
 from minigrad import activations, ops
-from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.arguments import CHANNELS_LAST, PADDING, PER_AXIS, WHOLE, checked, of_weights, several, whole
+from minigrad.layers.base import Layer
 from minigrad.ops.convolution import biased_conv, padded_length, transposed_length
 
 _LIKE = {1: "sequences (n, steps, channels)", 2: "images (n, h, w, channels)"}
 _CHANNELS = {1: "one channel: x[..., None]", 2: "gray images have one channel: x[..., None]"}
 
 
-def several(layer, name, rank, least=1):
-    """Check the int, or one per axis, that `layer` keeps under `name`, and keep a tuple of them."""
-    value = getattr(layer, name)
-    found = tuple(value) if isinstance(value, (tuple, list)) else (value,) * rank
-    if len(found) != rank or not all(is_int(n, least) for n in found):
-        many = "an int" if rank == 1 else f"an int or {rank} of them"
-        raise ValueError(
-            f"{type(layer).__name__} {layer.name!r}: {name} must be {many}, at least {least}; got {value!r}."
-        )
-    setattr(layer, name, tuple(map(int, found)))
-
-
-def channels_last(layer):
-    """Check the data_format that `layer` keeps: the channels must be the last axis."""
-    if layer.data_format not in (None, "channels_last"):
-        raise ValueError(
-            f"{type(layer).__name__} {layer.name!r}: the channels must be the last axis, data_format='channels_last'; "
-            f"got {layer.data_format!r}. np.moveaxis(x, 1, -1) brings the data into this order."
-        )
-    layer.data_format = "channels_last"
-
-
-def check_padding(layer, *known):
-    """Check the word that `layer` keeps as its padding, in any case."""
-    word = str(layer.padding).lower()
-    if word not in known:
-        words = " or ".join(map(repr, known))
-        raise ValueError(f"{type(layer).__name__} {layer.name!r}: padding must be {words}; got {layer.padding!r}.")
-    layer.padding = word
+def by_rank(cls, name, *aliases):
+    """The layers that a class is for sequences and for images, such as Conv1D and Conv2D for the name "Conv{}D"."""
+    made = []
+    for rank in (1, 2):
+        own = {"__doc__": cls.__doc__, "__module__": cls.__module__, "rank": rank}
+        made.append(type(cls)(name.format(rank), (cls,), own, aliases=[alias.format(rank) for alias in aliases]))
+    return made
 
 
 def check_images(layer, shape):
@@ -48,8 +25,8 @@ def check_images(layer, shape):
     if len(shape) != layer.rank + 2 or shape[-1] is None:
         hint = f" ({_CHANNELS[layer.rank]})" if len(shape) == layer.rank + 1 else ""
         raise ValueError(
-            f"Layer {layer.name!r} ({type(layer).__name__}) takes {_LIKE[layer.rank]}, and needs to know the number of "
-            f"channels; got shape {tuple(shape)}{hint}."
+            f"{layer._title} takes {_LIKE[layer.rank]}, and needs to know the number of channels; got shape "
+            f"{tuple(shape)}{hint}."
         )
 
 
@@ -64,8 +41,8 @@ def windows_along(layer, shape, size, strides, dilation):
         count = None if n is None else padded_length(n, k, s, d, layer.padding)[2]
         if n is not None and not count:
             raise ValueError(
-                f"Layer {layer.name!r} ({type(layer).__name__}): its window of {tuple(size)} is larger than the input "
-                f"of shape {tuple(shape)}. Use padding='same', smaller windows, or fewer layers that shrink the input."
+                f"{layer._title}: its window of {tuple(size)} is larger than the input of shape {tuple(shape)}. Use "
+                "padding='same', smaller windows, or fewer layers that shrink the input."
             )
         found.append(count)
     return tuple(found)
@@ -74,15 +51,16 @@ def windows_along(layer, shape, size, strides, dilation):
 class _Convolution(Layer):
     """What all convolutions have in common."""
 
-    def _check(self, *paddings):
-        for name in ("kernel_size", "strides", "dilation_rate"):
-            several(self, name, self.rank)
-        check_padding(self, *paddings)
-        channels_last(self)
+    @property
+    def _paddings(self):
+        """The words that `padding` may be."""
+        return ("valid", "same", "causal") if self.rank == 1 else ("valid", "same")
+
+    def _settle(self):
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(
-                f"{type(self).__name__} {self.name!r}: strides and dilation_rate can't both be above 1; got "
-                f"{self.strides} and {self.dilation_rate}."
+                f"{self._owner}: strides and dilation_rate can't both be above 1; got {self.strides} and "
+                f"{self.dilation_rate}."
             )
 
     def _add_bias(self, filters):
@@ -97,8 +75,8 @@ class _Convolution(Layer):
         check_images(self, inputs.shape)
         if inputs.shape[-1] != channels:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected axis -1 of the input to have value {channels}; "
-                f"got shape {tuple(inputs.shape)}."
+                f"{self._title} expected axis -1 of the input to have value {channels}; got shape "
+                f"{tuple(inputs.shape)}."
             )
         windows_along(self, inputs.shape, self.kernel_size, self.strides, self.dilation_rate)
 
@@ -133,44 +111,21 @@ class _Conv(_Convolution):
         ValueError: arguments that make no sense, or an input with other channels, or smaller than the window.
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        groups=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self._keep(locals(), but=["activity_regularizer"])
-        for name in ("filters", "groups"):
-            arguments.whole(self, name)
-        self._check("valid", "same", *(["causal"] if self.rank == 1 else []))
+    arguments = {
+        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
+        "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1), "groups": checked(whole, 1),
+        "activation": None, "use_bias": True, **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
+    }  # fmt: skip
+
+    def _settle(self):
+        super()._settle()
         if self.filters % self.groups:
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r}: {self.filters} filters can't be divided into {self.groups} "
-                "groups."
-            )
+            raise ValueError(f"{self._owner}: {self.filters} filters can't be divided into {self.groups} groups.")
 
     def build(self, input_shape):
         check_images(self, input_shape)
         if input_shape[-1] % self.groups:
-            raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}): {input_shape[-1]} channels can't be divided into "
-                f"{self.groups} groups."
-            )
+            raise ValueError(f"{self._title}: {input_shape[-1]} channels can't be divided into {self.groups} groups.")
         shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
         self.kernel = self._own_weight("kernel", shape)
         self._add_bias(self.filters)
@@ -187,58 +142,26 @@ class _Conv(_Convolution):
         return biased_conv(inputs, self.kernel, bias, self.strides, self.padding, None, self.dilation_rate, floor)
 
 
-@registry.register("Convolution1D")
-class Conv1D(_Conv):
-    __doc__ = _Conv.__doc__
-    rank = 1
+Conv1D, Conv2D = by_rank(_Conv, "Conv{}D", "Convolution{}D")
 
 
-@registry.register("Convolution2D")
-class Conv2D(_Conv):
-    __doc__ = _Conv.__doc__
-    rank = 2
-
-
-class _DepthwiseConv(_Convolution):
+class DepthwiseConv(_Convolution, is_member=False):
     """A convolution of each channel by itself, with `depth_multiplier` kernels per channel.
 
     The kernel has the shape (*kernel_size, channels, depth_multiplier); y has channels * depth_multiplier channels.
     The other arguments are those of Conv2D, with "depthwise" instead of "kernel" in their names.
     """
 
-    def __init__(
-        self,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        depth_multiplier=1,
-        data_format=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
-        depthwise_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        depthwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self._keep(locals(), but=["activity_regularizer"])
-        arguments.whole(self, "depth_multiplier")
-        self._check("valid", "same", *(["causal"] if self.rank == 1 else []))
+    arguments = {
+        "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
+        "depth_multiplier": checked(whole, 1), "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1),
+        "activation": None, "use_bias": True, **of_weights(depthwise="glorot_uniform", bias="zeros", activity=True),
+    }  # fmt: skip
 
     def build(self, input_shape):
         check_images(self, input_shape)
-        self.kernel = self.add_weight(
-            shape=(*self.kernel_size, input_shape[-1], self.depth_multiplier),
-            initializer=self.depthwise_initializer,
-            regularizer=self.depthwise_regularizer,
-            constraint=self.depthwise_constraint,
-            name="kernel",
-        )
+        shape = (*self.kernel_size, input_shape[-1], self.depth_multiplier)
+        self.kernel = self._own_weight("kernel", shape, "depthwise")
         self._add_bias(input_shape[-1] * self.depth_multiplier)
 
     def convolve(self, inputs):
@@ -249,16 +172,7 @@ class _DepthwiseConv(_Convolution):
         return input_shape[-1] * self.depth_multiplier
 
 
-@registry.register()
-class DepthwiseConv1D(_DepthwiseConv):
-    __doc__ = _DepthwiseConv.__doc__
-    rank = 1
-
-
-@registry.register()
-class DepthwiseConv2D(_DepthwiseConv):
-    __doc__ = _DepthwiseConv.__doc__
-    rank = 2
+DepthwiseConv1D, DepthwiseConv2D = by_rank(DepthwiseConv, "DepthwiseConv{}D")
 
 
 class _SeparableConv(_Convolution):
@@ -268,45 +182,20 @@ class _SeparableConv(_Convolution):
     kernel, (1, ..., channels * depth_multiplier, filters).
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        data_format=None,
-        dilation_rate=1,
-        depth_multiplier=1,
-        activation=None,
-        use_bias=True,
-        depthwise_initializer="glorot_uniform",
-        pointwise_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        depthwise_regularizer=None,
-        pointwise_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        depthwise_constraint=None,
-        pointwise_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self._keep(locals(), but=["activity_regularizer"])
-        for name in ("filters", "depth_multiplier"):
-            arguments.whole(self, name)
-        self._check("valid", "same", *(["causal"] if self.rank == 1 else []))
+    arguments = {
+        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
+        "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1), "depth_multiplier": checked(whole, 1),
+        "activation": None, "use_bias": True,
+        **of_weights(depthwise="glorot_uniform", pointwise="glorot_uniform", bias="zeros", activity=True),
+    }  # fmt: skip
 
     def build(self, input_shape):
         check_images(self, input_shape)
         channels = input_shape[-1]
-        shapes = {
-            "depthwise": (*self.kernel_size, channels, self.depth_multiplier),
-            "pointwise": (*(1,) * self.rank, channels * self.depth_multiplier, self.filters),
-        }
-        for kind, shape in shapes.items():
-            options = {what: getattr(self, f"{kind}_{what}") for what in ("initializer", "regularizer", "constraint")}
-            setattr(self, f"{kind}_kernel", self.add_weight(shape=shape, name=f"{kind}_kernel", **options))
+        first = (*self.kernel_size, channels, self.depth_multiplier)
+        second = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
+        self.depthwise_kernel = self._own_weight("depthwise_kernel", first, "depthwise")
+        self.pointwise_kernel = self._own_weight("pointwise_kernel", second, "pointwise")
         self._add_bias(self.filters)
 
     def convolve(self, inputs):
@@ -315,55 +204,31 @@ class _SeparableConv(_Convolution):
         return ops.separable_conv(inputs, *kernels, self.strides, self.padding, None, self.dilation_rate)
 
 
-@registry.register("SeparableConvolution1D")
-class SeparableConv1D(_SeparableConv):
-    __doc__ = _SeparableConv.__doc__
-    rank = 1
+SeparableConv1D, SeparableConv2D = by_rank(_SeparableConv, "SeparableConv{}D", "SeparableConvolution{}D")
 
 
-@registry.register("SeparableConvolution2D")
-class SeparableConv2D(_SeparableConv):
-    __doc__ = _SeparableConv.__doc__
-    rank = 2
-
-
-class _ConvTranspose(_Convolution):
+class ConvTranspose(_Convolution, is_member=False):
     """The transpose of a convolution, taken as a linear function: images grow instead of shrink.
 
     With padding="same" the output is `strides` times as large as the input. The kernel has the shape (*kernel_size,
     filters, channels). The arguments are those of Conv2D; `output_padding` adds pixels at the end of each axis.
     """
 
-    def __init__(
-        self,
-        filters,
-        kernel_size,
-        strides=1,
-        padding="valid",
-        output_padding=None,
-        data_format=None,
-        dilation_rate=1,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self._keep(locals(), but=["activity_regularizer"])
-        arguments.whole(self, "filters")
-        self._check("valid", "same")
+    _paddings = ("valid", "same")
+    arguments = {
+        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
+        "output_padding": None, "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1),
+        "activation": None, "use_bias": True, **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
+    }  # fmt: skip
+
+    def _settle(self):
+        super()._settle()
         if self.output_padding is not None:
-            several(self, "output_padding", self.rank, 0)
+            several(self, "output_padding", 0)
             if any(more >= stride for more, stride in zip(self.output_padding, self.strides, strict=True)):
                 raise ValueError(
-                    f"{type(self).__name__} {self.name!r}: output_padding must be smaller than the strides, "
-                    f"{self.strides}; got {self.output_padding}."
+                    f"{self._owner}: output_padding must be smaller than the strides, {self.strides}; got "
+                    f"{self.output_padding}."
                 )
 
     def build(self, input_shape):
@@ -384,16 +249,7 @@ class _ConvTranspose(_Convolution):
         return (input_shape[0], *along, self.filters)
 
 
-@registry.register("Convolution1DTranspose")
-class Conv1DTranspose(_ConvTranspose):
-    __doc__ = _ConvTranspose.__doc__
-    rank = 1
-
-
-@registry.register("Convolution2DTranspose")
-class Conv2DTranspose(_ConvTranspose):
-    __doc__ = _ConvTranspose.__doc__
-    rank = 2
+Conv1DTranspose, Conv2DTranspose = by_rank(ConvTranspose, "Conv{}DTranspose", "Convolution{}DTranspose")
 
 
 CONVOLUTIONS = (

@@ -1,11 +1,10 @@
 """Dense, Identity and Masking."""
 
 from minigrad import activations, ops
-from minigrad.layers import arguments
-from minigrad.layers.base import Layer, SameShape, registry
+from minigrad.layers.arguments import LORA, UNQUANTIZED, WHOLE, of_weights
+from minigrad.layers.base import Layer, SameShape
 
 
-@registry.register()
 class Dense(Layer):
     """y = activation(x kernel + bias): every output is a weighted sum of all inputs.
 
@@ -24,69 +23,49 @@ class Dense(Layer):
 
     supports_masking = True
 
-    def __init__(
-        self,
-        units,
-        activation=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        lora_rank=None,
-        lora_alpha=None,
-        quantization_config=None,
-        **kwargs,
-    ):
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        if not (lora_rank is lora_alpha is quantization_config is None):
-            raise ValueError(f"Dense {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        self._keep(locals(), but=["activity_regularizer", "lora_rank", "lora_alpha"])
-        arguments.whole(self, "units")
+    arguments = {
+        "units": WHOLE, "activation": None, "use_bias": True,
+        **of_weights(kernel="glorot_uniform", bias="zeros", activity=True), **LORA, "quantization_config": UNQUANTIZED,
+    }  # fmt: skip
 
     def build(self, input_shape):
         if len(input_shape) < 2 or input_shape[-1] is None:
             raise ValueError(
-                f"Layer {self.name!r} (Dense) needs inputs of at least two axes, the last of known length; "
-                f"got shape {tuple(input_shape)}. A single row must have shape (1, features)."
+                f"{self._title} needs inputs of at least two axes, the last of known length; got shape "
+                f"{tuple(input_shape)}. A single row must have shape (1, features)."
             )
         self.kernel = self._own_weight("kernel", (input_shape[-1], self.units))
         self.bias = self._own_weight("bias", (self.units,)) if self.use_bias else None
-        self.built = True
 
     def call(self, inputs):
-        self._check(inputs.shape)
-        is_linear = self.activation is None  # users may set it to None
-        if self.activation is activations.relu and self.bias is not None:
-            return ops.dense_relu(inputs, self.kernel, self.bias)
-        y = ops.matmul(inputs, self.kernel) if self.bias is None else ops.dense(inputs, self.kernel, self.bias)
-        return y if is_linear else self.activation(y)
-
-    def _check(self, shape):
-        if len(shape) < 2 or shape[-1] != self.kernel.shape[0]:
+        kernel, bias, activation = self.kernel, self.bias, self.activation
+        shape, size = inputs._data.shape, len(kernel._data)
+        if len(shape) < 2 or shape[-1] != size:
             raise ValueError(
-                f"Layer {self.name!r} (Dense) expected axis -1 of the input to have value {self.kernel.shape[0]} "
-                f"and at least two axes; got shape {tuple(shape)}."
+                f"{self._title} expected axis -1 of the input to have value {size} and at least two axes; got shape "
+                f"{shape}."
             )
+        if bias is None:
+            y = ops.matmul(inputs, kernel)
+        elif activation is activations.relu:
+            return ops.dense_relu(inputs, kernel, bias)
+        else:
+            y = ops.dense(inputs, kernel, bias)
+        return y if activation is None else activation(y)  # users may set it to None
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
 
 
-@registry.register()
 class Identity(SameShape):
     """y = x."""
 
-    _has_no_state = True
+    _has_no_state = _prepares = _hands_on = True
 
     def call(self, inputs):
         return inputs
 
 
-@registry.register()
 class Masking(SameShape):
     """y = x, with a mask that leaves out the steps whose features are all `mask_value`. There y is 0.
 
@@ -95,9 +74,7 @@ class Masking(SameShape):
 
     _has_no_state = True
 
-    def __init__(self, mask_value=0.0, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
+    arguments = {"mask_value": 0.0}
 
     def compute_mask(self, inputs, mask=None):
         """True where any feature is not `mask_value`."""

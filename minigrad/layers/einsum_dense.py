@@ -4,15 +4,16 @@ import copy
 import string
 
 from minigrad import ops
+from minigrad.configurable import REQUIRED
 from minigrad.initializers import VarianceScaling
 from minigrad.layers import arguments
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.arguments import LORA, UNQUANTIZED, of_weights
+from minigrad.layers.base import Layer
 from minigrad.tensor import view
 
 _FORMS = "'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...'"
 
 
-@registry.register()
 class EinsumDense(Layer):
     """y = activation(einsum(equation, x, kernel) + bias), such as "abc,cd->abd" for a Dense on (rows, steps, features).
 
@@ -21,36 +22,23 @@ class EinsumDense(Layer):
             axes; in front, the axis of the rows is one of them.
         output_shape: the lengths of the axes of y, without the rows and "...": an int or several. None is a length that
             follows from x.
-        activation, kernel_*, bias_*: as for Dense.
+        activation, and what begins with kernel_ or bias_: as for Dense.
         bias_axes: the letters of the axes of y along which the bias differs. None: there is no bias.
 
     Raises:
         ValueError: the equation has another form, lengths do not fit, or LoRA or quantization is asked for.
     """
 
-    def __init__(
-        self,
-        equation,
-        output_shape,
-        activation=None,
-        bias_axes=None,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
-        lora_rank=None,
-        lora_alpha=None,
-        gptq_unpacked_column_size=None,
-        quantization_config=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        if not (lora_rank is lora_alpha is gptq_unpacked_column_size is quantization_config is None):
-            raise ValueError(f"EinsumDense {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        self._keep(locals(), but=["output_shape", "lora_rank", "lora_alpha", "gptq_unpacked_column_size"])
-        self.partial_output_shape = tuple(output_shape) if isinstance(output_shape, (tuple, list)) else (output_shape,)
+    arguments = {
+        "equation": REQUIRED, "output_shape": REQUIRED, "activation": None, "bias_axes": None,
+        **of_weights(kernel="glorot_uniform", bias="zeros"), **LORA,
+        "gptq_unpacked_column_size": LORA["lora_rank"], "quantization_config": UNQUANTIZED,
+    }  # fmt: skip
+
+    def _set_up(self, given):
+        lengths = given.pop("output_shape")  # a layer has a property of this name
+        self.partial_output_shape = tuple(lengths) if isinstance(lengths, (tuple, list)) else (lengths,)
+        super()._set_up(given)
 
     def build(self, input_shape):
         _, of_kernel, of_output, lengths = self._letters(input_shape)
@@ -92,7 +80,7 @@ class EinsumDense(Layer):
         letters = [term.replace("...", "", 1) for term in terms]
         no_dots = (False, False)
         if ends != [ends[0], no_dots, ends[0]] or ends[0] == (True, True) or not all(map(str.isalpha, letters)):
-            raise ValueError(f"EinsumDense {self.name!r}: equation must look like {_FORMS}, got {self.equation!r}.")
+            raise ValueError(f"{self._owner}: equation must look like {_FORMS}, got {self.equation!r}.")
         (of_input, of_kernel, of_output), (is_front, _) = letters, ends[0]
         rest = len(input_shape) - len(of_input)
         if rest < 0 or (rest > 0 and ends[0] == no_dots):
@@ -110,7 +98,7 @@ class EinsumDense(Layer):
 
     def _misfit(self, expected, input_shape):
         return ValueError(
-            f"Layer {self.name!r} (EinsumDense) expected {expected}; got inputs of shape {tuple(input_shape)} and "
+            f"{self._title} expected {expected}; got inputs of shape {tuple(input_shape)} and "
             f"output_shape={self.partial_output_shape}."
         )
 

@@ -5,17 +5,21 @@ import numpy as np
 from minigrad import ops
 from minigrad.checks import warn
 from minigrad.data import chunks
-from minigrad.layers import arguments
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.arguments import LORA, UNQUANTIZED, WHOLE, of_weights
+from minigrad.layers.base import Layer
 from minigrad.ops.shaping import take_rows
 from minigrad.program import is_recording
 
 EXACT = 2**24  # float32 can hold every integer up to this one
 
 
-@registry.register()
 class Embedding(Layer):
     """Each integer i becomes row i of the matrix `embeddings`: (n, ...) -> (n, ..., output_dim).
+
+    Only the rows that were used have a gradient; that of a row used several times is a sum. As in Keras on TensorFlow,
+    `clipvalue` and `clipnorm` clip what is summed, and an optimizer that divides by the size of gradients takes its
+    squares, one by one. It takes the square of the sum if the step adds more to the gradient (from another use of the
+    matrix, a penalty, accumulation), or has a `global_clipnorm`.
 
     Integers may be floats: `fit` makes floats of all data unless there is an Input(dtype="int32"). A number out of
     range is an error if it is found before the step begins, and gives a row of NaN in the middle of a step.
@@ -33,36 +37,25 @@ class Embedding(Layer):
 
     _indexes = True  # whether `fit` and the like call `_check_rows` with its inputs before a step
 
-    def __init__(
-        self,
-        input_dim,
-        output_dim,
-        embeddings_initializer="uniform",
-        embeddings_regularizer=None,
-        embeddings_constraint=None,
-        mask_zero=False,
-        weights=None,
-        lora_rank=None,
-        lora_alpha=None,
-        quantization_config=None,
-        **kwargs,
-    ):
-        if kwargs.pop("input_length", None) is not None:
+    arguments = {
+        "input_dim": WHOLE, "output_dim": WHOLE, **of_weights(embeddings="uniform"), "mask_zero": False,
+        "weights": None, **LORA, "quantization_config": UNQUANTIZED,
+    }  # fmt: skip
+
+    def _set_up(self, given):
+        if given["kwargs"].pop("input_length", None) is not None:
             warn("Embedding: input_length is an old argument without effect: the data tells how long its rows are.")
-        super().__init__(**kwargs)
-        if not (lora_rank is lora_alpha is quantization_config is None):
-            raise ValueError(f"Embedding {self.name!r}: minigrad knows neither LoRA nor quantization.")
-        self.supports_masking = self._makes_masks = bool(mask_zero)
-        self._keep(locals(), but=["weights", "lora_rank", "lora_alpha"])
-        arguments.whole(self, "input_dim")
-        arguments.whole(self, "output_dim")
+        weights = given.pop("weights")
+        super()._set_up(given)
         if weights is not None:
             self.build()
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
+    def _settle(self):
+        self.supports_masking = self._makes_masks = bool(self.mask_zero)
+
     def build(self, input_shape=None):
         self.embeddings = self._own_weight("embeddings", (self.input_dim, self.output_dim))
-        self.built = True
 
     def call(self, inputs):
         if self.input_dim > EXACT and inputs.dtype == np.float32:
@@ -73,7 +66,7 @@ class Embedding(Layer):
         if not is_recording():
             self._check_rows(inputs.numpy())
         index = ops.cast(inputs, "int64")._data.reshape(1, -1)
-        y = take_rows(self.embeddings, index=index, n=index.size)
+        y = take_rows(self.embeddings, index=index, n=index.size, table=self.embeddings)
         return ops.reshape(y, (*inputs.shape, self.output_dim))
 
     def compute_mask(self, inputs, mask=None):

@@ -1,26 +1,29 @@
-"""Numbers and texts as categories: CategoryEncoding, Discretization, Hashing."""
+"""Numbers and texts as categories: CategoryEncoding, Discretization, Hashing, HashedCrossing."""
 
 import numpy as np
 
 from minigrad import ops
 from minigrad.checks import is_int, is_number
-from minigrad.graph import Symbol
-from minigrad.layers.base import Layer, registry
-from minigrad.layers.vocabulary import batches, checked_mode, refuse, salt_pair
+from minigrad.graph import HELD, TEXTS
+from minigrad.layers.arguments import refused
+from minigrad.layers.vocabulary import Categories, batches, checked_mode, refuse, salt_pair
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor
-from minigrad.texts import encode, is_strings, strings
-from minigrad.utils.hashes import bucket
+from minigrad.texts import each, encode, is_strings, strings
+from minigrad.utils.hashes import bucket, farm_hash, joined_hashes
+
+_CROSSING = 0xDECAFCAFFE  # where TensorFlow begins
 
 
-def _encoded(indices, mode, depth, dtype, weights=None):
+def encoded(indices, mode, depth, dtype, weights=None):
     """Integers as rows of `depth` columns: one for each integer ("one_hot"), or one for all of the last axis."""
     if mode == "int":
         return indices
-    if mode == "one_hot":
-        is_column = indices.ndim > 1 and indices.shape[-1] == 1
-        return ops.one_hot(ops.squeeze(indices, -1) if is_column else indices, depth, dtype=dtype)
+    is_column = indices.ndim > 1 and indices.shape[-1] == 1
+    if mode == "one_hot" or is_column and weights is None:
+        indices = ops.squeeze(indices, -1) if is_column else indices
+        return ops.one_hot(indices, depth, dtype=dtype) if is_recording() else _marked(indices.numpy(), depth, dtype)
     marks = ops.one_hot(indices, depth, dtype=dtype)
     axis = -2 if indices.ndim else None
     if axis is None:
@@ -30,31 +33,15 @@ def _encoded(indices, mode, depth, dtype, weights=None):
     return ops.sum(marks if weights is None else marks * ops.expand_dims(weights, -1), axis=axis)
 
 
-def _encoded_shape(shape, mode, depth):
-    shape = tuple(shape)
-    if mode == "int":
-        return shape
-    if mode == "one_hot" and not (len(shape) > 1 and shape[-1] == 1):
-        return (*shape, depth)
-    return (*shape[:-1], depth)
+def _marked(indices, depth, dtype):
+    """`ops.one_hot`, faster where nothing is recorded: each row is touched at one place."""
+    found, flat = np.zeros((indices.size, depth), dtype), indices.ravel()
+    rows = np.flatnonzero((flat >= 0) & (flat < depth))
+    found[rows, flat[rows]] = 1
+    return constant_tensor(found.reshape(*indices.shape, depth))
 
 
-class _Encoding(Layer):
-    """A layer without weights whose output is `_encoded`."""
-
-    _has_no_state = True
-
-    def compute_output_shape(self, input_shape):
-        return _encoded_shape(input_shape, self.output_mode, self._depth)
-
-    def compute_output_spec(self, inputs, *args, **kwargs):
-        self._build_for(inputs)
-        dtype = "int64" if self.output_mode == "int" else self.dtype
-        return Symbol(self.compute_output_shape(inputs.shape), dtype, "")
-
-
-@registry.register()
-class CategoryEncoding(_Encoding):
+class CategoryEncoding(Categories):
     """Integers from 0 to num_tokens - 1 as 0 and 1 in num_tokens columns. Others leave no mark.
 
     Args:
@@ -70,13 +57,17 @@ class CategoryEncoding(_Encoding):
             [0., 0., 0., 2.]], dtype=float32)
     """
 
-    def __init__(self, num_tokens=None, output_mode="multi_hot", sparse=False, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals(), but=["sparse"])
-        refuse(self, sparse=sparse)
-        self.output_mode = checked_mode(self, output_mode, "multi_hot", "count", "one_hot")
-        if not is_int(num_tokens, 1):
-            raise ValueError(f"CategoryEncoding {self.name!r}: num_tokens must be a positive int, got {num_tokens!r}.")
+    _prepares = _checks_values = True
+
+    arguments = {
+        "num_tokens": None, "output_mode": "multi_hot", "sparse": refused("has no sparse tensors", False),
+    }  # fmt: skip
+
+    def _settle(self):
+        self.output_mode = checked_mode(self, self.output_mode, "multi_hot", "count", "one_hot")
+        if not is_int(self.num_tokens, 1):
+            got = self.num_tokens
+            raise ValueError(f"{self._owner}: num_tokens must be a positive int, got {got!r}.")
 
     @property
     def _depth(self):
@@ -89,21 +80,16 @@ class CategoryEncoding(_Encoding):
     def call(self, inputs, count_weights=None):
         if count_weights is not None:
             if self.output_mode != "count":
-                raise ValueError(
-                    f"CategoryEncoding {self.name!r}: count_weights are for output_mode='count', not "
-                    f"{self.output_mode!r}."
-                )
+                raise ValueError(f"{self._owner}: count_weights are for output_mode='count', not {self.output_mode!r}.")
             count_weights = ops.convert_to_tensor(count_weights, self.dtype)
         if not is_recording() and inputs.size and inputs.numpy().min() < 0:
             raise ValueError(
-                f"CategoryEncoding {self.name!r} expects integers from 0 to {self.num_tokens - 1}, got "
-                f"{inputs.numpy().min()}."
+                f"{self._owner} expects integers from 0 to {self.num_tokens - 1}, got {inputs.numpy().min()}."
             )
-        return _encoded(inputs, self.output_mode, self.num_tokens, self.dtype, count_weights)
+        return encoded(inputs, self.output_mode, self.num_tokens, self.dtype, count_weights)
 
 
-@registry.register()
-class Discretization(_Encoding):
+class Discretization(Categories):
     """The number of the bin that each number lies in, from 0 on: how many boundaries are not above it.
 
     Args:
@@ -117,14 +103,16 @@ class Discretization(_Encoding):
     Tensor([[0, 1, 2]], dtype=int64)
     """
 
+    _prepares = True
+
     def __init__(
         self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None,
     ):
         super().__init__(dtype=dtype, name=name)
-        self._keep(locals(), but=["sparse"])
+        self._keep(locals(), but=["sparse", "dtype", "name"])
         refuse(self, sparse=sparse)
         self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
-        owner = f"Discretization {self.name!r}"
+        owner = self._owner
         if num_bins is not None and not is_int(num_bins, 0):
             raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
         if (num_bins is None) == (bin_boundaries is None):
@@ -139,15 +127,15 @@ class Discretization(_Encoding):
 
     def call(self, inputs):
         if self.bin_boundaries is None:
-            raise ValueError(f"Discretization {self.name!r} has no boundaries yet: call adapt(data), or give them.")
+            raise ValueError(f"{self._owner} has no boundaries yet: call adapt(data), or give them.")
         boundaries = np.asarray(self.bin_boundaries, self.dtype)
         bins = ops.digitize(inputs, boundaries) if len(boundaries) else ops.cast(ops.zeros_like(inputs), "int64")
-        return _encoded(bins, self.output_mode, self._depth, self.dtype)
+        return encoded(bins, self.output_mode, self._depth, self.dtype)
 
     def adapt(self, data, batch_size=None, steps=None):
         """Find the boundaries, the quantiles of all numbers in the data: an array, or an iterable of batches."""
         if self.num_bins is None:
-            raise ValueError(f"Discretization {self.name!r} was given its boundaries: there is nothing to adapt.")
+            raise ValueError(f"{self._owner} was given its boundaries: there is nothing to adapt.")
         self.reset_state()
         if isinstance(data, (list, tuple)):
             data = iter(data)
@@ -200,8 +188,7 @@ def _compressed(summary, epsilon):
     return np.stack([values, np.diff(sums, prepend=0.0)]).astype("float32")
 
 
-@registry.register()
-class Hashing(_Encoding):
+class Hashing(Categories):
     """The bucket, from 0 to num_bins - 1, of each text or integer: its FarmHash64 mod num_bins, as in TensorFlow.
 
     Args:
@@ -211,8 +198,8 @@ class Hashing(_Encoding):
         output_mode: "int", or as of CategoryEncoding "one_hot", "multi_hot", "count".
         sparse: refused.
 
-    In a model, the layer stands directly behind an Input(dtype="string"), and the data is converted before the step
-    begins. Numbers are hashed where they are; a training step that does so is not recorded.
+    In a model, the layer hashes the data before the step begins. Behind layers that are trained, where it can only be
+    part of the step, the step is not recorded.
 
     >>> Hashing(3)([["A"], ["B"], ["C"]])
     Tensor([[1],
@@ -221,6 +208,7 @@ class Hashing(_Encoding):
     """
 
     _input_dtype = "string"
+    _reads_values = True
 
     def __init__(self, num_bins, mask_value=None, salt=None, output_mode="int", sparse=False, **kwargs):
         kept = kwargs.pop("dtype", None)
@@ -230,7 +218,7 @@ class Hashing(_Encoding):
         refuse(self, sparse=sparse)
         self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
         if not is_int(num_bins, 1):
-            raise ValueError(f"Hashing {self.name!r}: num_bins must be a positive int, got {num_bins!r}.")
+            raise ValueError(f"{self._owner}: num_bins must be a positive int, got {num_bins!r}.")
         if salt is not None:
             self.salt = salt_pair(self)
 
@@ -243,26 +231,97 @@ class Hashing(_Encoding):
 
     def call(self, inputs):
         if isinstance(inputs, Tensor):
-            numbers = np.trunc(inputs.numpy()).astype(np.int64)
-            tokens, shape = [str(i).encode() for i in numbers.ravel().tolist()], numbers.shape
+            tokens = [str(i).encode() for i in np.trunc(inputs.numpy()).astype(np.int64).ravel().tolist()]
             masked = None if not is_number(self.mask_value) else str(int(self.mask_value)).encode()
         else:
-            tokens, shape = inputs.ravel().tolist(), inputs.shape
+            tokens = inputs.ravel().tolist()
             masked = None if self.mask_value is None else encode(self.mask_value)
         is_masked = self.mask_value is not None and self.num_bins > 1
-        count = self.num_bins - is_masked
-        found = [0 if is_masked and t == masked else bucket(t, count, self.salt) + is_masked for t in tokens]
-        indices = constant_tensor(np.array(found, np.int64).reshape(shape))
-        return _encoded(indices, self.output_mode, self.num_bins, self.dtype)
-
-    takes_texts = True
-
-    def numbers_of(self, texts):
-        """The output for texts as an array; a model calls it on the data of an input that stands before the layer."""
-        return self.call(self._as_input(texts)).numpy()
+        n = self.num_bins - is_masked
+        bins = each(tokens, lambda t: 0 if is_masked and t == masked else bucket(t, n, self.salt) + is_masked, np.int64)
+        indices = constant_tensor(bins.reshape(inputs.shape))
+        return encoded(indices, self.output_mode, self.num_bins, self.dtype)
 
     def get_config(self):
         base = super().get_config()
         if self.output_mode == "int":
             base["dtype"] = {**base["dtype"], "config": {"name": "int64"}}
         return base | {"sparse": False}
+
+
+class HashedCrossing(Categories):
+    """The bucket, from 0 to num_bins - 1, of two or more texts or integers together: a hash of their hashes.
+
+    It is called on a list of inputs of the same shape, (n,) or (n, 1). As in TensorFlow: beginning with a constant h,
+    each input in turn makes h = cat(h, FarmHash64 of a text, or an integer itself), and the bucket is h mod num_bins.
+
+    Args:
+        num_bins: the number of buckets.
+        output_mode: "int", or "one_hot" for num_bins columns.
+        sparse: refused.
+
+    >>> HashedCrossing(5)([["A", "B"], [101, 102]])
+    Tensor([1, 1], dtype=int64)
+    """
+
+    _input_dtype = "string"
+    _reads_values = True
+
+    def __init__(self, num_bins, output_mode="int", sparse=False, name=None, dtype=None, **kwargs):
+        kept = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        super().__init__(name=name, dtype=None if kept in ("int32", "int64") else kept, **kwargs)
+        self._keep({"num_bins": num_bins})
+        refuse(self, sparse=sparse)
+        self.output_mode = checked_mode(self, output_mode, "int", "one_hot")
+        if not is_int(num_bins, 1):
+            raise ValueError(f"{self._owner}: num_bins must be a positive int, got {num_bins!r}.")
+
+    @property
+    def _depth(self):
+        return self.num_bins
+
+    def _as_input(self, x):
+        x = strings(x) if not isinstance(x, Tensor) and is_strings(x) else ops.convert_to_tensor(x)
+        if not isinstance(x, Tensor) or x.dtype.kind in "iub":
+            return x
+        raise ValueError(f"{self._owner} expects texts or integers, got a tensor of {x.dtype}.")
+
+    def _fitting(self, inputs):
+        self._check(inputs)
+        inputs = [self._as_input(x) for x in inputs]
+        self.compute_output_shape([x.shape for x in inputs])
+        return super()._fitting(inputs)
+
+    def _check(self, inputs):
+        if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
+            raise ValueError(f"{self._owner} expects a list of two inputs or more, got {inputs!r}.")
+
+    def call(self, inputs):
+        shape = inputs[0].shape or (() if self.output_mode == "int" else (1,))
+        crossed = np.full(inputs[0].size, _CROSSING, np.uint64)
+        for x in inputs:
+            if isinstance(x, Tensor):
+                hashes = x.numpy().ravel().astype(np.int64).astype(np.uint64)
+            else:
+                hashes = each(x.ravel().tolist(), farm_hash, np.uint64)
+            crossed = joined_hashes(crossed, hashes)
+        indices = constant_tensor((crossed % np.uint64(self.num_bins)).astype(np.int64).reshape(shape))
+        return encoded(indices, self.output_mode, self.num_bins, self.dtype)
+
+    def compute_output_shape(self, input_shape):
+        self._check(input_shape)
+        shapes = [tuple(shape) for shape in input_shape]
+        if len(set(shapes)) > 1 or len(shapes[0]) > 2 or shapes[0][1:] not in ((), (1,)):
+            raise ValueError(f"{self._owner} expects inputs of one shape, (n,) or (n, 1), got the shapes {shapes}.")
+        return super().compute_output_shape(shapes[0])
+
+    def compute_output_spec(self, inputs):
+        self._check(inputs)
+        for one in inputs:
+            if one.dtype not in (TEXTS, *HELD):
+                raise ValueError(f"{self._owner} expects texts or integers, got {one!r}.")
+        return super().compute_output_spec(inputs)
+
+    def get_config(self):
+        base = {"name": self.name, "dtype": "int64" if self.output_mode == "int" else self.dtype}
+        return {"num_bins": self.num_bins, "output_mode": self.output_mode, "sparse": False, **base}

@@ -44,6 +44,10 @@ def start(layer, name, shape, initializer):
     return np.zeros
 
 
+def any_rows(shape):
+    return (None, *shape[1:])
+
+
 def each_shape(function, shape):
     """`function` of a shape, which is a tuple; or a list or dict of its results for a list or dict of shapes."""
     if isinstance(shape, dict):

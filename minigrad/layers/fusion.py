@@ -11,13 +11,13 @@ from minigrad.layers.normalization import BatchNormalization
 from minigrad.ops.masks import MASKS
 
 
-def fused(graph):
-    """The calls of `graph`, in which [Dense or convolution,] BatchNormalization [, relu] is one call.
+def fused(graph, calls):
+    """Calls of `graph`, in which [Dense or convolution,] BatchNormalization [, relu] is one call.
 
     Layers are fused only if nothing else uses the tensors between them, and they have no other arguments.
     """
     consumers, gone, found = graph.consumers(), set(), []
-    for call in graph.calls:
+    for call in calls:
         if id(call) in gone:
             continue
         chain = _chain(call, consumers)

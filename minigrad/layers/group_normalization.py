@@ -2,11 +2,10 @@
 
 from minigrad import ops
 from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import SameShape, registry
+from minigrad.layers.arguments import EPSILON, InputSpec, of_weights
+from minigrad.layers.base import SameShape
 
 
-@registry.register()
 class GroupNormalization(SameShape):
     """Normalize each sample by itself, in groups of channels (Wu and He 2018, arXiv:1803.08494).
 
@@ -31,61 +30,49 @@ class GroupNormalization(SameShape):
         axis: that of the channels.
         epsilon: added to the variance.
         center, scale: whether there is a beta, and whether there is a gamma.
-        *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
+        the initializers, regularizers and constraints: strings or objects for each variable.
 
     Raises:
         ValueError: the channels can't be divided into the groups, or are not those the layer was built for.
     """
 
-    def __init__(
-        self,
-        groups=32,
-        axis=-1,
-        epsilon=0.001,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
+    arguments = {
+        "groups": 32, "axis": -1, "epsilon": EPSILON, "center": True, "scale": True,
+        **of_weights(beta="zeros", gamma="ones"),
+    }  # fmt: skip
+
+    def _settle(self):
+        groups, axis = self.groups, self.axis
         if not is_int(groups, 1) and not (is_int(groups) and groups == -1):
-            raise ValueError(f"GroupNormalization {self.name!r}: groups must be a positive int or -1, got {groups!r}.")
+            raise ValueError(f"{self._owner}: groups must be a positive int or -1, got {groups!r}.")
         if not is_int(axis):
-            raise ValueError(f"GroupNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
-        arguments.number(self, "epsilon")
+            raise ValueError(f"{self._owner}: axis must be an integer, got {axis!r}.")
 
     def build(self, input_shape):
         axis, n = self._axis(input_shape), input_shape[self.axis]
         if n is None:
             raise ValueError(
-                f"Layer {self.name!r} (GroupNormalization): the number of channels, along axis {self.axis}, must be "
-                f"known; got shape {tuple(input_shape)}."
+                f"{self._title}: the number of channels, along axis {self.axis}, must be known; got shape "
+                f"{tuple(input_shape)}."
             )
         groups = n if self.groups == -1 else self.groups
         if n % groups:
             raise ValueError(
-                f"Layer {self.name!r} (GroupNormalization): {n} channels can't be divided into {groups} groups. Choose "
-                "a divisor, such as groups=1 or groups=-1."
+                f"{self._title}: {n} channels can't be divided into {groups} groups. Choose a divisor, such as "
+                "groups=1 or groups=-1."
             )
         self.groups = groups
-        self.input_spec = arguments.InputSpec(ndim=len(input_shape), axes={axis: n})
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: n})
         self.gamma = self._own_weight("gamma", n) if self.scale else None
         self.beta = self._own_weight("beta", n) if self.center else None
-        self.built = True
 
     def _axis(self, shape):
         """The axis of the channels, counted from the first."""
         rank = len(shape)
         if rank < 2 or not -rank <= self.axis < rank or self.axis % rank == 0:
             raise ValueError(
-                f"Layer {self.name!r} (GroupNormalization): axis {self.axis} must name an axis of the input, and not "
-                f"that of the samples; got shape {tuple(shape)}."
+                f"{self._title}: axis {self.axis} must name an axis of the input, and not that of the samples; got "
+                f"shape {tuple(shape)}."
             )
         return self.axis % rank
 

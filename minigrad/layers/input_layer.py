@@ -5,18 +5,18 @@ import numpy as np
 from minigrad.checks import is_int, warn
 from minigrad.graph import TEXTS, Result, record
 from minigrad.layers.arguments import is_length
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.base import Layer
 from minigrad.spelling import explaining
 
 
-@registry.register()
 class InputLayer(Layer):
     """The input of a model: a shape. It computes nothing.
 
     Args:
         shape: the shape of one row, such as (20,). None stands for an axis of any length.
         batch_shape: instead of `shape`, the same with the number of rows (usually None) in front.
-        dtype: "string" for texts, which can go to one TextVectorization, StringLookup or Hashing.
+        dtype: "string" for texts, which go to TextVectorization, StringLookup, Hashing or HashedCrossing; or a dtype of
+            integers, such as "int64", which stay integers. By default `config.floatx()`.
     """
 
     def __init__(

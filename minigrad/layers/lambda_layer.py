@@ -2,10 +2,9 @@
 
 import inspect
 
-from minigrad.layers.base import Layer, registry
+from minigrad.layers.base import Layer
 
 
-@registry.register()
 class Lambda(Layer):
     """y = function(x, **arguments), with `training` and `mask` if the function takes them. It has no weights.
 
@@ -28,7 +27,7 @@ class Lambda(Layer):
     def __init__(self, function, output_shape=None, mask=None, arguments=None, **kwargs):
         super().__init__(**kwargs)
         if not callable(function):
-            raise TypeError(f"Lambda {self.name!r}: function must be a function, got {function!r}.")
+            raise TypeError(f"{self._owner}: function must be a function, got {function!r}.")
         self.function, self.mask, self.arguments = function, mask, dict(arguments or {})
         self.supports_masking = self._makes_masks = mask is not None
         try:
@@ -47,7 +46,7 @@ class Lambda(Layer):
 
     def get_config(self):
         raise ValueError(
-            f"Layer {self.name!r} (Lambda) holds a function, and no file can be trusted with code. Write the function "
-            "as the `call` of a Layer of your own, registered with register_keras_serializable(); or save the weights "
-            "alone, model.save_weights('name.weights.h5')."
+            f"{self._title} holds a function, and no file can be trusted with code. Write the function as the `call` "
+            "of a Layer of your own, registered with register_keras_serializable(); or save the weights alone, "
+            "model.save_weights('name.weights.h5')."
         )

@@ -4,11 +4,12 @@ import functools
 
 from minigrad import ops
 from minigrad.checks import is_int
-from minigrad.layers.base import Layer, registry
+from minigrad.configurable import REQUIRED
+from minigrad.layers.base import Layer
 from minigrad.trees import mapped
 
 
-class Merge(Layer):
+class Merge(Layer, is_member=False):
     """A layer that is called on a list of inputs with equally many rows.
 
     Inputs with fewer axes get axes of length one behind the rows. Then all are broadcast as in NumPy.
@@ -43,8 +44,7 @@ class Merge(Layer):
         if mask is None:
             return [None] * len(inputs)
         if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
-            kind = type(self).__name__
-            raise ValueError(f"Layer {self.name!r} ({kind}) takes a list, a mask (or None) for each of its inputs.")
+            raise ValueError(f"{self._title} takes a list, a mask (or None) for each of its inputs.")
         return mask
 
     def compute_output_shape(self, input_shape):
@@ -70,31 +70,27 @@ class Merge(Layer):
         return rows.pop() if rows else None
 
     def _misfit(self, expected, shapes):
-        return ValueError(f"Layer {self.name!r} ({type(self).__name__}) expected {expected}; got shapes {shapes}.")
+        return ValueError(f"{self._title} expected {expected}; got shapes {shapes}.")
 
 
-@registry.register()
 class Add(Merge):
     """The sum of all inputs, a list."""
 
     _combine = ops.add
 
 
-@registry.register()
 class Subtract(Merge):
     """The first input minus the second."""
 
     _combine, _count = ops.subtract, 2
 
 
-@registry.register()
 class Multiply(Merge):
     """The product of all inputs, a list, element by element."""
 
     _combine = ops.multiply
 
 
-@registry.register()
 class Average(Merge):
     """The mean of all inputs, a list, element by element."""
 
@@ -104,21 +100,18 @@ class Average(Merge):
         return super().call(inputs) / float(len(inputs))
 
 
-@registry.register()
 class Maximum(Merge):
     """The largest of all inputs, a list, element by element."""
 
     _combine = ops.maximum
 
 
-@registry.register()
 class Minimum(Merge):
     """The smallest of all inputs, a list, element by element."""
 
     _combine = ops.minimum
 
 
-@registry.register()
 class Concatenate(Merge):
     """The inputs, a list, joined along `axis`. Their other axes must have the same lengths.
 
@@ -126,11 +119,13 @@ class Concatenate(Merge):
         axis: an int; -1 is the last axis.
     """
 
-    def __init__(self, axis=-1, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        if not is_int(axis):
-            raise ValueError(f"Concatenate {self.name!r}: axis must be an int, got {axis!r}.")
+    _prepares = _joins = True
+
+    arguments = {"axis": -1}
+
+    def _settle(self):
+        if not is_int(self.axis):
+            raise ValueError(f"{self._owner}: axis must be an int, got {self.axis!r}.")
 
     def call(self, inputs):
         self._shapes(mapped(lambda x: x.shape, inputs))
@@ -154,7 +149,6 @@ class Concatenate(Merge):
         return tuple(max(of_axis - {None}, default=None) for of_axis in lengths)
 
 
-@registry.register()
 class Dot(Merge):
     """Products of two inputs, summed along an axis of each: (n, a, k), (n, k, b) with axes=(2, 1) give (n, a, b).
 
@@ -170,13 +164,14 @@ class Dot(Merge):
 
     _count = 2
 
-    def __init__(self, axes, normalize=False, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
+    arguments = {"axes": REQUIRED, "normalize": False}
+
+    def _settle(self):
+        axes = self.axes
         if not is_int(axes) and not isinstance(axes, (list, tuple)):
-            raise TypeError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
+            raise TypeError(f"{self._owner}: axes must be an int or two of them, got {axes!r}.")
         if not is_int(axes) and (len(axes) != 2 or not all(map(is_int, axes))):
-            raise ValueError(f"Dot {self.name!r}: axes must be an int or two of them, got {axes!r}.")
+            raise ValueError(f"{self._owner}: axes must be an int or two of them, got {axes!r}.")
 
     def compute_mask(self, inputs, mask=None):
         """None: a sum over an axis has no mask."""

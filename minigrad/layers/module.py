@@ -25,6 +25,7 @@ os.register_at_fork(before=building.acquire, after_in_parent=building.release, a
 
 # Attributes that are not searched for sub-layers and variables.
 _OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_losses", "_snapshot", "_states", "_variables"}
+_PLAIN = {type(None), bool, int, float, str, np.ndarray}  # nor those of these types
 
 
 class _Found:
@@ -48,6 +49,15 @@ class Module(Configurable):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        cls._show_signature()
+
+    @classmethod
+    def _take_init(cls, init):
+        super()._take_init(init)
+        cls._show_signature()
+
+    @classmethod
+    def _show_signature(cls):
         parameters = list(inspect.signature(cls.__init__).parameters.values())
         cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show the signature of __new__
 
@@ -66,12 +76,22 @@ class Module(Configurable):
     def __setattr__(self, name, value):
         own = self.__dict__
         is_new = own.get("_is_ready") and own.get(name) is not value
-        if is_new and name in _arguments(type(self)) and not is_recording():
+        if is_new and (name in _arguments(type(self)) or callable(value)) and not is_recording():
             own["_revision"] += 1
             Structure.changed()
         object.__setattr__(self, name, value)
         if isinstance(value, (Module, Variable, list, tuple, dict)):
             Structure.changed()
+
+    @property
+    def _owner(self):
+        """What errors about its arguments call it, such as "Dense 'dense_1'"."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    @property
+    def _title(self):
+        """What errors about its inputs call it, such as "Layer 'dense_1' (Dense)"."""
+        return f"Layer {self.name!r} ({type(self).__name__})"
 
     def add_weight(
         self,
@@ -101,8 +121,8 @@ class Module(Configurable):
             name, *args = args
         if self._is_ready and "_is_building" not in vars(self):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) is built already: make its weights in __init__ or in "
-                "build(input_shape). Made in call, they would be new ones in each call."
+                f"{self._title} is built already: make its weights in __init__ or in build(input_shape). Made in call, "
+                "they would be new ones in each call."
             )
         given = [shape, initializer, dtype]
         if len(args) > 3 or any(value is not None for value in given[: len(args)]):
@@ -125,9 +145,12 @@ class Module(Configurable):
 
     add_variable = add_weight
 
-    def _own_weight(self, name, shape, **options):
-        """A new variable `x` with the layer's x_initializer, x_regularizer and x_constraint, or those in `options`."""
-        own = {kind: vars(self).get(f"{name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
+    def _own_weight(self, name, shape, what=None, **options):
+        """A new variable with the layer's x_initializer, x_regularizer and x_constraint, or those in `options`.
+
+        x is `what`, by default the name of the variable.
+        """
+        own = {kind: vars(self).get(f"{what or name}_{kind}") for kind in ("initializer", "regularizer", "constraint")}
         return self.add_weight(shape=shape, name=name, **{**own, **options})
 
     def _track(self, variable):
@@ -135,9 +158,9 @@ class Module(Configurable):
         variable.trainable = variable.trainable and self._trainable
 
     def _leaves(self):
-        """The values of the attributes, and in place of lists and dicts what they hold."""
+        """The values of the attributes, without numbers and strings; in place of lists and dicts what they hold."""
         attributes = list(self.__dict__.items())  # a copy: other threads may add attributes meanwhile
-        return held({name: value for name, value in attributes if name not in _OUR_OWN})
+        return held({name: value for name, value in attributes if type(value) not in _PLAIN and name not in _OUR_OWN})
 
     def _children(self):
         """The layers among the attributes."""

@@ -6,12 +6,12 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad.checks import is_int, warn
-from minigrad.layers import arguments
-from minigrad.layers.base import SameShape, registry
-from minigrad.tensor import Tensor, flat
+from minigrad.exchange import mean_of_all, world
+from minigrad.layers.arguments import EPSILON, checked, number
+from minigrad.layers.base import SameShape
+from minigrad.tensor import Tensor
 
 
-@registry.register()
 class BatchNormalization(SameShape):
     """Zero-centre, scale to unit variance, then shift and scale as learned (Ioffe and Szegedy 2015).
 
@@ -38,66 +38,44 @@ class BatchNormalization(SameShape):
         epsilon: added to the variance.
         center, scale: whether there is a beta, and whether there is a gamma.
         renorm: Batch Renormalization (Ioffe 2017), with `renorm_clipping`, a dict with "rmin", "rmax" and "dmax".
-        *_initializer, *_regularizer, *_constraint: strings or objects for each variable.
+        the initializers, regularizers and constraints: strings or objects for each variable.
 
     Raises:
         ValueError: the axis is out of range, or the number of features is not that which the layer was built for.
     """
 
-    def __init__(
-        self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=0.001,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        renorm=False,
-        renorm_clipping=None,
-        renorm_momentum=0.99,
-        synchronized=False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        if isinstance(axis, (list, tuple)) and len(axis) == 1:
-            self.axis = axis[0]
+    arguments = {
+        "axis": -1, "momentum": checked(number, 0.99, "[0, 1]"), "epsilon": EPSILON, "center": True, "scale": True,
+        "beta_initializer": "zeros", "gamma_initializer": "ones",
+        "moving_mean_initializer": "zeros", "moving_variance_initializer": "ones",
+        "beta_regularizer": None, "gamma_regularizer": None, "beta_constraint": None, "gamma_constraint": None,
+        "renorm": False, "renorm_clipping": None, "renorm_momentum": checked(number, 0.99, "[0, 1]"),
+        "synchronized": False,
+    }  # fmt: skip
+
+    def _settle(self):
+        if isinstance(self.axis, (list, tuple)) and len(self.axis) == 1:
+            self.axis = self.axis[0]
         if not is_int(self.axis):
-            raise ValueError(f"BatchNormalization {self.name!r}: axis must be an integer, got {axis!r}.")
-        self.axis = int(self.axis)
-        arguments.number(self, "momentum", "[0, 1]")
-        arguments.number(self, "renorm_momentum", "[0, 1]")
-        arguments.number(self, "epsilon")
-        if synchronized:
-            raise ValueError(f"BatchNormalization {self.name!r}: synchronized=True needs several processes.")
-        unknown = set(renorm_clipping or ()) - {"rmin", "rmax", "dmax"}
+            raise ValueError(f"{self._owner}: axis must be an integer, got {self.axis!r}.")
+        self.axis, clipping = int(self.axis), self.renorm_clipping or {}
+        unknown = set(clipping) - {"rmin", "rmax", "dmax"}
         if unknown:
-            raise ValueError(
-                f"BatchNormalization {self.name!r}: renorm_clipping knows rmin, rmax and dmax; got {unknown}."
-            )
-        low, high = ((renorm_clipping or {}).get(name) for name in ("rmin", "rmax"))
+            raise ValueError(f"{self._owner}: renorm_clipping knows rmin, rmax and dmax; got {unknown}.")
+        low, high = (clipping.get(name) for name in ("rmin", "rmax"))
         if low is not None and high is not None and low > high:
-            raise ValueError(f"BatchNormalization {self.name!r}: rmin must be at most rmax, got {low} and {high}.")
+            raise ValueError(f"{self._owner}: rmin must be at most rmax, got {low} and {high}.")
 
     def build(self, input_shape):
         rank = len(input_shape)
         if not -rank <= self.axis < rank or rank < 2:
             raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization): axis {self.axis} is out of range for inputs of shape "
-                f"{tuple(input_shape)}."
+                f"{self._title}: axis {self.axis} is out of range for inputs of shape {tuple(input_shape)}."
             )
         n = input_shape[self.axis]
         if n is None:
             raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization): the length of axis {self.axis} must be known; "
-                f"got shape {tuple(input_shape)}."
+                f"{self._title}: the length of axis {self.axis} must be known; got shape {tuple(input_shape)}."
             )
         self.gamma = self._own_weight("gamma", n) if self.scale else None
         self.beta = self._own_weight("beta", n) if self.center else None
@@ -114,15 +92,15 @@ class BatchNormalization(SameShape):
         self._size = n
         # These take the place of a gamma, a beta or a bias that is absent.
         self._ones, self._zeros = Tensor(np.ones(n, self.dtype)), Tensor(np.zeros(n, self.dtype))
-        self.built = True
+        self._ones._data.flags.writeable = self._zeros._data.flags.writeable = False
 
     def call(self, inputs, training=False, mask=None):
         rank = inputs.ndim
         axis = self.axis % rank
         if not -rank <= self.axis < rank or inputs.shape[axis] != self._size:
             raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization) expected axis {self.axis} of the input to have value "
-                f"{self._size}; got shape {inputs.shape}."
+                f"{self._title} expected axis {self.axis} of the input to have value {self._size}; got shape "
+                f"{inputs.shape}."
             )
         if axis == rank - 1:
             return self.normalize(inputs, training, mask)
@@ -136,14 +114,15 @@ class BatchNormalization(SameShape):
         `layers.fusion` passes the kernel and the bias of a Dense in front of the layer, and the floor of a relu behind
         it. x is not checked.
         """
-        gamma = self._ones if self.gamma is None else self.gamma
-        beta = self._zeros if self.beta is None else self.beta
+        gamma, beta, data = self.gamma, self.beta, x._data
+        gamma = self._ones if gamma is None else gamma
+        beta = self._zeros if beta is None else beta
         bias = self._zeros if bias is None else bias
-        mean, variance = flat(self.moving_mean._data), flat(self.moving_variance._data)
+        mean, variance = self.moving_mean._data.reshape(1, -1), self.moving_variance._data.reshape(1, -1)
         is_frozen = not training or not self._trainable
-        if not is_frozen and x.size <= x.shape[-1]:
+        if not is_frozen and data.size <= data.shape[-1]:
             self._warn_of_few_rows(x)
-        if is_frozen or self.renorm or mask is not None:
+        if is_frozen or self.renorm or mask is not None or (self.synchronized and world.size > 1):
             if kernel is not None:
                 x = ops.matmul(x, kernel)
             if not is_frozen:
@@ -151,41 +130,48 @@ class BatchNormalization(SameShape):
             return ops.frozen_normalization(
                 x, bias, gamma, beta, mean=mean, variance=variance, epsilon=self.epsilon, floor=floor
             )
-        moving = {"moving_mean": mean, "moving_variance": variance, "momentum": self.momentum}
-        settings = {**moving, "epsilon": self.epsilon, "floor": floor}
         if kernel is not None:
-            return ops.normalized_product(x, kernel, bias, gamma, beta, **settings)
-        samples = x.shape[0] if x.ndim > 2 else 1
-        return ops.batch_normalization(x, bias, gamma, beta, **settings, samples=samples)
+            return ops.normalized_product(
+                x, kernel, bias, gamma, beta, moving_mean=mean, moving_variance=variance, momentum=self.momentum,
+                epsilon=self.epsilon, floor=floor,
+            )  # fmt: skip
+        return ops.batch_normalization(
+            x, bias, gamma, beta, moving_mean=mean, moving_variance=variance, momentum=self.momentum,
+            epsilon=self.epsilon, floor=floor, samples=len(data) if data.ndim > 2 else 1,
+        )  # fmt: skip
 
     def _warn_of_few_rows(self, x):
         if x.size == 0:
             raise ValueError(
-                f"Layer {self.name!r} (BatchNormalization) was given a training batch of no rows, {x.shape}, which has "
-                "no mean and no variance. Leave empty batches out."
+                f"{self._title} was given a training batch of no rows, {x.shape}, which has no mean and no variance. "
+                "Leave empty batches out."
             )
         warn(
-            f"Layer {self.name!r} (BatchNormalization) was given a training batch of one row: its variance is 0, so "
-            "the output is beta whatever the input, and no gradient passes. Use larger batches."
+            f"{self._title} was given a training batch of one row: its variance is 0, so the output is beta whatever "
+            "the input, and no gradient passes. Use larger batches."
         )
 
     def _composed(self, x, mask, gamma, beta, bias, floor):
-        """The output with a mask or Batch Renormalization. Both are rare, so operations compose it, and no kernel."""
+        """The output with a mask, Batch Renormalization or several processes. They are rare: operations compose it."""
+        everywhere = ops.convert_to_tensor
+        if self.synchronized and world.size > 1:
+            everywhere, bias = mean_of_all, bias.detach() + bias * 0.0  # it has no effect: its gradient is exactly zero
         x = x + bias
         axes = tuple(range(x.ndim - 1))
         if mask is None:
-            mean, variance = ops.mean(x, axes), ops.var(x, axes)
+            mean = everywhere(ops.mean(x, axes))
+            variance = everywhere(ops.mean(ops.square(x - mean), axes)) if self.synchronized else ops.var(x, axes)
         else:
             mask, rows = ops.convert_to_tensor(mask), x.shape[:-1]
             if mask.ndim != len(rows) or any(m not in (1, n) for m, n in zip(mask.shape, rows, strict=True)):
                 raise ValueError(
-                    f"Layer {self.name!r} (BatchNormalization): the mask must have the shape {rows}, one value for "
-                    f"each row (or 1 for all along an axis); got {mask.shape}."
+                    f"{self._title}: the mask must have the shape {rows}, one value for each row (or 1 for all along "
+                    f"an axis); got {mask.shape}."
                 )
             kept = ops.expand_dims(ops.broadcast_to(ops.cast(mask, x.dtype), rows), -1)
-            count = ops.sum(kept) + config.epsilon()
-            mean = ops.sum(x * kept, axes) / count
-            variance = ops.sum(ops.square(x - mean) * kept, axes) / count
+            count = everywhere(ops.sum(kept)) + config.epsilon()
+            mean = everywhere(ops.sum(x * kept, axes)) / count
+            variance = everywhere(ops.sum(ops.square(x - mean) * kept, axes)) / count
         inverse = 1.0 / ops.sqrt(variance + self.epsilon)
         if self.renorm:
             gamma, beta = self._renormalized(mean.detach(), variance.detach(), gamma, beta)

@@ -2,8 +2,9 @@
 
 from minigrad import ops
 from minigrad.checks import is_int
-from minigrad.layers.base import Layer, registry
-from minigrad.layers.convolution import channels_last, check_images, check_padding, several, windows_along
+from minigrad.layers.arguments import CHANNELS_LAST, PADDING, checked, several
+from minigrad.layers.base import Layer
+from minigrad.layers.convolution import by_rank, check_images, windows_along
 from minigrad.ops.image import check_interpolation
 
 
@@ -19,14 +20,12 @@ class _Pooling(Layer):
 
     _has_no_state = True
 
-    def __init__(self, pool_size=2, strides=None, padding="valid", data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        several(self, "pool_size", self.rank)
-        self.strides = self.pool_size if strides is None else strides
-        several(self, "strides", self.rank)
-        check_padding(self, "valid", "same")
-        channels_last(self)
+    _paddings = ("valid", "same")
+    arguments = {"pool_size": checked(several, 2), "strides": None, "padding": PADDING, "data_format": CHANNELS_LAST}
+
+    def _settle(self):
+        self.strides = self.pool_size if self.strides is None else self.strides
+        several(self, "strides")
 
     def call(self, inputs):
         self.compute_output_shape(inputs.shape)
@@ -49,16 +48,7 @@ class _MaxPooling(_Pooling):
     _pool = staticmethod(ops.max_pool)
 
 
-@registry.register("MaxPool1D")
-class MaxPooling1D(_MaxPooling):
-    __doc__ = _MaxPooling.__doc__
-    rank = 1
-
-
-@registry.register("MaxPool2D")
-class MaxPooling2D(_MaxPooling):
-    __doc__ = _MaxPooling.__doc__
-    rank = 2
+MaxPooling1D, MaxPooling2D = by_rank(_MaxPooling, "MaxPooling{}D", "MaxPool{}D")
 
 
 class _AveragePooling(_Pooling):
@@ -71,16 +61,7 @@ class _AveragePooling(_Pooling):
     _pool = staticmethod(ops.average_pool)
 
 
-@registry.register("AvgPool1D")
-class AveragePooling1D(_AveragePooling):
-    __doc__ = _AveragePooling.__doc__
-    rank = 1
-
-
-@registry.register("AvgPool2D")
-class AveragePooling2D(_AveragePooling):
-    __doc__ = _AveragePooling.__doc__
-    rank = 2
+AveragePooling1D, AveragePooling2D = by_rank(_AveragePooling, "AveragePooling{}D", "AvgPool{}D")
 
 
 class _GlobalPooling(Layer):
@@ -88,10 +69,7 @@ class _GlobalPooling(Layer):
 
     _has_no_state = True
 
-    def __init__(self, data_format=None, keepdims=False, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        channels_last(self)
+    arguments = {"data_format": CHANNELS_LAST, "keepdims": False}
 
     def call(self, inputs):
         check_images(self, inputs.shape)
@@ -107,16 +85,7 @@ class _GlobalMaxPooling(_GlobalPooling):
     _over_all = staticmethod(ops.max)
 
 
-@registry.register("GlobalMaxPool1D")
-class GlobalMaxPooling1D(_GlobalMaxPooling):
-    __doc__ = _GlobalMaxPooling.__doc__
-    rank = 1
-
-
-@registry.register("GlobalMaxPool2D")
-class GlobalMaxPooling2D(_GlobalMaxPooling):
-    __doc__ = _GlobalMaxPooling.__doc__
-    rank = 2
+GlobalMaxPooling1D, GlobalMaxPooling2D = by_rank(_GlobalMaxPooling, "GlobalMaxPooling{}D", "GlobalMaxPool{}D")
 
 
 class _GlobalAveragePooling(_GlobalPooling):
@@ -124,8 +93,7 @@ class _GlobalAveragePooling(_GlobalPooling):
     _over_all = staticmethod(ops.mean)
 
 
-@registry.register("GlobalAvgPool1D")
-class GlobalAveragePooling1D(_GlobalAveragePooling):
+class GlobalAveragePooling1D(_GlobalAveragePooling, aliases=["GlobalAvgPool1D"]):
     __doc__ = f"{_GlobalAveragePooling.__doc__}\n\nSteps that the mask leaves out do not count."
     rank = 1
     supports_masking = True
@@ -143,8 +111,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         )
 
 
-@registry.register("GlobalAvgPool2D")
-class GlobalAveragePooling2D(_GlobalAveragePooling):
+class GlobalAveragePooling2D(_GlobalAveragePooling, aliases=["GlobalAvgPool2D"]):
     __doc__ = _GlobalAveragePooling.__doc__
     rank = 2
 
@@ -152,26 +119,23 @@ class GlobalAveragePooling2D(_GlobalAveragePooling):
 # --------------------------------------------------------------------------------------------- the size of images
 
 
-class _Edges(Layer):
-    """A layer that adds or removes pixels at the edges."""
-
-    def _keep_edges(self, name):
-        """Check the argument `name` and keep a pair (before, after) for each axis."""
-        value = getattr(self, name)
-        pairs = value if isinstance(value, (tuple, list)) else (value,) * self.rank
-        if self.rank == 1 and len(pairs) == 2:
-            pairs = (pairs,)
-        pairs = [tuple(one) if isinstance(one, (tuple, list)) else (one, one) for one in pairs]
-        if len(pairs) != self.rank or not all(len(pair) == 2 and all(is_int(n, 0) for n in pair) for pair in pairs):
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r}: {name} must be an int, or for each axis an int or a pair of "
-                f"ints (before, after), none below 0; got {value!r}."
-            )
-        setattr(self, name, pairs[0] if self.rank == 1 else tuple(pairs))
-        self._edges = pairs
+def _edges(layer, name):
+    """Check the argument `name`, how many pixels to add or remove, and keep a pair (before, after) for each axis."""
+    value = getattr(layer, name)
+    pairs = value if isinstance(value, (tuple, list)) else (value,) * layer.rank
+    if layer.rank == 1 and len(pairs) == 2:
+        pairs = (pairs,)
+    pairs = [tuple(one) if isinstance(one, (tuple, list)) else (one, one) for one in pairs]
+    if len(pairs) != layer.rank or not all(len(pair) == 2 and all(is_int(n, 0) for n in pair) for pair in pairs):
+        raise ValueError(
+            f"{layer._owner}: {name} must be an int, or for each axis an int or a pair of ints (before, after), none "
+            f"below 0; got {value!r}."
+        )
+    setattr(layer, name, pairs[0] if layer.rank == 1 else tuple(pairs))
+    layer._edges = pairs
 
 
-class _ZeroPadding(_Edges):
+class _ZeroPadding(Layer):
     """Zeros around sequences or images.
 
     Args:
@@ -180,11 +144,7 @@ class _ZeroPadding(_Edges):
         data_format: "channels_last".
     """
 
-    def __init__(self, padding=1, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._keep_edges("padding")
-        channels_last(self)
+    arguments = {"padding": checked(_edges, 1), "data_format": CHANNELS_LAST}
 
     def call(self, inputs):
         check_images(self, inputs.shape)
@@ -196,19 +156,10 @@ class _ZeroPadding(_Edges):
         return (input_shape[0], *along, input_shape[-1])
 
 
-@registry.register()
-class ZeroPadding1D(_ZeroPadding):
-    __doc__ = _ZeroPadding.__doc__
-    rank = 1
+ZeroPadding1D, ZeroPadding2D = by_rank(_ZeroPadding, "ZeroPadding{}D")
 
 
-@registry.register()
-class ZeroPadding2D(_ZeroPadding):
-    __doc__ = _ZeroPadding.__doc__
-    rank = 2
-
-
-class _Cropping(_Edges):
+class _Cropping(Layer):
     """Sequences or images without their edges.
 
     Args:
@@ -226,33 +177,24 @@ class _Cropping(_Edges):
         along = [None if n is None else n - sum(edge) for n, edge in zip(input_shape[1:-1], self._edges, strict=True)]
         if any(n is not None and n < 1 for n in along):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}): nothing is left of inputs of shape {tuple(input_shape)} "
-                f"after cropping {self.cropping}."
+                f"{self._title}: nothing is left of inputs of shape {tuple(input_shape)} after cropping "
+                f"{self.cropping}."
             )
         return (input_shape[0], *along, input_shape[-1])
 
 
-@registry.register()
 class Cropping1D(_Cropping):
     __doc__ = _Cropping.__doc__
     rank = 1
 
-    def __init__(self, cropping=1, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._keep_edges("cropping")
+    arguments = {"cropping": checked(_edges, 1)}
 
 
-@registry.register()
 class Cropping2D(_Cropping):
     __doc__ = _Cropping.__doc__
     rank = 2
 
-    def __init__(self, cropping=0, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._keep_edges("cropping")
-        channels_last(self)
+    arguments = {"cropping": checked(_edges, 0), "data_format": CHANNELS_LAST}
 
 
 class _UpSampling(Layer):
@@ -280,28 +222,22 @@ class _UpSampling(Layer):
         return (input_shape[0], *along, input_shape[-1])
 
 
-@registry.register()
 class UpSampling1D(_UpSampling):
     __doc__ = _UpSampling.__doc__
     rank = 1
 
-    def __init__(self, size=2, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        several(self, "size", 1)
+    arguments = {"size": checked(several, 2)}
+
+    def _settle(self):
         self._times, self.size = self.size, self.size[0]
 
 
-@registry.register()
 class UpSampling2D(_UpSampling):
     __doc__ = _UpSampling.__doc__
     rank = 2
 
-    def __init__(self, size=2, data_format=None, interpolation="nearest", **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        several(self, "size", 2)
-        self._times = self.size
-        channels_last(self)
-        self.interpolation = str(interpolation).lower()
-        check_interpolation(f"UpSampling2D {self.name!r}", self.interpolation)
+    arguments = {"size": checked(several, 2), "data_format": CHANNELS_LAST, "interpolation": "nearest"}
+
+    def _settle(self):
+        self._times, self.interpolation = self.size, str(self.interpolation).lower()
+        check_interpolation(self._owner, self.interpolation)

@@ -7,25 +7,29 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad.configurable import plain
+from minigrad.data import as_rows
 from minigrad.layers import arguments
-from minigrad.layers.base import SameShape, registry
+from minigrad.layers.arguments import checked
+from minigrad.layers.base import SameShape
 from minigrad.tensor import Tensor
 
 CHUNK = 65536  # rows of an array that `adapt` reads at a time
 
 
-@registry.register()
+def _numbers(layer, name):
+    try:
+        np.asarray(getattr(layer, name), layer.dtype)
+    except (TypeError, ValueError):
+        given = getattr(layer, name)
+        raise ValueError(f"{layer._owner}: {name} must be numbers, got {given!r}.") from None
+
+
 class Rescaling(SameShape):
     """y = scale x + offset. Both are numbers, or arrays that broadcast to x."""
 
-    def __init__(self, scale, offset=0.0, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        for name, value in (("scale", scale), ("offset", offset)):
-            try:
-                np.asarray(value, self.dtype)
-            except (TypeError, ValueError):
-                raise ValueError(f"Rescaling {self.name!r}: {name} must be numbers, got {value!r}.") from None
+    _prepares = True
+
+    arguments = {"scale": checked(_numbers), "offset": checked(_numbers, 0.0)}
 
     def call(self, inputs):
         return inputs * np.asarray(self.scale, self.dtype) + np.asarray(self.offset, self.dtype)
@@ -37,7 +41,6 @@ def moments_of_both(a, b):
     return count, a[1] + shift * (b[0] / count), a[2] + b[2] + np.square(shift) * (a[0] * b[0] / count)
 
 
-@registry.register()
 class Normalization(SameShape):
     """y = (x - mean) / max(sqrt(variance), 1e-7), with the mean and variance that are given, or found by `adapt(data)`.
 
@@ -54,17 +57,19 @@ class Normalization(SameShape):
             built or adapted for.
     """
 
+    _prepares = True
+
     def __init__(self, axis=-1, mean=None, variance=None, invert=False, **kwargs):
         super().__init__(**kwargs)
         self._keep(locals(), but=["mean", "variance"])
         self.axis = () if axis is None or len(np.shape(axis)) and not len(axis) else arguments.integers(self, "axis")
         self.input_mean, self.input_variance = mean, variance
         if (mean is None) != (variance is None):
-            raise ValueError(f"Normalization {self.name!r} needs mean and variance, or neither.")
+            raise ValueError(f"{self._owner} needs mean and variance, or neither.")
         if mean is not None and (np.shape(mean) != np.shape(variance) or np.ndim(mean) > len(self.axis)):
             raise ValueError(
-                f"Normalization {self.name!r}: mean and variance must have one shape, of at most {len(self.axis)} axes "
-                f"for axis {self.axis}; got {np.shape(mean)} and {np.shape(variance)}."
+                f"{self._owner}: mean and variance must have one shape, of at most {len(self.axis)} axes for axis "
+                f"{self.axis}; got {np.shape(mean)} and {np.shape(variance)}."
             )
 
     def build(self, input_shape):
@@ -72,8 +77,8 @@ class Normalization(SameShape):
         kept = sorted({a % rank for a in self.axis if -rank <= a < rank})
         if len(kept) < len(self.axis) or any(input_shape[a] is None for a in kept):
             raise ValueError(
-                f"Layer {self.name!r} (Normalization): axis {self.axis} must name axes of known length, which that of "
-                f"the rows is not; got shape {tuple(input_shape)}."
+                f"{self._title}: axis {self.axis} must name axes of known length, which that of the rows is not; got "
+                f"shape {tuple(input_shape)}."
             )
         shape = tuple(input_shape[a] for a in kept)
         self._broadcast = tuple(input_shape[a] if a in kept else 1 for a in range(rank)) if kept else ()
@@ -90,7 +95,6 @@ class Normalization(SameShape):
                 Tensor(np.array(np.broadcast_to(value, shape), self.dtype))
                 for value in (self.input_mean, self.input_variance)
             )
-        self.built = True
 
     @property
     def mean(self):
@@ -120,7 +124,7 @@ class Normalization(SameShape):
             ValueError: the data has no rows, or another shape than the layer was built for.
         """
         if self.input_mean is not None:
-            raise ValueError(f"Layer {self.name!r} (Normalization) was given its mean: there is nothing to adapt.")
+            raise ValueError(f"{self._title} was given its mean: there is nothing to adapt.")
         found = 0, 0.0, 0.0
         for batch in itertools.islice(self._batches(data, batch_size or CHUNK), steps):
             batch = batch[0] if isinstance(batch, (tuple, list)) and batch else batch
@@ -137,7 +141,7 @@ class Normalization(SameShape):
                 found = moments_of_both(found, (count, batch.mean(axes), batch.var(axes) * count))
         count, mean, squares = found
         if not count:
-            raise ValueError(f"Layer {self.name!r} (Normalization): adapt got no rows, so there is no mean.")
+            raise ValueError(f"{self._title}: adapt got no rows, so there is no mean.")
         self.adapt_mean.assign(mean)
         self.adapt_variance.assign(squares / count)
 
@@ -145,8 +149,8 @@ class Normalization(SameShape):
         """An iterator over the batches of `data`."""
         if isinstance(data, Tensor):
             data = data.numpy()
-        if hasattr(data, "to_numpy"):
-            data = data.to_numpy()
+        if hasattr(data, "to_numpy"):  # a table or a column of one
+            data = as_rows(data, f"the data for {self.name!r}", np.dtype("float64"))[:]
         if isinstance(data, np.ndarray) and data.ndim:
             return (data[i : i + size] for i in range(0, len(data), size))
         if isinstance(data, (str, dict, np.ndarray)):
@@ -159,7 +163,7 @@ class Normalization(SameShape):
 
     def _unusable(self, expected, got):
         kind = type(got).__name__
-        return TypeError(f"Layer {self.name!r} (Normalization): adapt expects {expected}, got a {kind}.")
+        return TypeError(f"{self._title}: adapt expects {expected}, got a {kind}.")
 
     def get_config(self):
         return {**super().get_config(), "mean": plain(self.input_mean), "variance": plain(self.input_variance)}

@@ -1,10 +1,11 @@
 """Recurrent layers: RNN over any cell, and SimpleRNN, LSTM and GRU, whose steps run in one launch."""
 
+import functools
 import operator
 
 import numpy as np
 
-from minigrad import activations, ops
+from minigrad import ops
 from minigrad.layers.base import Layer, deserialize, registry
 from minigrad.layers.recurrent_cells import (
     GRUCell,
@@ -16,11 +17,12 @@ from minigrad.layers.recurrent_cells import (
     one_step,
     output_size,
     require_cell,
+    table,
     without_old_words,
 )
 from minigrad.names import snake_case
 from minigrad.ops.recurrence import Walk
-from minigrad.tensor import Variable, copied, view
+from minigrad.tensor import Variable, as_tensor, copied, view
 from minigrad.trees import leaves, mapped
 
 _RETURNS = """
@@ -40,7 +42,6 @@ _CALLS = """
 """
 
 
-@registry.register()
 class RNN(Layer):
     __doc__ = f"""A cell, applied to one step after the other of a sequence (n, steps, ...).
 
@@ -122,8 +123,8 @@ class RNN(Layer):
             rows = sequences_shape[0] or self._rows
             if rows is None:
                 raise ValueError(
-                    f"Layer {self.name!r} ({type(self).__name__}) is stateful, so it must know the number of rows of a "
-                    "batch: put Input(batch_shape=(rows, steps, features)) in front of it."
+                    f"{self._title} is stateful, so it must know the number of rows of a batch: put "
+                    "Input(batch_shape=(rows, steps, features)) in front of it."
                 )
             first = self.get_initial_state(rows)
             self._states = mapped(lambda x: Variable(x.numpy(), dtype=self.dtype, trainable=False, name="state"), first)
@@ -136,9 +137,8 @@ class RNN(Layer):
             known = leaves(self._states)[0].shape[0]
             if rows != known:
                 raise ValueError(
-                    f"Layer {self.name!r} ({type(self).__name__}) is stateful and keeps the states of {known} rows; "
-                    f"got a batch of {rows}. All batches must have {known} rows: choose batch_size so that it divides "
-                    "the number of rows."
+                    f"{self._title} is stateful and keeps the states of {known} rows; got a batch of {rows}. All "
+                    f"batches must have {known} rows: choose batch_size so that it divides the number of rows."
                 )
             return mapped(copied, self._states)
         if states is None:
@@ -149,8 +149,7 @@ class RNN(Layer):
         found = [tuple(one.shape) for one in leaves(states)]
         if found != [(rows, n) for n in wanted if isinstance(n, int)] and all(isinstance(n, int) for n in wanted):
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected initial_state to have the shapes "
-                f"{[(rows, n) for n in wanted]}; got {found}."
+                f"{self._title} expected initial_state to have the shapes {[(rows, n) for n in wanted]}; got {found}."
             )
         return states
 
@@ -159,13 +158,20 @@ class RNN(Layer):
     def call(self, sequences, initial_state=None, mask=None, training=False):
         if sequences.ndim < 3 or sequences.shape[1] == 0:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected sequences (n, steps, features) of at least one "
-                f"step; got shape {tuple(sequences.shape)}."
+                f"{self._title} expected sequences (n, steps, features) of at least one step; got shape "
+                f"{tuple(sequences.shape)}."
             )
         states = self._first_states(sequences, initial_state)
         mask = self._step_mask(sequences, mask)
-        is_fast = type(self.cell) in (SimpleRNNCell, LSTMCell, GRUCell) and self.cell.is_fast(training)
-        y, states = (self._walk if is_fast else self._loop)(sequences, states, mask, training)
+        is_known = type(self.cell) in (SimpleRNNCell, LSTMCell, GRUCell)
+        x = self.cell.added_by(sequences, training) if is_known else sequences
+        if is_known and self.cell.walk_functions is not None:
+            y, states = self._walk(x, states, mask, training)
+        else:
+            step = self.cell.next_states if is_known else functools.partial(one_step, self.cell)
+            y, states = self._loop(step, x, states, mask, training)
+        if hasattr(self.cell, "reset_dropout_masks"):
+            self.cell.reset_dropout_masks()
         if self.stateful:
             for variable, state in zip(leaves(self._states), leaves(states), strict=True):
                 variable.assign(state)
@@ -181,33 +187,37 @@ class RNN(Layer):
             mask = view(mask, x.shape[:2])
         if mask.shape != x.shape[:2]:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected a mask of shape {tuple(x.shape[:2])} for inputs "
-                f"of shape {tuple(x.shape)}; got {tuple(mask.shape)}."
+                f"{self._title} expected a mask of shape {tuple(x.shape[:2])} for inputs of shape {tuple(x.shape)}; "
+                f"got {tuple(mask.shape)}."
             )
         return mask
 
-    def _walk(self, x, states, mask, training):
-        """(output, states) in one launch."""
-        cell, (rows, steps, _) = self.cell, x.shape
+    def _walk(self, a, states, mask, training):
+        """(output, states) in one launch, of what the inputs add to the gates."""
+        cell, (rows, steps, _) = self.cell, a.shape
         wants_states = self.return_state or self.stateful
+        factors = cell.dropout_factors("recurrent_dropout", states[0], training)
+        if factors is None and not getattr(cell, "reset_after", True):  # a product for each gate needs them
+            factors = as_tensor(np.ones((cell.gates, rows, cell.units), a.dtype))
         how = Walk(
-            steps, self.go_backwards, self.return_sequences, wants_states, None if mask is None else mask._data,
-            self.zero_output_for_mask, cell.activation is activations.relu, self._in_order,
+            steps, cell.walk_functions, self.go_backwards, self.return_sequences, wants_states,
+            None if mask is None else mask._data, self.zero_output_for_mask, self._in_order,
+            None if factors is None else factors._data.reshape(-1, cell.units),
         )  # fmt: skip
-        y = cell.walk(x, states, how, training)
+        y = cell.walk(a, states, how)
         if wants_states:
             u, width = cell.units, how.width(cell.units, 0)
             states = [y[:, width + k * u : width + (k + 1) * u] for k in range(cell.states)]
             y = y[:, :width]
         return view(y, (rows, steps, cell.units)) if self.return_sequences else y, states
 
-    def _loop(self, x, states, mask, training):
-        """(output, states) step by step, for any cell."""
+    def _loop(self, step, x, states, mask, training):
+        """(output, states) step by step, for any cell; `step` makes both of a part of x and of the states."""
         order = [1, 0, *range(2, x.ndim)]
         x, outputs, y = ops.transpose(x, order), [], None
         times = range(x.shape[0])
         for t in reversed(times) if self.go_backwards else times:
-            new, after = one_step(self.cell, x[t], states, training)
+            new, after = step(x[t], states, training)
             if mask is not None:
                 kept = ops.expand_dims(mask[:, t], -1)
                 before = ops.zeros_like(new) if y is None or self.zero_output_for_mask else y
@@ -218,8 +228,6 @@ class RNN(Layer):
             y, states = new, after
             if self.return_sequences:
                 outputs.append(y)
-        if hasattr(self.cell, "reset_dropout_masks"):
-            self.cell.reset_dropout_masks()
         if self.go_backwards and self._in_order:
             outputs.reverse()
         return ops.stack(outputs, axis=1) if self.return_sequences else y, states
@@ -238,15 +246,27 @@ class RNN(Layer):
         mask = leaves(previous_mask)[0] if previous_mask is not None and self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
 
+    def get_build_config(self):
+        """What `build_from_config` needs to make the variables."""
+        return with_rows(self.states, super().get_build_config())
+
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         return cls(deserialize(config.pop("cell")), **config)
 
 
+def with_rows(states, config):
+    """A config for `build_from_config` with the number of rows, which Keras must know of a stateful layer."""
+    shape = config and (config.get("input_shape") or config["shapes_dict"]["sequences_shape"])
+    if states and shape:
+        shape[0] = leaves(states)[0].shape[0]
+    return config
+
+
 _CELLS = f"""
-    Steps that are tanh (or relu) and sigmoid run in one launch; with another activation, with recurrent_dropout in
-    training{{slow}} they run one after the other.
+    All steps run in one launch where the activations are among linear, relu, elu, selu, tanh, sigmoid, hard_sigmoid,
+    softplus and softsign. With another activation they run one after the other.
 
     Args:
         units, activation, use_bias, dropout, ...: those of the cell, {{cell}}.
@@ -262,9 +282,8 @@ _CELLS = f"""
 class _OverCell(RNN):
     """A layer over a cell of its own, whose arguments are the layer's, too."""
 
-    def _start(self, given):
+    def _set_up(self, given):
         """Make the cell and the layer of the arguments of `__init__`."""
-        given = {name: value for name, value in given.items() if name not in ("self", "__class__")}
         kwargs, names = given.pop("kwargs"), self._cell._argument_names
         own = {name: given.pop(name) for name in names if name in given}
         more = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
@@ -293,119 +312,43 @@ class _OverCell(RNN):
         return cls(**without_old_words(config))
 
 
-@registry.register()
 class SimpleRNN(_OverCell):
     __doc__ = f"""A recurrent layer: h_t = activation(x_t kernel + h_t-1 recurrent_kernel + bias) (Elman 1990).
-{_CELLS.format(slow="", cell="SimpleRNNCell")}"""
+{_CELLS.format(cell="SimpleRNNCell")}"""
 
+    arguments = table(
+        "units activation use_bias initializers regularizers activity_regularizer constraints dropout "
+        "recurrent_dropout return_sequences return_state go_backwards stateful unroll seed"
+    )
     _cell = SimpleRNNCell
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        seed=None,
-        **kwargs,
-    ):
-        self._start(locals())
 
-
-@registry.register()
 class LSTM(_OverCell):
     __doc__ = f"""A recurrent layer whose cell keeps its gradient over many steps (Hochreiter and Schmidhuber 1997).
 
     c_t = f c_t-1 + i g and h_t = o activation(c_t). The columns of x_t kernel + h_t-1 recurrent_kernel + bias are those
     of i, f, g, o in this order: i, f, o = recurrent_activation, g = activation of theirs.
-{_CELLS.format(slow="", cell="LSTMCell")}"""
+{_CELLS.format(cell="LSTMCell")}"""
 
+    arguments = table(
+        "units activation recurrent_activation use_bias initializers unit_forget_bias regularizers "
+        "activity_regularizer constraints dropout recurrent_dropout seed return_sequences return_state go_backwards "
+        "stateful unroll use_cudnn"
+    )
     _cell = LSTMCell
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        use_cudnn="auto",
-        **kwargs,
-    ):
-        self._start(locals())
 
-
-@registry.register()
 class GRU(_OverCell):
     __doc__ = f"""A recurrent layer with two gates (Cho et al. 2014): h_t = z h_t-1 + (1 - z) g.
 
     With a = x_t kernel + bias[0] and q = h_t-1 recurrent_kernel + bias[1], whose columns are those of z, r, g:
     z, r = recurrent_activation(a + q), and g = activation(a_g + r q_g). With reset_after=False there is one bias, and
     the gate r acts before the product, on h_t-1.
-{_CELLS.format(slow=", or with reset_after=False", cell="GRUCell")}"""
+{_CELLS.format(cell="GRUCell")}"""
 
+    arguments = table(
+        "units activation recurrent_activation use_bias initializers regularizers activity_regularizer constraints "
+        "dropout recurrent_dropout seed return_sequences return_state go_backwards stateful unroll reset_after "
+        "use_cudnn"
+    )
     _cell = GRUCell
-
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        activity_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        reset_after=True,
-        use_cudnn="auto",
-        **kwargs,
-    ):
-        self._start(locals())

@@ -3,11 +3,11 @@
 import numpy as np
 
 from minigrad import activations, initializers, ops, random
-from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import Layer, deserialize, registry, serialize
-from minigrad.ops.recurrence import gru, lstm, simple_rnn
-from minigrad.tensor import as_tensor
+from minigrad.kernels.recurrence import FUNCTIONS
+from minigrad.layers.arguments import KINDS, SEED, WHOLE, checked, number
+from minigrad.layers.base import Layer, deserialize, serialize
+from minigrad.ops.recurrence import gru, gru_before, lstm, simple_rnn
+from minigrad.tensor import as_tensor, view
 
 _ARGUMENTS = """
     Args:
@@ -25,20 +25,45 @@ _ARGUMENTS = """
 """
 
 
-class Cell(Layer):
+_DEFAULTS = {  # of those arguments of cells and layers whose default is not None, or that are checked
+    "units": WHOLE,
+    "activation": "tanh",
+    "recurrent_activation": "sigmoid",
+    "use_bias": True,
+    "kernel_initializer": "glorot_uniform",
+    "recurrent_initializer": "orthogonal",
+    "bias_initializer": "zeros",
+    "unit_forget_bias": True,
+    "dropout": checked(number, 0.0, "[0, 1]"),
+    "recurrent_dropout": checked(number, 0.0, "[0, 1]"),
+    "seed": SEED,
+    "reset_after": True,
+    **dict.fromkeys(("return_sequences", "return_state", "go_backwards", "stateful", "unroll"), False),
+    "use_cudnn": "auto",
+}
+
+
+_NAMES = {getattr(activations, name): name for name in FUNCTIONS}  # of the activations that a walk knows
+_MOST_UNITS = 4096  # for as many, a walk has memory
+
+
+def table(names):
+    """The table of arguments with these names, in this order.
+
+    "initializers" stands for kernel_initializer, recurrent_initializer and bias_initializer; other plurals likewise.
+    """
+    words = {f"{word}s": [f"{of}_{word}" for of in ("kernel", "recurrent", "bias")] for word in KINDS}
+    return {name: _DEFAULTS.get(name) for word in names.split() for name in words.get(word, [word])}
+
+
+class Cell(Layer, is_member=False):
     """Base class of the cells: weights, first states, and the masks of dropout."""
 
     gates = 1  # how many blocks of `units` columns the kernels have
     states = 1
-    _fast = None  # the operation that walks through all steps at once
+    _fast = None  # the operation that walks through all steps at once, see `walk`
 
-    def _start(self):
-        arguments.whole(self, "units")
-        for rate in ("dropout", "recurrent_dropout"):
-            arguments.number(self, rate, "[0, 1]")
-        if self.seed is not None and not is_int(self.seed):
-            raise ValueError(f"{type(self).__name__} {self.name!r}: seed must be an int or None, got {self.seed!r}.")
-        self._state = random.new_state(self.seed)
+    def _settle(self):
         self.state_size = self.units if self.states == 1 else [self.units] * self.states
         self.output_size = self.units
         self.reset_dropout_masks()
@@ -46,18 +71,12 @@ class Cell(Layer):
     def build(self, input_shape):
         if input_shape[-1] is None:
             raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) needs to know the number of features, the last axis of "
-                f"its input; got shape {tuple(input_shape)}."
+                f"{self._title} needs to know the number of features, the last axis of its input; got shape "
+                f"{tuple(input_shape)}."
             )
         columns = self.gates * self.units
         self.kernel = self._own_weight("kernel", (input_shape[-1], columns))
-        self.recurrent_kernel = self.add_weight(
-            shape=(self.units, columns),
-            name="recurrent_kernel",
-            initializer=self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            constraint=self.recurrent_constraint,
-        )
+        self.recurrent_kernel = self._own_weight("recurrent_kernel", (self.units, columns), "recurrent")
         self.bias = self._own_weight("bias", **self._bias()) if self.use_bias else None
         self.built = True
 
@@ -73,19 +92,6 @@ class Cell(Layer):
         shape = (input_shape[0], self.units)
         return shape, [shape] * self.states
 
-    def _product(self, x, states):
-        """x and the state, each times its kernel, and the bias."""
-        self._require(x)
-        z = ops.matmul(x, self.kernel) + ops.matmul(states, self.recurrent_kernel)
-        return z if self.bias is None else ops.bias_add(z, self.bias)
-
-    def _require(self, x):
-        if x.shape[-1] != self.kernel.shape[0]:
-            raise ValueError(
-                f"Layer {self.name!r} ({type(self).__name__}) expected axis -1 of the input to have value "
-                f"{self.kernel.shape[0]}; got shape {tuple(x.shape)}."
-            )
-
     def get_config(self):
         """The arguments of `__init__`. Keras 2 did not know the seed of some of these layers: None is left out."""
         return {n: value for n, value in super().get_config().items() if n != "seed" or value is not None}
@@ -100,125 +106,89 @@ class Cell(Layer):
         """Draw new masks for the next sequence."""
         vars(self)["_masks"] = {}  # no attribute that is set: that would count as a change of the layer
 
-    def _mask(self, x, which, times):
-        """`times` masks for x, drawn once per sequence; None where nothing is dropped."""
-        rate = getattr(self, which)
+    def dropout_factors(self, which, x, training):
+        """What x (n, columns) is multiplied with for each gate, (gates, n, columns), drawn once per sequence, or None.
+
+        Where only inputs are dropped, one row of factors serves all gates.
+        """
+        if not training or not 0 < getattr(self, which) < 1:
+            return None
         if which not in self._masks:
-            ones = as_tensor(np.ones(x.shape, x.dtype))
-            self._masks[which] = [random.dropout(ones, rate, seed=self) for _ in range(times)]
+            ones = np.ones((self.gates if self.recurrent_dropout else 1, x.shape[0], x.shape[-1]), x.dtype)
+            self._masks[which] = random.dropout(as_tensor(ones), getattr(self, which), seed=self)
         return self._masks[which]
 
-    def _dropped(self, x, which, training):
-        """x for each gate: the same for all, except where states are dropped."""
-        if not training or not 0 < getattr(self, which) < 1:
-            return [x] * self.gates
-        if self.recurrent_dropout == 0:
-            return [x * self._mask(x, which, 1)[0]] * self.gates
-        return [x * mask for mask in self._mask(x, which, self.gates)]
+    # ---- what the inputs add to the gates, and a step
 
-    def _summands(self, x, h, training):
-        """What the inputs and the state add to each gate, two lists; without the bias."""
-        self._require(x)
-        found = []
-        for name, value, kernel in (("dropout", x, self.kernel), ("recurrent_dropout", h, self.recurrent_kernel)):
-            dropped = self._dropped(value, name, training)
-            if all(one is dropped[0] for one in dropped):
-                found.append(ops.split(ops.matmul(dropped[0], kernel), self.gates, axis=-1))
-            else:
-                parts = ops.split(kernel, self.gates, axis=-1)
-                found.append([ops.matmul(*pair) for pair in zip(dropped, parts, strict=True)])
-        return found
+    def added_by(self, x, training):
+        """What the inputs (n, features), or (n, steps, features) of all steps, add to the gates, without the bias."""
+        if x.shape[-1] != self.kernel.shape[0]:
+            raise ValueError(
+                f"{self._title} expected axis -1 of the input to have value {self.kernel.shape[0]}; got shape "
+                f"{tuple(x.shape)}."
+            )
+        return _products(x, self.dropout_factors("dropout", x, training), self.kernel)
+
+    def call(self, inputs, states, training=False):
+        """(h, new states) for an input (n, features) and the states of the step before."""
+        return self.next_states(self.added_by(inputs, training), states, training)
+
+    def _gates(self, a, h, training):
+        """What the gates are functions of: the sum of a, of what the state adds, and of the bias."""
+        z = a + _products(h, self.dropout_factors("recurrent_dropout", h, training), self.recurrent_kernel)
+        return z if self.bias is None else ops.bias_add(z, self.bias)
 
     # ---- all steps at once
 
-    def is_fast(self, training):
-        """Whether `walk` can compute what `call` would."""
-        is_plain = self.activation in (activations.tanh, activations.relu)
-        is_plain = is_plain and getattr(self, "recurrent_activation", activations.sigmoid) is activations.sigmoid
-        return self._fast is not None and is_plain and not (training and self.recurrent_dropout)
+    @property
+    def walk_functions(self):
+        """The names of both activations for `walk`; None if it does not know one, or if there are too many units."""
+        gate = getattr(self, "recurrent_activation", activations.sigmoid)
+        found = _NAMES.get(self.activation), _NAMES.get(gate)
+        return None if None in found or self.units > _MOST_UNITS else found
 
-    def walk(self, x, states, how, training):
-        """The result (n, columns) of all steps of x (n, steps, features); `how` is a Walk."""
-        self._require(x)
-        if training and 0 < self.dropout < 1:
-            x = random.dropout(x, self.dropout, (x.shape[0], 1, x.shape[2]), seed=self)
+    def walk(self, a, states, how):
+        """The result (n, columns) of all steps, to which the inputs add a (n, steps, gates); `how` is a Walk."""
         bias = np.zeros(self._bias()["shape"], self.dtype) if self.bias is None else self.bias
-        width = how.width(self.units, self.states)
-        return type(self)._fast(x, self.kernel, self.recurrent_kernel, bias, *states, w=width, how=how)
+        return self._fast(a, self.recurrent_kernel, bias, *states, w=how.width(self.units, self.states), how=how)
 
 
-@registry.register()
+def _products(x, factors, kernel):
+    """x kernel; with factors (gates, n, columns), the columns of each gate are those of x times the gate's factors."""
+    if factors is None:
+        return ops.matmul(x, kernel)
+    factors = [factors] if len(factors) == 1 else ops.split(factors, len(factors))
+    shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+    parts = zip(factors, ops.split(kernel, len(factors), axis=-1) if len(factors) > 1 else [kernel], strict=True)
+    found = [ops.matmul(x * view(factor, shape), columns) for factor, columns in parts]
+    return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)
+
+
 class SimpleRNNCell(Cell):
     __doc__ = f"""One step of a SimpleRNN: h = activation(x kernel + h_before recurrent_kernel + bias).
 {_ARGUMENTS.format(gates="", more="", k="", bias="(units,)")}"""
 
+    arguments = table("units activation use_bias initializers regularizers constraints dropout recurrent_dropout seed")
     _fast = staticmethod(simple_rnn)
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
-
-    def call(self, sequence, states, training=False):
-        """(h, [h]) for an input (n, features) and the state [h] of the step before."""
+    def next_states(self, a, states, training=False):
+        """(h, [h]) of what the input adds and of the state [h] of the step before."""
         (h,) = states if isinstance(states, (list, tuple)) else (states,)
-        (a,), (q,) = self._summands(sequence, h, training)
-        a = a if self.bias is None else ops.bias_add(a, self.bias)
-        h = self.activation(a + q)
+        h = self.activation(self._gates(a, h, training))
         return h, [h]
 
 
-@registry.register()
 class LSTMCell(Cell):
     __doc__ = f"""One step of an LSTM: c = f c_before + i g, h = o activation(c); see the layer LSTM.
 {_ARGUMENTS.format(gates=", recurrent_activation", more='''
         unit_forget_bias: whether the bias of the forget gate starts at 1.''', k="4 ", bias="(4 units,)")}"""
 
+    arguments = table(
+        "units activation recurrent_activation use_bias initializers unit_forget_bias regularizers constraints "
+        "dropout recurrent_dropout seed"
+    )
     gates, states = 4, 2
     _fast = staticmethod(lstm)
-
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        unit_forget_bias=True,
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
 
     def _bias(self):
         return {**super()._bias(), **({"initializer": self._first_bias} if self.unit_forget_bias else {})}
@@ -229,79 +199,57 @@ class LSTMCell(Cell):
             [part(shape=(n * self.units,), dtype=dtype) for part, n in ((start, 1), (one, 1), (start, 2))]
         )
 
-    def call(self, inputs, states, training=False):
-        """(h, [h, c]) for an input (n, features) and the states [h, c] of the step before."""
+    def next_states(self, a, states, training=False):
+        """(h, [h, c]) of what the input adds and of the states [h, c] of the step before."""
         h, c = states
-        x, q = self._summands(inputs, h, training)
-        biases = [None] * 4 if self.bias is None else ops.split(self.bias, 4)
-        i, f, g, o = (a + b if bias is None else ops.bias_add(a + b, bias) for a, b, bias in zip(x, q, biases))
+        i, f, g, o = ops.split(self._gates(a, h, training), 4, axis=-1)
         gate = self.recurrent_activation
         c = gate(f) * c + gate(i) * self.activation(g)
         h = gate(o) * self.activation(c)
         return h, [h, c]
 
 
-@registry.register()
 class GRUCell(Cell):
     __doc__ = f"""One step of a GRU: h = z h_before + (1 - z) g; see the layer GRU.
 {_ARGUMENTS.format(gates=", recurrent_activation", more='''
         reset_after: whether the reset gate acts after the product with the recurrent kernel, or before it.''',
         k="3 ", bias="(2, 3 units), or (3 units,) if reset_after is False")}"""
 
+    arguments = table(
+        "units activation recurrent_activation use_bias initializers regularizers constraints dropout "
+        "recurrent_dropout reset_after seed"
+    )
     gates = 3
-    _fast = staticmethod(gru)
 
-    def __init__(
-        self,
-        units,
-        activation="tanh",
-        recurrent_activation="sigmoid",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        recurrent_initializer="orthogonal",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        recurrent_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        recurrent_constraint=None,
-        bias_constraint=None,
-        dropout=0.0,
-        recurrent_dropout=0.0,
-        reset_after=True,
-        seed=None,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
+    @property
+    def _fast(self):
+        return gru if self.reset_after else gru_before
 
     def _bias(self):
         return {"shape": (2, 3 * self.units) if self.reset_after else (3 * self.units,)}
 
-    def is_fast(self, training):
-        return bool(self.reset_after) and super().is_fast(training)
-
-    def call(self, inputs, states, training=False):
-        """(h, [h]) for an input (n, features) and the state [h] of the step before."""
+    def next_states(self, a, states, training=False):
+        """(h, [h]) of what the input adds and of the state [h] of the step before."""
         is_list = isinstance(states, (list, tuple))
         (h,) = states if is_list else (states,)
-        x, q = self._summands(inputs, h, training)
-        if self.bias is not None:
-            biases = [self.bias[0], self.bias[1]] if self.reset_after else [self.bias]
-            for parts, bias in zip((x, q), biases, strict=False):
-                parts[:] = [ops.bias_add(a, b) for a, b in zip(parts, ops.split(bias, 3))]
-        z, r = (self.recurrent_activation(x[k] + q[k]) for k in (0, 1))
+        factors, v, two = self.dropout_factors("recurrent_dropout", h, training), self.recurrent_kernel, 2 * self.units
+        biases = [] if self.bias is None else [self.bias[0], self.bias[1]] if self.reset_after else [self.bias]
+        a = ops.bias_add(a, biases[0]) if biases else a
         if self.reset_after:
-            q = r * q[2]
+            q = _products(h, factors, v)
+            q = ops.bias_add(q, biases[1]) if biases else q
         else:
-            dropped = self._dropped(h, "recurrent_dropout", training)[2]
-            q = ops.matmul(r * dropped, self.recurrent_kernel[:, 2 * self.units :])
-        h = z * h + (1.0 - z) * self.activation(x[2] + q)
+            q = _products(h, None if factors is None else factors[:2], v[:, :two])
+        gates = ops.split(self.recurrent_activation(a[:, :two] + q[:, :two]), 2, axis=-1)
+        z, r = gates
+        if self.reset_after:
+            q = r * q[:, two:]
+        else:
+            q = _products(r * h, None if factors is None else factors[2:], v[:, two:])
+        h = z * h + (1.0 - z) * self.activation(a[:, two:] + q)
         return h, [h] if is_list else h
 
 
-@registry.register()
 class StackedRNNCells(Layer):
     """Several cells as one: each one's output is the input of the next one, and each keeps its own states.
 

@@ -4,8 +4,25 @@ import math
 
 from minigrad import ops, random, regularizers
 from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import SameShape, registry
+from minigrad.configurable import REQUIRED
+from minigrad.layers.arguments import SEED, checked, number
+from minigrad.layers.base import SameShape
+
+
+def _shape(layer, name):
+    shape = getattr(layer, name)
+    shape = () if shape is None else shape
+    if not isinstance(shape, (tuple, list)) or not all(n is None or is_int(n, 1) for n in shape):
+        raise ValueError(f"{layer._owner}: {name} must be None or a tuple of positive ints and None, got {shape!r}.")
+
+
+def _channels(layer, name):
+    if layer.data_format not in (None, "channels_last"):
+        raise ValueError(f"{layer._owner}: data_format must be 'channels_last', got {layer.data_format!r}.")
+
+
+_SHARE, _LESS = checked(number, REQUIRED, "[0, 1]"), checked(number, REQUIRED, "[0, 1)")
+_NOISE_SHAPE = checked(_shape, None)
 
 
 class _Noise(SameShape):
@@ -15,23 +32,9 @@ class _Noise(SameShape):
     has no effect.
     """
 
-    _has_no_state = True
+    _has_no_state = _hands_on = True
 
     strength = "rate"  # the name of the argument that says how much; 0 leaves the input unchanged
-
-    def _start(self, interval="[0, 1]"):
-        arguments.number(self, self.strength, interval)
-        if self.seed is not None and not is_int(self.seed):
-            raise ValueError(f"{type(self).__name__} {self.name!r}: seed must be an int or None, got {self.seed!r}.")
-        self._state = random.new_state(self.seed)
-
-    def _start_shape(self):
-        shape = () if self.noise_shape is None else self.noise_shape
-        if not isinstance(shape, (tuple, list)) or not all(n is None or is_int(n, 1) for n in shape):
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r}: noise_shape must be None or a tuple of positive ints and None, "
-                f"got {self.noise_shape!r}."
-            )
 
     def call(self, inputs, training=False):
         return self.disturb(inputs) if training and getattr(self, self.strength) > 0 else inputs
@@ -40,10 +43,9 @@ class _Noise(SameShape):
         try:
             return inputs.shape if self.noise_shape is None else random.full_noise_shape(self.noise_shape, inputs.shape)
         except ValueError as error:
-            raise ValueError(f"Layer {self.name!r} ({type(self).__name__}): {error}") from None
+            raise ValueError(f"{self._title}: {error}") from None
 
 
-@registry.register()
 class Dropout(_Noise):
     """In training, y = x / (1 - rate) with probability 1 - rate, else 0; otherwise y = x (Srivastava et al. 2014).
 
@@ -53,11 +55,7 @@ class Dropout(_Noise):
         seed: an int from which the layer's stream of random numbers starts; None takes an unused one.
     """
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start_shape()
-        self._start()
+    arguments = {"rate": _SHARE, "noise_shape": _NOISE_SHAPE, "seed": SEED}
 
     def disturb(self, inputs):
         self._noise_shape(inputs)
@@ -74,12 +72,6 @@ class _SpatialDropout(_Noise):
         seed: as for Dropout. data_format: "channels_last".
     """
 
-    def _start(self):
-        if getattr(self, "data_format", None) not in (None, "channels_last"):
-            kind = type(self).__name__
-            raise ValueError(f"{kind} {self.name!r}: data_format must be 'channels_last', got {self.data_format!r}.")
-        super()._start()
-
     def disturb(self, inputs):
         shape = (inputs.shape[0], *(1,) * (inputs.ndim - 2), inputs.shape[-1])
         return random.dropout(inputs, self.rate, shape, seed=self)
@@ -89,27 +81,18 @@ class _SpatialDropout(_Noise):
         return {name: value for name, value in super().get_config().items() if name != "trainable"}
 
 
-@registry.register()
 class SpatialDropout1D(_SpatialDropout):
     __doc__ = _SpatialDropout.__doc__
 
-    def __init__(self, rate, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
+    arguments = {"rate": _SHARE, "seed": SEED}
 
 
-@registry.register()
 class SpatialDropout2D(_SpatialDropout):
     __doc__ = _SpatialDropout.__doc__
 
-    def __init__(self, rate, data_format=None, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
+    arguments = {"rate": _SHARE, "data_format": checked(_channels, None), "seed": SEED}
 
 
-@registry.register()
 class AlphaDropout(_Noise):
     """Dropout that keeps mean 0 and variance 1, for networks with selu (Klambauer et al. 2017).
 
@@ -121,11 +104,7 @@ class AlphaDropout(_Noise):
         noise_shape, seed: as for Dropout.
     """
 
-    def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start_shape()
-        self._start("[0, 1)")
+    arguments = {"rate": _LESS, "noise_shape": _NOISE_SHAPE, "seed": SEED}
 
     def disturb(self, inputs):
         c = -1.6732632423543772 * 1.0507009873554805
@@ -134,7 +113,6 @@ class AlphaDropout(_Noise):
         return ops.where(ops.greater_equal(chance, self.rate), inputs, c) * a - a * c * self.rate
 
 
-@registry.register()
 class GaussianDropout(_Noise):
     """In training, y = x times normal noise of mean 1 and variance rate / (1 - rate); otherwise y = x.
 
@@ -145,17 +123,13 @@ class GaussianDropout(_Noise):
         seed: as for Dropout.
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start("[0, 1)")
+    arguments = {"rate": _LESS, "seed": SEED}
 
     def disturb(self, inputs):
         deviation = math.sqrt(self.rate / (1 - self.rate))
         return inputs * random.normal(inputs.shape, 1.0, deviation, inputs.dtype, seed=self)
 
 
-@registry.register()
 class GaussianNoise(_Noise):
     """In training, y = x plus normal noise of mean 0; otherwise y = x.
 
@@ -166,24 +140,21 @@ class GaussianNoise(_Noise):
 
     strength = "stddev"
 
-    def __init__(self, stddev, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self._start()
+    arguments = {"stddev": _SHARE, "seed": SEED}
 
     def disturb(self, inputs):
         return inputs + random.normal(inputs.shape, 0.0, self.stddev, inputs.dtype, seed=self)
 
 
-@registry.register()
 class ActivityRegularization(SameShape):
     """y = x; adds (l1 sum |x| + l2 sum x^2) / rows to the loss."""
 
-    _has_no_state = True
+    _has_no_state = _hands_on = True
 
-    def __init__(self, l1=0.0, l2=0.0, **kwargs):
-        super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **kwargs)
-        self._keep(locals())
+    arguments = {"l1": 0.0, "l2": 0.0}
+
+    def _settle(self):
+        self.activity_regularizer = regularizers.L1L2(self.l1, self.l2)
 
     def call(self, inputs):
         return inputs

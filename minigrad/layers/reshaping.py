@@ -4,11 +4,11 @@ import math
 
 from minigrad import ops
 from minigrad.checks import is_int
-from minigrad.layers import arguments
-from minigrad.layers.base import Layer, registry
+from minigrad.configurable import REQUIRED
+from minigrad.layers.arguments import WHOLE, InputSpec, integers
+from minigrad.layers.base import Layer
 
 
-@registry.register()
 class Flatten(Layer):
     """All axes but that of the rows become one: (n, a, b) -> (n, a b), and (n,) -> (n, 1).
 
@@ -16,14 +16,16 @@ class Flatten(Layer):
         data_format: "channels_first" moves axis 1 to the end first, which makes the order that of "channels_last".
     """
 
-    def __init__(self, data_format=None, **kwargs):
-        super().__init__(**kwargs)
-        if data_format not in (None, "channels_last", "channels_first"):
+    _prepares = True
+
+    arguments = {"data_format": None}
+
+    def _settle(self):
+        if self.data_format not in (None, "channels_last", "channels_first"):
             raise ValueError(
-                f"Flatten {self.name!r}: data_format must be 'channels_last' or 'channels_first', got {data_format!r}."
+                f"{self._owner}: data_format must be 'channels_last' or 'channels_first', got {self.data_format!r}."
             )
-        data_format = data_format or "channels_last"
-        self._keep(locals())
+        self.data_format = self.data_format or "channels_last"
 
     def call(self, inputs):
         if self.data_format == "channels_first" and inputs.ndim > 2:
@@ -35,7 +37,6 @@ class Flatten(Layer):
         return (input_shape[0], None if None in rest else math.prod(rest))
 
 
-@registry.register()
 class Reshape(Layer):
     """The elements of each row in another shape: (n, ...) -> (n, *target_shape).
 
@@ -47,18 +48,19 @@ class Reshape(Layer):
         ValueError: a row has another number of elements.
     """
 
-    _has_no_state = True
+    _has_no_state = _prepares = True
 
-    def __init__(self, target_shape, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        if not isinstance(target_shape, (tuple, list)) or not all(map(is_int, target_shape)):
-            raise ValueError(f"Reshape {self.name!r}: target_shape must be a tuple of ints, got {target_shape!r}.")
-        self.target_shape = tuple(map(int, target_shape))
+    arguments = {"target_shape": REQUIRED}
+
+    def _settle(self):
+        shape = self.target_shape
+        if not isinstance(shape, (tuple, list)) or not all(map(is_int, shape)):
+            raise ValueError(f"{self._owner}: target_shape must be a tuple of ints, got {shape!r}.")
+        self.target_shape = tuple(map(int, shape))
         if self.target_shape.count(-1) > 1 or any(n < 1 and n != -1 for n in self.target_shape):
             raise ValueError(
-                f"Reshape {self.name!r}: target_shape must consist of positive ints and at most one -1, "
-                f"got {self.target_shape}."
+                f"{self._owner}: target_shape must consist of positive ints and at most one -1, got "
+                f"{self.target_shape}."
             )
 
     def compute_output_shape(self, input_shape):
@@ -68,16 +70,13 @@ class Reshape(Layer):
             return (rows, *(None if n == -1 else n for n in self.target_shape))
         size = math.prod(row)
         if size % known or (-1 not in self.target_shape and size != known):
-            raise ValueError(
-                f"Layer {self.name!r} (Reshape) can't make {self.target_shape} of rows of shape {row}: {size} elements."
-            )
+            raise ValueError(f"{self._title} can't make {self.target_shape} of rows of shape {row}: {size} elements.")
         return (rows, *(size // known if n == -1 else n for n in self.target_shape))
 
     def call(self, inputs):
         return ops.reshape(inputs, self.compute_output_shape(inputs.shape))
 
 
-@registry.register()
 class Permute(Layer):
     """The axes of each row in another order: dims = (2, 1) makes (n, b, a) of (n, a, b).
 
@@ -85,13 +84,13 @@ class Permute(Layer):
         dims: the input's axis for each axis of the output, counted from 1, since 0 is that of the rows.
     """
 
-    def __init__(self, dims, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        self.dims = arguments.integers(self, "dims")
+    arguments = {"dims": REQUIRED}
+
+    def _settle(self):
+        given, self.dims = self.dims, integers(self, "dims")
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"Permute {self.name!r}: dims must be 1, 2, ... in any order, got {dims!r}.")
-        self.input_spec = arguments.InputSpec(ndim=len(self.dims) + 1)
+            raise ValueError(f"{self._owner}: dims must be 1, 2, ... in any order, got {given!r}.")
+        self.input_spec = InputSpec(ndim=len(self.dims) + 1)
 
     def call(self, inputs):
         return ops.transpose(inputs, (0, *self.dims))
@@ -101,15 +100,13 @@ class Permute(Layer):
         return (input_shape[0], *(input_shape[axis] for axis in self.dims))
 
 
-@registry.register()
 class RepeatVector(Layer):
     """Each row repeated n times: (rows, features) -> (rows, n, features)."""
 
-    def __init__(self, n, **kwargs):
-        super().__init__(**kwargs)
-        self._keep(locals())
-        arguments.whole(self, "n")
-        self.input_spec = arguments.InputSpec(ndim=2)
+    arguments = {"n": WHOLE}
+
+    def _settle(self):
+        self.input_spec = InputSpec(ndim=2)
 
     def call(self, inputs):
         rows, features = inputs.shape

@@ -2,11 +2,9 @@
 
 from minigrad import initializers, ops
 from minigrad.layers import arguments
-from minigrad.layers.base import registry
 from minigrad.layers.wrapper import Wrapper
 
 
-@registry.register()
 class SpectralNormalization(Wrapper):
     """Divide the kernel W of a layer by its largest singular value before each step (Miyato et al. 2018).
 
@@ -36,8 +34,8 @@ class SpectralNormalization(Wrapper):
         known = [name for name in ("kernel", "embeddings") if name in vars(self.layer)]
         if not known:
             raise ValueError(
-                f"SpectralNormalization {self.name!r}: layer {self.layer.name!r} ({type(self.layer).__name__}) has "
-                "neither a kernel nor embeddings."
+                f"{self._owner}: layer {self.layer.name!r} ({type(self.layer).__name__}) has neither a kernel nor "
+                "embeddings."
             )
         self.kernel = getattr(self.layer, known[0])
         self.vector_u = self.add_weight(

@@ -1,11 +1,12 @@
 """TextVectorization: texts become rows of integers, or of counts."""
 
+import itertools
+
 import numpy as np
 
 from minigrad.checks import is_int
-from minigrad.graph import Symbol
 from minigrad.layers.base import registry
-from minigrad.layers.vocabulary import Vocabulary, had_vocabulary, refuse
+from minigrad.layers.vocabulary import Vocabulary, refuse
 from minigrad.ops.shaping import constant_tensor
 from minigrad.texts import StringArray, encode, strings
 
@@ -14,7 +15,6 @@ _SPLIT = ("whitespace", "character")
 PUNCTUATION = b"!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'"
 
 
-@registry.register()
 class TextVectorization(Vocabulary):
     """The words of each text as indices in a vocabulary: n texts -> (n, words) integers, or (n, tokens) encoded.
 
@@ -46,32 +46,30 @@ class TextVectorization(Vocabulary):
     _input_dtype = "string"
     num_oov_indices, mask_token, oov_token, invert, salt = 1, "", "[UNK]", False, None
 
-    def __init__(
-        self, max_tokens=None, standardize="lower_and_strip_punctuation", split="whitespace", ngrams=None,
-        output_mode="int", output_sequence_length=None, pad_to_max_tokens=False, vocabulary=None, idf_weights=None,
-        sparse=False, ragged=False, encoding="utf-8", **kwargs,
-    ):
-        told = had_vocabulary(kwargs)
-        super().__init__(**kwargs)
-        self._keep(locals(), but=["told", "vocabulary"])
-        owner = f"TextVectorization {self.name!r}"
-        refuse(self, ragged=ragged)
+    arguments = {
+        "max_tokens": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace", "ngrams": None,
+        "output_mode": "int", "output_sequence_length": None, "pad_to_max_tokens": False, "vocabulary": None,
+        "idf_weights": None, "sparse": False, "ragged": False, "encoding": "utf-8",
+    }  # fmt: skip
+
+    def _settle(self):
+        owner, length = self._owner, self.output_sequence_length
+        refuse(self, ragged=self.ragged)
         for name, known in (("standardize", _STANDARDIZE), ("split", _SPLIT)):
             value = getattr(self, name)
             if isinstance(value, dict):
                 setattr(self, name, registry.deserialize(value))
             elif value is not None and value not in known and not callable(value):
                 raise ValueError(f"{owner}: {name} must be one of {known}, None or a function; got {value!r}.")
-        self.ngrams = tuple(ngrams) if isinstance(ngrams, list) else ngrams
+        ngrams, self.ngrams = self.ngrams, tuple(self.ngrams) if isinstance(self.ngrams, list) else self.ngrams
         several = self.ngrams if isinstance(self.ngrams, tuple) else (self.ngrams,)
         if ngrams is not None and not all(is_int(n, 1) for n in several):
             raise ValueError(f"{owner}: ngrams must be a positive int, a tuple of such or None; got {ngrams!r}.")
-        if output_sequence_length is not None and (output_mode != "int" or not is_int(output_sequence_length, 1)):
+        if length is not None and (self.output_mode != "int" or not is_int(length, 1)):
             raise ValueError(
                 f"{owner}: output_sequence_length must be a positive int, and is for output_mode='int' only; got "
-                f"{output_sequence_length!r} and {output_mode!r}."
+                f"{length!r} and {self.output_mode!r}."
             )
-        self._set_up_vocabulary(vocabulary, *told)
 
     _as_input = Vocabulary._as_texts
 
@@ -88,7 +86,7 @@ class TextVectorization(Vocabulary):
 
     def _words(self, texts):
         """(a list of words per text, the shape of the texts)."""
-        texts = self._standardized(self._as_input(texts))
+        texts = self._standardized(strings(self._as_input(texts)))
         if self.split is None:
             width = texts.shape[-1] if texts.ndim else 1
             rows = texts.reshape(-1, width).tolist() if width else []
@@ -96,8 +94,7 @@ class TextVectorization(Vocabulary):
         if texts.ndim > 1:
             if texts.shape[-1] != 1:
                 raise ValueError(
-                    f"TextVectorization {self.name!r} expects one text per row, an array of shape (n,) or (n, 1); got "
-                    f"{texts.shape}."
+                    f"{self._owner} expects one text per row, an array of shape (n,) or (n, 1); got {texts.shape}."
                 )
             texts = texts.reshape(texts.shape[:-1])
         if callable(self.split):
@@ -124,33 +121,26 @@ class TextVectorization(Vocabulary):
 
     # ---- from words to numbers
 
-    takes_texts = True
-
-    def numbers_of(self, texts):
-        """The output for texts as an array; a model calls it on the data of an input that stands before the layer."""
-        rows, shape = self._words(texts)
-        index = {b"": 0 if self.output_mode == "int" else -1}
-        find, unknown = (self._learnt.index | index).get, self._first
-        found = [[find(word, unknown) for word in row] for row in rows]
-        if self.output_mode == "int":
-            width = self.output_sequence_length or max(map(len, found), default=0)
-            found = [row[:width] + [0] * (width - len(row)) for row in found]
-            shape = (*shape, width)
-            if self.split is None and self.output_sequence_length is None and not np.ndim(strings(texts)):
-                shape = ()
-            return self._encoded(found, shape)
-        if self.output_mode == "one_hot":
-            shape = (*shape, len(found[0]) if found else 0)
-            if any(len(row) != shape[-1] for row in found):
-                raise ValueError(
-                    f"TextVectorization {self.name!r}: output_mode='one_hot' needs texts of equally many words, "
-                    "since minigrad has no ragged tensors."
-                )
-            return self._encoded(found, shape)
-        return self._encoded(found, (*shape, None))
-
     def call(self, inputs):
-        return constant_tensor(self.numbers_of(inputs))
+        rows, shape = self._words(inputs)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        indices = self._indices(list(itertools.chain.from_iterable(rows)))
+        which = np.repeat(np.arange(len(rows)), lengths)
+        if self.output_mode not in ("int", "one_hot"):
+            return constant_tensor(self._counted(which, indices, shape))
+        longest = int(lengths.max(initial=0))
+        if self.output_mode == "one_hot" and lengths.size and longest > lengths.min():
+            raise ValueError(
+                f"{self._owner}: output_mode='one_hot' needs texts of equally many words, since minigrad has no ragged "
+                "tensors."
+            )
+        width = self.output_sequence_length or longest
+        place = np.arange(len(which)) - np.repeat(lengths.cumsum() - lengths, lengths)
+        kept, found = place < width, np.zeros((len(rows), width), np.int64)
+        found[which[kept], place[kept]] = indices[kept]
+        is_one = self.split is None and self.output_sequence_length is None and not np.ndim(inputs)
+        found = found.reshape(() if is_one and self.output_mode == "int" else (*shape, width))
+        return constant_tensor(self._encoded(found))
 
     def compute_output_shape(self, input_shape):
         shape = tuple(input_shape)
@@ -159,12 +149,11 @@ class TextVectorization(Vocabulary):
                 return shape
             return (shape[0], self.output_sequence_length)
         shape = (shape if len(shape) > 1 else (*shape, 1)) if self.split is None else (*shape[:1], None)
-        return self._encoded_shape(shape)
+        return super().compute_output_shape(shape)
 
     def compute_output_spec(self, inputs):
         self._require_texts(inputs)
-        self._build_for(inputs)
-        return Symbol(self.compute_output_shape(inputs.shape), "int64" if self.output_mode == "int" else self.dtype, "")
+        return super().compute_output_spec(inputs)
 
     # ---- files: Keras keeps a StringLookup in the layer, and writes both
 

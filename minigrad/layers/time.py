@@ -3,8 +3,8 @@
 import contextlib
 
 from minigrad import ops
-from minigrad.layers.base import Layer, deserialize, registry, serialize
-from minigrad.layers.recurrent import RNN
+from minigrad.layers.base import Layer, deserialize, serialize
+from minigrad.layers.recurrent import RNN, with_rows
 from minigrad.layers.wrapper import Wrapper
 from minigrad.tensor import view
 from minigrad.trees import leaves
@@ -18,7 +18,6 @@ _MERGES = {
 }
 
 
-@registry.register()
 class Bidirectional(Layer):
     """A recurrent layer forwards and its copy backwards over the same sequence (Schuster and Paliwal 1997).
 
@@ -41,7 +40,7 @@ class Bidirectional(Layer):
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, **kwargs):
         super().__init__(**kwargs)
-        owner = f"Bidirectional {self.name!r}"
+        owner = self._owner
         for one in (layer, *(() if backward_layer is None else (backward_layer,))):
             if not isinstance(one, Layer) or not hasattr(one, "go_backwards"):
                 raise ValueError(f"{owner}: expected a recurrent layer such as LSTM(32), got {one!r}.")
@@ -75,7 +74,6 @@ class Bidirectional(Layer):
             half = len(self._first_weights) // 2
             self.forward_layer.set_weights(self._first_weights[:half])
             self.backward_layer.set_weights(self._first_weights[half:])
-        self.built = True
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         found = []
@@ -96,11 +94,11 @@ class Bidirectional(Layer):
         return [*(y if self.merge_mode is None else [y]), *states, *others]
 
     def compute_output_shape(self, sequences_shape):
-        shape = self.forward_layer.compute_output_shape(sequences_shape)
-        shape, states = (shape[0], shape[1:]) if self.return_state else (shape, [])
-        merged = (*shape[:-1], 2 * shape[-1]) if self.merge_mode == "concat" else shape
-        found = [shape, shape] if self.merge_mode is None else [merged]
-        return [*found, *states, *states] if self.return_state or self.merge_mode is None else merged
+        shapes = [one.compute_output_shape(sequences_shape) for one in (self.forward_layer, self.backward_layer)]
+        (shape, *states), (back, *others) = shapes if self.return_state else [[one] for one in shapes]
+        merged = (*shape[:-1], shape[-1] + back[-1]) if self.merge_mode == "concat" else shape
+        found = [shape, back] if self.merge_mode is None else [merged]
+        return [*found, *states, *others] if self.return_state or self.merge_mode is None else merged
 
     def compute_mask(self, inputs, previous_mask=None):
         """The mask of the input if all steps are returned; the states have none."""
@@ -119,11 +117,15 @@ class Bidirectional(Layer):
     def reset_state(self):
         """Set the states of stateful layers to zeros."""
         if not self.stateful:
-            raise AttributeError(f"Layer {self.name!r} (Bidirectional) is not stateful: it has no states to reset.")
+            raise AttributeError(f"{self._title} is not stateful: it has no states to reset.")
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
     reset_states = reset_state
+
+    def get_build_config(self):
+        """What `build_from_config` needs to make the variables."""
+        return with_rows(self.states, super().get_build_config())
 
     def get_config(self):
         config = {"merge_mode": self.merge_mode, "layer": serialize(self.forward_layer)}
@@ -157,7 +159,6 @@ def _copy(layer, prefix, changes):
     return type(layer).from_config({**layer.get_config(), "name": name, **changes})
 
 
-@registry.register()
 class TimeDistributed(Wrapper):
     """A layer that is applied to each step of a sequence: (n, steps, ...) -> (n, steps, ...).
 
@@ -181,14 +182,12 @@ class TimeDistributed(Wrapper):
     def _step(self, shape):
         if len(shape) < 3:
             raise ValueError(
-                f"Layer {self.name!r} (TimeDistributed) expected sequences (n, steps, ...), with at least 3 axes; got "
-                f"shape {tuple(shape)}."
+                f"{self._title} expected sequences (n, steps, ...), with at least 3 axes; got shape {tuple(shape)}."
             )
         return (shape[0], *shape[2:])
 
     def build(self, input_shape):
         self.layer._ensure_built(self._step(input_shape))
-        self.built = True
 
     def compute_output_shape(self, input_shape):
         shape = self.layer.compute_output_shape(self._step(input_shape))
@@ -198,13 +197,14 @@ class TimeDistributed(Wrapper):
         self._step(inputs.shape)
         if mask is not None and tuple(mask.shape[:2]) != tuple(inputs.shape[:2]):
             raise ValueError(
-                f"Layer {self.name!r} (TimeDistributed) expected a mask that begins with the shape "
-                f"{tuple(inputs.shape[:2])}; got {tuple(mask.shape)}."
+                f"{self._title} expected a mask that begins with the shape {tuple(inputs.shape[:2])}; got "
+                f"{tuple(mask.shape)}."
             )
         rows, steps = inputs.shape[:2]
-        mask = mask if mask is not None and mask.ndim > 2 and self.layer._takes("mask") else None
+        is_stepwise = bool(self.layer.non_trainable_weights) and self.layer.trainable
+        mask = mask if mask is not None and mask.ndim > 2 - is_stepwise and self.layer._takes("mask") else None
         more = {"training": training} if self.layer._takes("training") else {}
-        if self.layer.non_trainable_weights and self.layer.trainable:
+        if is_stepwise:
             times = ({"mask": mask[:, t]} if mask is not None else {} for t in range(steps))
             return ops.stack([self.layer(inputs[:, t], **more, **m) for t, m in enumerate(times)], axis=1)
         if mask is not None:

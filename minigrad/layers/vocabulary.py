@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import math
 import os
 import types
 
@@ -10,10 +11,12 @@ import numpy as np
 from minigrad import config
 from minigrad.checks import is_int
 from minigrad.data import is_array_like
-from minigrad.graph import TEXTS
+from minigrad.graph import TEXTS, Symbol
 from minigrad.layers.base import Layer
+from minigrad.tables import values_of
 from minigrad.tensor import Tensor
-from minigrad.texts import decode, strings
+from minigrad.texts import decode, each, encode, strings, unencoded
+from minigrad.trees import mapped
 
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 FILE = "vocabulary.txt"
@@ -23,7 +26,7 @@ def checked_mode(layer, mode, *modes):
     """Today's name of an output mode, which must be one of `modes`."""
     mode = _OLD_MODES.get(mode, mode)
     if mode not in modes:
-        raise ValueError(f"{type(layer).__name__} {layer.name!r}: output_mode must be one of {modes}, got {mode!r}.")
+        raise ValueError(f"{layer._owner}: output_mode must be one of {modes}, got {mode!r}.")
     return mode
 
 
@@ -31,47 +34,54 @@ def refuse(layer, **arguments):
     """Raise a ValueError if one of the arguments, such as `sparse`, is true: minigrad does not have it."""
     for name, value in arguments.items():
         if value:
-            raise ValueError(f"{type(layer).__name__} {layer.name!r}: minigrad has no {name} tensors.")
-
-
-def had_vocabulary(kwargs, but=()):
-    """Take what only configs have out of a layer's keyword arguments.
-
-    Returns:
-        (whether the vocabulary was given, its size); None for what the arguments do not tell.
-    """
-    for name in {"oov_method", "vocabulary_dtype"}.difference(but):
-        kwargs.pop(name, None)
-    return kwargs.pop("has_input_vocabulary", None), kwargs.pop("vocabulary_size", None)
+            raise ValueError(f"{layer._owner}: minigrad has no {name} tensors.")
 
 
 def batches(layer, data, steps):
     """The batches of the data for `adapt`: the data itself if it is all at once, or what an iterable yields."""
-    if is_array_like(data) or hasattr(data, "iloc"):
+    data = values_of(data)
+    if is_array_like(data):
         return [(data, True)]
     if not hasattr(data, "__iter__") or isinstance(data, (str, bytes)):
-        raise TypeError(
-            f"{type(layer).__name__} {layer.name!r}: adapt expects a list, an array or an iterable of batches, got "
-            f"{data!r}."
-        )
+        raise TypeError(f"{layer._owner}: adapt expects a list, an array or an iterable of batches, got {data!r}.")
     return ((batch, False) for batch in itertools.islice(data, steps))
 
 
-class Vocabulary(Layer):
+class Categories(Layer, is_member=False):
+    """Base class of layers whose output is integers (output_mode="int"), or rows of `_depth` columns."""
+
+    _has_no_state = _makes_indexes = True
+
+    def compute_output_shape(self, input_shape):
+        shape = tuple(input_shape)
+        if self.output_mode == "int":
+            return shape
+        is_column = len(shape) > 1 and shape[-1] == 1
+        return (*(shape if self.output_mode == "one_hot" and not is_column else shape[:-1]), self._depth)
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        self._build_for(inputs)
+        shape = self.compute_output_shape(mapped(lambda one: one.shape, inputs))
+        return Symbol(shape, "int64" if self.output_mode == "int" else self.dtype, "")
+
+
+class Vocabulary(Categories, is_member=False):
     """Base class of layers that put tokens into a vocabulary.
 
     Index 0 is that of `mask_token`, if there is one and output_mode is "int"; the next `num_oov_indices` are those of
     tokens that are not in the vocabulary; then come its tokens. A subclass converts data: see `StringLookup`.
     """
 
-    _has_no_state = True
+    _reads_values = True
 
-    def _set_up_vocabulary(self, vocabulary, was_given, size):
-        """Check the arguments that a subclass has kept, and take the vocabulary that it was given.
-
-        The last two are what `had_vocabulary` has found. The `size` is that of a vocabulary that a file will bring.
-        """
-        owner = f"{type(self).__name__} {self.name!r}"
+    def _set_up(self, given):
+        """Keep and check the arguments, and take the vocabulary. A config tells whether there is one, and its size."""
+        vocabulary, kwargs = given.pop("vocabulary"), given["kwargs"]
+        for name in ("oov_method", "vocabulary_dtype"):
+            kwargs.pop(name, None)  # configs of all lookups have them
+        was_given, size = (kwargs.pop(name, None) for name in ("has_input_vocabulary", "vocabulary_size"))
+        super()._set_up(given)
+        owner = self._owner
         refuse(self, sparse=self.sparse)
         if self.max_tokens is not None and not is_int(self.max_tokens, 2):
             raise ValueError(f"{owner}: max_tokens must be an int of at least 2 or None, got {self.max_tokens!r}.")
@@ -87,11 +97,11 @@ class Vocabulary(Layer):
         if self.salt is not None:
             self.salt = salt_pair(self)
         # In an object of its own, since lists and dicts among the attributes of a layer are searched for layers.
-        self._learnt = types.SimpleNamespace(tokens=[], index={})
+        self._learnt = types.SimpleNamespace(tokens=[], index=None)
         self._learnt.given = None if isinstance(vocabulary, str) else vocabulary
         self._was_given = vocabulary is not None if was_given is None else was_given
         self._idf, self._promised = None, size
-        self._forget_counts()
+        self.reset_state()
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, self.idf_weights)
 
@@ -112,24 +122,20 @@ class Vocabulary(Layer):
     def _require_texts(self, symbol):
         if getattr(symbol, "dtype", None) != TEXTS:
             raise ValueError(
-                f"{type(self).__name__} {self.name!r} takes texts: in a model it stands directly behind "
-                f"Input(shape=(1,), dtype='string'); got {symbol!r}."
+                f"{self._owner} takes texts: in a model it stands directly behind Input(shape=(1,), dtype='string'); "
+                f"got {symbol!r}."
             )
 
     def _as_texts(self, x):
         if isinstance(x, Tensor):
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} expects texts, got a tensor of numbers of shape {x.shape}."
-            )
-        return strings(x)
+            raise ValueError(f"{self._owner} expects texts, got a tensor of numbers of shape {x.shape}.")
+        return unencoded(x)
 
     def _as_tokens(self, values):
         """Tokens as a list. Those of texts are bytes."""
         return strings(list(values)).ravel().tolist()
 
-    def _of_lines(self, lines):
-        """The tokens that the lines of a file mean."""
-        return self._as_tokens(lines)
+    _as_token = staticmethod(encode)
 
     # ---- the vocabulary
 
@@ -153,11 +159,11 @@ class Vocabulary(Layer):
         Raises:
             ValueError: a token is there twice, a special token is at another place, or there are too many tokens.
         """
-        owner = f"{type(self).__name__} {self.name!r}"
+        owner = self._owner
         if (idf_weights is not None) != (self.output_mode == "tf_idf"):
             raise ValueError(f"{owner}: idf_weights must be given with output_mode='tf_idf', and only then.")
         if isinstance(vocabulary, str):
-            given, has_special = self._of_lines(self._read(vocabulary)), False
+            given, has_special = list(map(self._as_token, self._read(vocabulary))), False
         else:
             given = self._as_tokens(vocabulary)
             start = [decode(token) for token in given[: self._start]]
@@ -185,13 +191,11 @@ class Vocabulary(Layer):
     def _refuse_doubles(self, tokens):
         if len(set(tokens)) < len(tokens):
             twice = [decode(token) for token, count in collections.Counter(tokens).items() if count > 1]
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r}: the vocabulary has some tokens twice: {twice[:10]}."
-            )
+            raise ValueError(f"{self._owner}: the vocabulary has some tokens twice: {twice[:10]}.")
 
     def _read(self, path):
         if not os.path.isfile(path):
-            raise ValueError(f"{type(self).__name__} {self.name!r}: there is no vocabulary file {path!r}.")
+            raise ValueError(f"{self._owner}: there is no vocabulary file {path!r}.")
         with open(path, encoding="utf-8", newline="") as file:
             return _lines(file.read().removesuffix("\n"))
 
@@ -204,14 +208,13 @@ class Vocabulary(Layer):
         is_free = self.output_mode == "int" or self.pad_to_max_tokens
         if self._calls and not is_free and before not in (None, size):
             raise RuntimeError(
-                f"{type(self).__name__} {self.name!r} is part of a model that expects {before} columns; the new "
-                f"vocabulary makes {size}. Use pad_to_max_tokens, or make the model afterwards."
+                f"{self._owner} is part of a model that expects {before} columns; the new vocabulary makes {size}. Use "
+                "pad_to_max_tokens, or make the model afterwards."
             )
         self._learnt.tokens = list(tokens)
-        self._learnt.index = {token: i for i, token in enumerate(self._learnt.tokens, self._start)}
         if idf is not None and self.pad_to_max_tokens:
             idf = np.pad(idf, (0, self.max_tokens - len(idf)))
-        self._idf = idf
+        self._idf, self._learnt.index = idf, None
         self._changed_vocabulary()
 
     def _changed_vocabulary(self):
@@ -234,27 +237,23 @@ class Vocabulary(Layer):
 
     def reset_state(self):
         """Forget the counts of tokens, not the vocabulary."""
-        self._forget_counts()
-
-    def _forget_counts(self):
         learnt = self._learnt
         learnt.counts, learnt.documents, learnt.document_count = collections.Counter(), collections.Counter(), 0
 
     def update_state(self, data, each_is_a_row=False):
         """Count the tokens of a batch. One of a single axis is one document, or with `each_is_a_row` as many."""
-        self._count(self._documents_in(data, each_is_a_row))
-
-    def _count(self, documents):
-        """Count the tokens of documents, each a list of them."""
         if self._was_given:
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} was given its vocabulary: there is nothing to adapt."
-            )
-        for document in documents:
-            self._learnt.counts.update(document)
-            if self.output_mode == "tf_idf":
-                self._learnt.documents.update(set(document))
-                self._learnt.document_count += 1
+            raise ValueError(f"{self._owner} was given its vocabulary: there is nothing to adapt.")
+        documents = self._documents_in(data, each_is_a_row)  # each a list of tokens
+        try:
+            counts = collections.Counter(itertools.chain.from_iterable(documents))
+        except TypeError:  # something has no hash: it is no text, and `encode` says so
+            counts = collections.Counter(map(self._as_token, itertools.chain.from_iterable(documents)))
+        for token, count in counts.items():
+            self._learnt.counts[self._as_token(token)] += count
+        if self.output_mode == "tf_idf":
+            self._learnt.documents.update(token for one in documents for token in set(map(self._as_token, one)))
+            self._learnt.document_count += len(documents)
 
     def finalize_state(self):
         """Make the vocabulary of the counts; it stays as it is if nothing has been counted."""
@@ -270,7 +269,7 @@ class Vocabulary(Layer):
             counts = np.array([self._learnt.documents[token] for token in tokens], np.float64)
             idf = self._padded(np.log(1 + self._learnt.document_count / (1 + counts)).astype(config.floatx()))
         self._take(tokens, idf)
-        self._forget_counts()
+        self.reset_state()
 
     # ---- the output
 
@@ -281,36 +280,61 @@ class Vocabulary(Layer):
             return self.max_tokens
         return self.vocabulary_size() if self._learnt.tokens else self._promised
 
-    def _encoded(self, rows, shape):
-        """What comes out for rows, each a list of indices; in the mode "int" and "one_hot", as an array of `shape`."""
-        depth = self._depth
-        if self.output_mode == "int":
-            return np.array([i for row in rows for i in row], np.int64).reshape(shape)
-        if not self._learnt.tokens and not self.pad_to_max_tokens:
-            raise RuntimeError(
-                f"{type(self).__name__} {self.name!r} has no vocabulary yet: call adapt(data), or give it a vocabulary."
+    @property
+    def _index(self):
+        """token -> index; that of the mask is -1 where it has none."""
+        if self._learnt.index is None:
+            known = {token: i for i, token in enumerate(self._learnt.tokens, self._start)}
+            if self.mask_token is not None:
+                known[self._as_tokens([self.mask_token])[0]] = 0 if self._first else -1
+            self._learnt.index = known
+        return self._learnt.index
+
+    def _indices(self, tokens):
+        """The index of each token of a list."""
+        known = self._index
+
+        def index(token):
+            token = self._as_token(token)
+            return known[token] if token in known else self._unknown(token)
+
+        return each(tokens, index, np.int64)
+
+    def _unknown(self, token):
+        """The index of a token that is not in the vocabulary."""
+        if self.num_oov_indices == 1:
+            return self._first
+        if not self.num_oov_indices:
+            raise ValueError(
+                f"{self._owner}: {decode(token)!r} is not in the vocabulary; num_oov_indices=0 leaves no index for it, "
+                "so use num_oov_indices=1."
             )
+        return self._first + self._bucket(token)
+
+    def _encoded(self, indices):
+        """What comes out for an array of indices, in the modes other than "int"."""
+        if self.output_mode == "int":
+            return indices
         if self.output_mode == "one_hot":
-            if len(shape) > 1 and shape[-1] == 1:
-                shape = shape[:-1]
-            flat = np.array([i for row in rows for i in row], np.int64).reshape(shape)
-            return (flat[..., None] == np.arange(depth)).astype(np.int64)
-        counts = np.zeros((len(rows), depth), np.int64)
-        for line, row in zip(counts, rows, strict=True):
-            kept = np.array([i for i in row if i >= 0], np.int64)  # without the mask
-            line += np.bincount(kept, minlength=depth)
+            is_column = indices.ndim > 1 and indices.shape[-1] == 1
+            indices = indices[..., 0] if is_column else np.atleast_1d(indices)
+            return (indices[..., None] == np.arange(self._require_depth())).astype(np.int64)
+        width = indices.shape[-1] if indices.ndim else 1
+        return self._counted(np.arange(indices.size) // max(width, 1), indices.ravel(), indices.shape[:-1])
+
+    def _counted(self, which, indices, shape):
+        """What comes out in the modes that add up: number `which` of rows of this shape has the indices."""
+        depth, kept = self._require_depth(), indices >= 0  # without the mask
+        counts = np.bincount(which[kept] * depth + indices[kept], minlength=math.prod(shape) * depth)
+        counts = counts.astype(np.int64).reshape(*shape, depth)
         if self.output_mode == "multi_hot":
             counts = np.minimum(counts, 1)
-        counts = counts.reshape(*shape[:-1], depth)
         return counts if self.output_mode != "tf_idf" else counts.astype(self._idf.dtype) * self._idf
 
-    def _encoded_shape(self, input_shape):
-        shape = tuple(input_shape)
-        if self.output_mode == "int":
-            return shape
-        if self.output_mode == "one_hot" and not (len(shape) > 1 and shape[-1] == 1):
-            return (*shape, self._depth)
-        return (*shape[:-1], self._depth)
+    def _require_depth(self):
+        if not self._learnt.tokens and not self.pad_to_max_tokens:
+            raise RuntimeError(f"{self._owner} has no vocabulary yet: call adapt(data), or give it a vocabulary.")
+        return self._depth
 
     # ---- files
 
@@ -369,7 +393,7 @@ class Vocabulary(Layer):
         lines = _lines(found[FILE].decode("utf-8", "surrogateescape"))
         while lines and not lines[-1]:
             lines.pop()
-        tokens = self._of_lines(lines[self._start :])
+        tokens = list(map(self._as_token, lines[self._start :]))
         self._refuse_doubles(tokens)
         self._take(tokens, None)
 
@@ -395,5 +419,5 @@ def salt_pair(layer):
     salt = layer.salt
     pair = [salt, salt] if is_int(salt) else list(salt) if isinstance(salt, (tuple, list)) else []
     if len(pair) != 2:
-        raise ValueError(f"{type(layer).__name__} {layer.name!r}: salt must be an int or two of them, got {salt!r}.")
+        raise ValueError(f"{layer._owner}: salt must be an int or two of them, got {salt!r}.")
     return pair

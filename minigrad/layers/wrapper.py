@@ -1,9 +1,8 @@
 """Wrapper: a layer around another one."""
 
-from minigrad.layers.base import Layer, deserialize, registry
+from minigrad.layers.base import Layer, deserialize
 
 
-@registry.register()
 class Wrapper(Layer):
     """Base class of layers around another one, which is the attribute `layer`: define `call(inputs)`.
 
@@ -16,13 +15,12 @@ class Wrapper(Layer):
     def __init__(self, layer, **kwargs):
         super().__init__(**kwargs)
         if not isinstance(layer, Layer):
-            raise ValueError(f"{type(self).__name__} {self.name!r}: layer must be a layer, got {layer!r}.")
+            raise ValueError(f"{self._owner}: layer must be a layer, got {layer!r}.")
         self.layer = layer
 
     def build(self, input_shape=None):
         if not self.layer.built:
             self.layer.build(input_shape)
-        self.built = True
 
     @classmethod
     def from_config(cls, config):

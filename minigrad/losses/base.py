@@ -41,7 +41,7 @@ def loss_function(*aliases):
     return decorate
 
 
-class Loss(Configurable):
+class Loss(Configurable, is_member=False):
     """Base class: define `call(y_true, y_pred)`, which returns one value per row. Calling the loss reduces these.
 
     Values that the mask of y_pred leaves out count neither in sums nor in the number of values.
@@ -51,6 +51,8 @@ class Loss(Configurable):
             "mean_with_sample_weight" (sum of weighted values / sum of weights), "sum", "none" or None (the values).
         dtype: of the computation; by default that of y_pred, or floatx if y_pred is no tensor.
     """
+
+    _registry = registry
 
     def __init__(self, name=None, reduction="sum_over_batch_size", dtype=None):
         if reduction not in REDUCTIONS:
@@ -85,7 +87,6 @@ class Loss(Configurable):
         return {"name": self.name, "reduction": self.reduction, **super().get_config()}
 
 
-@registry.register()
 class LossFunctionWrapper(Loss):
     """A Loss made of any function `fn(y_true, y_pred, **arguments)` that returns one value per row."""
 
@@ -133,7 +134,7 @@ def function_arguments(function, more):
 _classes = {}  # function -> the class made of it
 
 
-class FunctionLoss(Loss):
+class FunctionLoss(Loss, is_member=False):
     """Base class of the classes of loss functions. The arguments of the function become arguments of the class."""
 
     _own = ()
@@ -147,7 +148,7 @@ class FunctionLoss(Loss):
         arguments = own | {"reduction": "sum_over_batch_size", "name": name or function.__name__, "dtype": None}
         cls._own = tuple(own)
         cls._declare({key: arguments[key] for key in order or arguments})
-        _classes[function] = registry.register()(cls)
+        _classes[function] = cls
         registry.register()(function)  # the name of the function means the function, as in Keras
 
     def _set_up(self, given):
@@ -155,7 +156,7 @@ class FunctionLoss(Loss):
         super()._set_up(given)
 
     def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred, **{key: getattr(self, key) for key in self._own})
+        return self.function(y_true, y_pred, *map(vars(self).__getitem__, self._own))
 
 
 def as_loss(identifier):

@@ -30,7 +30,7 @@ def _logits(y_pred, from_logits, kind):
 
 def _last(y_true, y_pred, axis):
     """Both with `axis` moved to the end."""
-    if axis in (-1, y_pred.ndim - 1):
+    if axis == -1 or axis == y_pred.ndim - 1:
         return y_true, y_pred
     order = [a for a in range(y_pred.ndim) if a != axis % y_pred.ndim] + [axis % y_pred.ndim]
     return ops.transpose(y_true, order), ops.transpose(y_pred, order)

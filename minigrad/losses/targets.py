@@ -7,17 +7,17 @@ from minigrad.tensor import Tensor, as_tensor, view
 def tensors(y_true, y_pred, dtype=None):
     """Targets and outputs as tensors of one floating-point dtype, by default that of y_pred."""
     y_pred = as_tensor(y_pred)
-    own = y_pred.dtype
+    own = y_pred._data.dtype
     dtype = dtype or (own if own.kind == "f" else config.floatx())
     y_true = as_tensor(y_true, dtype)
-    if dtype is own is y_true.dtype and type(y_true) is type(y_pred) is Tensor:
+    if dtype is own is y_true._data.dtype and type(y_true) is type(y_pred) is Tensor:
         return y_true, y_pred  # the usual case; a Variable is copied
     return ops.cast(y_true, dtype), ops.cast(y_pred, dtype)
 
 
 def align(y_true, y_pred):
     """Both with equally many axes: a last axis of length 1 that only one has is dropped, or added to a flat partner."""
-    if y_true.ndim == y_pred.ndim:
+    if y_true._data.ndim == y_pred._data.ndim:
         return y_true, y_pred
     if y_true.ndim == y_pred.ndim + 1 and y_true.shape[-1] == 1:
         return (y_true, column(y_pred)) if y_pred.ndim == 1 else (ops.squeeze(y_true, -1), y_pred)
@@ -51,7 +51,7 @@ def fitted(y_true, y_pred, dtype=None):
 def paired(name, y_true, y_pred):
     """Both as tensors of one dtype and shape. Only the targets are reshaped, so y_pred keeps its logits."""
     y_true, y_pred = tensors(y_true, y_pred)
-    if y_true.shape == y_pred.shape:
+    if y_true._data.shape == y_pred._data.shape:
         return y_true, y_pred
     aligned, partner = align(y_true, y_pred)
     if aligned.shape != partner.shape:

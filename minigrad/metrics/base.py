@@ -62,12 +62,13 @@ def _late(result):
     return late
 
 
-class Metric(Configurable):
+class Metric(Configurable, is_member=False):
     """Base class: define `update_state` and `result`, and make the state with `add_variable`.
 
     Variables and metrics among the attributes, also in lists and dicts, belong to the state, too.
     """
 
+    _registry = registry
     _direction = None  # "up" if a larger value is better, "down" if a smaller one is
     _found = -1, []  # a version of the structure, and the `variables` at that time
 
@@ -192,7 +193,6 @@ def ratio(a, b):
     return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0)
 
 
-@registry.register()
 class Mean(Metric):
     """Weighted mean of values: sum of weight times value / sum of weights. It is 0 before the first value."""
 
@@ -233,7 +233,6 @@ class Mean(Metric):
         return self._value(total / count if count else 0.0)
 
 
-@registry.register()
 class Sum(Metric):
     """Weighted sum of values."""
 
@@ -252,7 +251,6 @@ class Sum(Metric):
         return self._value(self.total.item())
 
 
-@registry.register()
 class MeanMetricWrapper(Mean):
     """The mean of `fn(y_true, y_pred, **arguments)`, a function that returns one value per row."""
 
@@ -286,7 +284,7 @@ class MeanMetricWrapper(Mean):
         return cls(**{**config, "fn": found or losses.get(fn)})
 
 
-class FunctionMetric(MeanMetricWrapper):
+class FunctionMetric(MeanMetricWrapper, is_member=False):
     """Base class of means of one function, whose arguments become arguments of the class.
 
     `elementwise` tells that each value depends on one target and one output only. Then flat arrays hold one row per
@@ -299,7 +297,7 @@ class FunctionMetric(MeanMetricWrapper):
     def __init_subclass__(
         cls, function=None, name=None, order=None, direction=None, elementwise=False, aliases=(), **more
     ):
-        super().__init_subclass__()
+        super().__init_subclass__(aliases=aliases)
         if function is None:  # a subclass of the class of a function
             return
         cls.fn = staticmethod(function)
@@ -308,7 +306,6 @@ class FunctionMetric(MeanMetricWrapper):
         arguments = {"name": name or snake_case(cls.__name__), "dtype": None} | own
         cls._own = tuple(own)
         cls._declare({key: arguments[key] for key in order or arguments})
-        registry.register(*aliases)(cls)
 
     def _set_up(self, given):
         Mean.__init__(self, *map(given.pop, ("name", "dtype")))
@@ -333,7 +330,7 @@ class FunctionMetric(MeanMetricWrapper):
         return cls(**config)
 
 
-class LossTracker(Mean):
+class LossTracker(Mean, is_member=False):
     """The `loss` in the logs: the mean of the batches' losses, weighted by their numbers of rows."""
 
     _direction = "down"

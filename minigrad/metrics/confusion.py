@@ -6,14 +6,14 @@ from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.checks import is_int
 from minigrad.losses.base import NUMBERS
-from minigrad.metrics.base import Metric, ratio, registry
+from minigrad.metrics.base import Metric, ratio
 from minigrad.program import launch
 from minigrad.tensor import constant
 
 KINDS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
-class ConfusionMetric(Metric):
+class ConfusionMetric(Metric, is_member=False):
     """Base class of metrics that count, for some thresholds, how often y_pred > threshold if y_true is 0, and if not.
 
     The dict `state` maps those of the KINDS that are counted to the names of their variables. A NaN in y_pred makes all
@@ -111,28 +111,24 @@ class _Count(ConfusionMetric):
         return {**super().get_config(), "thresholds": self._given}
 
 
-@registry.register()
 class TruePositives(_Count):
     """The (weighted) number of values with y_true != 0 and y_pred > threshold; an array for several thresholds."""
 
     kind = "true_positives"
 
 
-@registry.register()
 class FalsePositives(_Count):
     """The (weighted) number of values with y_true = 0 and y_pred > threshold; an array for several thresholds."""
 
     kind = "false_positives"
 
 
-@registry.register()
 class TrueNegatives(_Count):
     """The (weighted) number of values with y_true = 0 and y_pred <= threshold; an array for several thresholds."""
 
     kind = "true_negatives"
 
 
-@registry.register()
 class FalseNegatives(_Count):
     """The (weighted) number of values with y_true != 0 and y_pred <= threshold; an array for several thresholds."""
 
@@ -161,7 +157,6 @@ class _Share(ConfusionMetric):
         return {**super().get_config(), "thresholds": self._given}
 
 
-@registry.register()
 class Precision(_Share):
     """TP / (TP + FP), or 0 if both are 0: the share of the predicted positives, y_pred > threshold, that are right.
 
@@ -174,7 +169,6 @@ class Precision(_Share):
     other = "false_positives"
 
 
-@registry.register()
 class Recall(_Share):
     """TP / (TP + FN), or 0 if both are 0: the share of the positives that are predicted, y_pred > threshold.
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import config, ops
 from minigrad.configurable import Number
-from minigrad.metrics.base import ratio, registry
+from minigrad.metrics.base import ratio
 from minigrad.metrics.confusion import KINDS, ConfusionMetric
 from minigrad.tensor import as_tensor
 
@@ -16,7 +16,6 @@ def _inner(count):
     return [(i + 1) / (count - 1) for i in range(count - 2)]
 
 
-@registry.register()
 class AUC(ConfusionMetric):
     """The area under a curve, from the counts at `num_thresholds` evenly spaced thresholds.
 
@@ -144,10 +143,9 @@ class AUC(ConfusionMetric):
 
 
 class _BestAt(ConfusionMetric):
-    """The largest value of one rate at the thresholds at which another rate is large enough."""
+    """The largest value of the rate `best` at the thresholds at which the rate `given` is large enough."""
 
     _direction = "up"
-    best = given = None
     RATES = {
         "precision": ("true_positives", "false_positives"),
         "recall": ("true_positives", "false_negatives"),
@@ -155,16 +153,19 @@ class _BestAt(ConfusionMetric):
         "specificity": ("true_negatives", "false_positives"),
     }
 
-    def __init__(self, least, num_thresholds, class_id, name, dtype):
-        kind = type(self).__name__
-        least = Number(interval="[0, 1]").checked(kind, self.given, least)
-        num_thresholds = Number(interval="[1, inf)", kind=int).checked(kind, "num_thresholds", num_thresholds)
-        thresholds = [0.5] if num_thresholds == 1 else [0.0, *_inner(num_thresholds), 1.0]
-        super().__init__(
-            thresholds, {k: k for k in KINDS}, name, dtype, class_id=class_id, is_even=num_thresholds > 1
-        )
-        setattr(self, self.given, least)
-        self.num_thresholds = num_thresholds
+    def __init_subclass__(cls, best=None, given=None):
+        super().__init_subclass__()
+        if given is not None:  # else it is a user's subclass
+            cls.best, cls.given = best, given
+            count = Number(200, "[1, inf)", int)
+            own = {given: Number(interval="[0, 1]"), "num_thresholds": count}
+            cls._declare({**own, "class_id": None, "name": None, "dtype": None})
+
+    def _set_up(self, given):
+        count, shared = given["num_thresholds"], {name: given.pop(name) for name in ("class_id", "name", "dtype")}
+        thresholds = [0.5] if count == 1 else [0.0, *_inner(count), 1.0]
+        ConfusionMetric.__init__(self, thresholds, {k: k for k in KINDS}, **shared, is_even=count > 1)
+        super()._set_up(given)
         self._make_state()
 
     def _rate(self, name):
@@ -177,41 +178,17 @@ class _BestAt(ConfusionMetric):
         return self._value(np.where(given >= getattr(self, self.given), best, 0.0 * given).max(initial=0.0))
 
 
-@registry.register()
-class SensitivityAtSpecificity(_BestAt):
+class SensitivityAtSpecificity(_BestAt, best="sensitivity", given="specificity"):
     """The best TP / (TP + FN) among the thresholds with TN / (TN + FP) >= `specificity`; 0 if there is none."""
 
-    best, given = "sensitivity", "specificity"
 
-    def __init__(self, specificity, num_thresholds=200, class_id=None, name=None, dtype=None):
-        super().__init__(specificity, num_thresholds, class_id, name, dtype)
-
-
-@registry.register()
-class SpecificityAtSensitivity(_BestAt):
+class SpecificityAtSensitivity(_BestAt, best="specificity", given="sensitivity"):
     """The best TN / (TN + FP) among the thresholds with TP / (TP + FN) >= `sensitivity`; 0 if there is none."""
 
-    best, given = "specificity", "sensitivity"
 
-    def __init__(self, sensitivity, num_thresholds=200, class_id=None, name=None, dtype=None):
-        super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
-
-
-@registry.register()
-class PrecisionAtRecall(_BestAt):
+class PrecisionAtRecall(_BestAt, best="precision", given="recall"):
     """The best TP / (TP + FP) among the thresholds with TP / (TP + FN) >= `recall`; 0 if there is none."""
 
-    best, given = "precision", "recall"
 
-    def __init__(self, recall, num_thresholds=200, class_id=None, name=None, dtype=None):
-        super().__init__(recall, num_thresholds, class_id, name, dtype)
-
-
-@registry.register()
-class RecallAtPrecision(_BestAt):
+class RecallAtPrecision(_BestAt, best="recall", given="precision"):
     """The best TP / (TP + FN) among the thresholds with TP / (TP + FP) >= `precision`; 0 if there is none."""
-
-    best, given = "recall", "precision"
-
-    def __init__(self, precision, num_thresholds=200, class_id=None, name=None, dtype=None):
-        super().__init__(precision, num_thresholds, class_id, name, dtype)

@@ -6,12 +6,11 @@ from minigrad import config, ops
 from minigrad import kernels as K
 from minigrad.losses import targets
 from minigrad.losses.base import NUMBERS
-from minigrad.metrics.base import Metric, registry
+from minigrad.metrics.base import Metric
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant
 
 
-@registry.register()
 class IoU(Metric):
     """The mean over the classes in `target_class_ids` of |A and B| / |A or B|. A are the elements with the label of a
     class, and B those for which the class is predicted.
@@ -71,7 +70,6 @@ class IoU(Metric):
         return as_tensor(np.asarray(share.sum() / (occurs.sum() + epsilon), config.floatx()))
 
 
-@registry.register()
 class BinaryIoU(IoU):
     """IoU of the classes 0 and 1, y_pred >= threshold being class 1."""
 
@@ -86,7 +84,6 @@ class BinaryIoU(IoU):
         super().update_state(y_true, ops.cast(ops.greater_equal(y_pred, self.threshold), y_pred.dtype), sample_weight)
 
 
-@registry.register()
 class MeanIoU(IoU):
     """IoU averaged over all classes."""
 
@@ -98,7 +95,6 @@ class MeanIoU(IoU):
         )
 
 
-@registry.register()
 class OneHotIoU(IoU):
     """IoU for one-hot targets."""
 
@@ -108,7 +104,6 @@ class OneHotIoU(IoU):
         super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
 
 
-@registry.register()
 class OneHotMeanIoU(IoU):
     """IoU averaged over all classes, for one-hot targets."""
 

@@ -8,7 +8,7 @@ from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.configurable import Number
 from minigrad.losses import targets
-from minigrad.metrics.base import Metric, registry
+from minigrad.metrics.base import Metric
 from minigrad.program import launch
 from minigrad.tensor import constant
 
@@ -31,7 +31,6 @@ class _Columns(Metric):
             raise ValueError(f"{self.name} has seen {state.shape[0]} columns so far; now there are {columns[0]}.")
 
 
-@registry.register()
 class FBetaScore(_Columns):
     """(1 + beta^2) precision recall / (beta^2 precision + recall), for each class: beta > 1 makes recall count more.
 
@@ -79,7 +78,6 @@ class FBetaScore(_Columns):
         return self._value(score)
 
 
-@registry.register()
 class F1Score(FBetaScore):
     """2 precision recall / (precision + recall), for each class: FBetaScore with beta 1; see there."""
 
@@ -87,7 +85,6 @@ class F1Score(FBetaScore):
         super().__init__(average, 1.0, threshold, name, dtype)
 
 
-@registry.register()
 class R2Score(_Columns):
     """1 - sum (y_true - y_pred)^2 / sum (y_true - mean of y_true)^2: the share of the variance that is explained.
 

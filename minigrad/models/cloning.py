@@ -1,20 +1,18 @@
 """A model again, with new weights."""
 
-import contextlib
-import warnings
-
 from minigrad.graph import Operation, Symbol, record
 from minigrad.layers.input_layer import InputLayer
 from minigrad.models.model import Model, takes_a_graph
 from minigrad.models.sequential import Sequential
+from minigrad.registry import remembering
 from minigrad.trees import leaves, mapped
 
 
+@remembering()
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False):
     """A model of the same layers as `model`, with new weights, and compiled as it is with a new optimizer.
 
-    It is not compiled where a config can't tell how: with a loss or a metric that is a function of one's own, not
-    registered.
+    Layers, losses, metrics and functions of one's own need not be registered.
 
     Args:
         input_tensors: what the clone of a model of inputs and outputs begins with, instead of new Inputs.
@@ -81,12 +79,8 @@ def _graph_again(graph, copy, inputs):
 
 
 def _compiled_like(model, clone):
-    if model.compiled:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a config can't tell is left out
-            with contextlib.suppress(ValueError):
-                if config := model.get_compile_config():
-                    clone.compile_from_config(config)
+    if model.compiled and (config := model.get_compile_config()):
+        clone.compile_from_config(config)
     return clone
 
 

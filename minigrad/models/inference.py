@@ -8,44 +8,18 @@ import math
 import numpy as np
 
 from minigrad import activations, ops
+from minigrad.checks import is_own
 from minigrad.graph import TEXTS, Operation, Symbol, record
-from minigrad.layers.augmentation import (
-    RandomBrightness,
-    RandomContrast,
-    RandomFlip,
-    RandomRotation,
-    RandomTranslation,
-    RandomZoom,
-)
-from minigrad.layers.convolution import (
-    CONVOLUTIONS,
-    Conv1DTranspose,
-    Conv2DTranspose,
-    DepthwiseConv1D,
-    DepthwiseConv2D,
-)
+from minigrad.layers.convolution import CONVOLUTIONS, ConvTranspose, DepthwiseConv
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.input_layer import InputLayer
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.layers.preprocessing import moments_of_both
-from minigrad.layers.regularization import (
-    ActivityRegularization,
-    AlphaDropout,
-    Dropout,
-    GaussianDropout,
-    GaussianNoise,
-)
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 from minigrad.tensor import no_grad
 from minigrad.trainer.feed import prepare_x
 from minigrad.trees import leaves, mapped
-
-# Layers that hand their input on in inference: a folded network does without them.
-_NOTHING_IN_INFERENCE = (
-    ActivityRegularization, AlphaDropout, Dropout, GaussianDropout, GaussianNoise, Identity, RandomBrightness,
-    RandomContrast, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
-)  # fmt: skip
 
 
 class _Reached(Exception):
@@ -169,7 +143,7 @@ def fold_batchnorm(model):
     steps, root = _folded_steps(model._graph)
     name = f"{model.name}_folded"
     if isinstance(model, Sequential):
-        dtype = TEXTS if model.takes_texts else model.dtype
+        dtype = TEXTS if model._input_dtype == TEXTS else model.dtype
         folded = Sequential([InputLayer(model.input_shape[1:], dtype=dtype)], name=name)
         if not steps:
             folded.add(Identity(dtype=model.dtype))
@@ -191,7 +165,7 @@ def _folded_steps(graph):
         return symbol
 
     for call in graph.calls:
-        if call.is_simple and type(call.function) in _NOTHING_IN_INFERENCE:
+        if call.is_simple and is_own(type(call.function)) and getattr(call.function, "_hands_on", False):
             stands_for[id(call.outputs)] = call.inputs[0]
         elif call.inputs:
             calls.append(call)
@@ -270,9 +244,9 @@ class _Step:
     def append(self, scale, shift):
         """Let the layer do y -> s y + t as well."""
         of_kernel = scale
-        if isinstance(self.layer, (DepthwiseConv1D, DepthwiseConv2D)):
+        if isinstance(self.layer, DepthwiseConv):
             of_kernel = scale.reshape(self.kernel.shape[-2:])  # (channels, outputs of each)
-        elif isinstance(self.layer, (Conv1DTranspose, Conv2DTranspose)):
+        elif isinstance(self.layer, ConvTranspose):
             of_kernel = scale[:, None]  # (filters, channels)
         self.kernel, self.bias = self.kernel * of_kernel, self.bias * scale + shift
 

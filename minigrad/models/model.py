@@ -7,20 +7,22 @@ import math
 import numpy as np
 
 from minigrad import ops, saving, utils
-from minigrad.data import shape_of_rank
-from minigrad.graph import HELD, TEXTS, Graph, Symbol, Text, flat_like, has_symbols, only_one, results
+from minigrad.data import as_texts, shape_of_rank
+from minigrad.graph import HELD, TEXTS, Graph, Symbol, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
 from minigrad.layers.filing import each_shape, merged
 from minigrad.names import auto_name
 from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
+from minigrad.preparation import Prepared, PreparedFew, preparation
 from minigrad.program import is_recording
 from minigrad.registry import custom_object_scope
 from minigrad.saving import functional
 from minigrad.saving.compiling import compile_config, compile_from_config
 from minigrad.spelling import explaining
-from minigrad.tensor import Tensor, as_tensor, deferred, tapes, view
+from minigrad.tensor import Tensor, as_tensor, deferred, enable_grad, tapes, view
+from minigrad.texts import strings
 from minigrad.trainer import compiling, evaluating, fitting, logs, programs, steps
 from minigrad.trainer.objective import Objective
 from minigrad.trainer.pool import Pool
@@ -32,6 +34,27 @@ def _method(function):
     """A function of a model as a method of Model, which is what errors call it."""
     inspect.unwrap(function).__qualname__ = function.__qualname__ = f"Model.{function.__name__}"
     return function
+
+
+def _indexes(graph, given):
+    """(which of the given symbols, layer) where a layer gets what must be shown to its `_check_rows` first."""
+    places = {id(symbol): i for i, symbol in enumerate(given)}
+    return [
+        (places[id(call.args[0])], call.function)
+        for call in graph.calls
+        if call.args and id(call.args[0]) in places and getattr(call.function, "_indexes", False)
+    ]
+
+
+def _method_like(function, name):
+    """The method `name` of Model that does what a function of a model does."""
+
+    @functools.wraps(function)
+    def method(model, *args, **kwargs):
+        return function(model, *args, **kwargs)
+
+    method.__name__, method.__qualname__ = name, f"Model.{name}"
+    return explaining(method)
 
 
 @registry.register("Functional", module="keras.src.models.functional")
@@ -49,8 +72,9 @@ class Model(Layer):
     >>> model = Model(x, Dense(1)(h + Dense(64)(h)))
     """
 
+    distribute_strategy = None  # Keras has one on TensorFlow, and packages pass it on
     _word = "Model"
-    _texts = {}  # which input -> the Text that it is
+    _preparation = None  # the Preparation of its graph, if it has one
     _indexes = ()  # (which input, layer) where a layer is given what must be shown to its `_check_rows` first
     _class_name = "Functional"  # of Model itself: what Keras makes of Model(inputs, outputs)
 
@@ -82,26 +106,11 @@ class Model(Layer):
         shapes = mapped(lambda symbol: symbol.shape, graph.inputs)
         self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
         self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
-        given = {id(symbol): i for i, symbol in enumerate(leaves(graph.inputs))}
-        consumers = graph.consumers() if any(one.dtype == TEXTS for one in leaves(graph.inputs)) else {}
-        self._texts = {
-            i: Text(symbol, consumers.get(id(symbol), []))
-            for i, symbol in enumerate(leaves(graph.inputs))
-            if symbol.dtype == TEXTS
-        }
-        for i, text in self._texts.items():  # what comes of them goes where the result of their layer goes
-            if not isinstance(text.function, Model):
-                given[id(consumers[id(text.symbol)][0].outputs)] = i
-        self._indexes = [
-            (given[id(call.args[0])], call.function)
-            for call in graph.calls
-            if call.args and id(call.args[0]) in given and getattr(call.function, "_indexes", False)
-        ]
+        self._preparation = preparation(graph)
+        before = self._preparation
+        self._indexes = _indexes(graph, leaves(graph.inputs) if before is None else before.results)
+        self._indexes_of_few = () if before is None else _indexes(graph, before.few.results)
         self.built = self._is_ready = True
-
-    def _run(self, inputs, training):
-        """The outputs of the graph, whose calls are fused where that is possible."""
-        return current(self).schedule.run(inputs, training)
 
     def __call__(self, inputs, *args, **kwargs):
         if not self.built:
@@ -110,8 +119,13 @@ class Model(Layer):
             return super().__call__(inputs, *args, **kwargs)
         inputs = self._as_inputs(inputs)
         is_plain = not kwargs.get("training") and kwargs.get("mask") is None and not context.training
-        if is_plain and self._is_replayable(inputs):
+        if is_plain and not tapes.open and self._is_replayable(inputs):
             return self._replayed(inputs)
+        is_trained = kwargs.keys() == {"training"} and kwargs["training"] and not context.inside
+        if is_trained and self._is_replayable(inputs):
+            y = programs.run_taped(self, inputs._data)
+            if y is not None:
+                return y
         return super().__call__(inputs, **kwargs)
 
     def _made_for(self, inputs):
@@ -119,7 +133,15 @@ class Model(Layer):
         return inputs
 
     def _as_inputs(self, given):
-        """The inputs as tensors that fit the graph's, in a tree like that of its symbols."""
+        """The inputs as tensors that fit the graph's, in a tree like that of its symbols; or Prepared."""
+        if isinstance(given, Prepared):
+            return given
+        if self._preparation is not None:
+            flat = self._preparation.inputs
+            given = [only_one(given, flat[0].name, f"model {self.name!r}")] if len(flat) == 1 else flat_like(
+                self._graph.inputs, given, f"model {self.name!r}"
+            )
+            return self._preparation.run(map(self._as_one, flat, given))
         symbols = self._graph.inputs
         if type(symbols) is Symbol and isinstance(given, (Tensor, np.ndarray)):
             return self._as_one(symbols, given)
@@ -132,9 +154,7 @@ class Model(Layer):
 
     def _as_one(self, symbol, value):
         if symbol.dtype == TEXTS:
-            if isinstance(value, Tensor):
-                return value  # what `Text.rows` made of texts
-            return ops.convert_to_tensor(self._texts[leaves(self._graph.inputs).index(symbol)].rows(value))
+            return strings(as_texts(symbol, value))
         dtype = HELD.get(symbol.dtype, symbol.dtype)
         x = value if type(value) is Tensor else as_tensor(value, dtype)
         if x.dtype != dtype:
@@ -148,34 +168,26 @@ class Model(Layer):
 
     @property
     def _input_dtype(self):
-        symbols = None if self._graph is None else self._graph.inputs
-        return symbols.dtype if isinstance(symbols, Symbol) else None
-
-    @property
-    def takes_texts(self):
-        """Whether its only input is one of texts, so that it has `numbers_of`."""
-        return self._input_dtype == TEXTS and len(self._texts) == 1
-
-    def numbers_of(self, texts):
-        """What the first layer makes of texts, as an array."""
-        return self._texts[0].rows(texts)
+        dtypes = [] if self._graph is None else [symbol.dtype for symbol in leaves(self._graph.inputs)]
+        return TEXTS if TEXTS in dtypes else dtypes[0] if len(dtypes) == 1 else None
 
     _takes_lists = True  # whether a list of arrays, where no graph says so, is one of several inputs
 
     def _check_rows(self, x):
         """Let layers that take their input for indexes look at it."""
-        for i, layer in self._indexes:
-            layer._check_rows(leaves(getattr(x, "tree", x))[i])
+        x = getattr(x, "tree", x)
+        for i, layer in self._indexes_of_few if type(x) is PreparedFew else self._indexes:
+            layer._check_rows(leaves(x)[i])
 
     def _as_input(self, x):
         is_fit = self._graph is not None and isinstance(x, Tensor) and x.dtype.kind == "i"  # for an Input of integers
         return x if is_fit else super()._as_input(x)
 
     def _is_replayable(self, x):
-        """Whether calling the model in inference mode may replay a Program: all layers must be minigrad's own."""
+        """Whether calling the model may replay a Program: all layers must be minigrad's own."""
         is_usual = isinstance(x, Tensor) and not x.requires_grad and x.dtype == self.dtype
         is_usual = is_usual and current(self).is_replayable and not (MASKS and mask_of(x) is not None)
-        return is_usual and not (self.run_eagerly or tapes.open or is_recording())
+        return is_usual and not (self.run_eagerly or is_recording())
 
     def _replayed(self, x):
         """The output, replayed; to be differentiated it is computed once more, eagerly."""
@@ -200,6 +212,11 @@ class Model(Layer):
         """The output in inference mode, launch by launch, or a tree of several."""
         return super().__call__(x, training=False)
 
+    def _taped(self, x):
+        """The output in training, launch by launch, on the tape."""
+        with enable_grad():
+            return super().__call__(x, training=True)
+
     def _mask_outputs(self, inputs, outputs, mask):
         if self.supports_masking:  # else the layers inside know
             super()._mask_outputs(inputs, outputs, mask)
@@ -211,7 +228,9 @@ class Model(Layer):
         if mask is not None:
             inputs = mapped(lambda x: view(x, x.shape), inputs)  # those that were given keep the masks that they have
             attach(leaves(mask), inputs)
-        return self._run(inputs, training)
+        found = current(self)
+        schedule = found.few if type(inputs) is PreparedFew else found.schedule
+        return schedule.run(inputs, training)  # its calls are fused where that is possible
 
     def _children(self):
         if self._graph is None:
@@ -284,23 +303,7 @@ class Model(Layer):
                 return layer
         raise ValueError(f"No layer is named {name!r}. There are: {[layer.name for layer in self.layers]}.")
 
-    def summary(
-        self,
-        line_length=None,
-        positions=None,
-        print_fn=None,
-        expand_nested=False,
-        show_trainable=False,
-        layer_range=None,
-        show_windows=False,
-    ):
-        """Print the layers with their output shapes and numbers of parameters, as Keras does.
-
-        `show_windows` adds the windows of convolutions and pooling.
-        """
-        utils.print_summary(
-            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range, show_windows
-        )
+    summary = _method_like(utils.print_summary, "summary")
 
     # ---- training: functions of `trainer`, with the model in front
 
@@ -349,31 +352,21 @@ class Model(Layer):
         more = {key: value for key, value in config.items() if key not in ("layers", "input_layers", "output_layers")}
         return cls(inputs=inputs, outputs=outputs, **more)
 
-    @entry
-    def save(self, filepath, overwrite=True, zipped=None, include_optimizer=True, save_format=None):
-        """Write the whole model to a `.keras` or `.h5` file, which Keras opens, too. See `saving.save_model`."""
-        saving.save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
+    save = entry(_method_like(saving.save_model, "save"))
+    save_weights = entry(_method_like(saving.save_weights, "save_weights"))
+    load_weights = _method_like(saving.load_weights, "load_weights")
+    get_compile_config = _method_like(compile_config, "get_compile_config")
+    compile_from_config = _method_like(compile_from_config, "compile_from_config")
 
-    @entry
-    def save_weights(self, filepath, overwrite=True, max_shard_size=None, save_format=None):
-        """Write the weights (and the optimizer's variables) to a `.weights.h5` file. See `saving.save_weights`."""
-        saving.save_weights(self, filepath, overwrite, max_shard_size, save_format)
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """Write what predicts to an ONNX file, with format="onnx". See `exporting.export`."""
+        from minigrad.exporting import export  # few export, and it knows all kernels
 
-    def load_weights(self, filepath, skip_mismatch=False, **options):
-        """Take the weights from a `.weights.h5`, `.keras` or `.h5` file. See `saving.load_weights`."""
-        saving.load_weights(self, filepath, skip_mismatch, **options)
+        export(self, filepath, format, verbose, input_signature, **kwargs)
 
     def to_json(self, **kwargs):
         """The architecture, and how it was compiled, as JSON for `models.model_from_json`; kwargs: of json.dumps."""
         return saving.objects.as_json(serialize(self), **kwargs)
-
-    def get_compile_config(self):
-        """The arguments of `compile`, JSON-able; {} before it was called."""
-        return compile_config(self)
-
-    def compile_from_config(self, config):
-        """Compile the model as `get_compile_config` says."""
-        compile_from_config(self, config)
 
     def _check_input(self, shape, expected=None):
         """Raise a ValueError unless rows of this shape fit the model, or its input of the shape `expected`."""

@@ -91,7 +91,10 @@ class Sequential(Model):
             self.built = self._is_ready = False
         elif self._input_shape is not None:
             try:
-                self.build(self._input_shape)
+                if self.built and self._graph is not None:
+                    self._lengthen(layer)
+                else:
+                    self.build(self._input_shape)
             except Exception:
                 self._layers.pop()
                 self._input_layer, self._input_shape, self.dtype = before
@@ -162,6 +165,10 @@ class Sequential(Model):
                 layer._calls = known
             raise
         Structure.changed()
+
+    def _lengthen(self, layer):
+        """Add the call of one more layer to the graph."""
+        self._set_graph(Graph(self._graph.inputs, layer(self._graph.outputs), self.name))
 
     def _forget_graph(self):
         """The calls of the chain as it was are none any more of its layers'."""

@@ -7,6 +7,8 @@ composed of others and needs no derivative of its own.
 import functools
 import sys
 
+import numpy as np
+
 from minigrad.names import public
 from minigrad.older import NoAttribute
 from minigrad.parallel import DividedPlan
@@ -85,19 +87,43 @@ nn = numpy = sys.modules[__name__]  # Keras' rooms for some of them
 __all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMet", "Tensor"))
 
 
+_WHOLE = {  # what makes integers of integers
+    "absolute", "add", "clip", "cumsum", "diff", "dot", "floor_divide", "matmul", "max", "maximum", "min", "minimum",
+    "mod", "multiply", "negative", "pad", "power", "prod", "sign", "square", "subtract", "sum", "tensordot", "where",
+}  # fmt: skip
+
+
+def _kinds(args):
+    """The kinds of the dtypes of the arguments: "i" of a tensor of integers, "n" of what is no tensor but whole."""
+    found = set()
+    for x in args:
+        kind = (x if isinstance(x, Tensor) else np.asarray(x)).dtype.kind
+        found.add(kind if isinstance(x, Tensor) or kind == "f" else "n")
+    return found
+
+
 def _with_symbols(operation):
-    """The operation; if it is given a symbol of a model's graph (`graph.Symbol`), it is recorded as a call there."""
-    if hasattr(operation, "public"):
+    """The operation; if it is given a symbol of a model's graph (`graph.Symbol`), it is recorded as a call there.
+
+    Some operations make integers of integers: they compute in float64, which is exact up to 2^53.
+    """
+    makes_whole = operation.__name__ in _WHOLE
+    if not makes_whole and hasattr(operation, "public"):
         return operation.public
 
     @functools.wraps(operation)
     def call(*args, **kwargs):
         try:
+            if makes_whole:
+                for x in args:
+                    if isinstance(x, Tensor) and x._data.dtype.kind == "i" and "f" not in _kinds(args):
+                        exact = [cast(x, "float64") if _kinds([x]) == {"i"} else x for x in args]
+                        return cast(operation(*exact, **kwargs), "int64")
             return operation(*args, **kwargs)
         except SymbolMet as met:
             return met.symbol.record(call, args, kwargs)
 
-    call.__module__ = __name__  # where pickle finds it
+    call.__module__, call.public = __name__, call  # where pickle finds it
     return call
 
 
@@ -115,13 +141,14 @@ for _name in image.__all__:
 Plan.chosen = DividedPlan  # from here on several threads share large launches
 
 
-def _missing(self, name):
-    if hasattr(type(self), name):
-        return object.__getattribute__(self, name)  # a property or a slot: raises what it raised before
+def _missing(name, self):
     raise NoAttribute(type(self).__name__, name)
 
 
-Tensor.__getattr__ = _missing
+# A `__getattr__` would say it of every name, but each access to a slot would take several times as long.
+_ELSEWHERE = "astype cpu cuda double get_shape half long permute requires_grad_ swapaxes to tolist unsqueeze view"
+for _name in _ELSEWHERE.split():
+    setattr(Tensor, _name, property(functools.partial(_missing, _name)))
 Tensor.__add__ = Tensor.__radd__ = add
 Tensor.__sub__ = subtract
 Tensor.__rsub__ = lambda self, other: subtract(other, self)

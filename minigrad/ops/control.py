@@ -173,6 +173,7 @@ def custom_gradient(f):
                     )
                 launch_copy(gradient._data, buffer)
 
-        return emit(y._data, vjp, [x if isinstance(x, Tensor) else as_tensor(0.0) for x in args])
+        operands = [x if isinstance(x, Tensor) else as_tensor(0.0) for x in args]
+        return emit(y._data, vjp, operands, name=f.__name__)
 
     return apply

@@ -142,7 +142,8 @@ def _places(n, padded, out, strides, begin, channels):
     columns = begin[1] + columns * strides[1]
     image = np.arange(n)[:, None, None] * high
     words = f"{out[0]}x{out[1]} windows per image" + (f", stride {_by(strides)}" if strides != (1, 1) else "")
-    return _fixed((((image + lines[:, None]) * wide + columns) * channels).reshape(n, -1), words)
+    found = (((image + lines[:, None]) * wide + columns) * channels).reshape(n, -1)
+    return _fixed(found, words, (padded, out, strides, begin))
 
 
 @functools.lru_cache(512)
@@ -150,7 +151,7 @@ def _shifts(padded, lines, columns, channels, each):
     found = (np.array(lines)[:, None] * padded[1] + np.array(columns)).reshape(-1, 1) * channels
     steps = {b - a for axis in (lines, columns) for a, b in zip(axis, axis[1:])} - {1}
     words = f"window {len(lines)}x{len(columns)}" + "".join(f", dilation {step}" for step in steps)
-    return _fixed((found + np.arange(channels) if each else found).reshape(1, -1), words)
+    return _fixed((found + np.arange(channels) if each else found).reshape(1, -1), words, (lines, columns))
 
 
 def _by(lengths):
@@ -159,15 +160,19 @@ def _by(lengths):
 
 
 class Table(np.ndarray):
-    """An array of integers that says in words what it is; a Program prints them."""
+    """An array of integers that says in words what it is; a Program prints them. `geometry` tells `exporting`.
 
-    words = ""
+    Of places that is (the size of the padded images, how many windows there are, their strides, where the first one
+    begins), and of shifts the lines and the columns of a window.
+    """
+
+    words, geometry = "", None
 
 
-def _fixed(array, words=""):
+def _fixed(array, words="", geometry=None):
     table = np.ascontiguousarray(array, np.int64).view(Table)
     table.flags.writeable = False
-    table.words = words
+    table.words, table.geometry = words, geometry
     return table
 
 
@@ -196,6 +201,15 @@ def _backward(gy, w, gx, windows):
     plain = _zeros(c, gx.dtype), constant(gx.dtype, -math.inf)
     for phase in windows.phases:
         phase.fill(gx, lambda y, p=phase: launch(K.convolve, gy, *p.tables(f, True), p.turned(w, c, f), *plain, y))
+
+
+def _of_images(gy, w, gx, windows):
+    """What `_backward` finds; window by window, if these are fewer than the pixels."""
+    (pixels, c), is_plain = gx.shape, not windows.is_padded and len(windows.phases) == 1
+    if is_plain and 6 * windows.rows <= 5 * pixels and K.convolution.fits(w):
+        launch(K.convolve_back, gy, w, windows.places(c), windows.shifts(c), gx)
+    else:
+        _backward(gy, w, gx, windows)
 
 
 def _gradient(padded, gy, gw, windows):
@@ -231,7 +245,7 @@ def _convolve(y, x, w, bias, m, windows, floor=-math.inf):
         if gw is not None:
             _gradient(padded, gy, gw, windows)
         if gx is not None:
-            _backward(gy, w, gx, windows)
+            _of_images(gy, w, gx, windows)
 
     return vjp
 
@@ -444,9 +458,7 @@ def separable_conv(
     return conv(y, pointwise_kernel)
 
 
-def conv_transpose(
-    inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1
-):
+def conv_transpose(inputs, kernel, strides=1, padding="valid", output_padding=None, data_format=None, dilation_rate=1):
     """The transpose of a convolution: images become about `strides` times as large. The kernel is (..., f, c).
 
     A convolution of images (n, ..., f) with this kernel is a linear function A that makes c channels. This function

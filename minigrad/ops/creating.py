@@ -103,4 +103,5 @@ def pad(x, pad_width, mode="constant", constant_values=None):
             raise ValueError(f"pad: mode {mode!r} takes no constant_values; got {constant_values!r}.")
         return _rearrange(x, np.pad(_places(x), pad_width, mode))
     places = np.pad(_places(x), pad_width, constant_values=-1)
-    return where(places >= 0, _rearrange(x, np.maximum(places, 0)), constant_values or 0.0)
+    nearest = np.pad(_places(x), pad_width, "edge") if x.size else places  # each sample is padded by itself
+    return where(places >= 0, _rearrange(x, nearest), constant_values or 0.0)

@@ -21,19 +21,20 @@ from minigrad.ops.shaping import (
     constant_tensor,
     get_item,
     moveaxis,
+    nothing,
     ravel,
     stack,
     take_rows,
 )
 from minigrad.ops.statistics import max
 from minigrad.program import empty_like, is_recording, launch
-from minigrad.tensor import Tensor, as_tensor, constant, op, view
+from minigrad.tensor import Tensor, Variable, as_tensor, constant, op, view
 
 
 @op("(k,m) -> (n,m)")
 def _add_rows(y, x, index, n):
     """y_i = the sum of the rows x_k with index_k = i;   dx_k = dy[index_k]."""
-    launch(K.put_add_rows, x, index, y)
+    launch(K.put_add_rows, x, index, y, nothing(y.dtype), nothing(y.dtype))
 
     def vjp(gy, gx):
         launch(K.take_rows, gy, index, constant(gy.dtype, 0.0), gx)
@@ -176,13 +177,19 @@ def take(x, indices, axis=None):
         IndexError: an index is out of range. (In a recorded step an index out of a tensor gives NaN instead.)
     """
     x = as_tensor(x)
+    is_table = isinstance(x, Variable) and x.ndim == 2 and axis == 0 and x.dtype.kind == "f"
     if not isinstance(indices, Tensor) or not is_recording() or x.dtype.kind != "f":
-        return _rearrange(x, np.take(_places(x), np.asarray(indices).astype(np.int64), axis))
+        indices = np.asarray(indices).astype(np.int64)
+        if not is_table:
+            return _rearrange(x, np.take(_places(x), indices, axis))
+        places = np.asarray(np.take(np.arange(len(x)), indices))
+        return view(take_rows(x, index=places.reshape(1, -1), n=places.size, table=x), (*places.shape, x.shape[1]))
     moved = ravel(x) if axis is None else moveaxis(x, axis, 0)
     places = cast(indices, "float64")
     places = cast(where(less(places, 0.0), add(places, float(len(moved))), places), "int64")
-    rows = view(moved, (len(moved), math.prod(moved.shape[1:])))
-    y = view(take_rows(rows, index=places._data.reshape(1, -1), n=places.size), (*places.shape, *moved.shape[1:]))
+    rows = x if is_table else view(moved, (len(moved), math.prod(moved.shape[1:])))
+    y = take_rows(rows, index=places._data.reshape(1, -1), n=places.size, table=x if is_table else None)
+    y = view(y, (*places.shape, *moved.shape[1:]))
     rank = places.ndim
     return y if not axis else moveaxis(y, list(range(rank)), [axis % x.ndim + i for i in range(rank)])
 

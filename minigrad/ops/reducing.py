@@ -1,6 +1,7 @@
 """Repeating along axes and reducing over them: each is the derivative of the other."""
 
 import builtins
+import functools
 import math
 
 import numpy as np
@@ -66,10 +67,6 @@ def penalty(y, x, l1, l2):
     return vjp
 
 
-_max_first = from_kernels(
-    "(m,n) -> (n)", "max_first", "y_j = max over i of x_ij; equal maxima share the gradient, as in TensorFlow.",
-    K.max_rows, K.max_rows_vjp, "xy",
-)
 _max_last = from_kernels(
     "(...,n) -> (...)", "max_last", "y_i = max over j of x_ij; equal maxima share the gradient, as in TensorFlow.",
     K.max_columns, K.max_columns_vjp, "xy",
@@ -158,7 +155,7 @@ def _max(x, axis, keepdims):
     x = as_tensor(x)
     if 0 in [x.shape[a] for a in _axes(axis, x)]:
         raise ValueError(f"There is no maximum or minimum over axis {axis} of shape {x.shape}: it has no elements.")
-    return _reduce(_max_first, _max_last, x, axis, keepdims, _max_middle)
+    return _reduce(functools.partial(_max_middle, m=1), _max_last, x, axis, keepdims, _max_middle)
 
 
 def argmax(x, axis=None, keepdims=False):

@@ -2,12 +2,13 @@
 
 import builtins
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.program import address, empty, launch
+from minigrad.program import address, empty, empty_like, launch
 from minigrad.tensor import Tensor, as_tensor, constant, emit, from_kernels, op, view
 
 
@@ -168,15 +169,47 @@ def _take(y, x, index, n):
     return vjp
 
 
+class Looked(NamedTuple):
+    """What a lookup tells about its part of a table's gradient, as far as the table's optimizer asks for it.
+
+    `rows` are the gradients of the rows with the numbers `index`, or None. The sums of their squares and of their
+    absolute values are like the gradient, or empty.
+    """
+
+    rows: np.ndarray | None
+    index: np.ndarray | None
+    squares: np.ndarray
+    sizes: np.ndarray
+
+    @property
+    def told(self):
+        """(whether there are squares, whether there are sizes)"""
+        return self.squares.size > 0, self.sizes.size > 0
+
+
 @op("(k,m) -> (n,m)")
-def take_rows(y, x, index, n):
-    """y_i = row index_i of x, or NaN if x has no such row;   row index_i of dx += dy_i."""
+def take_rows(y, x, index, n, table=None):
+    """y_i = row index_i of x, or NaN if x has no such row;   row index_i of dx += dy_i.
+
+    `table` is the Variable x, whose optimizer may ask for more than the sum.
+    """
     launch(K.take_rows, x, index, constant(x.dtype, math.nan), y)
 
     def vjp(gy, gx):
-        launch(K.put_add_rows, gy, index, gx)
+        if table is None:
+            asked = False, False, False
+        else:  # no optimizer has it yet? Then nobody knows what the first one will ask.
+            asked = (False, False, True) if table._place is None else table._place[3]
+        told = [empty_like(gx) if is_asked else nothing(gx.dtype) for is_asked in asked[:2]]
+        launch(K.put_add_rows, gy, index, gx, *told)
+        return Looked(*((gy, index) if asked[2] else (None, None)), *told) if any(asked) else None
 
     return vjp
+
+
+def nothing(dtype):
+    """An empty operand, for a result that nobody asks for."""
+    return np.empty((1, 0), dtype)
 
 
 @op("(k) -> (n)")
@@ -299,15 +332,15 @@ def concatenate(xs, axis=0):
         raise ValueError("concatenate needs at least one tensor.")
     if len({x.dtype for x in xs}) > 1:
         xs = [cast(x, _common_dtype(xs)) for x in xs]
-    try:
-        joined = np.concatenate([np.broadcast_to(np.int8(0), x.shape) for x in xs], axis)
-    except ValueError as error:
-        raise ValueError(f"concatenate can't join {[x.shape for x in xs]} along axis {axis}: {error}") from None
-    axis %= joined.ndim
-    rows = math.prod(joined.shape[:axis])
-    widths = [math.prod(x.shape[axis:]) for x in xs]
+    rank, place = xs[0].ndim, axis % max(xs[0].ndim, 1)
+    around = {(x.ndim, x.shape[:place], x.shape[place + 1 :]) for x in xs}
+    if not -rank <= axis < rank or len(around) > 1:
+        shapes = [x.shape for x in xs]
+        raise ValueError(f"concatenate can't join {shapes} along axis {axis}: all other axes must be equally long.")
+    ((_, before, after),) = around
+    rows, widths = math.prod(before), [math.prod(x.shape[place:]) for x in xs]
     firsts = [constant(np.int64, int(first)) for first in np.cumsum([0, *widths[:-1]])]
-    result = empty(joined.shape, xs[0].dtype)
+    result = empty((*before, sum_of(x.shape[place] for x in xs), *after), xs[0].dtype)
     for x, first, width in zip(xs, firsts, widths, strict=True):
         launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, sum_of(widths)))
 
@@ -316,7 +349,8 @@ def concatenate(xs, axis=0):
             if gx is not None:
                 launch(K.get_columns, gy, first, gx)
 
-    return emit(result, vjp, xs, [(rows, sum_of(widths)), *((rows, width) for width in widths)])
+    views = enumerate([(rows, sum_of(widths)), *((rows, width) for width in widths)])
+    return emit(result, vjp, xs, tuple(views), "concatenate")
 
 
 def stack(x, axis=0):

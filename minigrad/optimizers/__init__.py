@@ -7,18 +7,6 @@ from minigrad.names import public
 from minigrad.optimizers import schedules
 from minigrad.optimizers.base import Optimizer, deserialize, get, registry, serialize
 from minigrad.optimizers.memory import Slot
-from minigrad.optimizers.rules import (
-    SGD,
-    Adadelta,
-    Adafactor,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    Ftrl,
-    Lion,
-    Nadam,
-    RMSprop,
-)
+from minigrad.optimizers.rules import SGD, Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Ftrl, Lion, Nadam, RMSprop
 
 __all__ = [*public(globals()), "schedules"]

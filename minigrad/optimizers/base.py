@@ -13,12 +13,13 @@ import numpy as np
 
 from minigrad import config
 from minigrad import kernels as K
-from minigrad.checks import warn
+from minigrad.checks import is_own, warn
 from minigrad.configurable import REQUIRED, Number, numbers_among
+from minigrad.exchange import average
 from minigrad.names import auto_name, snake_case
-from minigrad.optimizers import schedules
+from minigrad.optimizers import lookups, schedules
 from minigrad.optimizers.memory import Memory
-from minigrad.program import RecordingError, compare, is_recording, launch, trace, when
+from minigrad.program import RecordingError, compare, empty, is_recording, launch, trace, when
 from minigrad.registry import Registry, custom_object, custom_object_scope
 from minigrad.spelling import argument_names, rejected_keywords
 from minigrad.tensor import (
@@ -54,7 +55,7 @@ def get(identifier):
     return found
 
 
-class Optimizer(Memory):
+class Optimizer(Memory, is_member=False):
     """Base class. A subclass defines `slots`, the names of the rows that it keeps beside the weights, and `update`.
 
     Or it defines the same methods as in Keras: `build`, which adds variables, and `update_step`. One step does, in this
@@ -62,7 +63,7 @@ class Optimizer(Memory):
     A table of `arguments` (see `Configurable._declare`) makes the constructor, as the rules show.
 
     Args:
-        learning_rate: a float, a schedule, or a function without arguments. See the property of this name.
+        learning_rate: a number, a schedule, or a function without arguments. See the property of this name.
         weight_decay: a float, or None for no decay. See `exclude_from_weight_decay`.
         clipnorm, clipvalue, global_clipnorm: the largest norm of a variable's gradient, the largest |element| of one,
             or the largest norm of all gradients together. At most one of the three can be set.
@@ -72,6 +73,8 @@ class Optimizer(Memory):
         gradient_accumulation_steps: after how many steps there is an update, with the mean of their gradients.
     """
 
+    _registry = registry
+    _keywords = "kwargs"
     arguments = {}
     kernel = None
     writes = {}  # slot, or "weights" -> the method by which Keras' rule changes it, if not assign, or assign_sub
@@ -92,8 +95,12 @@ class Optimizer(Memory):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        if "arguments" in vars(cls):
-            cls._declare({**cls.arguments, **{n: v for n, v in cls.common.items() if n not in cls.arguments}}, "kwargs")
+        if "arguments" in vars(cls) and not is_own(cls):
+            cls._declare(cls.arguments)
+
+    @classmethod
+    def _declare(cls, arguments):
+        super()._declare({**arguments, **{n: v for n, v in cls.common.items() if n not in arguments}})
 
     def _set_up(self, given):
         owner, unknown = type(self).__name__, given.pop("kwargs")
@@ -130,7 +137,7 @@ class Optimizer(Memory):
 
     @learning_rate.setter
     def learning_rate(self, value):
-        value = _learning_rate(type(self).__name__, value, strict=False)
+        value = _learning_rate(type(self).__name__, float(value) if isinstance(value, Tensor) else value)
         rate = getattr(self._learning_rate, "base", self._learning_rate)
         if not isinstance(value, float):
             self._learning_rate = value
@@ -140,7 +147,7 @@ class Optimizer(Memory):
         else:
             raise TypeError(
                 f"{type(self).__name__}: its learning rate comes from {self._learning_rate!r} and can't be assigned; "
-                "make the optimizer with a float to assign another one later."
+                "make the optimizer with a number to assign another one later."
             )
 
     lr = learning_rate
@@ -149,7 +156,7 @@ class Optimizer(Memory):
         """The value of the schedule or the function in this step."""
         if not isinstance(self._learning_rate, schedules.LearningRateSchedule):
             return self._learning_rate()
-        step = np.empty((), self._rate.dtype if self.built else config.floatx())
+        step = empty((), self._rate.dtype if self.built else config.floatx())
         launch(K.cast_int64, self._calls, flat(step))
         return self._learning_rate(as_tensor(step))
 
@@ -167,7 +174,7 @@ class Optimizer(Memory):
     def _count_updates(self):
         if not self.gradient_accumulation_steps:
             return self._calls
-        updates = np.empty((1, 1), np.int64)
+        updates = empty((1, 1), np.int64)
         launch(K.quotient, self._calls, constant(np.int64, self.gradient_accumulation_steps), updates)
         return updates
 
@@ -221,6 +228,13 @@ class Optimizer(Memory):
             if self.__dict__.get("built") and name in settings:
                 self._move_out()
 
+    @property
+    def _takes(self):
+        """What the rule takes of the parts of a table's gradient: "squares", "sizes" or, a user's rule, nothing."""
+        if not hasattr(self.kernel, "full") or self._overrides("update", *_HOOKS[2:]):
+            return ()
+        return [p for p in ("squares", "sizes") if p in self.kernel.full.parameters]
+
     def _overrides(self, *names):
         """Whether a method of one of these names is overridden."""
         methods_of = operator.attrgetter(*names)
@@ -251,29 +265,34 @@ class Optimizer(Memory):
             raise ValueError(f"{self.name}: got {len(grads)} gradients for {len(variables)} variables.")
         if not grads:
             return
-        known = set(map(id, self._trainable))
-        unknown = [v.path for v in variables if id(v) not in known]
-        if self.built and unknown:
-            raise ValueError(
-                f"{self.name} was built for other variables and does not know {unknown}: make an optimizer for each "
-                "model, or call build(variables) with all of them."
-            )
-        self.build(self._trainable if self.built else variables)
+        if not self.built:
+            self.build(variables)
+        elif self._known_at != Structure.version:  # else nothing has moved
+            self.build(self._trainable)
+            self._known_at = Structure.version
         row = common_row(grads, variables, self._gradients)
         if row is not None:
             self._apply_row(row, grads, variables)
             return
+        known = set(map(id, self._trainable))
+        unknown = [v.path for v in variables if id(v) not in known]
+        if unknown:
+            raise ValueError(
+                f"{self.name} was built for other variables and does not know {unknown}: make an optimizer for each "
+                "model, or call build(variables) with all of them."
+            )
         sources = [None if g is None else self._source(g, v) for g, v in zip(grads, variables, strict=True)]
         for source, v in zip(sources, variables, strict=True):
             if source is not None and source.shape != v.shape:
                 raise ValueError(f"{self.name}: the gradient of {v.path} has shape {source.shape}, not {v.shape}.")
         for v in self._trainable:
             v._grad = None
-        for source, v in zip(sources, variables, strict=True):
+        for source, gradient, v in zip(sources, grads, variables, strict=True):
             if source is not None:
                 v._grad = v._gradient
                 if source is not v._grad:
                     launch_copy(source, v._grad)
+                    v._parts = getattr(gradient, "_parts", [None])
         self._step(variables)
 
     def _apply_row(self, row, grads, variables):
@@ -281,10 +300,11 @@ class Optimizer(Memory):
         own = self._gradients
         for v in self._trainable:
             v._grad = None
-        is_kept = self._overrides(*_HOOKS) or any(getattr(self, name) is not None for name in _CHANGING)
-        if is_recording() and not is_kept:
+        changing = (getattr(self, name) for name in _CHANGING)
+        if is_recording() and not self._overrides(*_HOOKS) and all(value is None for value in changing):
             for gradient, v in zip(grads, variables, strict=True):
-                v._grad = None if gradient is None else gradient._data
+                if gradient is not None:
+                    v._grad, v._parts = gradient._data, gradient._parts
             try:
                 self._gradients = row
                 self._step(variables)
@@ -293,7 +313,8 @@ class Optimizer(Memory):
             return
         launch(K.copy, row, own)
         for gradient, v in zip(grads, variables, strict=True):
-            v._grad = None if gradient is None else v._gradient
+            if gradient is not None:
+                v._grad, v._parts = v._gradient, gradient._parts
         self._step(variables)
 
     def _source(self, gradient, variable):
@@ -324,8 +345,12 @@ class Optimizer(Memory):
                 raise ValueError(f"{self.name}: no variable has a gradient. {_CUT}")
             if missing:
                 warn(f"{self.name}: no gradient for {missing}; they are left as they are. {_CUT}")
-        if is_recording():
-            self._launch_step()
+        self._summed = lookups.sums(self)
+        if is_recording() or self._summed:
+            try:
+                self._launch_step()
+            finally:
+                self._summed = {}
             return
         # The launches of a step are always the same: they are traced once, and then repeated.
         made_for = Structure.version, present
@@ -353,6 +378,7 @@ class Optimizer(Memory):
         runs = self._layout.runs(present)
         scale = constant(dtype, 1.0 / (self.loss_scale_factor or 1.0))
         self._updates = self._count_updates()
+        average(self._gradients)
         with no_grad():
             if every:
                 sums = self._rows["gradient_accumulator"]
@@ -389,8 +415,12 @@ class Optimizer(Memory):
                 if v._grad is not None:
                     self.update_step(as_tensor(v._grad), v, rate)
             return
-        for a, b in runs:
+        own = self._summed if self._takes else {}
+        for a, b in self._layout.runs([p and i not in own for i, p in enumerate(present)]) if own else runs:
             self.update(self._gradients[:, a:b], *self._stretches(a, b))
+        for i, summed in own.items():
+            a, b = self._layout.places[i]
+            self.update(self._gradients[:, a:b], *self._stretches(a, b), summed=summed)
 
     def _stretches(self, first, last):
         """These columns of the rows that the rule changes: its slots (none of an absent slot) and the weights."""
@@ -418,11 +448,20 @@ class Optimizer(Memory):
             return
         limit = constant(self._rate.dtype, next(limit for limit in limits if limit is not None))
         if self.clipvalue is not None:
-            launch(K.clip_values, limit, self._gradients)
+            runs = self._layout.runs([p and i not in self._summed for i, p in enumerate(present)])
+            for a, b in runs if self._summed else [(0, None)]:
+                launch(K.clip_values, limit, self._gradients[:, a:b])
             return
-        places = [place for place, p in zip(self._layout.places, present, strict=True) if p]
-        kernel = K.clip_norms if self.clipnorm is not None else K.clip_global_norm
-        launch(kernel, limit, np.array(places, np.int64), self._gradients)
+        every = {i: self._layout.places[i] for i, p in enumerate(present) if p}
+        others = [place for i, place in every.items() if i not in self._summed]
+        every, others = np.array([*every.values()], np.int64), np.array(others, np.int64).reshape(-1, 2)
+        if self.clipnorm is not None:
+            launch(K.clip_norms, limit, others, self._gradients)
+            lookups.clip_norms(self, limit)
+        elif self._summed:
+            lookups.clip_global_norm(self, limit, others, every)
+        else:
+            launch(K.clip_global_norm, limit, every, self._gradients)
 
     def _average(self):
         momentum, average = constant(self._rate.dtype, self.ema_momentum), self._rows["average"]
@@ -434,7 +473,7 @@ class Optimizer(Memory):
     @staticmethod
     def _every(number, count):
         """Context manager: launches inside run only in every `number`-th step, which the array `count` counts."""
-        due = np.empty((1, 1), np.int64)
+        due = empty((1, 1), np.int64)
         launch(K.is_multiple, count, constant(np.int64, number), due)
         return when(due)
 
@@ -443,11 +482,12 @@ class Optimizer(Memory):
     def prepare(self):
         """Launch what is computed once per step, before `update`."""
 
-    def update(self, gradients, *slots_and_weights):
+    def update(self, gradients, *slots_and_weights, summed=None):
         """Launch the update of some columns of the rows: of gradients, slots and weights, one row (1, n) each.
 
         By default it launches `kernel` with those of `g`, `learning_rate`, `settings`, `step` and `scalars` that are
-        among the parameters of the kernel, and with the slots and weights.
+        among the parameters of the kernel, and with the slots and weights. `summed` are the sums of the squares and of
+        the absolute values of a gradient's parts (see `lookups`); then it launches `kernel.full`, which takes one.
         """
         if self.kernel is None:
             raise TypeError(
@@ -457,7 +497,12 @@ class Optimizer(Memory):
         known = {"g": gradients, "learning_rate": self._rate, "settings": self._settings_row(), "step": self._updates}
         known |= {name: flat(v._data) for name, v in self._scalars.items()}
         operands = [known[p] for p in self.kernel.parameters if p in known]
-        launch(self.kernel, *operands, *slots_and_weights)
+        if summed is None:
+            launch(self.kernel, *operands, *slots_and_weights)
+            return
+        known = {"squares": summed[0], "sizes": summed[1]}
+        more = [flat(known[name]) for name in self._takes]
+        launch(self.kernel.full, *operands, *slots_and_weights, *more)
 
     def _settings_row(self):
         """The rule's own settings, and in a second row 1 minus each, rounded from the exact difference as in Keras."""
@@ -523,18 +568,15 @@ class Optimizer(Memory):
             self._weights[...] = self._rows["average"]
 
 
-Optimizer._declare(Optimizer.common, "kwargs")
-
-
-def _learning_rate(owner, value, strict=True):
-    """A learning rate as a float, or the schedule or function that makes it. A ValueError where Keras refuses it."""
+def _learning_rate(owner, value):
+    """A learning rate as a float, or the schedule or function that makes it; a ValueError if it is none of these."""
     if isinstance(value, schedules.LearningRateSchedule) or (callable(value) and not isinstance(value, type)):
         return value
-    if not strict and isinstance(value, Tensor):
-        return float(value)
-    if not isinstance(value, float) and (strict or isinstance(value, (bool, str, type)) or value is None):
+    if isinstance(value, (np.ndarray, np.generic)) and value.shape == ():
+        value = value.item()
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ValueError(
-            f"{owner}: learning_rate must be a float, a LearningRateSchedule, or a function without arguments; "
+            f"{owner}: learning_rate must be a number, a LearningRateSchedule, or a function without arguments; "
             f"got {value!r} ({type(value).__name__})."
         )
     value = float(value)

@@ -9,6 +9,7 @@ import numpy as np
 from minigrad import config
 from minigrad.checks import warn
 from minigrad.configurable import Configurable
+from minigrad.optimizers import lookups
 from minigrad.program import aligned
 from minigrad.tensor import Structure, Variable, flat
 
@@ -93,6 +94,8 @@ class Memory(Configurable):
         """Forget the variables, as if `build` had not been called. They keep their memory."""
         self._added, self._reusable = [], []
         self._trainable, self._homes, self._rows = [], [], {}
+        self._summed = {}
+        self._known_at = None  # the version of the structure at which `build` last saw that nothing has moved
         self.built = False
 
     @property
@@ -186,7 +189,8 @@ class Memory(Configurable):
         }
         added = list(self._added)
         self._weights, self._gradients = layout.row(), layout.row()
-        places = [(self._gradients, *place) for place in layout.places]
+        asked = [lookups.asks(self, v) for v in variables]
+        places = [(self._gradients, *place, told) for place, told in zip(layout.places, asked, strict=True)]
         for v, *home in zip(variables, *map(layout.parts, (self._weights, self._gradients)), places, strict=True):
             v.move_to(*home)
         self._rows = {"average": self._weights.copy()} if self.use_ema else {}  # averages start as the weights
@@ -232,7 +236,7 @@ class Memory(Configurable):
 
     def __getstate__(self):
         # In a copy, variables are not parts of the rows any more, until the next `build` moves them there.
-        return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None}
+        return {**self.__dict__, "_homes": [None] * len(self._trainable), "_launches": None, "_known_at": None}
 
     # ---- for those who define `update_step`
 

@@ -7,7 +7,7 @@ import numpy as np
 from minigrad import kernels as K
 from minigrad import ops
 from minigrad.configurable import Number
-from minigrad.optimizers.base import Optimizer, registry
+from minigrad.optimizers.base import Optimizer
 from minigrad.optimizers.memory import Slot
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, flat
@@ -16,14 +16,13 @@ _RATE = 0.001
 _MOMENTUM, _FRACTION, _LEAST = "[0, 1)", "[0, 1]", "[0, inf)"
 
 
-@registry.register()
 class SGD(Optimizer):
     """Gradient descent: w -= lr g.
 
     With `momentum` mu: m = mu m - lr g, w += m; with `nesterov` w += mu m - lr g instead (the new m; Sutskever 2013).
     """
 
-    arguments = {"learning_rate": 0.01, "momentum": Number(0.0, _FRACTION, float), "nesterov": False}
+    arguments = {"learning_rate": 0.01, "momentum": Number(0.0, _FRACTION), "nesterov": False}
     slots = (Slot("momentum", when="momentum"),)
     kernel = K.sgd
 
@@ -32,7 +31,6 @@ class SGD(Optimizer):
         return {"weights": "assign_add"} if self.momentum else {}
 
 
-@registry.register()
 class Adam(Optimizer):
     """Adaptive moments (Kingma and Ba 2014, arXiv:1412.6980), with epsilon outside of the bias correction.
 
@@ -54,7 +52,6 @@ class Adam(Optimizer):
     writes = {"momentum": "assign_add", "velocity": "assign_add"}
 
 
-@registry.register()
 class AdamW(Adam):
     """Adam with weight decay apart from the gradient (Loshchilov and Hutter 2017, arXiv:1711.05101).
 
@@ -64,7 +61,6 @@ class AdamW(Adam):
     arguments = {"learning_rate": _RATE, "weight_decay": Number(0.004, _LEAST), **Adam.arguments}
 
 
-@registry.register()
 class Nadam(Optimizer):
     """Adam with Nesterov's momentum (Dozat 2016).
 
@@ -82,7 +78,6 @@ class Nadam(Optimizer):
         launch(K.nadam_product, self._settings_row(), self._updates, flat(self._scalars["product"]._data))
 
 
-@registry.register()
 class Adamax(Optimizer):
     """Adam with the largest gradient, fading out, in place of the mean square (Kingma and Ba 2014, section 7).
 
@@ -95,7 +90,6 @@ class Adamax(Optimizer):
     writes = {"momentum": "assign_add"}
 
 
-@registry.register()
 class RMSprop(Optimizer):
     """Gradients divided by a running average of their size (Hinton 2012).
 
@@ -116,7 +110,6 @@ class RMSprop(Optimizer):
     kernel = K.rmsprop
 
 
-@registry.register()
 class Adagrad(Optimizer):
     """Gradients divided by the size of all gradients so far (Duchi, Hazan and Singer 2011).
 
@@ -133,7 +126,6 @@ class Adagrad(Optimizer):
     writes = {"accumulator": "assign_add"}
 
 
-@registry.register()
 class Adadelta(Optimizer):
     """Steps as large as earlier steps, so that their unit is that of the weights (Zeiler 2012, arXiv:1212.5701).
 
@@ -149,7 +141,6 @@ class Adadelta(Optimizer):
     writes = {"weights": "assign_add"}
 
 
-@registry.register()
 class Lion(Optimizer):
     """Steps of a sign: all weights move equally far (Chen et al. 2023, arXiv:2302.06675).
 
@@ -161,7 +152,6 @@ class Lion(Optimizer):
     kernel = K.lion
 
 
-@registry.register()
 class Ftrl(Optimizer):
     """Follow the regularized leader (McMahan et al. 2013): sparse weights of linear models.
 
@@ -185,7 +175,6 @@ class Ftrl(Optimizer):
     writes = {"linear": "assign_add", "weights": "assign"}
 
 
-@registry.register()
 class Adafactor(Optimizer):
     """Adam whose v is kept as the means of its rows and columns (Shazeer and Stern 2018, arXiv:1804.04235).
 
@@ -216,6 +205,10 @@ class Adafactor(Optimizer):
                 columns = self.add_variable((*v.shape[:-2], v.shape[-1]), dtype=v.dtype, name=v.name)
             self._factors.append((rows, columns, self.add_variable_from_reference(v, "velocity")))
 
+    @property
+    def _takes(self):
+        return ("squares",) if type(self) is Adafactor else ()
+
     def prepare(self):
         """Compute 1 / sqrt(t) and b, which depend on the step alone."""
         t = np.empty((), self._rate.dtype)
@@ -224,8 +217,11 @@ class Adafactor(Optimizer):
         self._limit, self._memory = t**-0.5, 1.0 - t**self.beta_2_decay
 
     def update_step(self, gradient, variable, learning_rate):
-        rows, columns, v = self._factors[self._get_variable_index(variable)]
-        b, s = self._memory, ops.square(gradient) + self.epsilon_1
+        number = self._get_variable_index(variable)
+        rows, columns, v = self._factors[number]
+        is_sum = number in self._summed
+        squares = as_tensor(self._summed[number][0]) if is_sum else ops.square(gradient)
+        b, s = self._memory, squares + self.epsilon_1
         if variable.ndim < 2:
             self.assign(v, b * v + (1.0 - b) * s)
         else:
@@ -235,7 +231,8 @@ class Adafactor(Optimizer):
             self.assign(v, ops.expand_dims(share, -1) * ops.expand_dims(columns, -2))
         u = gradient / ops.sqrt(v)
         rate = ops.maximum(_rms(variable), self.epsilon_2) * ops.minimum(learning_rate, self._limit)
-        self.assign_sub(variable, rate * u / ops.maximum(_rms(u) / self.clip_threshold, 1.0))
+        size = ops.sqrt(ops.mean(squares / v)) if is_sum else _rms(u)
+        self.assign_sub(variable, rate * u / ops.maximum(size / self.clip_threshold, 1.0))
 
 
 def _rms(x):

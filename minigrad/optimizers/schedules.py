@@ -13,7 +13,7 @@ registry = Registry("learning-rate schedule", "keras.optimizers.schedules")
 serialize, deserialize = registry.serialize, registry.deserialize
 
 
-class LearningRateSchedule(Configurable):
+class LearningRateSchedule(Configurable, is_member=False):
     """Base class: define `__call__(step)` and, to be saved, `get_config()`.
 
     In training, `step` is the number of batches so far, a tensor () of the weights' dtype. What `minigrad.ops` compute
@@ -25,6 +25,8 @@ class LearningRateSchedule(Configurable):
     ...         return 0.1 / (step + 1)
     """
 
+    _registry = registry
+
     def __call__(self, step):
         raise NotImplementedError(f"Schedule {type(self).__name__} must define __call__(self, step).")
 
@@ -33,17 +35,12 @@ class LearningRateSchedule(Configurable):
         raise NotImplementedError(f"Schedule {type(self).__name__} must define get_config() to be saved.")
 
 
-class Formula(LearningRateSchedule):
+class Formula(LearningRateSchedule, is_member=False):
     """A schedule whose formula is a kernel. It is called on a step (number or tensor), or on an array of steps."""
 
     arguments = {}
     kernel = None
     get_config = Configurable.get_config
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        if "arguments" in vars(cls):
-            cls._declare(cls.arguments)
 
     def __call__(self, step):
         if not isinstance(step, Tensor):
@@ -62,7 +59,6 @@ class Formula(LearningRateSchedule):
         return [constant(dtype, *numbers_among(self, self.arguments))]
 
 
-@registry.register()
 class ExponentialDecay(Formula):
     """rate = initial_learning_rate decay_rate^p, where p = step / decay_steps; with `staircase`, its integer part."""
 
@@ -76,7 +72,6 @@ class ExponentialDecay(Formula):
     }
 
 
-@registry.register()
 class InverseTimeDecay(Formula):
     """rate = initial_learning_rate / (1 + decay_rate p), p = step / decay_steps; with `staircase`, its integer part."""
 
@@ -84,7 +79,6 @@ class InverseTimeDecay(Formula):
     arguments = {**ExponentialDecay.arguments, "name": "InverseTimeDecay"}
 
 
-@registry.register()
 class PolynomialDecay(Formula):
     """From initial_learning_rate to end_learning_rate in decay_steps, where it stays.
 
@@ -104,7 +98,6 @@ class PolynomialDecay(Formula):
     }
 
 
-@registry.register()
 class CosineDecay(Formula):
     """Half a wave of a cosine down to alpha (Loshchilov and Hutter 2016, arXiv:1608.03983), after a linear warm-up.
 
@@ -131,7 +124,6 @@ class CosineDecay(Formula):
         return [constant(dtype, start, self.decay_steps, self.alpha, top, warmup)]
 
 
-@registry.register()
 class CosineDecayRestarts(Formula):
     """Half waves of a cosine one after another (Loshchilov and Hutter 2016, arXiv:1608.03983).
 
@@ -151,15 +143,14 @@ class CosineDecayRestarts(Formula):
     }
 
 
-@registry.register()
 class PiecewiseConstantDecay(Formula):
     """rate = values[i], where i is the number of boundaries below the step. There is one value more than boundaries."""
 
     kernel = K.piecewise_constant
     arguments = {"boundaries": REQUIRED, "values": REQUIRED, "name": "PiecewiseConstant"}
 
-    def _set_up(self, given):
-        boundaries, values = given["boundaries"], given["values"]
+    def _settle(self):
+        boundaries, values = self.boundaries, self.values
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 "PiecewiseConstantDecay: there must be one value more than boundaries; got "
@@ -167,7 +158,6 @@ class PiecewiseConstantDecay(Formula):
             )
         if any(a > b for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)):
             raise ValueError(f"PiecewiseConstantDecay: the boundaries must increase; got {boundaries}.")
-        super()._set_up(given)
 
     def operands(self, dtype):
         """Boundaries and values, one row each."""

@@ -1,7 +1,7 @@
 """Large launches are divided into parts: by rows or columns for several threads, or into blocks of samples.
 
-A step that computes with images runs in blocks: all that follows a convolution is computed for some samples while they
-are in the cache, and then for the next ones.
+A step that computes with images or sums over time runs in blocks: all that follows a convolution or an embedding is
+computed for some samples while they are in the cache, and then for the next ones.
 """
 
 import math
@@ -10,10 +10,11 @@ from collections import namedtuple
 import numpy as np
 
 from minigrad.parallel import lanes
+from minigrad.parallel.packing import pack
 from minigrad.parallel.threads import enter, leave, threads
-from minigrad.program import GROUPS, SMALL, WHOLE, Plan
+from minigrad.program import DIVISIBLE, GROUPS, SMALL, WHOLE, Plan
 
-PART = 300_000  # the least cost of a part of a launch, some microseconds
+PART = DIVISIBLE // 2  # the least cost of a part of a launch, some microseconds
 STEP = 32  # rows or columns: parts begin at cache lines, and at tiles of a matrix product
 NEAR = 2**19  # bytes of an operand of which a block should have no more: what the nearer caches keep
 FEW = 8192  # numbers: up to so many, a launch is not worth the division into blocks
@@ -27,7 +28,7 @@ Division = namedtuple("Division", "parts shares")
 
 def divide(kernel, operands, cost):
     """(the axis along which a launch is divided, or None; the operands of each of its parts)."""
-    axis, ends = _ends(kernel, operands, cost) if cost >= 2 * PART else (None, [])
+    axis, ends = _ends(kernel, operands, cost) if cost >= DIVISIBLE else (None, [])
     if len(ends) < 3:
         return None, [(*operands, *kernel.undivided)]
     parts = list(zip(ends, ends[1:]))
@@ -56,7 +57,7 @@ def _ends(kernel, operands, cost):
     count = min(int(cost // PART), threads(), max(lengths) // step)
     # Columns, if there are enough: the next launches of a step mostly need the same ones.
     axis = 1 if lengths[1] // step >= count else 0
-    return axis, [lengths[axis] * k // count // step * step for k in range(count)] + [lengths[axis]]
+    return axis, [(lengths[axis] * k // count + step // 2) // step * step for k in range(count)] + [lengths[axis]]
 
 
 def length(kernel, operands, axis):
@@ -68,7 +69,7 @@ def length(kernel, operands, axis):
 
 
 def blocks_of(instructions):
-    """(the number of samples, into how many blocks they are divided) of a step that computes with images; else None."""
+    """(number of samples, number of their blocks) of a step with images or sums over time; None of any other step."""
     counts = [len(operands[k.counts_samples]) for k, operands, _ in instructions if k.counts_samples is not None]
     samples = max(counts, default=1)
     most = math.gcd(samples, GROUPS)
@@ -95,6 +96,8 @@ def _bytes(kernel, operands, samples, count):
     largest = max((o for o, _ in own), key=lambda o: o.size)
     is_product = kernel.cost is not None and any(kernel.is_own[1])
     if is_product and not (kernel.is_of_samples[0] and largest.shape[0] >= ROWS * count):
+        return 0
+    if is_product and kernel.cost(*operands) < DIVISIBLE:
         return 0
     return largest.nbytes if largest.size > FEW else 0
 
@@ -144,31 +147,50 @@ def _division(kernel, operands, blocks):
         return Division([(*operands, *kernel.undivided)], [None] * len(operands))
     axis, parts = divide(kernel, operands, kernel.cost(*operands))
     shares = [
-        (o.shape, axis, len(parts), kernel.grain) if axis is not None and is_own else None
+        (o.shape, axis, len(parts), kernel.grain, is_own) if axis is not None and is_own else None
         for o, is_own in zip(operands, kernel.is_own[axis or 0])
     ]
     return Division(parts, shares)
+
+
+def _divisions(instructions):
+    blocks = blocks_of(instructions)
+    return [_division(kernel, operands, blocks) for kernel, operands, _ in instructions]
+
+
+def _runs(launches):
+    """The number of the run of each launch, on a single lane."""
+    divided = zip(launches, _divisions(launches))
+    return lanes.walks([(*one, found.shares, [0] * len(found.parts)) for one, found in divided], 1)[1]
 
 
 class DividedPlan(Plan):
     """Each part of a launch is a row of the table. Threads run their own parts side by side, if that is faster."""
 
     def __init__(self, instructions):
-        self.has_products = any(k.cost is not None and k.cost(*operands) > SMALL for k, operands, _ in instructions)
-        blocks, self.rows_of, self.rows, launches = blocks_of(instructions), [], [], []
-        for kernel, operands, flag in instructions:
-            division = _division(kernel, operands, blocks)
+        most = max((k.cost(*operands) for k, operands, _ in instructions if k.cost is not None), default=0)
+        self.has_products, self.lanes, self.pace = most > SMALL, None, lanes.Pace()
+        if most < DIVISIBLE and blocks_of(instructions) is None:  # nothing is divided
+            super().__init__(instructions)
+            return
+        self.rows_of, self.rows, launches = [], [], []
+        for (kernel, operands, flag), division in zip(instructions, _divisions(instructions)):
             self.rows_of.append(np.arange(len(self.rows), len(self.rows) + len(division.parts)))
             self.rows += [(kernel, part, flag) for part in division.parts]
             launches.append((kernel, operands, flag, division.shares, self.rows_of[-1].tolist()))
-        self.walk, self.lanes, self.pace = lanes.walks(launches, 1)[0], None, lanes.Pace()
-        count = min(threads(), max((len(rows) for *_, rows in launches), default=1))
+        (self.walk,), _ = lanes.walks(launches, 1)
+        most = max(map(len, self.rows_of), default=1)
+        count = min(threads(), most)
         if count > 1:
-            walks = lanes.walks(launches, count)
+            walks, _ = lanes.walks(launches, count)
             self.counters = np.zeros((1 + count, 64), np.int64)  # each has cache lines of its own
             meeting = range(len(self.rows), len(self.rows) + count)
             self.rows += [(lanes.meet, operands, None) for operands in lanes.meetings(self.counters)]
             self.lanes = [np.where(walk < 0, m, walk) for m, walk in zip(meeting, walks)]
+
+    @staticmethod
+    def packed(launches):
+        return pack(launches, _runs)
 
     def replay(self, run, table, steps):
         mine = [self.has_products]

@@ -78,6 +78,7 @@ def meetings(counters):
 # --------------------------------------------------------------------------------------- the way of each lane
 
 Access = namedtuple("Access", "first last is_out share lane")
+LEAST = 2048  # bytes: a launch that writes less is not worth another lane
 
 
 def _clash(a, b):
@@ -85,62 +86,58 @@ def _clash(a, b):
     return a.first < b.last and b.first < a.last and (a.is_out or b.is_out) and not (a.share and a.share == b.share)
 
 
-def _accesses(kind, operands, flag, shares, rows):
-    """What a launch touches. `lane` is 0 if only the first lane does so, and None if several do."""
-    lane = 0 if len(rows) == 1 else None
+def _accesses(kind, operands, flag, shares):
+    """What a launch touches, as yet without a lane."""
     for k, operand in enumerate(operands if flag is None else (*operands, flag)):
         is_operand = k < len(operands)
         first, share = address(operand), shares[k] if is_operand else None
         is_out = is_operand and kind.is_out[k]
-        yield Access(first, first + operand.nbytes, is_out, share and (first, share), lane)
+        yield Access(first, first + operand.nbytes, is_out, share and (first, share), None)
 
 
 def walks(launches, lanes):
-    """For each lane an array of rows of the table, -1 where it waits for the others.
+    """For each lane an array of rows of the table, -1 where it waits for the others; and the number of each one's run.
 
     `launches` is a list of (kernel, operands, flag, shares, rows), with one row of the table per part of the launch,
     and for each operand its share, see `dividing.Division`. Consecutive launches whose parts do not touch each other's
     are a run: a lane computes the first part of all of them, then the second, while its numbers are in the cache.
+    A launch that is not divided follows in the lane whose numbers it needs; if it needs none since all lanes waited, it
+    goes to the lane that has written least.
     """
-    found, run, of_run, before = [[] for _ in range(lanes)], [], [], []
+    found, runs, run, of_run, before = [[] for _ in range(lanes)], [0], [], [], []
+    written = [0] * lanes  # bytes, since all lanes waited, by launches that are not divided
     for kind, operands, flag, shares, rows in launches:
-        new = list(_accesses(kind, operands, flag, shares, rows))
-        with_run = [pair for pair in itertools.product(new, of_run) if _clash(*pair)]
-        with_others = (pair for pair in itertools.product(new, before) if _clash(*pair))
-        has_to_wait = lanes > 1 and any(a.lane is None or a.lane != b.lane for a, b in (*with_run, *with_others))
+        new = list(_accesses(kind, operands, flag, shares))
+        with_run = [b.lane for a, b in itertools.product(new, of_run) if _clash(a, b)]
+        met = {*with_run, *(b.lane for a, b in itertools.product(new, before) if _clash(a, b))}
+        is_whole = lanes == 1 or len(rows) == 1
+        has_to_wait = bool(met) and (not is_whole or len(met) > 1 or None in met)
         if with_run or has_to_wait:
             _walk(run, found)
-            before, run, of_run = before + of_run, [], []
+            before, run, of_run = before + of_run if lanes > 1 else [], [], []
         if has_to_wait:
-            before = []
-            _wait(found)
-        run.append(rows)
-        of_run += new
+            before, met, written = [], (), [0] * lanes
+            for walk in found:
+                walk.append(-1)
+        parts, lane = [rows[len(rows) * k // lanes : len(rows) * (k + 1) // lanes] for k in range(lanes)], None
+        if is_whole:
+            size = sum(o.nbytes for o, is_out in zip(operands, kind.is_out) if is_out)
+            lane = min(met) if met else written.index(min(written)) if size >= LEAST else 0
+            written[lane] += size
+            parts = [rows * (k == lane) for k in range(lanes)]
+        runs.append(runs[-1] + bool(with_run))
+        run.append(parts)
+        of_run += [access._replace(lane=lane) for access in new]
     _walk(run, found)
-    if lanes > 1:
-        _wait(found)  # the next step, or Python, may touch anything
-    return [np.array(walk, np.int64) for walk in found]
+    last = [-1] * (lanes > 1)  # the next step, or Python, may touch anything
+    return [np.array(walk + last, np.int64) for walk in found], runs[1:]
 
 
 def _walk(run, found):
-    """Append the rows of a run to the lanes: each has an equal part of each launch, in the order of the blocks."""
-    lanes = len(found)
-    for lane, walk in enumerate(found):
-        mine = [_of_lane(rows, lane, lanes) for rows in run]
+    """Append the rows of a run, those of each lane per launch, to the lanes: in the order of the blocks."""
+    for walk, *mine in zip(found, *run):
         for block in range(max(map(len, mine), default=0)):
             walk += [rows[block] for rows in mine if block < len(rows)]
-
-
-def _of_lane(rows, lane, lanes):
-    """The rows of a launch that a lane computes: neighbours. The first lane computes what is not divided."""
-    if len(rows) == 1:
-        return rows if lane == 0 else []
-    return rows[len(rows) * lane // lanes : len(rows) * (lane + 1) // lanes]
-
-
-def _wait(found):
-    for walk in found:
-        walk.append(-1)
 
 
 # ---------------------------------------------------------------------------------------------------- walking

@@ -32,10 +32,16 @@ def _blas():
 def threads():
     """The largest number of parts of a launch: the number of threads that BLAS would take.
 
-    So OPENBLAS_NUM_THREADS counts for all of minigrad. The last bit of a large product depends on it, as with BLAS
-    itself.
+    So OPENBLAS_NUM_THREADS counts for all of minigrad. No result depends on it, but where products are BLAS's own.
     """
     return 1 if _blas() is None else max(1, min(_blas()[1](), MOST))
+
+
+def limit(count):
+    """Let launches have so many parts at most: several processes share the cores."""
+    global MOST
+    MOST = min(MOST, count)
+    threads.cache_clear()
 
 
 def enter(mine):
@@ -61,6 +67,17 @@ def leave(mine):
     if mine[0]:
         with _entering:
             _restore()
+
+
+@contextlib.contextmanager
+def side_by_side():
+    """Inside, whatever threads compute, each computes on one core: there is enough to do for all cores."""
+    mine = [True]
+    try:
+        enter(mine)  # so nobody is alone
+        yield
+    finally:
+        leave(mine)
 
 
 def _needs_one():

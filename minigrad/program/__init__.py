@@ -8,7 +8,11 @@ plugs in how several threads share a Program.
 from minigrad.names import public
 from minigrad.program.compiling import GROUPS, WHOLE, Kernel, helper, kernel
 from minigrad.program.launching import (
+    DIVISIBLE,
+    LINE,
     SMALL,
+    Launches,
+    Memory,
     Plan,
     RecordingError,
     address,
@@ -19,6 +23,7 @@ from minigrad.program.launching import (
     is_interrupted,
     is_recording,
     launch,
+    memory_of,
     surroundings,
     trace,
     when,

@@ -14,14 +14,18 @@ import numpy as np
 from numba import types
 from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.core.cpu import CPUTargetOptions
 from numba.core.errors import NumbaError
 from numba.core.options import TargetOptions
+from numba.core.runtime import rtsys
 from numba.extending import register_jitable
 
 # Never nnan or ninf (so never fastmath=True): they turn max(nan, 0) into 0 and hide a training that diverged.
 OPTIONS = {
     "nogil": True,
+    "no_cfunc_wrapper": True,  # nobody calls a kernel from C: a sixth less to compile
     "error_model": "numpy",
     "fastmath": {"reassoc", "contract", "arcp", "nsz", "afn"},
 }
@@ -63,14 +67,14 @@ class Kernel:
 
     A launch of a kernel with a `cost` may be divided into parts for several threads. The cost is a function of the
     operands; its unit is the time of one multiplication. In an operand annotated `"columns"` (or `"rows"`) each part
-    touches columns (or rows) of its own only. If the last parameter is `part`, the kernel gets whole operands and an
-    int64 row [first row, last row, first column, last column]. Otherwise each such operand is one row, (1, n), and the
-    kernel gets a slice of it.
+    touches columns (or rows) of its own only, of `"scattered"` ones other columns than these, but as many. If the last
+    parameter is `part`, the kernel gets whole operands and an int64 row [first row, last row, first column, last
+    column]. Otherwise each such operand is one row, (1, n), and the kernel gets a slice of it.
 
-    In a step that computes with images, a launch is divided by samples instead, into blocks that stay in the cache from
-    one launch to the next. What is annotated `"rows"` or `"samples"` has as many rows per sample. `"images"` is such an
-    operand with one row per sample: it tells how many there are. `"groups"` has a row for each of GROUPS at most: the
-    sums over groups of samples, whose order does not depend on threads.
+    In a step that computes with images or sums over time, a launch is divided by samples instead, into blocks that stay
+    in the cache from one launch to the next. What is annotated `"rows"` or `"samples"` has as many rows per sample.
+    `"images"` is such an operand with one row per sample: it tells how many there are. `"groups"` has a row for each of
+    GROUPS at most: the sums over groups of samples, whose order does not depend on threads.
     """
 
     def __init__(self, function, options=OPTIONS, cost=None, check=None, grain=None):
@@ -87,12 +91,12 @@ class Kernel:
         self.parameters = names[:-1] if self.takes_part else names
         notes = [function.__annotations__.get(p, "").split() for p in self.parameters]
         self.is_out = [("out" in note) for note in notes]
-        self.is_own = [[(word in note) for note in notes] for word in ("rows", "columns")]
+        self.is_own = [[next(filter(n.count, own), "") for n in notes] for own in (["rows"], ["columns", "scattered"])]
         self.is_picked = ["picked" in note for note in notes]
         self.is_of_samples = [not {"rows", "samples", "images", "groups"}.isdisjoint(note) for note in notes]
         self.is_of_groups = ["groups" in note for note in notes]
         self.counts_samples = next((i for i, note in enumerate(notes) if "images" in note), None)
-        words = {"out", "rows", "columns", "picked", "number", "samples", "images", "groups"}
+        words = {"out", "rows", "scattered", "columns", "picked", "number", "samples", "images", "groups"}
         self.dtypes = [next((np.dtype(word) for word in note if word not in words), None) for note in notes]
         # The operand whose dtype the others follow. (Not dtypes.index(None): NumPy says that float64 == None.)
         self.generic = next((i for i, fixed in enumerate(self.dtypes) if fixed is None), 0)
@@ -153,8 +157,12 @@ def _require_whole(path):
 class _Cache(FunctionCache):
     def __init__(self, function):
         super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp()
-        self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())
+
+    def load_overload(self, sig, target_context):
+        """As Numba's, without what it needs to compile: that takes 0.2 s, and is done where nothing is found."""
+        rtsys.initialize(target_context)
+        return self._load_overload(sig, target_context)
 
 
 def compiled(function, signature, options=OPTIONS):
@@ -165,7 +173,6 @@ def compiled(function, signature, options=OPTIONS):
             dispatcher._cache = _Cache(function)
             try:
                 dispatcher.compile(signature)
-                return dispatcher.overloads[signature.args]
             except NumbaError:  # the kernel itself is wrong
                 raise
             except Exception:
@@ -195,10 +202,31 @@ def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None,
     return Kernel(function, {**OPTIONS, "fastmath": fastmath, "noalias": disjoint}, cost, check, grain)
 
 
+class _HelperCode(JITCodeLibrary):
+    """Code that LLVM optimises as a part of kernels only: helpers call helpers, and each would be optimised by each."""
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalized = True
+        self._get_module_for_linking()  # a copy, which kernels take; of what stays here no machine code is made
+        for function in self._final_module.functions:
+            if not function.is_declaration:
+                function.linkage = "available_externally"
+        super()._finalize_final_module()
+
+
+class _HelperCompiler(Compiler):
+    def __init__(self, typing, target, library, *arguments):
+        super().__init__(typing, target, _HelperCode(target.codegen(), "helper"), *arguments)
+
+
 def helper(function):
     """Make a function that kernels call; its code becomes part of each of them.
 
     If it were compiled on its own, it would be optimised again in a process that loads the kernel from the cache, and
     might sum in another order there: the first run on a machine would differ from later ones in the last bit.
     """
-    return register_jitable(forceinline=True)(function)
+    options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # no one else calls it
+    return register_jitable(pipeline_class=_HelperCompiler, **options)(function)

@@ -82,12 +82,12 @@ def _handle(handler, number, frame):
         handler(number, frame)
 
 
-def trace(step):
+def trace(step, launches=None):
     """Run `step`, writing every launch down and carrying none out. An outer recording goes on afterwards.
 
-    A signal handler that runs meanwhile computes as usual.
+    A signal handler that runs meanwhile computes as usual. `launches` is an empty list of one's own kind.
     """
-    launches = Launches()
+    launches = Launches() if launches is None else launches
     with _handlers_apart(), _instead(launches):
         step()
     return launches
@@ -118,12 +118,18 @@ class Plan:
 
     def __init__(self, instructions):
         self.rows = [(kernel, (*operands, *kernel.undivided), flag) for kernel, operands, flag in instructions]
-        self.rows_of = [np.array([i]) for i in range(len(instructions))]  # instruction -> its rows in the table
         self.walk = np.arange(len(self.rows))
+        self.rows_of = self.walk.reshape(-1, 1)  # instruction -> its rows in the table
 
     def replay(self, run, table, steps):
         """Carry out all rows of the table `steps` times. `run(table, walk, steps)` carries out the rows in `walk`."""
         run(table, self.walk, steps)
+
+    @staticmethod
+    def packed(launches):
+        """The launches with their temporaries at places where they take less memory, and {id of an operand: its address
+        before} for those that were moved. `launches` may be emptied."""
+        return launches, {}
 
     @staticmethod
     def launch(kernel, entry, operands):
@@ -134,7 +140,8 @@ class Plan:
 Plan.chosen = Plan
 
 
-SMALL = 64**3  # multiplications: up to this cost BLAS takes no second thread, and no launch is divided
+SMALL = 64**3  # multiplications: up to this cost BLAS takes no second thread
+DIVISIBLE = 600_000  # from this cost on a launch may be divided: each part takes some microseconds
 
 
 def launch(kernel, *operands):
@@ -178,16 +185,21 @@ def when(flag):
 
 # ---------------------------------------------------------------------------------------------------- memory
 
-_LINE = 64  # bytes of a cache line
+LINE = 64  # bytes of a cache line
+_first_byte, _addressof = ctypes.c_byte.from_buffer, ctypes.addressof  # recording asks for thousands of addresses
 
 
-def aligned(shape, dtype):
-    """An uninitialised array that begins at a cache line.
+class Memory(np.ndarray):
+    """Bytes that `empty` made while a step was recorded: no launch counts on what they held before."""
+
+
+def aligned(shape, dtype, kind=np.ndarray):
+    """An uninitialised array that begins at a cache line, in bytes of this kind of array.
 
     Loading a vector register from two lines takes twice as long, which makes up a sixth of a training step.
     """
-    memory = np.empty(math.prod(shape) * np.dtype(dtype).itemsize + _LINE, np.uint8)
-    return np.ndarray(shape, dtype, memory, -address(memory) % _LINE)
+    memory = kind(math.prod(shape) * np.dtype(dtype).itemsize + LINE, np.uint8)
+    return np.ndarray(shape, dtype, memory, -address(memory) % LINE)
 
 
 def empty(shape, dtype):
@@ -195,16 +207,24 @@ def empty(shape, dtype):
 
     In eager mode, aligning would take longer than it saves.
     """
-    return aligned(shape, dtype) if _guests and _state.trace is not None else np.empty(shape, dtype)
+    return aligned(shape, dtype, Memory) if _guests and _state.trace is not None else np.empty(shape, dtype)
 
 
 def empty_like(array):
     """Uninitialised memory for an operand like `array`."""
-    return empty(array.shape, array.dtype)
+    shape, dtype = array.shape, array.dtype
+    return aligned(shape, dtype, Memory) if _guests and _state.trace is not None else np.empty(shape, dtype)
+
+
+def memory_of(array):
+    """The Memory that an array is a part of, or None."""
+    while array is not None and type(array) is not Memory:
+        array = getattr(array, "base", None)
+    return array
 
 
 def address(array):
     """The address at which the memory of `array` begins."""
-    if array.flags.carray and array.size:  # a writable array: this way takes a third of the time
-        return ctypes.addressof(ctypes.c_byte.from_buffer(array))
+    if array.flags.carray and array.size:  # a writable array: this way takes a quarter of the time
+        return _addressof(_first_byte(array))
     return array.__array_interface__["data"][0]

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from minigrad.program.launching import Plan, RecordingError, address, trace
+from minigrad.program.launching import LINE, Plan, RecordingError, address, memory_of, trace
 from minigrad.program.replaying import HEAD, MAX_OPERANDS, PER_OPERAND, replay_entry
 
 
@@ -16,50 +16,55 @@ class Program:
     `step` is a function without arguments. It is run twice while every launch is written down and none is carried out,
     so no array changes. If the two recordings differ (by a Python counter, a random number, a branch on a changing
     value), or if the step reads a value, it is refused with a RecordingError. Whatever else Python computes is computed
-    while recording, and frozen. `names` maps the names that a listing shows to arrays. The arrays in `inputs` may be
-    exchanged later with `bind`.
+    while recording, and frozen. A step that `is_sure` to do the same each time is recorded once. `names` maps the names
+    that a listing shows to arrays. The arrays in `inputs` may be exchanged later with `bind`.
 
     >>> program = Program(step)
     >>> program.replay(1000)          # a thousand steps, the GIL released
     >>> print(program)                # one line per instruction
     """
 
-    def __init__(self, step, inputs=None, names=None, title="program"):
-        self.title = title
-        first = trace(step)
-        small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
-        launches = trace(step)  # the one to replay: what the step leaves in Python, such as v.grad, belongs to this run
-        compare(first, launches)
-        changed = {address(operand) for operand, before in small if operand.tobytes() != before}
-        if changed - set(map(address, (names or {}).values())):  # another thread may be training the named arrays
-            raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
-        self.instructions = launches  # keeps every operand alive: addresses in the table never move
-        self.inputs = dict(inputs or {})
-        self._names = dict(names or {})
+    def __init__(self, step, inputs=None, names=None, title="program", is_sure=False):
+        self.title, self.inputs, self._names = title, dict(inputs or {}), dict(names or {})
+        launches = trace(step) if is_sure else self._recorded_twice(step)
+        for kernel, operands, _ in launches:
+            _check(kernel, operands)
+        kernel = operands = None  # which would hold memory
+        # They keep every operand alive: addresses in the table never move.
+        self.instructions, self._before = Plan.chosen.packed(launches)
+        self._missing, self._run = set(), replay_entry()  # names of released inputs; what runs the table
+        self._lay_out()
         places = {address(array): (name, []) for name, array in self.inputs.items()}
         if len(places) < len(self.inputs):
             raise ValueError(f"Two of the inputs {', '.join(self.inputs)} are the same array: pass a copy of one.")
-        for i, (kernel, operands, _) in enumerate(launches):
-            _check(kernel, operands)
-            for k, operand in enumerate(operands):
-                if address(operand) in places:
-                    places[address(operand)][1].append((i, k))
+        starts = self._table[:, HEAD::PER_OPERAND].tolist()
+        for i, ((_, operands, _), rows) in enumerate(zip(self.instructions, self.plan.rows_of)):
+            for k, start in enumerate(starts[rows[0]][: len(operands)]):  # the first part begins where the operand does
+                if start in places:
+                    places[start][1].append((i, k))
         self._places = dict(places.values())
         self._least = {name: self._rows_needed(name) for name in self.inputs}
-        self._missing = set()  # names of released inputs
-        self._run = replay_entry()
-        self._lay_out()
+
+    def _recorded_twice(self, step):
+        """The second of two recordings, which must be equal: what the step leaves in Python belongs to this run."""
+        first = trace(step)
+        small = [(o, o.tobytes()) for _, operands, _ in first for o in operands if o.size <= 16]
+        launches = trace(step)
+        compare(first, launches)
+        changed = {address(operand) for operand, before in small if operand.tobytes() != before}
+        if changed - set(map(address, self._names.values())):  # another thread may be training the named arrays
+            raise RecordingError("The step changes an operand in Python, not by a launch. A replay would not do that.")
+        return launches
 
     def _lay_out(self):
         """Write the table: a row for each row of the plan."""
         self.plan = Plan.chosen(self.instructions)
         width = HEAD + PER_OPERAND * max((len(operands) for _, operands, _ in self.plan.rows), default=0)
         self._table = np.zeros((len(self.plan.rows), width), np.int64)
-        for i in range(len(self._table)):
-            self._write(i)
+        for i, row in enumerate(self.plan.rows):
+            self._write(i, *row)
 
-    def _write(self, i):
-        kernel, operands, flag = self.plan.rows[i]
+    def _write(self, i, kernel, operands, flag):
         dtype = operands[kernel.generic].dtype
         if dtype not in kernel.address:
             kernel.compile(dtype)
@@ -80,6 +85,7 @@ class Program:
             ValueError: an array does not fit, or has fewer rows than the step reads. (A step of `fit` picks those rows
                 of x, y and w whose numbers stand in `order` from `cursor` on: bind all of them at once.)
         """
+        arrays = {name: a for name, a in arrays.items() if self.inputs.get(name) is not a or name in self._missing}
         for name, array in arrays.items():
             if name not in self.inputs:
                 raise ValueError(f"This Program has no input {name!r}; it has {', '.join(self.inputs)}.")
@@ -91,9 +97,10 @@ class Program:
                 )
             if len(array) < self._least[name]:
                 raise ValueError(f"The step reads {self._least[name]} rows of input {name!r}, got {len(array)}.")
-        self._check_values(arrays)
-        self._exchange(arrays)
-        self._missing -= set(arrays)
+        if arrays:
+            self._check_values(arrays)
+            self._exchange(arrays)
+            self._missing -= set(arrays)
 
     def _check_values(self, arrays):
         """Raise a ValueError if the values of new arrays would lead a kernel outside of its operands."""
@@ -117,20 +124,18 @@ class Program:
             for i in changed:
                 (row,) = self.plan.rows_of[i]
                 self.plan.rows[row] = self.instructions[i]
-                self._write(row)
+                self._write(row, *self.instructions[i])
 
     def release(self):
         """Release the inputs: the Program keeps a few rows of zeros of the same dtype and columns instead of each."""
-        least = self._least
-        self._exchange({name: np.zeros((least[name], a.shape[1]), a.dtype) for name, a in self.inputs.items()})
+        self._exchange({name: np.zeros((self._least[name], a.shape[1]), a.dtype) for name, a in self.inputs.items()})
         self._missing = set(self.inputs)
 
     def _require_inputs(self):
-        names = [name for name in self.inputs if name in self._missing]
-        if names:
+        if self._missing:
             raise RuntimeError(
                 f"This Program ({self.title}) has let go of its data, as `fit` does at its end: bind arrays for "
-                f"{', '.join(names)} before it is replayed."
+                f"{', '.join(name for name in self.inputs if name in self._missing)} before it is replayed."
             )
 
     def replay(self, steps=1):
@@ -161,7 +166,10 @@ class Program:
         """Bytes of the Program's own memory: of all operands except the inputs and the named arrays."""
         shared = {address(array) for array in (*self._names.values(), *self.inputs.values())}
         every = [operand for _, operands, _ in self.instructions for operand in operands]
-        return sum({address(o): o.nbytes for o in every if address(o) not in shared}.values())
+        own = [(o, memory_of(o)) for o in every if address(o) not in shared]
+        pieces = {address(o): o.nbytes for o, memory in own if memory is None}
+        whole = {address(memory): len(memory) - LINE for _, memory in own if memory is not None}
+        return sum((pieces | whole).values())
 
     def reads(self, addresses):
         """Whether any operand begins at one of the addresses."""
@@ -183,7 +191,7 @@ class Program:
         def show(operand):
             if getattr(operand, "words", None):  # a table that says what it is
                 return f"[{operand.words}]"
-            key = address(operand), operand.size
+            key = self._before.get(id(operand)) or address(operand), operand.size
             if key not in names and key[0] not in written and operand.size <= 4:
                 return "[" + " ".join(f"{value:g}" for value in operand.flat) + "]"  # a constant
             if key not in names:
@@ -195,7 +203,7 @@ class Program:
         for i, ((kernel, operands, condition), rows) in enumerate(zip(self.instructions, self.plan.rows_of), 1):
             ins = [show(o) for o, out in zip(operands, kernel.is_out, strict=True) if not out]
             outs = [o for o, out in zip(operands, kernel.is_out, strict=True) if out]
-            written.update(map(address, outs))
+            written.update(self._before.get(id(o)) or address(o) for o in outs)
             clause = "" if condition is None else f"  if {show(condition)}"
             clause += f"  in {len(rows)} parts" if len(rows) > 1 else ""
             lines.append(f"{i:4}  {kernel.name:<24} {', '.join(ins)} -> {', '.join(map(show, outs))}{clause}")
@@ -213,8 +221,8 @@ def _check(kernel, operands):
                 f"{kernel} expects {name} as a C-contiguous 2-D array of {fixed or dtype}; "
                 f"got {operand.dtype} {operand.shape}."
             )
-    outs = [operand for operand, is_out in zip(operands, kernel.is_out, strict=True) if is_out]
-    if kernel.is_disjoint and any(a is not b and np.may_share_memory(a, b) for a in outs for b in operands):
+    outs = [o for o, is_out in zip(operands, kernel.is_out) if is_out] if kernel.is_disjoint else ()
+    if any(a is not b and np.may_share_memory(a, b) for a in outs for b in operands):
         raise ValueError(f"{kernel} was given operands that overlap, of which it writes one: pass a copy.")
 
 

@@ -15,9 +15,9 @@ HEAD, PER_OPERAND = 3, 4
 _VIEW = types.Array(types.float32, 2, "C")  # views of all dtypes have this layout in memory; itemsize is a field
 
 
-@intrinsic(prefer_literal=True)
+@intrinsic
 def _invoke(typing_context, row, count):
-    """Call the kernel of the instruction at address `row`; `count`, a literal, is its number of operands."""
+    """Call the kernel of the instruction at address `row`, which has `count` operands."""
 
     def codegen(context, builder, signature, args):
         word_type = ir.IntType(64)
@@ -26,25 +26,26 @@ def _invoke(typing_context, row, count):
         def word(i):
             return builder.load(builder.gep(base, [ir.Constant(word_type, i)]))
 
-        operands = []
-        for k in range(signature.args[1].literal_value):
+        def operand(k):
             pointer, rows, columns, size = (word(HEAD + PER_OPERAND * k + i) for i in range(PER_OPERAND))
             view = context.make_array(_VIEW)(context, builder)
-            populate_array(
-                view,
-                data=builder.inttoptr(pointer, view.data.type),
-                shape=(rows, columns),
-                strides=(builder.mul(columns, size), size),
-                itemsize=size,
-                meminfo=None,
-            )
-            operands.append(view._getvalue())
-        operand_types = (_VIEW,) * len(operands)
-        function_type = context.call_conv.get_function_type(types.none, operand_types)
-        function = builder.inttoptr(word(2), function_type.as_pointer())
-        status, _ = context.call_conv.call_function(builder, function, types.none, operand_types, operands)
-        with builder.if_then(status.is_error, likely=False):
-            context.call_conv.return_status_propagate(builder, status)
+            data, strides = builder.inttoptr(pointer, view.data.type), (builder.mul(columns, size), size)
+            populate_array(view, data=data, shape=(rows, columns), strides=strides, itemsize=size, meminfo=None)
+            return view._getvalue()
+
+        blocks = [builder.append_basic_block(f"call_with_{n}") for n in range(1, MAX_OPERANDS + 1)]
+        done, switch = builder.append_basic_block("called"), builder.switch(args[1], blocks[-1])
+        for n, block in enumerate(blocks, 1):
+            switch.add_case(ir.Constant(word_type, n), block)
+            builder.position_at_end(block)
+            kinds = (_VIEW,) * n
+            function_type = context.call_conv.get_function_type(types.none, kinds)
+            function, operands = builder.inttoptr(word(2), function_type.as_pointer()), [operand(k) for k in range(n)]
+            status, _ = context.call_conv.call_function(builder, function, types.none, kinds, operands)
+            with builder.if_then(status.is_error, likely=False):
+                context.call_conv.return_status_propagate(builder, status)
+            builder.branch(done)
+        builder.position_at_end(done)
         return context.get_dummy_value()
 
     return types.void(row, count), codegen
@@ -69,33 +70,7 @@ def _replay(table, walk, steps):
             flag = table[i, 1]
             if flag != 0 and _peek(flag) == 0:
                 continue
-            n = table[i, 0]
-            if n == 1:
-                _invoke(row, 1)
-            elif n == 2:
-                _invoke(row, 2)
-            elif n == 3:
-                _invoke(row, 3)
-            elif n == 4:
-                _invoke(row, 4)
-            elif n == 5:
-                _invoke(row, 5)
-            elif n == 6:
-                _invoke(row, 6)
-            elif n == 7:
-                _invoke(row, 7)
-            elif n == 8:
-                _invoke(row, 8)
-            elif n == 9:
-                _invoke(row, 9)
-            elif n == 10:
-                _invoke(row, 10)
-            elif n == 11:
-                _invoke(row, 11)
-            elif n == 12:
-                _invoke(row, 12)
-            else:
-                _invoke(row, 13)
+            _invoke(row, table[i, 0])
 
 
 _signature = types.void(types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C"), types.int64)

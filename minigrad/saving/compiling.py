@@ -38,7 +38,7 @@ def compile_config(model):
 
 def compile_from_config(model, config):
     """Compile a model as the config says; as in Keras, not a model whose class overrides `compile`."""
-    if not type(model).compile.__module__.startswith("minigrad."):
+    if not str(type(model).compile.__module__).startswith("minigrad."):
         warn(f"{type(model).__name__} has a compile() of its own: call it after the model is loaded.")
         return
     unknown = set(config) - {*_READERS, "run_eagerly", "steps_per_execution", "jit_compile", "auto_scale_loss",

@@ -6,6 +6,8 @@ import os
 import time
 import zipfile
 
+from minigrad.exchange import world
+
 _LONGEST = 4000  # characters of a reason, which may quote names from the file
 TEMPORARY = ".minigrad-"  # the names of unfinished files begin so
 _MOST = 1032  # DEFLATE compresses at most so many bytes into one
@@ -15,8 +17,11 @@ def write(path, data):
     """Write `data`, bytes, to the file `path`. After a crash, a kill or a full disk it holds what it held before.
 
     The bytes go to a temporary file in the same folder, which takes the name `path` once it is on the disk. Temporary
-    files that killed calls left there are deleted when they are an hour old.
+    files that killed calls left there are deleted when they are an hour old. Of several processes that train together,
+    the first one writes.
     """
+    if world.is_on and world.rank:
+        return
     path = os.path.realpath(os.fspath(path))
     folder = os.path.dirname(path)
     beside = os.path.join(folder, f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
@@ -96,13 +101,13 @@ def reason(error):
 
 
 class Archive:
-    """The members of a ZIP, read into memory: no more than the file's length allows, and than the caller asks for.
+    """The members of an opened ZipFile, read into memory: no more than its length allows, and than the caller asks for.
 
     The names of members are only labels: no member is ever written to a file.
     """
 
-    def __init__(self, file):
-        self._zip = zipfile.ZipFile(file)
+    def __init__(self, opened):
+        self._zip = opened
         self._members = {}
         for member in self._zip.infolist():
             if member.filename in self._members:
@@ -150,7 +155,6 @@ class Archive:
     def json(self, name, limit):
         """The dict that the member holds as JSON."""
         return parse(self.read(name, limit))
-
 
 class Folder(Archive):
     """The files in a folder, with the methods of an Archive."""

@@ -9,9 +9,12 @@
 Both libraries go by the order of the names, not by the names.
 """
 
+import functools
+
 import numpy as np
 
 from minigrad import initializers, losses, metrics, optimizers
+from minigrad.layers.recurrent_cells import GRUCell, LSTMCell
 from minigrad.saving import files, objects
 from minigrad.trees import mapped
 
@@ -24,7 +27,10 @@ _LIMIT = 64000  # bytes of an attribute: HDF5 has no longer ones
 _CLASSES = {  # class in TensorFlow 1: class today
     "BatchNormalizationV1": "BatchNormalization",
     "BatchNormalizationV2": "BatchNormalization",
+    "CuDNNGRU": "GRU",
+    "CuDNNLSTM": "LSTM",
 }
+_RANDOM = [f"Random{name}" for name in ("Brightness", "Contrast", "Crop", "Flip", "Rotation", "Translation", "Zoom")]
 _ARGUMENTS = {  # class: {argument in Keras 2: argument today}
     "InputLayer": {"batch_input_shape": "batch_shape"},
     "LeakyReLU": {"alpha": "negative_slope"},
@@ -32,6 +38,7 @@ _ARGUMENTS = {  # class: {argument in Keras 2: argument today}
 _DROPPED = {  # class: arguments that are gone and had no effect on the result
     "BatchNormalization": {"virtual_batch_size", "fused", "adjustment"},
     "Softmax": {"robust_masking"},
+    **dict.fromkeys(_RANDOM, {"rng_type"}),
 }
 _GONE = {"is_legacy_optimizer", "jit_compile", "schedule_decay"}  # arguments of optimizers that are gone
 _ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not have, and their defaults
@@ -55,6 +62,18 @@ _ADDED = {  # arguments that Keras 2 (or its optimizers before 2.11) does not ha
     "rms_scaling": False,
     "use_ema": False,
     "weight_decay": None,
+}
+_ADDED_TO = {  # class: the same, where other classes have had such an argument from the beginning
+    **dict.fromkeys([*_RANDOM, "CenterCrop"], {"data_format": "channels_last"}),
+    "RandomContrast": {"data_format": "channels_last", "value_range": [0, 255]},
+    "Resizing": {
+        "antialias": False,
+        "data_format": "channels_last",
+        "fill_mode": "constant",
+        "fill_value": 0.0,
+        "pad_to_aspect_ratio": False,
+    },
+    "SparseCategoricalCrossentropy": {"axis": -1},
 }
 
 
@@ -125,7 +144,7 @@ def old(config):
     if not config.get("module") or not isinstance(inner, dict):
         return config
     earlier = {new: old for old, new in _ARGUMENTS.get(name, {}).items()}
-    gone = {**_ADDED, **({"axis": -1} if name == "SparseCategoricalCrossentropy" else {})}
+    gone = _ADDED | _ADDED_TO.get(name, {})
     if name == "AdamW":
         del gone["weight_decay"]  # None is not what it does by default
     kept = {key: value for key, value in inner.items() if key not in gone or value != gone[key]}
@@ -268,6 +287,42 @@ def pairs(model, tree, by_name=False):
     if own or (own is not None and not by_name):
         found.append((model, where + _OWN, [v for v, _ in model._own()], own))
     return found
+
+
+def of_cudnn(tree, layer, paths):
+    """How the arrays of a CuDNNLSTM or CuDNNGRU become those of an LSTM or GRU, for the cells inside a layer.
+
+    A CuDNN kernel has each gate's part transposed, in the order of its memory; and there are two biases, one after the
+    other, of which an LSTM has the sum.
+
+    Args:
+        paths: {id of a variable: where its array is}.
+
+    Returns:
+        {id of a variable: (the shape of its array in the file, a function of it)}, for variables of such cells.
+    """
+    found = {}
+    for cell in layer._all_layers():
+        if not isinstance(cell, (LSTMCell, GRUCell)) or not cell.built or id(cell.bias) not in paths:
+            continue
+        is_lstm, two = isinstance(cell, LSTMCell), (2 * cell.gates * cell.units,)
+        if tree.array(paths[id(cell.bias)]).shape == two and (is_lstm or cell.reset_after):
+            for kernel in (cell.kernel, cell.recurrent_kernel):
+                found[id(kernel)] = kernel.shape, functools.partial(_turned, cell.gates)
+            found[id(cell.bias)] = two, _sum_of_biases if is_lstm else _both_biases
+    return found
+
+
+def _turned(gates, kernel):
+    return np.hstack([part.reshape(part.shape[::-1]).T for part in np.hsplit(kernel, gates)])
+
+
+def _both_biases(biases):
+    return biases.reshape(2, -1)
+
+
+def _sum_of_biases(biases):
+    return _both_biases(biases).sum(0)
 
 
 # {slot of an optimizer: its names in Keras 2}. tf_keras wrote `Adam/m/dense/kernel`, older ones `Adam/dense/kernel/m`.

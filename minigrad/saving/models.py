@@ -138,19 +138,19 @@ def _members(path):
                 raise ValueError(f"it is a SavedModel of TensorFlow, a graph of TensorFlow's operations. {_WAY_OUT}")
         yield files.Folder(path)
     else:
-        with files.opened(path, b"PK", "file of a model (.keras or .h5)") as file:
-            yield files.Archive(file)
+        with files.opened(path, b"PK", "file of a model (.keras or .h5)") as file, zipfile.ZipFile(file) as archive:
+            yield files.Archive(archive)
 
 
 def _from_config(config, compile):
     """The model that a config describes, built and (if wanted) compiled."""
     config = legacy.modern(config)
     model = registry.deserialize(config)
-    if not hasattr(model, "compile_from_config"):
+    if not hasattr(model, "build_from_config"):
         raise ValueError(f"it holds no model but {model!r}")
     if not model.built:
         model.build_from_config(config.get("build_config"))
-    if compile and config.get("compile_config"):
+    if compile and config.get("compile_config") and hasattr(model, "compile_from_config"):
         try:
             model.compile_from_config(config["compile_config"])
         except Exception as error:

@@ -124,12 +124,14 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
         is_legacy = legacy.is_legacy(tree)
         if by_name and not is_legacy:
             raise ValueError("by_name is for .h5 files of Keras 2's layout: leave it out")
-        stores, problems = _legacy_stores(tree, model, by_name) if is_legacy else _stores(tree, places)
+        stores, problems, is_turned = _legacy_stores(tree, model, by_name) if is_legacy else _stores(tree, places)
         if problems and not skip_mismatch:
             more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
             raise ValueError(problems[0] + more)
         optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
-        values = [] if optimizer is None else _optimizer_values(tree, model, is_legacy)
+        if optimizer is not None and is_turned:
+            warn(f"The file holds weights of CuDNNLSTM or CuDNNGRU: the optimizer {optimizer.name!r} starts anew.")
+        values = [] if optimizer is None or is_turned else _optimizer_values(tree, model, is_legacy)
         kept = state.unpack(tree)
     streams = state.matched_streams(places, kept.pop("streams", {}))
 
@@ -147,28 +149,31 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
 
 
 def _stores(tree, places):
-    """([(a function that takes the arrays of a layer, the arrays)], problems)."""
+    """([(a function that takes the arrays of a layer, the arrays)], problems, whether arrays were turned)."""
     stores, problems = [], []
     for path, layer in places:
         try:
             stores.append((layer.load_own_variables, _store(tree, f"{path}vars", layer)))
         except ValueError as error:
             problems.append(str(error))
-    return stores, problems
+    return stores, problems, False
 
 
 def _legacy_stores(tree, model, by_name):
     """The same for a file in Keras 2's layout."""
-    stores, problems = [], []
+    stores, problems, is_turned = [], [], False
     for layer, group, variables, names in legacy.pairs(model, tree, by_name):
         try:
             _check_count(layer, len(variables), len(names), group)
-            arrays = [_fitting(tree, f"{group}/{name}", layer, v) for name, v in zip(names, variables, strict=True)]
+            paths = {id(v): f"{group}/{name}" for name, v in zip(names, variables, strict=True)}
+            turned = legacy.of_cudnn(tree, layer, paths)
+            arrays = [_fitting(tree, paths[id(v)], layer, v, *turned.get(id(v), ())) for v in variables]
         except ValueError as error:
             problems.append(str(error))
         else:
             stores += [(v.assign, array) for v, array in zip(variables, arrays, strict=True)]
-    return stores, problems
+            is_turned = is_turned or bool(turned)
+    return stores, problems, is_turned
 
 
 def _store(tree, path, layer):
@@ -188,10 +193,10 @@ def _check_count(layer, expected, count, path):
         )
 
 
-def _fitting(tree, path, layer, variable):
-    """The array in a file for a variable of a layer, in the variable's dtype."""
+def _fitting(tree, path, layer, variable, shape=None, turned=np.asarray):
+    """The array in a file for a variable of a layer, in the variable's dtype; it may have another `shape` there."""
     try:
-        array = tree.array(path, variable.shape)
+        array = turned(tree.array(path, shape or variable.shape))
     except ValueError as error:
         raise ValueError(f"layer {layer.name!r}: weight {variable.name!r}: {error}") from error
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which shows

@@ -19,6 +19,7 @@ from minigrad.tensor.tensor import (
     flat,
     launch_copy,
     no_grad,
+    replayed,
     tapes,
     view,
 )

@@ -32,10 +32,10 @@ class Signature:
         return [axis.strip() for axis in group.strip("() ").split(",") if axis.strip()]
 
     def resolve(self, name, shapes, free=()):
-        """The shape of the result, and the 2-D shapes in which a kernel sees the result and each operand.
+        """The shape of the result; and (number, 2-D shape) of those among the result and the operands that kernels see
+        in another shape than their own.
 
-        None stands for the shape that an array has already. `free` holds the lengths of the axes that only the result
-        has, in order.
+        `free` holds the lengths of the axes that only the result has, in order.
         """
         known = dict(zip(self.free, free, strict=True))
         if len(shapes) != len(self.inputs):
@@ -53,23 +53,21 @@ class Signature:
                     raise self._error(name, shapes, f"{axis} cannot be both {known[axis]} and {length}")
         result = tuple(n for axis in self.output for n in (known[axis] if axis == "..." else (known[axis],)))
         pairs = [(self.output, result), *zip(self.inputs, shapes, strict=True)]
-        views = tuple([self._view(axes, shape) for axes, shape in pairs])
-        return result, None if views.count(None) == len(views) else views
+        views = enumerate([self._view(axes, shape) for axes, shape in pairs])
+        return result, tuple((i, view) for i, view in views if view != pairs[i][1])
 
     def _view(self, axes, shape):
         size = int(np.prod(shape, dtype=np.int64))
         if axes == ["..."] and not self.output:
-            view = (1, size)
-        elif self.is_elementwise:
+            return (1, size)
+        if self.is_elementwise:
             # Only the inner loop vectorises, so it must be longer than one.
-            view = shape if len(shape) == 2 and shape[1] > 1 else (1, size)
-        elif axes == ["..."]:
-            view = (size, 1)
-        elif len(axes) == 2:
-            view = (int(np.prod(shape[:-1], dtype=np.int64)), shape[-1])
-        else:
-            view = (1, size)
-        return None if view == shape else view
+            return shape if len(shape) == 2 and shape[1] > 1 else (1, size)
+        if axes == ["..."]:
+            return (size, 1)
+        if len(axes) == 2:
+            return (int(np.prod(shape[:-1], dtype=np.int64)), shape[-1])
+        return (1, size)
 
     def _error(self, name, shapes, reason):
         return ValueError(f"{name} expects {self.text}; got {', '.join(map(str, shapes))}: {reason}.")
@@ -139,11 +137,9 @@ def _applied(function, rule, dtype, is_public):
         shape, views, kind = layout
         result = empty(shape, kind)
         arrays.insert(0, result)
-        if views is not None:
-            for i, view in enumerate(views):
-                if view is not None:
-                    arrays[i] = arrays[i].reshape(view)
-        return emit(result, function(*arrays, **attributes), operands, views)
+        for i, view in views:
+            arrays[i] = arrays[i].reshape(view)
+        return emit(result, function(*arrays, **attributes), operands, views, name)
 
     return apply
 

@@ -1,20 +1,13 @@
 """GradientTape: gradients of what was computed inside a `with` block, with respect to any tensors, as in TensorFlow."""
 
+import functools
+import math
+import operator
+
 import numpy as np
 
-from minigrad.program import empty_like
-from minigrad.tensor.tensor import (
-    Gradients,
-    Node,
-    Tensor,
-    as_array,
-    as_tensor,
-    emit,
-    enable_grad,
-    launch_copy,
-    no_grad,
-    tapes,
-)
+from minigrad.program import aligned, empty_like
+from minigrad.tensor.tensor import Gradients, Node, Tensor, as_array, copied, emit, enable_grad, no_grad, ones, tapes
 from minigrad.trees import leaves, mapped
 
 
@@ -98,11 +91,10 @@ class GradientTape(enable_grad):
             given = leaves(output_gradients) if isinstance(target, (list, tuple, dict)) else [output_gradients]
         if len(given) != len(targets):
             raise ValueError(f"gradient: got {len(given)} output_gradients for {len(targets)} targets.")
-        wanted = [s for s in flat if self._watches_all or any(s is w for w in self._watched)]
+        wanted = flat if self._watches_all else [s for s in flat if any(s is w for w in self._watched)]
         asked = Asked(targets, wanted, self._began)
         asked.run(targets, given)
-        found = iter([asked.result(s, unconnected_gradients, (*targets, *wanted)) for s in flat])
-        return mapped(lambda _: next(found), sources)
+        return mapped(functools.partial(asked.result, unconnected_gradients, (*targets, *wanted)), sources)
 
 
 class Asked(Gradients):
@@ -114,101 +106,101 @@ class Asked(Gradients):
 
     def __init__(self, targets, sources, since):
         super().__init__(None)
-        self.found, self.rows = {}, {}
-        self.sources = {id(s._node or s) for s in sources}
-        self.needed, self.through = set(self.sources), set()
+        self.found, self.rows = {}, {}  # source -> its gradient; id of the row of an optimizer -> the Row like it
+        self.kept = {s._node or s for s in sources}
+        self.needed, self.through = set(self.kept), set()
         for node in _recorded(targets, since):
-            if any(parent is not None and id(parent) in self.needed for parent in node.parents):
-                self.needed.add(id(node))
-                self.through.add(id(node))
+            if not self.needed.isdisjoint(node.parents):
+                self.needed.add(node)
+                self.through.add(node)
 
     def run(self, targets, gradients):
         """Pass the gradients of the targets (None: ones) back to the sources."""
         for target, gradient in zip(targets, gradients, strict=True):
             start = target._node or target
-            if id(start) in self.needed:
-                own = np.ones(target.shape, target.dtype) if gradient is None else as_array(gradient, target.dtype)
+            if start in self.needed:
+                own = ones(target.shape, target.dtype) if gradient is None else as_array(gradient, target.dtype)
                 if own.shape != target.shape:
                     raise ValueError(f"gradient: an output gradient of {own.shape} for a target of {target.shape}.")
                 if len(targets) > 1:  # gradients of other targets may be added to it
-                    own, given = empty_like(own), own
-                    launch_copy(given, own)
+                    own = copied(emit(own))._data
                 self.hand(start, own)
         self.pass_on()
 
-    def passes(self, node, gradient):
-        """Whether the gradient of a node is passed on to its parents. It is kept if the node is a source."""
-        if id(node) in self.sources:
-            self.found[id(node)] = kept = empty_like(gradient)
-            launch_copy(gradient, kept)
-        return id(node) in self.through
+    def keep(self, node, gradient):
+        """Keep the gradient of a node that is a source. Returns whether it is passed on to the parents, too."""
+        self.found[node] = copied(emit(gradient))
+        return node in self.through
 
     def room(self, leaf):
-        """Memory for a gradient of a leaf, and the total to add it to, or None; see `Gradients`."""
-        total = self.found.get(id(leaf))
-        if total is not None:
-            return empty_like(total), total
-        self.found[id(leaf)] = buffer = self._memory(leaf)
+        """Memory for a gradient of a leaf, and the total to add it to, or None; see `Gradients`.
+
+        Variables of an optimizer share a row, laid out as its own.
+        """
+        found = self.found.get(leaf)
+        if found is not None:
+            self.parts = found._parts = [*found._parts, None]
+            return empty_like(found._data), found._data
+        if leaf._place is None:
+            buffer = empty_like(leaf._data)
+            self.found[leaf] = emit(buffer)
+        else:
+            home, first, last, _ = leaf._place
+            row = self.rows.get(id(home)) or self.rows.setdefault(id(home), Row(home))
+            buffer = row.data[0, first:last].reshape(leaf._data.shape)
+            row.of[leaf], self.found[leaf] = buffer, Gradient(buffer, row)
+        self.parts = self.found[leaf]._parts = [None]
         return buffer, None
 
-    def _memory(self, leaf):
-        """Memory for the gradient of a leaf. Variables of an optimizer share a row, laid out as its own."""
-        if leaf._place is None:
-            return empty_like(leaf._data)
-        home, first, last = leaf._place
-        row = self.rows.get(id(home))
-        if row is None:
-            self.rows[id(home)] = row = empty_like(home)
-            row[...] = 0.0  # for the gaps between the variables; no launch, since nothing is ever written there
-        return row[0, first:last].reshape(leaf.shape)
-
-    def result(self, source, unconnected, origins):
+    def result(self, unconnected, origins, source):
         """The gradient of a source as a tensor, which can't be differentiated, also if another tape is open."""
-        data = self.found.get(id(source._node or source))
-        if data is None:
-            return None if unconnected in ("none", None) else as_tensor(np.zeros(source.shape, source.dtype))
-        if tapes.open:
-            return emit(data, _no_second, origins, None)
-        return Gradient(data, source, self.rows) if source._place is not None else as_tensor(data)
+        found = self.found.get(source._node or source)
+        if found is None:
+            return None if unconnected in ("none", None) else emit(np.zeros(source.shape, source.dtype))
+        return emit(found._data, _no_second, origins, name="gradient") if tapes.open else found
+
+
+class Row:
+    """Gradients in one row, which is laid out as `home`, the row of an optimizer: it need not copy each of them."""
+
+    def __init__(self, home):
+        self.home, self.data, self.of = home, aligned(home.shape, home.dtype), {}  # variable -> its part
+        self.data[...] = 0.0  # for the gaps between the variables; no launch, since nothing is ever written there
 
 
 class Gradient(Tensor):
-    """A gradient that is a part of a row. The row is laid out as the optimizer's own, which need not copy it."""
+    """The gradient of a variable, a part of a Row."""
 
-    __slots__ = ("home", "row", "variable")
+    __slots__ = ("row",)
 
-    def __init__(self, data, variable, rows):
-        super().__init__(data)
-        self.variable, self.home = variable, variable._place[0]
-        self.row = rows[id(self.home)]
+    def __init__(self, data, row):
+        self._data, self.row = data, row
+        self._grad = self._logits = self._node = None
+        self.requires_grad = False
 
 
 def common_row(gradients, variables, home):
-    """The row whose parts are these gradients, each at the place of its variable; None if there is no such row.
+    """The array whose parts are these gradients (or None), each at the place of its variable; None if there is none.
 
-    A gradient may be None. `home` is the optimizer's row of gradients.
+    `home` is the optimizer's row of gradients.
     """
-    row = None
-    for gradient, variable in zip(gradients, variables):
-        if gradient is None:
-            continue
-        if type(gradient) is not Gradient or gradient.variable is not variable or gradient.home is not home:
-            return None
-        if row is not None and gradient.row is not row:
-            return None
-        row = gradient.row
-    return row
+    row = next((gradient.row for gradient in gradients if type(gradient) is Gradient), None)
+    if row is None or row.home is not home:
+        return None
+    parts = [getattr(gradient, "_data", None) for gradient in gradients]
+    return row.data if all(map(operator.is_, parts, map(row.of.get, variables))) else None
 
 
 def _recorded(targets, since):
     """The nodes from which the targets were computed and that are newer than the rank `since`, the oldest first."""
-    found, stack = {}, [target._node for target in targets]
+    found, stack = set(), [(target._node, since) for target in targets if target._node is not None]
     while stack:
-        node = stack.pop()
-        if type(node) is Node and id(node) not in found and node.rank < since:
-            found[id(node)] = node
-            stack += node.parents
-    return sorted(found.values(), key=lambda node: -node.rank)
+        node, since = stack.pop()
+        if node.rank < since and node not in found:
+            found.add(node)
+            since = math.inf if node.name == "replayed" else since
+            stack += [(parent, since) for parent in node.parents if type(parent) is Node]
+    return sorted(found, reverse=True)
 
 
 def _no_second(gradient, *buffers):

@@ -5,6 +5,8 @@ import heapq
 import itertools
 import operator
 import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,6 @@ from minigrad.program import RecordingError, empty, empty_like, is_recording, la
 
 class _Mode(threading.local):
     recording = True  # whether operations are written on the tape, in this thread
-    leaves = None  # the ids of the leaves that the running `backward` computes gradients of; None: of all
 
     def __init__(self):
         self.outside = []  # `recording` outside of each block that we are in
@@ -56,24 +57,28 @@ class enable_grad(no_grad):
     _records = True
 
 
-class Node:
+class Node(NamedTuple):
     """One operation on the tape: how to carry the gradient of its result back to what it was computed from.
 
     `vjp(gy, *buffers)` writes the product of `gy` and the Jacobian into one buffer per parent (None where no gradient
-    is wanted). If `vjp` is None, the operation only changed the shape. A parent is the Node that computed an operand,
-    or the operand itself if it is a leaf. A node holds arrays, never the tensors of its operation: so there are no
-    cycles, and memory is freed as soon as the last tensor that needs it is gone.
+    is wanted). If `vjp` is None, the gradient goes to the first parent as it is. A parent is the Node that computed an
+    operand, or the operand itself if it is a leaf. A node holds arrays, never the tensors of its operation: so there
+    are no cycles, and memory is freed as soon as the last tensor that needs it is gone. What the vjp of one operand
+    returns about the gradient that it wrote becomes one of the leaf's `_parts`.
     """
 
-    __slots__ = ("dtype", "parents", "rank", "shape", "views", "vjp")
+    rank: int  # the newer, the lower: of two nodes, the newer one is the lesser tuple
+    name: str  # of the operation
+    shape: tuple  # of the result, and its dtype
+    dtype: np.dtype
+    vjp: Callable | None
+    views: tuple  # (number, 2-D shape) of those among (gy, *buffers) that `vjp` gets in another shape than their own
+    parents: Sequence
 
-    def __init__(self, data, vjp, parents, views):
-        self.shape = data.shape
-        self.dtype = data.dtype
-        self.vjp = vjp
-        self.views = views
-        self.parents = parents
-        self.rank = next(_ranks)  # the newer, the lower
+    __eq__, __hash__ = object.__eq__, object.__hash__  # two nodes are equal only if they are the same one
+
+
+_node = functools.partial(tuple.__new__, Node)  # in half the time
 
 
 class Tensor:
@@ -91,7 +96,7 @@ class Tensor:
     array([2., 4.], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "requires_grad")
+    __slots__ = ("__weakref__", "_data", "_grad", "_logits", "_node", "_parts", "requires_grad")
     _gradient = _place = None  # of a Variable: memory for `grad`, and where that is in an optimizer's row
     __array_priority__ = 100  # so that `ndarray + Tensor` asks Tensor
 
@@ -127,7 +132,7 @@ class Tensor:
             if self._gradient is not None:  # where an optimizer will look for it
                 launch_copy(value, self._gradient)
                 value = self._gradient
-        self._grad = value
+        self._grad, self._parts = value, [None]
 
     # attrgetter needs no Python call: a step asks for these a hundred times.
     shape = property(operator.attrgetter("_data.shape"), doc="The length of each axis, a tuple.")
@@ -224,25 +229,19 @@ class Tensor:
         if gradient is None:
             if self.size != 1:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} needs `gradient`, an array like it.")
-            gradient = _ones(self.shape, self.dtype)
+            gradient = ones(self.shape, self.dtype)
         else:
             gradient = np.array(as_array(gradient, self.dtype))
             if gradient.shape != self.shape:
                 raise ValueError(f"backward() of a tensor of shape {self.shape} got a gradient of {gradient.shape}.")
-        self._pass_back(gradient, None if inputs is None else _leaves(inputs))
-
-    def _pass_back(self, gradient, leaves):
-        gradients, outside = Gradients(leaves), _mode.leaves
+        gradients = Gradients(None if inputs is None else _leaves(inputs))
         try:
-            _mode.leaves = leaves  # for `deferred`
             gradients.hand(self._node or self, gradient)
             gradients.pass_on()
         except BaseException:
             for leaf in gradients.begun:  # whose memory may hold half a gradient
                 leaf._grad = None
             raise
-        finally:
-            _mode.leaves = outside
 
 
 def flat(array):
@@ -303,7 +302,8 @@ def constant(dtype, *values):
 
 
 @functools.lru_cache(maxsize=64)
-def _ones(shape, dtype):
+def ones(shape, dtype):
+    """An array of ones, which is shared, so that it can't be written to."""
     return _fixed(np.ones(shape, dtype))
 
 
@@ -317,23 +317,27 @@ def _fixed(array):
 
 def deferred(data, again):
     """A tensor of values computed without the tape; if a gradient is asked for, `again()` computes it on the tape."""
-    if not _mode.recording:
-        return emit(data)
 
-    def vjp(gy):
-        before, _mode.recording = _mode.recording, True
-        try:
-            again()._pass_back(gy, _mode.leaves)
-        finally:
-            _mode.recording = before
+    def origin():
+        with enable_grad():
+            found = again()
+        return found._node or found
 
-    return _on_tape(data, vjp, [])
+    return _passing("deferred", data, origin)
+
+
+def replayed(data, result, lent):
+    """A tensor of `data`, new values of `result`. It has the tape of `result`, into whose arrays a replay has written.
+
+    They must keep these values as long as a gradient may be asked for: so long the tape holds `lent`.
+    """
+    return _passing("replayed", data, result._node, lent)
 
 
 def _leaves(inputs):
-    """The ids of the leaves in a list."""
+    """The set of the leaves in a list."""
     try:
-        found = {id(t) for t in inputs if t.requires_grad and t._node is None}
+        found = {t for t in inputs if t.requires_grad and t._node is None}
         is_right = len(found) == len(inputs) and not isinstance(inputs, Tensor)
     except (AttributeError, TypeError):
         is_right = False
@@ -345,57 +349,63 @@ def _leaves(inputs):
 class Gradients:
     """The gradients of one `backward`: those of nodes that are not yet passed on. That of a leaf is its `grad`."""
 
-    needed = None  # the ids of the nodes and leaves that need a gradient; None: all
+    needed = None  # the nodes and leaves that need a gradient; None: all
+    kept = ()  # the nodes (and leaves) whose own gradient is wanted: `keep` gets that of a node
 
     def __init__(self, leaves):
-        self.leaves = leaves  # the ids of the leaves that keep their gradient; None: all
-        self.waiting = []  # a heap of (rank, node), the newest node first
-        self.begun = []  # leaves that had no gradient before
+        self.leaves = leaves  # the leaves that keep their gradient; None: all
+        self.waiting = []  # a heap of nodes, the newest one first
+        self.begun, self.parts = [], [None]  # leaves that had no gradient before; what the last one is told of it
         self.of = {}  # node -> its gradient
 
     def pass_on(self):
         """Pass the gradients of all waiting nodes on to their parents, always that of the newest node first."""
         waiting, of, needed = self.waiting, self.of, self.needed
         while waiting:
-            node = heapq.heappop(waiting)[1]
+            node = heapq.heappop(waiting)
             gradient = of.pop(node)
-            if needed is not None and not self.passes(node, gradient):
+            if node in self.kept and not self.keep(node, gradient):
                 continue
             if node.vjp is None:
-                self.hand(node.parents[0], gradient)
+                parent = node.parents[0]
+                self.hand(parent() if node.name == "deferred" else parent, gradient)
                 continue
-            views, buffers, later = node.views or (None,) * (len(node.parents) + 1), [], []
-            for parent, view in zip(node.parents, views[1:]):
-                buffer = None
-                if parent is not None and (needed is None or id(parent) in needed):
-                    if type(parent) is Node:
-                        buffer, total = empty(parent.shape, parent.dtype), of.get(parent)
-                        if total is None:
-                            self.wait(parent, buffer)
-                    else:
-                        buffer, total = self.room(parent)
-                    if total is not None:
-                        later.append((buffer, total))
-                    if view is not None:
-                        buffer = buffer.reshape(view)
-                buffers.append(buffer)
-            node.vjp(gradient if views[0] is None else gradient.reshape(views[0]), *buffers)
+            arrays, later = [gradient], []
+            for parent in node.parents:
+                buffer = total = None
+                if parent is None or (needed is not None and parent not in needed):
+                    pass
+                elif type(parent) is Node:
+                    buffer, total = empty(parent.shape, parent.dtype), of.get(parent)
+                    if total is None:
+                        of[parent] = buffer
+                        heapq.heappush(waiting, parent)
+                else:
+                    buffer, total = self.room(parent)
+                if total is not None:
+                    later.append((buffer, total))
+                arrays.append(buffer)
+            for i, view in node.views:
+                if arrays[i] is not None:
+                    arrays[i] = arrays[i].reshape(view)
+            told = node.vjp(*arrays)
+            if told is not None:
+                self.parts[-1] = told
             for buffer, total in later:
                 _add(buffer, total)
 
     def room(self, leaf):
         """Memory for a gradient of a leaf, and the total to add it to: None for the first one, which is the total."""
-        if self.leaves is not None and id(leaf) not in self.leaves:
-            return empty_like(leaf._data), None
         total = leaf._grad
+        self.parts = [None] if total is None else [*leaf._parts, None]
+        if self.leaves is not None and leaf not in self.leaves:
+            return empty_like(leaf._data), None
+        leaf._parts = self.parts
         if total is not None:
             return empty_like(total), total
-        buffer = leaf._gradient
-        if buffer is None:
-            buffer = empty_like(leaf._data)
-        leaf._grad = buffer
+        leaf._grad = empty_like(leaf._data) if leaf._gradient is None else leaf._gradient
         self.begun.append(leaf)
-        return buffer, None
+        return leaf._grad, None
 
     def hand(self, parent, gradient):
         """Give a finished gradient to `parent`. A node without one may share the memory; a leaf gets a copy."""
@@ -407,35 +417,29 @@ class Gradients:
         elif parent in self.of:
             total = self.of[parent]
         else:
-            self.wait(parent, gradient.reshape(parent.shape))
+            self.of[parent] = gradient.reshape(parent.shape)
+            heapq.heappush(self.waiting, parent)
             return
         _add(gradient, total)
-
-    def wait(self, node, gradient):
-        """Put a node in the queue, with its gradient."""
-        self.of[node] = gradient
-        heapq.heappush(self.waiting, (node.rank, node))
 
 
 def _add(gradient, total):
     launch(K.add_to, flat(gradient), flat(total))
 
 
-def emit(result, vjp=None, operands=(), views=None):
-    """A tensor of the array `result`, on the tape if `vjp` is given and one of the operands is to be differentiated.
-
-    `views` are the 2-D shapes in which `vjp` gets the gradients of the result and of each operand; None: unchanged.
-    """
-    tensor = Tensor.__new__(Tensor)
-    tensor._data, tensor._grad, tensor._logits = result, None, None
-    tensor._node, tensor.requires_grad = None, False
+def emit(result, vjp=None, operands=(), views=(), name=None):
+    """A tensor of the array `result`, on the tape if `vjp` is given and one of the operands is to be differentiated."""
+    tensor = object.__new__(Tensor)
+    tensor._data = result
+    tensor._grad = tensor._logits = tensor._node = None
+    tensor.requires_grad = False
     if vjp is not None and _mode.recording:
         parents = []
         for t in operands:
             parents.append((t._node or t) if t.requires_grad else None)
-            tensor.requires_grad = tensor.requires_grad or t.requires_grad
+            tensor.requires_grad |= t.requires_grad
         if tensor.requires_grad:
-            tensor._node = Node(result, vjp, parents, views)
+            tensor._node = _node((next(_ranks), name, result.shape, result.dtype, vjp, views, parents))
     return tensor
 
 
@@ -453,12 +457,13 @@ def copied(tensor):
 
 def _same(tensor, data):
     """A tensor of `data`, which are the elements of another one."""
-    on_tape = tensor.requires_grad and _mode.recording
-    return _on_tape(data, None, [tensor._node or tensor]) if on_tape else emit(data)
+    return _passing("reshape", data, (tensor._node or tensor) if tensor.requires_grad else None)
 
 
-def _on_tape(data, vjp, parents):
-    """A tensor of the array `data` that was computed from these parents (see Node)."""
+def _passing(name, data, *parents):
+    """A tensor of the array `data`, which passes its gradient as it is to the first parent; None: it has none."""
     tensor = emit(data)
-    tensor._node, tensor.requires_grad = Node(data, vjp, parents, None), True
+    if _mode.recording and parents[0] is not None:
+        tensor._node = _node((next(_ranks), name, data.shape, data.dtype, None, (), parents))
+        tensor.requires_grad = True
     return tensor

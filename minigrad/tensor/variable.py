@@ -102,10 +102,7 @@ class Variable(Tensor):
 
     def assign(self, value):
         """Set the values to those of `value`, an array or tensor of the same shape; the memory stays the same."""
-        if isinstance(value, Tensor):
-            source = value._data
-        else:
-            source = as_array(value, self.dtype)
+        source = value._data if isinstance(value, Tensor) else as_array(value, self.dtype)
         if source.shape != self.shape:
             raise ValueError(
                 f"Variable {self.path!r} has shape {self.shape}; it can't be assigned values of shape {source.shape}."
@@ -142,7 +139,7 @@ class Variable(Tensor):
     def move_to(self, data, gradient=None, place=None):
         """Move the variable (and its gradient) to other memory, such as a part of an optimizer's flat buffer.
 
-        `place` is where its gradient is: (the optimizer's row of gradients, first column, last column).
+        `place` is where its gradient is: (the optimizer's row, first column, last column, what else `take_rows` tells).
         """
         data[...] = self._data
         Structure.left[address(self._data)] = self._data if self._data.base is None else self._data.base

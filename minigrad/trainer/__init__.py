@@ -1,7 +1,8 @@
 """Training, evaluation and prediction: functions of a model, which are the methods of `models.Model`.
 
 `fit` takes this way: `fitting` checks what it is given (`feed`) and makes a source of batches (`sources`). A Run
-(`run`) goes through the epochs and calls the callbacks. A step (`steps`) is recorded once (`programs`), then replayed.
+(`run`) goes through the epochs and calls the callbacks. A step (`steps`) is recorded once (`programs`), or taken from a
+network of the same structure (`templates`), then replayed.
 An Objective (`objective`) is what `compile` was told; a Snapshot (`snapshot`) what follows from a model's structure.
 
 A training can be continued in a later `fit`, to the bit. A callback that does so, such as BackupAndRestore, sets

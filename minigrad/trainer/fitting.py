@@ -5,18 +5,20 @@ import math
 
 import numpy as np
 
-from minigrad import saving
+from minigrad import config, saving
 from minigrad.callbacks import CallbackList
 from minigrad.checks import is_number
 from minigrad.data import is_array_like, part, split_batch
+from minigrad.exchange import world
 from minigrad.layers.context import entry
+from minigrad.tables import column_names
 from minigrad.trainer.arguments import kind_of, validation_epochs, verbosity, whole_number
 from minigrad.trainer.compiling import require_compiled
 from minigrad.trainer.evaluating import batches_of, checked, evaluate_batches
 from minigrad.trainer.feed import default_batch_size, prepare
 from minigrad.trainer.programs import Forgetting, check_batch
 from minigrad.trainer.run import Run
-from minigrad.trainer.sources import ArraySource, Stream, StreamSource
+from minigrad.trainer.sources import ArraySource, PickedSource, Stream, StreamSource, arrays_of
 from minigrad.trees import mapped
 
 
@@ -83,16 +85,22 @@ def fit(
         )
     with model._pool.training, Forgetting(model):
         if is_array:
-            columns = getattr(x, "columns", None)
+            columns = column_names(x)
             x, y, w, validation_data = _fit_arrays(
                 model, x, y, sample_weight, class_weight, validation_split, validation_data
             )
             rows = batch_size or default_batch_size(len(x), steps_per_epoch)
             source = ArraySource(model, x, y, w, rows, shuffle, steps_per_epoch, columns)
         else:
-            source = StreamSource(model, x, shuffle, steps_per_epoch, class_weight)
+            arrays = arrays_of(x)
+            if arrays is None:
+                source = StreamSource(model, x, shuffle, steps_per_epoch, class_weight)
+            else:
+                source = PickedSource(model, x, arrays, steps_per_epoch, class_weight)
             if epochs > initial_epoch:
                 source.check()
+        if world.size > 1:
+            _join(model, source, rows if is_array else None, epochs)
         held, validation = _validation(
             model, validation_data, validation_batch_size or batch_size or 32, validation_steps
         )
@@ -124,9 +132,34 @@ def fit(
     return callbacks.history
 
 
+def _join(model, source, rows, epochs):
+    """Let all processes begin with the weights and random numbers of process 0.
+
+    Raises:
+        ValueError: they do not train alike, or can't share the batches.
+    """
+    if rows is None:
+        raise ValueError("Several processes share the batches of arrays; of a stream, give fit arrays, or train alone.")
+    size, count = world.size, source.rows.size
+    last = count % rows
+    if min(rows, count) % size or last % size:
+        raise ValueError(
+            f"{size} processes can't share {count} rows in batches of {rows} and a last one of {last or rows}: choose "
+            f"numbers of rows, and a batch_size, that {size} divides."
+        )
+    variables = [*model.variables, *(model.optimizer.variables if model.optimizer is not None else ())]
+    plans = world.agree((count, rows, source.steps, epochs, [v.shape for v in variables]))
+    if any(plan != plans[0] for plan in plans):
+        raise ValueError(f"The processes train differently: (rows, batch_size, steps, epochs, shapes) are {plans}.")
+    first = world.agree(([v.numpy() for v in variables], config.random_state()) if world.rank == 0 else None)[0]
+    for variable, value in zip(variables, first[0], strict=True):
+        variable.assign(value)
+    config.set_random_state(first[1])
+
+
 def _fit_arrays(model, x, y, w, class_weight, split, validation_data):
     """The checked arrays to train on and the validation data, which may be cut from their end."""
-    x, y, w = prepare(model, x, y, w, class_weight)
+    x, y, w = prepare(model, x, y, w, class_weight, is_all=True)
     if not split or validation_data is not None:
         return x, y, w, validation_data
     kept = math.floor(len(x) * (1 - split))

@@ -21,7 +21,8 @@ def has_own(model, name):
 
 @functools.lru_cache(64)
 def _is_ours(method):
-    return getattr(method, "fget", method).__module__.startswith("minigrad.")
+    module = getattr(method, "fget", method).__module__  # None in code that `exec` runs without a name
+    return module is not None and module.startswith("minigrad.")
 
 
 def place(model, objective):

@@ -9,6 +9,7 @@ from minigrad.tensor import Structure
 
 LIMIT = 64  # free steps that one model keeps,
 MEMORY = 512 << 20  # and the bytes of their memory, unless one alone takes more
+LITTLE = 1 << 20  # bytes of operands of which it does not matter whose they are
 SLICE = 0.05  # seconds of replay between two looks at the clock, the progress bar and Ctrl-C
 
 
@@ -121,11 +122,13 @@ class Step:
         self.run, self.inputs, self.snapshot, self.result = run, inputs, snapshot, result
         self.program, self.stage, self.nbytes = None, dict(stage), 0
         self.version = Structure.version  # at which it was known to be up to date
+        self.size = 1  # how often it can be taken in SLICE seconds, as far as is known
 
-    def record(self, names, title):
-        """Turn the step into a Program."""
-        self.program = Program(self.run, self.inputs, names, title)
-        self.nbytes = self.program.nbytes + sum(a.nbytes for a in self.stage.values())
+    def record(self, names, title, is_sure=False):
+        """Turn the step into a Program. One that `is_sure` to do the same each time is recorded once."""
+        self.program = Program(self.run, self.inputs, names, title, is_sure)
+        most = sum(operand.nbytes for _, operands, _ in self.program.instructions for operand in operands)
+        self.nbytes = most if most < LITTLE else self.program.nbytes + sum(a.nbytes for a in self.stage.values())
         self.run = self.inputs = None  # whose data the Program lets go of, too, once `fit` is over
 
     def is_stale(self):

@@ -1,17 +1,22 @@
 """Programs of a model: its steps recorded, taken from the pool and replayed."""
 
+import contextlib
+import operator
 import traceback
 
 import numpy as np
 
+from minigrad import config
 from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.data import Several, batch_of, named_arrays
 from minigrad.layers.context import users_line
+from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch
-from minigrad.tensor import Tensor, constant
+from minigrad.tensor import Tensor, constant, replayed
+from minigrad.trainer import templates
 from minigrad.trainer.compiling import require_known_steps
 from minigrad.trainer.logs import has_own, restart
 from minigrad.trainer.pool import Step
@@ -30,9 +35,11 @@ def fit_step(model, rows, count):
             result[:] = [take(*rows.next_batch(count))]
             launch(K.increment, constant(np.int64, count), rows.cursor)
 
-        return _recorded(model, run, rows.inputs, f"one training step of {model.name}, {count} rows", result)
+        title = f"one training step of {model.name}, {count} rows"
+        return _recorded(model, run, key, rows.inputs, title, result)
 
-    return model._pool.take(_fit_key(rows, count), current(model), build)
+    key = _fit_key(rows, count)
+    return model._pool.take(key, current(model), build)
 
 
 def has_fit_step(model, rows, count):
@@ -41,7 +48,7 @@ def has_fit_step(model, rows, count):
 
 
 def _fit_key(rows, count):
-    return "fit", count, tuple((name, rows.arrays[name].shape[1:], shape) for name, shape in rows.shapes.items())
+    return "fit", count, tuple([(name, rows.arrays[name].shape[1:], shape) for name, shape in rows.shapes.items()])
 
 
 def take(model, step, count=1):
@@ -77,6 +84,66 @@ def run_staged(model, kind, x, y=None, w=None, reset=False):
     return results
 
 
+MOST_LENT = 4  # tapes of one shape of batch: a loop that keeps more of them computes the others eagerly
+MOST_SHAPES = 16  # that a model records: a loop in which most batches have shapes of their own computes them eagerly
+_trained = operator.attrgetter("requires_grad")
+
+
+class _Lent:
+    """A step that a tape holds: its arrays keep their values until the tape is gone. Then it goes back to the pool."""
+
+    def __init__(self, pool, step, shape):
+        self.pool, self.step, self.shape = pool, step, shape
+        step.snapshot.lent[shape] = step.snapshot.lent.get(shape, 0) + 1
+
+    def __del__(self):
+        self.step.snapshot.lent[self.shape] -= 1
+        self.pool.give_back(self.step)
+
+
+def run_taped(model, x):
+    """The output for an array in training, on the tape, but replayed; None if it must be computed eagerly.
+
+    The recording leaves a tape whose arrays are those that a replay writes into: it is the tape of each replay. The
+    first batch of a shape is computed eagerly, since a recording takes as long as many steps.
+    """
+    snapshot, shape = current(model), x.shape
+    if not snapshot.may_be_taped(model) or snapshot.trained != [*map(_trained, snapshot.weights)]:
+        return None  # else, a tape may watch a variable that is not trained
+    if shape not in snapshot.lent and len(snapshot.lent) < MOST_SHAPES:
+        snapshot.lent[shape] = 0
+        return None
+    if snapshot.lent.get(shape, MOST_LENT) == MOST_LENT:
+        return None
+
+    def build():
+        stage, result = {"x": aligned(shape, x.dtype)}, []
+        tensor = constant_tensor(stage["x"])
+
+        def run():
+            result[:] = [model._taped(tensor)]
+
+        step = Step(run, {}, current(model), result, stage)
+        with contextlib.suppress(RecordingError):  # such a model is computed eagerly
+            step.record({**dict(_shared(model)), **stage}, f"one call of {model.name} in training, {len(x)} rows")
+        if step.program is None or (MASKS and mask_of(result[0]) is not None):
+            step.program, result[:] = None, []
+        return step
+
+    step = model._pool.take(("taped", shape), snapshot, build)
+    if step.program is None:
+        model._pool.give_back(step)
+        return None
+    step.stage["x"][...] = x
+    step.replay()
+    y, lent = step.result[0], _Lent(model._pool, step, shape)
+    found = replayed(y._data.copy(), y, lent)
+    if y._logits is not None:
+        logits, only = y._logits
+        remember(found, replayed(logits._data.copy(), logits, lent), only)
+    return found
+
+
 def check_batch(model, kind, *arrays, rows=None):
     """Make the step for a batch of the first `rows` rows, but do not run it: shapes that do not fit raise here."""
     model._pool.give_back(_staged_step(model, kind, *(None if a is None else a[:rows] for a in arrays)))
@@ -101,7 +168,7 @@ def _staged_step(model, kind, x, y=None, w=None):
 
         if is_own:
             try_own(model, kind, *tensors)
-        step = _recorded(model, run, {}, f"one {kind} step of {model.name}, {len(x)} rows", result, stage)
+        step = _recorded(model, run, key, {}, f"one {kind} step of {model.name}, {len(x)} rows", result, stage)
         model._pool.shown[kind] = step.program
         if step.program is None and kind != "predict" and not is_own:
             check_step(model, kind, *tensors)  # recording would have done it
@@ -110,33 +177,51 @@ def _staged_step(model, kind, x, y=None, w=None):
     return model._pool.take(key, current(model), build)
 
 
-def _recorded(model, run, inputs, title, result, stage=()):
+def _recorded(model, run, key, inputs, title, result, stage=()):
     """A recorded Step; or, with a warning that tells why, one that runs eagerly."""
     require_known_steps(model)
     step = Step(run, inputs, current(model), result, stage)
     if model.run_eagerly or model._eager_because is not None:
         return step
+    shared = _shared(model)
+    arrays = [array for _, array in shared] + _streams(model)
+    batch = *inputs.values(), *step.stage.values()
+    is_sure, known, key = templates.look(model, key, arrays, batch)
+    arrays += batch
+    template, names = None if known is None else known.get(key), {**dict(shared), **step.stage}
+    if template is not None:
+        template.fill(step, model, arrays, title, names)
+        return step
     try:
-        step.record({**_names(model), **step.stage}, title)
+        step.record(names, title, is_sure)
     except RecordingError as error:
         model._eager_because = f"{error}{users_line(traceback.extract_tb(error.__traceback__))}"
         warn(f"Model {model.name!r} runs eagerly, step by step in Python: {model._eager_because}")
+    else:
+        if known is not None:
+            templates.keep(known, key, model, step, arrays)
     return step
 
 
-def _names(model):
-    """What a listing of a Program calls the arrays of a model."""
-    names = {}
+def _shared(model):
+    """Pairs of what a listing of a Program calls an array of a model, and the array."""
+    found = []
     for v in model.weights:
-        names[v.path] = v._data
+        found.append((v.path, v._data))
         if v._gradient is not None:
-            names[f"{v.path}/gradient"] = v._gradient
+            found.append((f"{v.path}/gradient", v._gradient))
     if model.optimizer is not None and model.optimizer.built:
-        names.update(model.optimizer.named_buffers())
-    names["finite_batches"] = model._objective.finite
+        found += model.optimizer.named_buffers().items()
+    found.append(("finite_batches", model._objective.finite))
     for metric in model.metrics if model._objective.named else ():
-        names.update({v.path: v._data for v in metric.variables})
-    return names
+        found += [(v.path, v._data) for v in metric.variables]
+    return found
+
+
+def _streams(model):
+    """The streams of random numbers that a step of a model may draw from."""
+    own = [vars(layer)["_state"] for layer in model._all_layers() if "_state" in vars(layer)]
+    return [config.stream(), *own]
 
 
 def forget(model):

@@ -4,9 +4,13 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int, warn
+from minigrad.exchange import add_up, average, world
+from minigrad.layers.recurrent import RNN
 from minigrad.older import Logs
 from minigrad.saving.files import naming
+from minigrad.trainer.epochs import may_be_joined, take_epochs
 from minigrad.trainer.logs import restart, results
+from minigrad.trees import leaves
 
 
 class Run:
@@ -35,20 +39,25 @@ class Run:
 
         Weights and the variables of the optimizer are not in it. It has "epoch" and "batch"; "stop", whether a callback
         has ended the training; "source", the order of the rows and the position in it; "held", the same of a stream to
-        validate on; "metrics", the values of their variables; "random", the state of the generator; "callbacks", the
-        state of each callback. Call it from one that `runs_last`: all other callbacks have seen the batch or epoch that
-        has just ended.
+        validate on; "metrics", the values of their variables; "states", those of stateful layers; "random", the state
+        of the generator; "callbacks", the state of each callback. Call it from one that `runs_last`: all other
+        callbacks have seen the batch or epoch that has just ended.
         """
-        return {
+        state = {
             "epoch": self.epoch,
             "batch": self.batch,
             "stop": self.model.stop_training,
             "source": self.source.get_state(),
             "held": {} if self.held is None else self.held.get_state(),
-            "metrics": [v.numpy() for metric in self.model.metrics for v in metric.variables],
+            "metrics": [v.numpy() for v in self._of_metrics()],
+            "states": [v.numpy() for v in self._of_stateful_layers()],
             "random": config.random_state(),
             "callbacks": self.callbacks.get_state(),
         }
+        if world.size > 1:  # within an epoch, each process has metrics and averages of its own rows
+            state["averages"] = [v.numpy() for v in self._of_averages()]
+            state["others"] = world.agree({name: value for name, value in state.items() if name != "source"})[1:]
+        return state
 
     def set_state(self, state, restore=None, path=None):
         """Continue from a state that `get_state` returned, or from a part of it, such as {"epoch": 3}.
@@ -70,7 +79,10 @@ class Run:
         first = self.epoch
         callbacks.on_train_begin({})
         metrics = self._take_given()
+        is_joined = self.epochs - self.epoch > 1 and may_be_joined(self)
         while self.epoch < self.epochs and not (model.stop_training and self.batch == 0):
+            if is_joined and take_epochs(self):
+                continue
             if not self.source.begin(self):
                 warn(
                     f"The data ran out after {self.epoch - first} epochs: a generator can't be started again, so the "
@@ -83,19 +95,31 @@ class Run:
                 variable.assign(value)
             metrics = []
             self.source.run_epoch(self)
+            self._join()
             logs, epoch = Logs(results(model)), self.epoch
             self.epoch, self.batch = epoch + 1, 0
             if self.validation is not None:
                 logs = Logs(sorted({**logs, **self.validation(epoch)}.items()))
             callbacks.on_epoch_end(epoch, logs)
+            model.stop_training = any(world.agree(model.stop_training))
         if self.epochs > first and model.optimizer is not None:
             model.optimizer.finalize_variable_values(model.trainable_variables)
         callbacks.on_train_end(logs)
 
+    def _join(self):
+        """Bring the sums of all processes together, and the averages that each has kept of its own rows."""
+        if world.size > 1:
+            for metric in self.model.metrics:
+                for variable in metric.variables:
+                    add_up(variable._data)
+            for variable in self._of_averages():
+                average(variable._data)
+
     @property
     def is_stopped(self):
         """Whether the epoch ends here because a callback has set `stop_training`: asked after each batch or group."""
-        return self.model.stop_training and self.batch > 0 and self._began is None
+        is_over = self.model.stop_training and self.batch > 0 and self._began is None
+        return is_over and world.size == 1  # several processes agree at the end of the epoch
 
     def begin_batch(self):
         """Call on_train_batch_begin, once per group of `steps_per_execution` batches."""
@@ -115,10 +139,20 @@ class Run:
         if not given:
             return []
         with naming(self._path or "The state of the training"):
+            others = given.get("others", ())
+            if len(others) + 1 == world.size:
+                given = {**given, **([{}, *others][world.rank])}
+            elif given.get("batch"):
+                raise ValueError(
+                    f"the training to go on with had {len(others) + 1} processes in the middle of an epoch; now there "
+                    f"are {world.size}"
+                )
             for name in ("epoch", "batch"):
                 if not is_int(given.get(name, 0), 0):
                     raise ValueError(f"{name} must be an integer of 0 or more, got {given[name]!r}")
-            metrics = self._matched(given.get("metrics", [])) if given.get("batch") else []
+            metrics = _matched(self._of_metrics, given.get("metrics", []), "metrics") if given.get("batch") else []
+            states = _matched(self._of_stateful_layers, given.get("states", []), "stateful layers")
+            states += _matched(self._of_averages, given.get("averages", []), "moving averages")
             if "source" in given:
                 self.source.check_state(given["source"])
             if given.get("held") and self.held is not None:
@@ -128,6 +162,8 @@ class Run:
             self.callbacks.set_state(given.get("callbacks", ()))
         if self._restore is not None:
             self._restore()
+        for variable, value in states:
+            variable.assign(value)
         self.epoch, self.batch = given.get("epoch", self.epoch), given.get("batch", 0)
         self.model.stop_training = bool(given.get("stop", self.model.stop_training))
         if given.get("held") and self.held is not None:
@@ -139,21 +175,32 @@ class Run:
         self._given = self._restore = None
         return metrics
 
-    def _matched(self, values):
-        """Pairs of a variable of the metrics and the value that it had at this point of the epoch."""
-        variables = [v for metric in self.model.metrics for v in metric.variables] if len(values) else []
-        if len(values) != len(variables):
-            raise ValueError(
-                f"the training to go on with had {len(values)} variables of metrics; this model has {len(variables)}: "
-                "compile it as it was"
-            )
-        for variable, value in zip(variables, values, strict=True):
-            if np.shape(value) != variable.shape or np.asarray(value).dtype.kind not in "fiub":
-                raise ValueError(f"the metrics have a variable of shape {variable.shape}, got {np.shape(value)}")
-        return list(zip(variables, values, strict=True))
+    def _of_metrics(self):
+        return [v for metric in self.model.metrics for v in metric.variables]
+
+    def _of_averages(self):
+        return [v for v in self.model.non_trainable_variables if v.dtype.kind == "f"]
+
+    def _of_stateful_layers(self):
+        layers = [layer for layer in self.model._all_layers() if isinstance(layer, RNN)]
+        return [v for layer in layers for v in leaves(layer.states or ())]
 
     def __deepcopy__(self, memo):
         return None  # a copy of the model is not being trained
 
     def __reduce__(self):
         return type(None), ()
+
+
+def _matched(find, values, owner):
+    """Pairs of a variable that `find()` lists and the value that it had at this point of the training."""
+    variables = find() if len(values) else []
+    if len(values) != len(variables):
+        raise ValueError(
+            f"the training to go on with had {len(values)} variables of {owner}; this model has {len(variables)}: make "
+            "and compile it as it was"
+        )
+    for variable, value in zip(variables, values, strict=True):
+        if np.shape(value) != variable.shape or np.asarray(value).dtype.kind not in "fiub":
+            raise ValueError(f"the {owner} have a variable of shape {variable.shape}, got {np.shape(value)}")
+    return list(zip(variables, values, strict=True))

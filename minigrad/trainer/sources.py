@@ -7,16 +7,22 @@ import time
 import numpy as np
 
 from minigrad import config
+from minigrad.callbacks import History, ProgbarLogger
 from minigrad.checks import is_int, warn
 from minigrad.data import Rows, batch_of, named_arrays, split_batch
 from minigrad.ops.shaping import constant_tensor
+from minigrad.tensor import Structure
+from minigrad.texts import StringArray
 from minigrad.trainer.feed import look_for_gaps, prepare
 from minigrad.trainer.pool import SLICE
 from minigrad.trainer.programs import check_batch, fit_step, has_fit_step, run_staged, take
-from minigrad.trainer.snapshot import build_optimizer
+from minigrad.trainer.snapshot import build_optimizer, current
 from minigrad.trainer.steps import check_step
+from minigrad.trees import leaves
 from minigrad.utils import PyDataset
 from minigrad.utils.pipeline import Dataset
+
+_HARMLESS = History, ProgbarLogger
 
 
 class ArraySource:
@@ -28,13 +34,20 @@ class ArraySource:
         self.limit = steps_per_epoch
         self.steps = steps_per_epoch or math.ceil(len(x) / batch_size)
         self.left = 0  # rows left in this pass
-        self.programs = []
+        self.programs = {}  # those that hold the data, by their ids
+        self.recorded, self._has_begun = {}, False  # steps by their numbers of rows
         self._check(x, y, w)
 
     def _check(self, x, y, w):
-        """Check with a batch of zeros that the shapes fit the model, the loss and the metrics."""
+        """Check that the shapes fit the model, the loss and the metrics: with the first step, or a batch of zeros."""
         model, first = self.model, min(self.batch_size, len(x))
-        if not has_fit_step(model, self.rows, first):  # else such a batch has been seen
+        is_seen = has_fit_step(model, self.rows, first)
+        if not is_seen and model._graph is not None and not any(layer._is_users for layer in model._all_layers()):
+            step = self.step_of(None, first)
+            is_seen = step.program is not None
+            if is_seen:
+                self.recorded[first] = step
+        if not is_seen:  # a user's layer may make variables when it is run first
             zeros = {name: np.zeros((first, *a.shape[1:]), a.dtype) for name, a in named_arrays(x, y, w).items()}
             found = {name: constant_tensor(array) for name, array in zeros.items()}
             check_step(model, "train", *batch_of(found, x, y, w))
@@ -42,12 +55,18 @@ class ArraySource:
 
     def begin(self, run):
         """Whether there is data for another epoch."""
+        if not self._has_begun and not all(type(callback) in _HARMLESS for callback in run.callbacks.callbacks):
+            self.recorded = {}  # one may have changed in place what the step was made of, such as a loss
+        self._has_begun = True
         return True
 
     def release(self):
         """Let go of the data."""
-        for program in self.programs:
+        for program in self.programs.values():
             program.release()
+        for step in self.recorded.values():
+            if step.program is not None:
+                self.model._pool.give_back(step)
 
     def get_state(self):
         """The position in the pass: the order of the rows, and how many of them were taken."""
@@ -70,14 +89,31 @@ class ArraySource:
         self.rows.go_to(state["position"], state.get("order"))
         self.left = self.rows.size - state["position"] if state["position"] else 0
 
-    def run_epoch(self, run):
-        """Train on the batches of one epoch, of which `run.batch` are done."""
-        is_over = run.batch and self.rows.position == self.rows.size  # the fit that goes on here stood at its end
+    def has_rows(self, run):
+        """Whether rows are left for this epoch. If none are, a new pass begins, but not within an epoch."""
+        is_over = run.batch and self.rows.position == self.rows.size  # the fit that goes on here may have stood there
         if self.left == 0 and not is_over:
             self.rows.shuffle(self.shuffle, self.batch_size, config.generator())
             self.left = self.rows.size
-        limit = self.limit or self.steps
-        while self.left and run.batch < limit and not run.is_stopped:
+        return self.left > 0
+
+    def step_of(self, step, rows):
+        """The step on so many rows: the last one, `step`, unless the model has changed since, as a callback may do."""
+        model = self.model
+        build_optimizer(model)
+        if step is None or step.snapshot is not current(model) or step.is_stale():
+            step = fit_step(model, self.rows, rows)
+        if step.program is not None:
+            step.program.bind(**self.rows.inputs)
+            self.programs[id(step.program)] = step.program
+            if rows == min(self.batch_size, self.rows.size):
+                model._pool.shown["fit"] = step.program
+        return step
+
+    def run_epoch(self, run):
+        """Train on the batches of one epoch, of which `run.batch` are done."""
+        limit = self.limit or self.steps or math.inf
+        while run.batch < limit and not run.is_stopped and self.has_rows(run):
             rows = min(self.left, self.batch_size)
             self._run(run, min(self.left // rows, limit - run.batch), rows)
         run.end_batch()
@@ -93,16 +129,12 @@ class ArraySource:
     def _run(self, run, count, rows):
         """Run `count` batches of `rows` rows, in slices of SLICE seconds."""
         model, callbacks = self.model, run.callbacks
-        build_optimizer(model)  # a callback may have compiled the model anew
-        step = fit_step(model, self.rows, rows)
-        if step.program is not None:
-            step.program.bind(**self.rows.inputs)
-            self.programs.append(step.program)
-            if rows == min(self.batch_size, self.rows.size):
-                model._pool.shown["fit"] = step.program
-        end, size = run.batch + count, 1
+        step, end, snapshot = self.recorded.pop(rows, None), run.batch + count, model._snapshot
+        is_same = step is not None and step.snapshot is snapshot and step.version == Structure.version
+        if not is_same or snapshot.home is not getattr(model.optimizer, "_homes", None):
+            step = self.step_of(step, rows)
         while run.batch < end and not run.is_stopped:
-            stride, group = callbacks.batch_stride("train", run.batch), 1
+            stride, group, size = callbacks.batch_stride("train", run.batch), 1, step.size
             if stride not in (None, math.inf):
                 group = model.steps_per_execution
                 size = max(group, min(size, stride) // group * group)
@@ -115,9 +147,80 @@ class ArraySource:
             self.left -= size * rows
             run.batch += size
             run.end_batch(group)
-            size = max(1, min(8 * size, int(size * SLICE / max(took, 1e-9))))
-        if step.program is not None:
-            model._pool.give_back(step)
+            step.size = max(1, min(64 * size, int(size * SLICE / max(took, 1e-9))))
+        self.recorded[rows] = step  # not after an error, which may have left it half done
+
+
+def arrays_of(data):
+    """The arrays of numbers and texts whose rows a Dataset of batches picks; None of other data."""
+    picked = data.picked if isinstance(data, Dataset) else None
+    if picked is None or picked.size is None:
+        return None
+    length = _length(data)
+    are_few = length is not None and 2 * length * picked.size < len(picked.rows)  # the others need not be computed
+    arrays = None if are_few and not picked.rows.is_ready else picked.rows.all()
+    return arrays if arrays is not None and all(map(_is_plain, leaves(arrays))) else None
+
+
+def _is_plain(array):
+    return isinstance(array, StringArray) or array.dtype.kind in "fiub"
+
+
+class PickedSource(ArraySource):
+    """The epochs of a `fit` on a Dataset that is Picked: one order of rows after the other, taken as arrays are."""
+
+    def __init__(self, model, dataset, arrays, steps_per_epoch, class_weight):
+        self.dataset, self._orders, self._began = dataset, None, {}
+        self._until = 0  # batches of this pass up to the end of its present order
+        arrays = prepare(model, *split_batch(arrays), class_weight, is_all=True)
+        super().__init__(model, *arrays, dataset.picked.size, False, steps_per_epoch)
+        self.steps = steps_per_epoch or _length(dataset)
+
+    def check(self):
+        """Begin the first pass, as a stream does whose first batch is checked."""
+        if not self._next_order():
+            raise ValueError("The data is empty: the Dataset has no batch.")
+
+    def has_rows(self, run):
+        return self.left > 0 or self._next_order() or (run.batch == 0 and self._next_order())
+
+    def _next_order(self):
+        """Begin the next order of the pass, or the first one of a new pass; False at the end of a pass."""
+        if self._orders is None:
+            self._orders, self._until, self._began = self.dataset.picked.orders(), 0, self.dataset.get_state()
+        order = next(filter(len, self._orders), None)
+        if order is None:
+            self._orders, self._until = None, 0
+            return False
+        self.rows.begin(order)
+        for step in self.recorded.values():
+            if step.program is not None:
+                step.program.bind(**self.rows.inputs)
+        self.left = len(order)
+        self._until += self.dataset.picked.count(order)
+        return True
+
+    def get_state(self):
+        """The position in the pass: how many batches were taken, and the passes over shuffles before it."""
+        began = self.dataset.get_state() if self._orders is None else self._began
+        return {"taken": self._until - math.ceil(self.left / self.batch_size), "source": began}
+
+    def check_state(self, state):
+        """Raise a ValueError unless this is a position in a pass over this Dataset."""
+        _check_taken(state["taken"], _length(self.dataset))
+        self.dataset._check_state(state["source"])
+
+    def set_state(self, state):
+        """Continue from this position."""
+        self.dataset.set_state(state["source"])
+        self._orders, self._until, self.left = None, 0, 0
+        while self._until < state["taken"] and self._next_order():
+            pass
+        if self._until:
+            ahead = self._until - state["taken"]
+            done = min((self.dataset.picked.count(self.rows.order) - ahead) * self.batch_size, self.rows.size)
+            self.rows.go_to(done)
+            self.left -= done
 
 
 class Stream:
@@ -170,7 +273,7 @@ class Stream:
         self._ahead = None
         self.taken, self.order = taken, order
         if isinstance(self.source, Dataset):
-            self._began = self.source.get_state()
+            self._began = {**self.source.get_state(), "random": config.random_state()}
         if self.is_dataset:
             if order is None and self.length is not None:
                 self.order = np.arange(self.length)
@@ -180,7 +283,7 @@ class Stream:
             self._iterator = self.source.batches(indices)
         elif self.is_once:
             self._iterator = self.source
-        elif taken and taken == self.length:
+        elif taken and taken == self.length and not isinstance(self.source, Dataset):
             self._iterator = iter(())
         elif hasattr(self.source, "__iter__"):
             self._iterator = iter(self.source)
@@ -202,9 +305,8 @@ class Stream:
 
     def check_state(self, state):
         """Raise a ValueError unless this is a position in a pass over this stream."""
-        taken, order, length = state["taken"], state.get("order"), self.length
-        if not is_int(taken, 0) or length is not None and taken > length:
-            raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
+        order, length = state.get("order"), self.length
+        _check_taken(state["taken"], length)
         if order is not None and not np.array_equal(np.sort(order), np.arange(length or 0)):
             raise ValueError(f"the order of the batches must have each of the {length} once")
         if state.get("source"):
@@ -216,6 +318,8 @@ class Stream:
             self.source.set_state(state["source"])
             self._iterator = self._ahead = None
         if state["taken"] and not self.is_once:
+            if "random" in (state.get("source") or ()):  # functions of a Dataset draw the same numbers again
+                config.set_random_state(state["source"]["random"])
             self.go_to(state["taken"], state.get("order"))
 
     def begin_epoch(self):
@@ -253,6 +357,11 @@ class Stream:
         self.end_epoch()
         if not self.is_once:
             self.close()
+
+
+def _check_taken(taken, length):
+    if not is_int(taken, 0) or length is not None and taken > length:
+        raise ValueError(f"the batches taken of a pass must be in [0, {length}], got {taken!r}")
 
 
 def _length(source):

@@ -20,6 +20,18 @@ def train_step(model, data):
     Override it for a step of your own: compute with `minigrad.ops`, differentiate with a GradientTape, and return
     the logs, such as the results of metrics. The step is recorded into a Program, so its Python runs only a few times.
     A step that reads a value, such as `float(loss)`, can't be recorded and runs eagerly.
+
+        class Smooth(keras.Model):
+            def train_step(self, data):
+                x, y = data
+                with keras.GradientTape() as tape:
+                    y_pred = self(x, training=True)
+                    loss = self.compute_loss(x, y, y_pred) + 0.1 * keras.ops.mean(keras.ops.square(y_pred))
+                gradients = tape.gradient(loss, self.trainable_variables)
+                self.optimizer.apply(gradients, self.trainable_variables)
+                for metric in self.metrics:
+                    metric.update_state(loss) if metric.name == "loss" else metric.update_state(y, y_pred)
+                return self.get_metrics_result()
     """
     build_optimizer(model, for_own_step=True)
     _train(model, *unpack_x_y_sample_weight(data), np.zeros((1, 1), np.int64))

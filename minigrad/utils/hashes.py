@@ -6,6 +6,8 @@ FarmHash64: Google's FarmHash, `farmhashna`, https://github.com/google/farmhash.
 
 import functools
 
+import numpy as np
+
 _ALL = 2**64 - 1
 _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 
@@ -13,6 +15,15 @@ _K0, _K1, _K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 def bucket(text, count, salt=None):
     """The bucket, from 0 to count - 1, of a text (bytes): by FarmHash64, or by SipHash with `salt`, a pair of ints."""
     return (farm_hash(text) if salt is None else sip_hash(text, *salt)) % count
+
+
+def joined_hashes(a, b):
+    """One hash for two: the function that TensorFlow calls FingerprintCat64, for arrays of uint64."""
+    mul, bits = np.uint64(0xC6A4A7935BD1E995), np.uint64(47)
+    b, a = b * mul, a ^ mul
+    a = (a ^ (b ^ b >> bits) * mul) * mul
+    a = (a ^ a >> bits) * mul
+    return a ^ a >> bits
 
 
 def _turn(x, bits):

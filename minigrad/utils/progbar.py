@@ -162,6 +162,9 @@ class Progbar:
     def _metrics(self):
         text = ""
         for name, value in self._values.items():
+            if self._all_as_given and type(value) is int:  # such as a number of networks
+                text += f" - {name}: {value}"
+                continue
             mean = np.mean(value) / self._weights.get(name, 1)
             # Like Keras, which tests the absolute value only for the bar: lines show negative values with an exponent.
             size = abs(mean) if self.verbose == 1 else mean

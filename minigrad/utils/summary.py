@@ -8,7 +8,8 @@ import shutil
 
 import numpy as np
 
-from minigrad.names import class_name, geometry
+from minigrad.names import class_name
+from minigrad.utils.layout import geometry
 
 # The colours of Keras' summary, by their numbers among the 256 of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"

@@ -6,7 +6,6 @@
 import base64
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,11 +19,8 @@ pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "examples" / "explorer" / "page.py"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-PATIENCE = 60_000  # milliseconds: on a new machine the kernels are compiled first
+FIGURES = os.environ.get("FIGURES")  # the folder to make explorer.png anew in, for both course pages
+PATIENCE = 180_000  # milliseconds: on a new machine the kernels are compiled first
 
 
 @pytest.fixture(scope="module")
@@ -53,119 +49,138 @@ def server():
         process.stdout.close()
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright  # only whoever runs these tests has it
-
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    assert path, "these tests need chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(server, chromium):
-    """The loaded page; afterwards, that nothing went wrong in it and that it asked nobody but its server."""
-    wrong = []
-    page = chromium.new_page(viewport={"width": 1100, "height": 1130})
-    page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url[:100]}"))
-    page.on("request", lambda r: r.url.startswith((server, "data:", "blob:")) or wrong.append(f"asked: {r.url[:100]}"))
-    page.goto(server)
+def page(server, open_page):
+    page = open_page(server, 1100, 1130)
     picture(page).wait_for(timeout=PATIENCE)
-    yield page
-    page.close()
-    assert not wrong
+    return page
 
 
 def picture(page):
-    return page.locator('img[alt*="Batch Normalization: "]')
+    return page.locator("picture img")
 
 
 def drawn(page):
     """The SVG that the page shows."""
-    kind, code = picture(page).get_attribute("src").split(",")
+    kind, code = picture(page).evaluate("image => image.currentSrc").split(",")
     assert kind == "data:image/svg+xml;base64"
     return base64.b64decode(code).decode()
 
 
-def until(page, condition, argument=None):
-    """Wait for a condition in JavaScript on `src`, the picture's address, and `svg`, its text."""
+def changed(page, act, *arguments):
+    """The SVG once it is another one than before `act`."""
+    before = picture(page).get_attribute("src")
+    act(*arguments)
     page.wait_for_function(
-        "argument => { const image = document.querySelector('img[alt*=\"Batch Normalization: \"]');"
-        f"const src = image?.src ?? '', svg = src && atob(src.split(',')[1]); return {condition}; }}",
-        arg=argument, timeout=PATIENCE,
+        "before => { const src = document.querySelector('picture img')?.src; return src && src !== before; }",
+        arg=before, timeout=PATIENCE,
     )  # fmt: skip
-
-
-def changed(page, before):
-    """The SVG once it is another one than at the address `before`."""
-    until(page, "src && src !== argument", before)
     return drawn(page)
+
+
+def control(page, label):
+    return page.locator("label", has=page.get_by_text(label, exact=True))
 
 
 def move(page, label, key):
     """Press a key on the slider with this label, and wait for another picture."""
-    before = picture(page).get_attribute("src")
-    slider = page.locator("marimo-slider", has_text=label).get_by_role("slider")
-    slider.focus()
-    slider.press(key)
-    return changed(page, before)
+    return changed(page, control(page, label).get_by_role("slider").press, key)
+
+
+def choose(page, label, value):
+    return changed(page, control(page, label).locator("select").select_option, value)
+
+
+def click(page, name):
+    return changed(page, page.get_by_role("button", name=name, exact=True).click)
 
 
 def test_it_loads_and_shows_both_networks(page):
-    assert page.title() == "minigrad: watch Batch Normalization"
+    assert page.title() == "Batch Normalization: watch it train"
     svg = drawn(page)
     assert svg.count("<circle") == 2 * 8 and svg.count("<animate") == 2 * 2 * 8 + 1
     assert page.evaluate("img => img.complete && img.naturalWidth > 0", picture(page).element_handle())
-    assert re.search(r"without .*loss 2\.3.*; with .*loss 0\.\d+, 9\d% of new digits", picture(page).get_attribute("alt"))
-    if os.environ.get("SCREENSHOT"):  # the file to make anew, such as examples/figures/explorer.png
-        page.wait_for_timeout(4000)
-        page.screenshot(path=os.environ["SCREENSHOT"], clip={"x": 60, "y": 30, "width": 980, "height": 1000})
+    told = r"without: loss 2\.3.*; Batch Normalization: loss 0\.\d+, 9\d% of new digits"
+    assert re.search(told, picture(page).get_attribute("alt"))
+    if FIGURES:
+        for name, other in (("explorer.png", "中文"), ("zh/explorer.png", "English")):
+            page.wait_for_timeout(4000)
+            box = picture(page).bounding_box()
+            clip = {"x": 60, "y": 30, "width": 980, "height": box["y"] + box["height"] - 30}
+            page.screenshot(path=Path(FIGURES, name), clip=clip)
+            click(page, other)
 
 
-def test_the_picture_moves_as_it_trains(page):
-    move(page, "random seed", "ArrowRight")
-    looks = []
-    for _ in range(3):
-        page.wait_for_timeout(500)
-        looks.append(picture(page).screenshot())
-    assert looks[0] != looks[1] and looks[1] != looks[2]
-    page.wait_for_timeout(3000)
-    looks = [picture(page).screenshot() for _ in range(2)]
-    assert looks[0] == looks[1]  # it has come to its end
+def test_the_picture_moves_as_it_trains_and_again_after_a_click(page):
+    for act in (lambda: move(page, "random seed", "ArrowRight"), lambda: click(page, "▶ Replay")):
+        act()
+        looks = []
+        for _ in range(3):
+            page.wait_for_timeout(500)
+            looks.append(picture(page).screenshot())
+        assert looks[0] != looks[1] and looks[1] != looks[2]
+        page.wait_for_timeout(3000)
+        looks = [picture(page).screenshot() for _ in range(2)]
+        assert looks[0] == looks[1]  # it has come to its end
 
 
 def test_a_control_is_moved_and_the_picture_changes(page):
-    assert "<animate" not in move(page, "slow motion", "Home")
+    assert "<animate" not in move(page, "slow motion (s)", "Home")
     look = picture(page).screenshot()
     assert move(page, "hidden layers", "ArrowRight").count("<circle") == 2 * 9
     assert picture(page).screenshot() != look
-    assert move(page, "hidden layers", "ArrowLeft").count("<circle") == 2 * 8
+    assert choose(page, "optimizer", "Adam").count("<circle") == 2 * 9
 
 
-@pytest.mark.parametrize("choice, colors", [("without", (True, False)), ("with", (False, True))])
-def test_batch_normalization_on_or_off(page, choice, colors):
-    before = picture(page).get_attribute("src")
-    page.locator("marimo-dropdown", has_text="Batch Normalization").locator("select").select_option(choice)
-    svg = changed(page, before)
-    assert svg.count("<circle") == 8
-    assert ("#D55E00" in svg, "#0072B2" in svg) == colors
+def test_a_suggestion_and_back_to_the_start(page):
+    start = drawn(page)
+    move(page, "hidden layers", "ArrowRight")
+    suggested = page.locator(".tries").get_by_role("button").all_inner_texts()
+    assert len(suggested) == 11
+    for name in reversed(suggested[1:]):
+        svg = click(page, name)
+        networks = 3 if "Layer" in name else 2
+        assert svg.count('font-size="14"') == networks == page.get_by_role("checkbox", checked=True).count()
+    assert control(page, "activation").locator("select").input_value() == "tanh"
+    without_times = [re.sub(r"\d+ ms", "", svg) for svg in (start, click(page, "Back to the start"))]
+    assert without_times[0] == without_times[1]
+
+
+def test_one_network_alone_and_none(page):
+    boxes = page.get_by_role("checkbox")
+    svg = changed(page, boxes.nth(0).click)
+    assert svg.count("<circle") == 8 and "#D55E00" not in svg and "#0072B2" in svg
+    boxes.nth(1).click()
+    page.get_by_text("Choose at least one network.").wait_for()
+    boxes.nth(2).click()
+    picture(page).wait_for()
+    assert "#009E73" in drawn(page)
 
 
 def test_a_network_that_diverges(page):
-    before = picture(page).get_attribute("src")
-    page.locator("marimo-dropdown", has_text="activation").locator("select").select_option("relu")
-    changed(page, before)
+    choose(page, "activation", "relu")
     assert "✕ diverged" in move(page, "initial gain", "End")
-    assert "without Batch Normalization: diverged" in picture(page).get_attribute("alt")
+    assert "without: ✕ diverged by step" in picture(page).get_attribute("alt")
+
+
+def test_on_a_phone_in_chinese(server, open_page):
+    page = open_page(server, 390, 844, "zh-CN")
+    picture(page).wait_for(timeout=PATIENCE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    boxes = [box.bounding_box() for box in page.get_by_role("slider").all() + page.locator("select").all()]
+    assert len(boxes) == 10 and all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    boxes.sort(key=lambda box: box["y"])
+    assert all(above["y"] + above["height"] < below["y"] for above, below in zip(boxes, boxes[1:]))
+    assert 'viewBox="0 0 390' in drawn(page)
+    shown = page.locator("body").inner_text()
+    assert "批量标准化" in shown and not re.search("without|learning", shown)
+    move(page, "隐藏层数", "ArrowRight")
+    svg = click(page, "English")  # and the controls stay where they are
+    assert svg.count("<circle") == 2 * 9 and "guessing" in svg and "瞎猜" not in svg
 
 
 def test_the_page_is_a_script(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     printed = subprocess.run([sys.executable, str(PAGE)], env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert printed.returncode == 0, printed.stderr
-    assert "with Batch Normalization: loss" in printed.stdout
+    assert "; Batch Normalization: loss" in printed.stdout

@@ -27,3 +27,12 @@ def keras(keras_of_the_file):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield keras_of_the_file
+
+
+@pytest.fixture
+def without_graphs(keras):
+    """Keras takes its steps eagerly: where there are few of them, it takes longer to make and compile its graphs."""
+    tensorflow = pytest.importorskip("tensorflow")
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)

@@ -5,7 +5,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 IDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [0, 0, 0, 0], [4, 1, 2, 3], [0, 1, 0, 2]])
 WORDS = np.random.default_rng(0).integers(0, 9, (64, 6))

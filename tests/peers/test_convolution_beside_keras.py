@@ -5,7 +5,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 
 class Author:

@@ -8,7 +8,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 HOOKS = [f"on_{kind}_{rest}" for kind in ("train", "test", "predict")
          for rest in ("begin", "end", "batch_begin", "batch_end")] + ["on_epoch_begin", "on_epoch_end"]
 

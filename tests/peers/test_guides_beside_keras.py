@@ -5,7 +5,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 
 @pytest.mark.parametrize("name", guides.SECTIONS)

@@ -11,7 +11,7 @@ import minigrad
 sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 import make_images as golden
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 
 @pytest.mark.parametrize("seed", range(10))

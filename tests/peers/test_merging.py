@@ -5,7 +5,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 CASES = [  # class, arguments, shapes of the rows
     ("Add", {}, [(4,), (4,), (4,)]),

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "golden"))
 import make_outputs as golden
 from make_outputs import A, B, X
 
-pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("without_graphs")]
 TOLD = ("loss", "loss_weights", "metrics", "weighted_metrics")
 FILED = ["lists", "dicts by names", "dicts", "nested", "no loss for some", "weights for each", "metrics with state"]
 

@@ -8,7 +8,7 @@ from own_steps import X, Y
 import minigrad
 from minigrad.compat.tensorflow import tensorflow
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 
 @pytest.fixture

@@ -209,6 +209,7 @@ class Run:
         library.utils.clear_session(**({} if library is minigrad else {"free_memory": False}))
         exec(text, names)
         self.text, self.names, self.model = text, names, names["model"]
+        self.model.jit_compile = False  # XLA would compile longer than such a network trains
         self.model.optimizer.build(self.model.trainable_variables)
         self.fresh = [np.array(v.numpy()) for v in self.model.optimizer.variables]
 

@@ -256,6 +256,7 @@ class Run:
         keras.utils.clear_session(free_memory=False)
         exec(text, names)
         self.text, self.names, self.model = text, names, names["model"]
+        self.model.jit_compile = False  # XLA would compile longer than such a network trains
         self.model.optimizer.build(self.model.trainable_variables)
         self.start = golden.start_weights(self.model)
         self.fresh = [np.array(v.numpy()) for v in self.model.optimizer.variables]

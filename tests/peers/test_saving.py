@@ -6,7 +6,7 @@ import pytest
 
 import minigrad
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("without_graphs")]
 
 
 def data(shape=(6,), rows=70, seed=0):
@@ -97,12 +97,12 @@ def plain(config):
 
 
 # Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding, layers of images,
-# texts, attention and recurrent ones in files of their own; a Lambda is never.
+# texts, tables, attention and recurrent ones in files of their own; a Lambda is never.
 ELSEWHERE = {
     "SpectralNormalization", "TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "CategoryEncoding",
     "Discretization", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "RNN", "StackedRNNCells",
     "Bidirectional", "TimeDistributed", "MultiHeadAttention", "Attention", "AdditiveAttention", "GroupedQueryAttention",
-    "GroupQueryAttention",
+    "GroupQueryAttention", "HashedCrossing", "FeatureSpace", "Feature", "Cross", "TFDIdentity", "TFDConcat",
     "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "Embedding", "Lambda", "Wrapper",
 }
 

@@ -1,6 +1,6 @@
 """The scripts of tests/scripts/ under the real Keras and under minigrad, both at once: they end alike.
 
-Needs Keras 3 with TensorFlow, and tf_keras; some ten seconds per script, most of them TensorFlow's start.
+Needs Keras 3 with TensorFlow, and tf_keras.
 """
 
 import json

@@ -82,7 +82,7 @@ def random_case(seed, heads=HEADS):
 
 
 @pytest.mark.parametrize("seed, heads", [
-    *((seed, HEADS) for seed in range(21)), *((seed, OTHER_HEADS) for seed in range(30, 36))
+    *((seed, HEADS) for seed in range(10)), *((seed, OTHER_HEADS) for seed in range(30, 34))
 ])
 def test_training(seed, heads, keras):
     compare(keras, random_case(seed, heads), golden.trained)
@@ -112,6 +112,6 @@ def batch_by_batch(model, case):
     return seen | {f"weights/{i}": w for i, w in enumerate(model.get_weights())}
 
 
-@pytest.mark.parametrize("seed", range(100, 107))
+@pytest.mark.parametrize("seed", range(100, 104))
 def test_batch_by_batch(seed, keras):
     compare(keras, random_case(seed), batch_by_batch)

@@ -24,8 +24,7 @@ def pillow(name):
         from PIL import Image, ImageEnhance  # an extra: only who reads or writes pictures needs it
     except ImportError:
         raise ImportError(
-            "Pictures are read, written and brightened with Pillow, which is not installed: pip install "
-            "'minigrad[images]', or pip install Pillow."
+            "Pictures are read, written and brightened with Pillow, which is not installed: pip install Pillow."
         ) from None
     return {"Image": Image, "ImageEnhance": ImageEnhance}[name]
 

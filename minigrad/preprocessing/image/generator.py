@@ -4,6 +4,7 @@ import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_number, warn
+from minigrad.configurable import Configurable
 from minigrad.preprocessing.image.file_iterators import DataFrameIterator, DirectoryIterator
 from minigrad.preprocessing.image.files import only_channels_last
 from minigrad.preprocessing.image.iterators import NumpyArrayIterator
@@ -23,7 +24,7 @@ _OLD = {  # arguments of flow_from_dataframe that older Keras had
 }
 
 
-class ImageDataGenerator:
+class ImageDataGenerator(Configurable, is_member=False):
     """Batches of pictures, each changed at random and then standardized.
 
     Random changes draw from NumPy's global generator as Keras does: the same seed gives the same pictures. They are, in
@@ -54,42 +55,31 @@ class ImageDataGenerator:
     channel_axis, row_axis, col_axis = 3, 1, 2
     mean = std = zca_whitening_matrix = None
 
-    @explaining
-    def __init__(
-        self, featurewise_center=False, samplewise_center=False, featurewise_std_normalization=False,
-        samplewise_std_normalization=False, zca_whitening=False, zca_epsilon=1e-6, rotation_range=0,
-        width_shift_range=0.0, height_shift_range=0.0, brightness_range=None, shear_range=0.0, zoom_range=0.0,
-        channel_shift_range=0.0, fill_mode="nearest", cval=0.0, horizontal_flip=False, vertical_flip=False,
-        rescale=None, preprocessing_function=None, data_format=None, validation_split=0.0, interpolation_order=1,
-        dtype=None,
-    ):  # fmt: skip
-        only_channels_last(data_format, "ImageDataGenerator")
-        if validation_split and not 0 < validation_split < 1:
-            raise ValueError(f"validation_split must be between 0 and 1, got {validation_split!r}.")
-        if fill_mode not in ("nearest", "constant", "reflect", "wrap"):
-            raise ValueError(f"fill_mode must be 'nearest', 'constant', 'reflect' or 'wrap', got {fill_mode!r}.")
-        if is_number(zoom_range):
-            zoom_range = (1 - zoom_range, 1 + zoom_range)
-        self.featurewise_center, self.featurewise_std_normalization = featurewise_center, featurewise_std_normalization
-        self.samplewise_center, self.samplewise_std_normalization = samplewise_center, samplewise_std_normalization
-        self.zca_whitening, self.zca_epsilon = zca_whitening, zca_epsilon
-        self.rotation_range, self.shear_range = rotation_range, shear_range
-        self.width_shift_range, self.height_shift_range = width_shift_range, height_shift_range
-        self.zoom_range = list(pair(zoom_range, "zoom_range"))
-        self.brightness_range = None if brightness_range is None else pair(brightness_range, "brightness_range")
-        self.channel_shift_range = channel_shift_range
-        self.fill_mode, self.cval, self.interpolation_order = fill_mode, cval, interpolation_order
-        self.horizontal_flip, self.vertical_flip = horizontal_flip, vertical_flip
-        self.rescale, self.preprocessing_function = rescale, preprocessing_function
-        self.data_format = "channels_last"
-        self.dtype = dtype or config.floatx()
-        self._validation_split = validation_split
-        if zca_whitening:
+    arguments = {
+        "featurewise_center": False, "samplewise_center": False, "featurewise_std_normalization": False,
+        "samplewise_std_normalization": False, "zca_whitening": False, "zca_epsilon": 1e-6, "rotation_range": 0,
+        "width_shift_range": 0.0, "height_shift_range": 0.0, "brightness_range": None, "shear_range": 0.0,
+        "zoom_range": 0.0, "channel_shift_range": 0.0, "fill_mode": "nearest", "cval": 0.0, "horizontal_flip": False,
+        "vertical_flip": False, "rescale": None, "preprocessing_function": None, "data_format": None,
+        "validation_split": 0.0, "interpolation_order": 1, "dtype": None,
+    }  # fmt: skip
+
+    def _settle(self):
+        only_channels_last(self.data_format, "ImageDataGenerator")
+        if self.validation_split and not 0 < self.validation_split < 1:
+            raise ValueError(f"validation_split must be between 0 and 1, got {self.validation_split!r}.")
+        if self.fill_mode not in ("nearest", "constant", "reflect", "wrap"):
+            raise ValueError(f"fill_mode must be 'nearest', 'constant', 'reflect' or 'wrap', got {self.fill_mode!r}.")
+        zoom, brightness = self.zoom_range, self.brightness_range
+        self.zoom_range = list(pair((1 - zoom, 1 + zoom) if is_number(zoom) else zoom, "zoom_range"))
+        self.brightness_range = None if brightness is None else pair(brightness, "brightness_range")
+        self.data_format, self.dtype = "channels_last", self.dtype or config.floatx()
+        if self.zca_whitening:
             self._set("featurewise_center", True, "zca_whitening")
             self._set("featurewise_std_normalization", False, "zca_whitening")
         if self.featurewise_std_normalization:
             self._set("featurewise_center", True, "featurewise_std_normalization")
-        if samplewise_std_normalization:
+        if self.samplewise_std_normalization:
             self._set("samplewise_center", True, "samplewise_std_normalization")
 
     def _set(self, name, value, because):

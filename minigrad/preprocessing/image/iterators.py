@@ -221,5 +221,5 @@ def split(subset, generator, count):
     """(first, one after the last) of the rows of a subset among `count` rows."""
     if subset not in _SUBSETS:
         raise ValueError(f"subset must be 'training' or 'validation', got {subset!r}.")
-    cut = int(generator._validation_split * count)
+    cut = int(generator.validation_split * count)
     return (0, cut) if subset == "validation" else (cut, count)

@@ -1,14 +1,16 @@
 """4. Does the size of the initial weights still matter with Batch Normalization?
 
-    python examples/batchnorm/04_initialisation.py [--quick] [--seed 0] [--out FOLDER]
+    python examples/batchnorm/04_initialization.py [--quick] [--seed 0] [--out FOLDER]
 
 Without it weights must start with a certain spread: Xavier's (Glorot and Bengio 2010) for tanh and sigmoids, He's
 (He et al. 2015, arXiv:1502.01852), larger by sqrt(2), for ReLU. Here networks start with 0.01 to 30 times He's spread,
 train for 400 steps and are tested.
 
 Batch Normalization divides by the standard deviation, so the scale of the weights before it cancels. Not quite: the
-epsilon beside the variance does not scale along, and behind many layers of tiny weights it is all that is left. And
-very large weights are forgiven at the start only: each step turns them by a smaller angle, so they learn slowly.
+epsilon that is added to the variance does not scale along, and behind many layers of tiny weights it is all that is
+left. And networks with very large weights train, but slowly: each step turns the weights by a smaller angle.
+
+All accuracies are those with the statistics of all training rows, so none of them shows the lag of experiment 8.
 """
 
 import math
@@ -33,7 +35,6 @@ OPTIMIZERS = {
 def run(data, depth, normalized, gain, seeds, optimizer, **options):
     """Test accuracies after 400 steps, one for each seed; `gain` times He's spread."""
     options["initializer"] = keras.initializers.VarianceScaling(2 * gain**2, "fan_in", "untruncated_normal")
-    options["momentum"] = 0.9
     return [
         trained_accuracy(data, seed, depth, 64, "relu", normalized, optimizer=optimizer(), **options) for seed in seeds
     ]
@@ -43,7 +44,7 @@ def main(argv=None):
     """Sweep the gain, the depth, and epsilon."""
     with course.Script(__file__, __doc__, argv) as script:
         data, seeds = digits(), script.seeds(5, 1)
-        gains = [0.01, 0.1, 1, 10] if script.quick else [0.01, 0.03, 0.1, 0.3, XAVIER, 1, 2, 5, 10, 30]
+        gains = [0.01, 1, 10] if script.quick else [0.01, 0.03, 0.1, 0.3, XAVIER, 1, 2, 5, 10, 30]
         sgd = OPTIMIZERS["SGD, learning rate 0.1"]
         sweeps = {
             (name, kind): np.array([run(data, 5, kind, gain, seeds, optimizer) for gain in gains])
@@ -54,7 +55,7 @@ def main(argv=None):
             ("5 layers of 64 ReLU", "", *(f"{g:.2g}" for g in gains)),
             [(name, "with" if kind else "without", *(f"{v:.2f}" for v in np.median(runs, 1)))
              for (name, kind), runs in sweeps.items()],
-            title=f"Test accuracy by gain (1: He, 0.71: Xavier), median of {len(seeds)} seeds",
+            title=f"Test accuracy after 400 steps by gain (1: He, 0.71: Xavier), median of {len(seeds)} seeds",
         )
 
         depths = [25] if script.quick else [5, 15, 25, 35]
@@ -80,17 +81,20 @@ def main(argv=None):
             """The gains with which a network is any good."""
             return [g for g, v in zip(gains, np.median(sweeps[name, kind], 1)) if v > 0.8]
 
+        least = np.median(sweeps["SGD, learning rate 0.1", NORMALIZED], 1).min()
+        script.claim(least > 0.6, f"SGD, with: at least {least:.0%} for all gains from {gains[0]:g} to {gains[-1]:g}")
+
         for name in OPTIMIZERS:
             plain, normalized = works(name, PLAIN), works(name, NORMALIZED)
             script.claim(
                 max(normalized) / min(normalized) >= 5 * max(plain) / min(plain),
-                f"{name}: above 80 % for gains of {min(plain):.2g} to {max(plain):.2g} without, of "
+                f"{name}: above 80% for gains of {min(plain):.2g} to {max(plain):.2g} without, of "
                 f"{min(normalized):.2g} to {max(normalized):.2g} with",
             )
         at_25 = {arm: np.median(runs[depths.index(25)]) for arm, runs in by_depth.items()}
         script.claim(
-            all(value > 0.8 if kind is NORMALIZED else value < 0.75 for (_, kind), value in at_25.items()),
-            "25 layers, Xavier's or He's weights: above 80 % with, below 75 % without",
+            all(value > 0.8 if kind is NORMALIZED else value < 0.8 for (_, kind), value in at_25.items()),
+            "25 layers, Xavier's or He's weights: above 80% with, below 80% without",
         )
         script.claim(
             limit[1e-5] > 0.7 > limit[1e-3], "10 layers of tiny weights: only the smaller epsilon is small enough"
@@ -99,28 +103,31 @@ def main(argv=None):
 
 def draw(script, gains, sweeps, depths, by_depth):
     """Accuracy over gains for both optimizers, and over depths for both rules."""
-    figure, axes = script.figure(1, 3, size=(8.4, 3.2), sharey=True)
+    figure, axes = script.figure(1, 3, size=(8.4, 3.5), sharey=True)
     for ax, name in zip(axes, OPTIMIZERS):
         for kind, color, label in ((PLAIN, course.WITHOUT, "without"), (NORMALIZED, course.WITH, "with")):
-            course.band(ax, gains, 100 * sweeps[name, kind].T, color, label=label, marker="o")
+            course.accuracies(ax, gains, sweeps[name, kind].T, color, label=f"{label} Batch Normalization")
         for gain in (XAVIER, 1):
             ax.axvline(gain, color=course.GREY, linewidth=0.9, linestyle=":", zorder=0)
         course.log_scale(ax, x=[0.01, 0.1, 1, 10])
-        ax.set(xlabel="spread of initial weights / He's")
+        ax.set(xlabel="sd of the initial weights / He's")
         ax.set_title(name)
     axes[0].set_ylabel("test accuracy after 400 steps (%)")
-    axes[0].legend(loc="center left", bbox_to_anchor=(0.01, 0.6))
-    axes[1].text(0.62, 4, "Xavier", color=course.GREY, fontsize=8, ha="right")
-    axes[1].text(1.15, 4, "He", color=course.GREY, fontsize=8)
+    course.explain_failures(axes[0])
+    for ax in axes[1:]:
+        ax.axhline(10, color=course.GREY, linewidth=0.9, linestyle=":", zorder=0)
+    axes[1].text(0.62, 3, "Xavier", color=course.GREY, fontsize=8, ha="right")
+    axes[1].text(1.15, 3, "He", color=course.GREY, fontsize=8)
     ax = axes[2]
     for (rule, kind), runs in by_depth.items():
         color, style = course.WITH if kind else course.WITHOUT, "-" if rule == "He" else "--"
-        course.band(ax, depths, 100 * runs.T, color, linestyle=style, marker="o" if rule == "He" else "s")
-    for rule, style in (("He", "-"), ("Xavier", "--")):
-        ax.plot([], [], style, color=course.GREY, label=rule)
+        ax.plot(depths, 100 * np.median(runs, 1), style, color=color, marker="o" if rule == "He" else "s")
+    for rule, style, marker in (("He", "-", "o"), ("Xavier", "--", "s")):
+        ax.plot([], [], style, color=course.GREY, marker=marker, label=f"weights of {rule}")
     ax.set(xlabel="hidden layers", xticks=depths, ylim=(-3, 103))
     ax.set_title("SGD, by depth")
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 0.12))
+    course.legend(figure, axes[0])
     script.save(figure)
 
 

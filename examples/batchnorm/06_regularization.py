@@ -1,15 +1,20 @@
-"""6. Does Batch Normalization regularise, and what does it?
+"""6. Does Batch Normalization regularize, and what does it?
 
-    python examples/batchnorm/06_regularisation.py [--quick] [--seed 0] [--out FOLDER]
+    python examples/batchnorm/06_regularization.py [--quick] [--seed 0] [--out FOLDER]
 
 200 points of two noisy half moons and a network large enough to learn them by heart: the loss on 2000 new points tells
 whether it did. In training, mean and variance come from the rows that happen to share the batch, so every row is
-shifted and scaled a little by chance (experiment 1). That noise is what regularises (Luo et al. 2019,
+shifted and scaled a little by chance (experiment 1). That noise is what regularizes (Luo et al. 2019,
 arXiv:1809.00846), and it has a dose: statistics of m rows vary like 1 / sqrt(m).
 
 To tell the noise from the batch, every step here sees all 200 rows, and only the statistics are taken from groups of m
 of them (ghost batches: Hoffer, Hubara and Soudry 2017, arXiv:1705.08741). So nothing varies but the dose. With m = 200
-there is no noise left, and no regularisation either. Dropout is another noise with a dose, and is shown beside it.
+there is no noise left, and no regularization either. Dropout is another noise with a dose, and is shown beside it.
+
+And both together? A layer that follows Dropout sees inputs that vary more in training than in inference, where nothing
+is dropped. Batch Normalization keeps the variance of training and divides by it in inference, where it is too large
+(Li, Chen, Hu and Yang 2018, arXiv:1801.05134). We measure how much too large, what it costs, and three ways out:
+statistics that are recomputed without dropping, Dropout behind the last Batch Normalization only, and only one of them.
 """
 
 import sys
@@ -53,28 +58,45 @@ def moons(rows, seed):
     return x.astype("float32"), y.astype("float32")[:, None]
 
 
-def train(seed, normalization=None, dropout=0.0, batch_size=ROWS, width=64, steps=1000):
+def train(seed, normalization=None, dropout=0.0, batch_size=ROWS, width=64, steps=1000, last_only=False):
     """Train a network; (model, training loss, test loss). `normalization()` makes the layers before activations.
+
+    Dropout follows each activation, or only the last one.
 
     The learning rate falls to 0, so that the losses are those of a network at rest, not of the last step's chance, and
     the moving statistics are those of its weights.
     """
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.Input((2,))])
-    for _ in range(3):
+    for i in range(3):
         model.add(Dense(width, kernel_initializer="he_normal"))
         if normalization:
             model.add(normalization())
         model.add(Activation("relu"))
-        if dropout:
+        if dropout and (i == 2 or not last_only):
             model.add(Dropout(dropout))
     model.add(Dense(1))
     rate = keras.optimizers.schedules.CosineDecay(0.002, steps)
     model.compile(keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True))
-    x, y = moons(ROWS, seed)
-    model.fit(x, y, batch_size=batch_size, epochs=steps * batch_size // ROWS, verbose=0)
-    new = moons(2000, 10**6 + seed)
-    return model, *(model.evaluate(*data, batch_size=1000, verbose=0) for data in ((x, y), new))
+    model.fit(*moons(ROWS, seed), batch_size=batch_size, epochs=steps * batch_size // ROWS, verbose=0)
+    return model, *evaluate(model, seed)
+
+
+def evaluate(model, seed):
+    """The losses on the training rows of this seed and on new points."""
+    return [model.evaluate(*moons(*data), batch_size=1000, verbose=0) for data in ((ROWS, seed), (2000, 10**6 + seed))]
+
+
+def recomputed(model, seed):
+    """(the losses with statistics recomputed without dropping, how much larger the moving variances were).
+
+    The latter in the layers behind Dropout: all but the first.
+    """
+    layers = [layer for layer in model.layers if isinstance(layer, BatchNormalization)][1:]
+    before = [layer.moving_variance.numpy() for layer in layers]
+    keras.utils.recompute_batch_statistics(model, moons(ROWS, seed)[0])
+    ratios = [np.median(old / layer.moving_variance.numpy()) for old, layer in zip(before, layers)]
+    return evaluate(model, seed), np.mean(ratios)
 
 
 def noise_of(rows, draws=2000):
@@ -89,7 +111,7 @@ def main(argv=None):
     with course.Script(__file__, __doc__, argv) as script:
         seeds = script.seeds(7, 2)
         doses = (8, 200) if script.quick else (4, 8, 20, 40, 100, 200)
-        rates = (0.0, 0.3) if script.quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
+        rates = (0.0, 0.5) if script.quick else (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
         batches = (20,) if script.quick else (4, 8, 20, 40, 100, 200)
         models = {}
 
@@ -119,6 +141,7 @@ def main(argv=None):
             ("batches of b rows: test loss", *map(str, batches)),
             [(kind, *np.median(runs[..., 1], 1)) for kind, runs in usual.items()],
         )
+        together, too_large = both(script, usual, batches.index(20))
         draw(script, doses, ghost, rates, dropout, batches, usual, models)
 
         training, test = np.median(ghost, 1).T
@@ -133,49 +156,75 @@ def main(argv=None):
         script.claim(test[0] < 0.5 * plain, f"without Batch Normalization {plain:.2f}")
         dropped = np.median(dropout[-1, :, 1])
         script.claim(dropped < 0.5 * plain, f"with Dropout {rates[-1]} {dropped:.2f}")
+        script.claim(too_large > 1.2, f"behind Dropout the moving variance is {too_large:.2f} times that of inference")
+        script.claim(
+            together["both, recomputed"] < together["both"],
+            f"both together {together['both']:.2f}, with recomputed statistics {together['both, recomputed']:.2f}",
+        )
+
+
+def both(script, usual, i, rate=0.5):
+    """Batch Normalization and Dropout, alone and together, in batches of 20; ({arm: test loss}, variance too large)."""
+    seeds = script.seeds(7, 2)
+    options = {"normalization": BatchNormalization, "batch_size": 20, "dropout": rate}
+    runs = [train(seed, **options) for seed in seeds]
+    again, ratios = zip(*(recomputed(model, seed) for seed, (model, *_) in zip(seeds, runs)))
+    found = {
+        "neither": usual["without"][i, :, 1],
+        "Batch Normalization": usual["with"][i, :, 1],
+        "both": [test for *_, test in runs],
+        "both, recomputed": [test for _, test in again],
+    }
+    if not script.quick:
+        found["Dropout"] = [train(seed, **options | {"normalization": None})[2] for seed in seeds]
+        found["both, Dropout last only"] = [train(seed, **options, last_only=True)[2] for seed in seeds]
+    together = {name: np.median(losses) for name, losses in found.items()}
+    script.table((f"batches of 20, Dropout {rate}", "test loss"), list(together.items()))
+    return together, np.median(ratios)
 
 
 def draw(script, doses, ghost, rates, dropout, batches, usual, models):
     """Losses over the doses above, what four networks learned below."""
     figure, axes = script.figure(size=(8.4, 5.7), mosaic="aaaabbbbcccc;dddeeefffggg", height_ratios=(1.15, 1))
     for key, x, runs in (("a", doses, ghost), ("b", rates, dropout)):
-        for i, color, label in ((0, course.GREEN, "training"), (1, course.PINK, "new points")):
+        for i, color, label in ((0, course.GREY, "on training points"), (1, course.INK, "on new points")):
             course.band(axes[key], x, runs[..., i].T, color, label=label, marker="o")
     for kind, color in (("without", course.WITHOUT), ("with", course.WITH)):
-        course.band(axes["c"], batches, usual[kind][..., 1].T, color, label=kind, marker="o")
+        course.band(axes["c"], batches, usual[kind][..., 1].T, color, label=f"{kind}, on new points", marker="o")
     for key in "abc":
         axes[key].set(ylim=(0, 2), yticks=(0, 0.5, 1, 1.5, 2))
-    axes["a"].set(ylabel="loss (nats)", xlabel="rows the statistics come from")
+    axes["a"].set(ylabel="loss (nats)", xlabel="points that the statistics come from")
     axes["b"].set(xlabel="Dropout rate")
-    axes["c"].set(xlabel="rows a batch")
+    axes["c"].set(xlabel="points per batch")
     for key in "ac":
         course.log_scale(axes[key], x=[4, 8, 20, 40, 100, 200])
+        axes[key].set(xlim=(3.4, 250))
     axes["a"].set_title("Noise of Batch Normalization")
     axes["b"].set_title("Noise of Dropout")
-    axes["c"].set_title("As usual: loss on new points")
+    axes["c"].set_title("Ordinary batches")
     for key in "abc":
         axes[key].legend(loc="upper right" if key == "b" else "upper left")
 
     x, y = moons(ROWS, script.seeds(1, 1)[0])
     new = moons(2000, 10**6 + script.seeds(1, 1)[0])
     networks = (
-        ("d", "dropout 0.0", "without"),
-        ("e", "ghost 200", "statistics of 200 rows"),
-        ("f", "ghost 8", "statistics of 8 rows"),
-        ("g", "dropout 0.3", "Dropout 0.3"),
+        ("d", "dropout 0.0", "neither"),
+        ("e", "ghost 200", "statistics of 200 points"),
+        ("f", "ghost 8", "statistics of 8 points"),
+        ("g", "dropout 0.5", "Dropout 0.5"),
     )
     grid = np.stack(np.meshgrid(np.linspace(-2, 3, 46), np.linspace(-1.6, 2.1, 35)), -1)
     for key, name, title in networks:
         ax, model = axes[key], models[name]
         odds = model(grid.reshape(-1, 2)).numpy().reshape(grid.shape[:2])  # log(p / (1 - p))
         sure = np.log(0.95 / 0.05)
-        shades = ("#F9D9C6", "#F7F7F5", "#C4DDEF")
+        shades = ("#F3D9E6", "#FFFFFF", "#BFE5D9")
         ax.contourf(*np.moveaxis(grid, -1, 0), odds, levels=(-1e9, -sure, sure, 1e9), colors=shades)
         ax.contour(*np.moveaxis(grid, -1, 0), odds, levels=[0], colors=[course.INK], linewidths=1)
-        for kind, color in ((0, course.ORANGE), (1, course.BLUE)):
+        for kind, color in ((0, course.PINK), (1, course.GREEN)):
             course.dots(ax, *x[y[:, 0] == kind].T, color, 3)
         loss = model.evaluate(*new, batch_size=1000, verbose=0)
-        ax.set(xticks=(), yticks=(), xlabel=f"loss on new points {loss:.2f}", xlim=(-2, 3), ylim=(-1.6, 2.1))
+        ax.set(xticks=(), yticks=(), xlabel=f"this one: loss {loss:.2f}", xlim=(-2, 3), ylim=(-1.6, 2.1))
         ax.spines[:].set_visible(False)
         ax.set_title(title, weight="normal")
     script.save(figure)
