@@ -3,8 +3,8 @@
 A replay runs without Python's global lock, so networks that are too small for several cores fill all of them together.
 The lock is held while a network is built, some 4 ms; steps are recorded for the first network of a structure only
 (`trainer.templates`). Validation and callbacks take it after each epoch, else it is left for many epochs at a time
-(`trainer.epochs`). The longer networks train, the closer comes the gain to the number of cores.
-What comes out does not depend on how many threads there are, nor on which of them is first.
+(`trainer.epochs`). One thread at a time runs Python, until its next long replay (`parallel.in_turn`). The longer
+networks train, the closer comes the gain to the number of cores. What comes out does not depend on threads.
 """
 
 import collections
@@ -26,7 +26,7 @@ from minigrad.checks import is_int, warn
 from minigrad.data import as_rows, is_array_like
 from minigrad.models import Model
 from minigrad.names import fresh_names
-from minigrad.parallel import side_by_side
+from minigrad.parallel import in_turn, side_by_side
 from minigrad.trainer.arguments import verbosity
 from minigrad.trees import leaves, mapped
 from minigrad.utils import Progbar
@@ -131,13 +131,15 @@ def _one_by_one(task, tasks, count):
 
 def _in_threads(task, tasks, count):
     """Pairs (i, task(i)) for i below `tasks`, from `count` threads, as they come."""
-    todo, found = collections.deque(range(tasks)), queue.SimpleQueue()
+    todo, found, turn = collections.deque(range(tasks)), queue.SimpleQueue(), threading.Lock()
 
     def work():
         try:
             while True:
                 i = todo.popleft()
-                found.put((i, task(i)))
+                with in_turn(turn):
+                    outcome = task(i)
+                found.put((i, outcome))
         except IndexError:  # all is done
             pass
         except KeyboardInterrupt as error:

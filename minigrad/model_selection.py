@@ -11,7 +11,7 @@ import itertools
 import threading
 
 from minigrad.many import first_seed, own_world, workers
-from minigrad.parallel import side_by_side
+from minigrad.parallel import in_turn, side_by_side
 from minigrad.utils import Progbar
 
 try:
@@ -30,7 +30,8 @@ class _Threads(ThreadingBackend):
 
     def __init__(self, count, seed, bar):
         super().__init__()
-        self.count, self.seeds, self.bar, self.lock = count, itertools.count(seed), bar, threading.Lock()
+        self.count, self.seeds, self.bar = count, itertools.count(seed), bar
+        self.lock, self.turn = threading.Lock(), threading.Lock()
         self.done = 0  # of the tasks that the bar is about
 
     def effective_n_jobs(self, n_jobs):
@@ -48,7 +49,7 @@ class _Threads(ThreadingBackend):
 
     def _task(self, function, seed):
         try:
-            with own_world(seed):
+            with in_turn(self.turn), own_world(seed):
                 return function()
         finally:
             with self.lock:

@@ -256,6 +256,36 @@ def test_each_network_computes_on_one_core(monkeypatch):
     assert not ran and not threads._busy
 
 
+def test_threads_take_turns_in_python(monkeypatch):
+    """The lock is free during a long replay and after the turn; who has waited for long goes on without it."""
+    lock, seen = threading.Lock(), []
+
+    def free():
+        """Whether another thread gets the lock."""
+        got = lock.acquire(timeout=0)
+        if got:
+            lock.release()
+        seen.append(got)
+
+    with threads.in_turn(lock):
+        free()
+        threads.out_of_turn(free)
+        with threads.in_turn(threading.Lock()):  # it is within a turn
+            free()
+        free()
+    free()
+    monkeypatch.setattr(threads, "PATIENCE", 0.001)
+    with lock, threads.in_turn(lock):
+        threads.out_of_turn(free)
+    free()
+    assert seen == [False, True, False, False, True, False, True]
+
+
+def test_networks_that_wait_for_each_other_do_not_stand_still():
+    barrier = threading.Barrier(2, timeout=60)
+    assert run(lambda case: barrier.wait() < 2, range(4), seed=0, n_jobs=2, **QUIET) == [True] * 4
+
+
 def test_workers():
     cores = workers(-1)
     assert cores >= 1 and workers(None) == cores and workers(3) == 3 and workers(-1000) == 1

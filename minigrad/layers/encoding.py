@@ -5,8 +5,8 @@ import numpy as np
 from minigrad import ops
 from minigrad.checks import is_int, is_number
 from minigrad.graph import HELD, TEXTS
-from minigrad.layers.arguments import refused
-from minigrad.layers.vocabulary import Categories, batches, checked_mode, refuse, salt_pair
+from minigrad.layers.arguments import WHOLE, checked, refused, whole
+from minigrad.layers.vocabulary import SPARSE, Categories, batches, checked_mode, salt_pair
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor
@@ -60,14 +60,12 @@ class CategoryEncoding(Categories):
     _prepares = _checks_values = True
 
     arguments = {
-        "num_tokens": None, "output_mode": "multi_hot", "sparse": refused("has no sparse tensors", False),
+        "num_tokens": checked(whole, None), "output_mode": "multi_hot",
+        "sparse": refused("has no sparse tensors", False),
     }  # fmt: skip
 
     def _settle(self):
         self.output_mode = checked_mode(self, self.output_mode, "multi_hot", "count", "one_hot")
-        if not is_int(self.num_tokens, 1):
-            got = self.num_tokens
-            raise ValueError(f"{self._owner}: num_tokens must be a positive int, got {got!r}.")
 
     @property
     def _depth(self):
@@ -105,14 +103,11 @@ class Discretization(Categories):
 
     _prepares = True
 
-    def __init__(
-        self, bin_boundaries=None, num_bins=None, epsilon=0.01, output_mode="int", sparse=False, dtype=None, name=None,
-    ):
-        super().__init__(dtype=dtype, name=name)
-        self._keep(locals(), but=["sparse", "dtype", "name"])
-        refuse(self, sparse=sparse)
-        self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
-        owner = self._owner
+    arguments = {"bin_boundaries": None, "num_bins": None, "epsilon": 0.01, "output_mode": "int", "sparse": SPARSE}
+
+    def _settle(self):
+        self.output_mode = checked_mode(self, self.output_mode, "int", "one_hot", "multi_hot", "count")
+        owner, num_bins, bin_boundaries = self._owner, self.num_bins, self.bin_boundaries
         if num_bins is not None and not is_int(num_bins, 0):
             raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
         if (num_bins is None) == (bin_boundaries is None):
@@ -163,8 +158,7 @@ class Discretization(Categories):
             self.bin_boundaries = _compressed(self._summary, 1.0 / self.num_bins)[0, :-1].tolist()
 
     def get_config(self):
-        names = ("bin_boundaries", "num_bins", "epsilon", "output_mode", "name", "dtype")
-        return {**{name: getattr(self, name) for name in names}, "sparse": False}
+        return {name: getattr(self, name) for name in (*self.arguments, "name", "dtype")}
 
     @classmethod
     def from_config(cls, config):
@@ -188,7 +182,30 @@ def _compressed(summary, epsilon):
     return np.stack([values, np.diff(sums, prepend=0.0)]).astype("float32")
 
 
-class Hashing(Categories):
+class _Buckets(Categories, is_member=False):
+    """Base class of layers that put texts and integers into `num_bins` buckets."""
+
+    _input_dtype = "string"
+    _reads_values = True
+    _modes = "int", "one_hot", "multi_hot", "count"
+
+    def _set_up(self, given):
+        """A config of Keras' may have the dtype of the output there, which output_mode tells already."""
+        dtype = given["kwargs"].pop("dtype", None)
+        dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
+        given["kwargs"]["dtype"] = None if dtype in ("int32", "int64") else dtype
+        super()._set_up(given)
+        self.output_mode = checked_mode(self, self.output_mode, *self._modes)
+
+    @property
+    def _depth(self):
+        return self.num_bins
+
+    def _as_input(self, x):
+        return strings(x) if not isinstance(x, Tensor) and is_strings(x) else ops.convert_to_tensor(x)
+
+
+class Hashing(_Buckets):
     """The bucket, from 0 to num_bins - 1, of each text or integer: its FarmHash64 mod num_bins, as in TensorFlow.
 
     Args:
@@ -207,27 +224,11 @@ class Hashing(Categories):
             [1]], dtype=int64)
     """
 
-    _input_dtype = "string"
-    _reads_values = True
+    arguments = {"num_bins": WHOLE, "mask_value": None, "salt": None, "output_mode": "int", "sparse": SPARSE}
 
-    def __init__(self, num_bins, mask_value=None, salt=None, output_mode="int", sparse=False, **kwargs):
-        kept = kwargs.pop("dtype", None)
-        kept = kept.get("config", {}).get("name") if isinstance(kept, dict) else kept
-        super().__init__(**kwargs, dtype=None if kept in ("int32", "int64") else kept)
-        self._keep(locals(), but=["sparse", "kept"])
-        refuse(self, sparse=sparse)
-        self.output_mode = checked_mode(self, output_mode, "int", "one_hot", "multi_hot", "count")
-        if not is_int(num_bins, 1):
-            raise ValueError(f"{self._owner}: num_bins must be a positive int, got {num_bins!r}.")
-        if salt is not None:
+    def _settle(self):
+        if self.salt is not None:
             self.salt = salt_pair(self)
-
-    @property
-    def _depth(self):
-        return self.num_bins
-
-    def _as_input(self, x):
-        return strings(x) if not isinstance(x, Tensor) and is_strings(x) else ops.convert_to_tensor(x)
 
     def call(self, inputs):
         if isinstance(inputs, Tensor):
@@ -246,10 +247,10 @@ class Hashing(Categories):
         base = super().get_config()
         if self.output_mode == "int":
             base["dtype"] = {**base["dtype"], "config": {"name": "int64"}}
-        return base | {"sparse": False}
+        return base
 
 
-class HashedCrossing(Categories):
+class HashedCrossing(_Buckets):
     """The bucket, from 0 to num_bins - 1, of two or more texts or integers together: a hash of their hashes.
 
     It is called on a list of inputs of the same shape, (n,) or (n, 1). As in TensorFlow: beginning with a constant h,
@@ -264,24 +265,11 @@ class HashedCrossing(Categories):
     Tensor([1, 1], dtype=int64)
     """
 
-    _input_dtype = "string"
-    _reads_values = True
-
-    def __init__(self, num_bins, output_mode="int", sparse=False, name=None, dtype=None, **kwargs):
-        kept = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
-        super().__init__(name=name, dtype=None if kept in ("int32", "int64") else kept, **kwargs)
-        self._keep({"num_bins": num_bins})
-        refuse(self, sparse=sparse)
-        self.output_mode = checked_mode(self, output_mode, "int", "one_hot")
-        if not is_int(num_bins, 1):
-            raise ValueError(f"{self._owner}: num_bins must be a positive int, got {num_bins!r}.")
-
-    @property
-    def _depth(self):
-        return self.num_bins
+    arguments = {"num_bins": WHOLE, "output_mode": "int", "sparse": SPARSE}
+    _modes = "int", "one_hot"
 
     def _as_input(self, x):
-        x = strings(x) if not isinstance(x, Tensor) and is_strings(x) else ops.convert_to_tensor(x)
+        x = super()._as_input(x)
         if not isinstance(x, Tensor) or x.dtype.kind in "iub":
             return x
         raise ValueError(f"{self._owner} expects texts or integers, got a tensor of {x.dtype}.")

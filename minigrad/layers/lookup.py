@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.graph import TEXTS
 from minigrad.layers.encoding import encoded
-from minigrad.layers.vocabulary import Vocabulary
+from minigrad.layers.vocabulary import SPARSE, Vocabulary
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.texts import strings, unencoded
@@ -71,7 +71,7 @@ class StringLookup(_Lookup):
 
     arguments = {
         "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": "[UNK]", "vocabulary": None,
-        "idf_weights": None, "invert": False, "output_mode": "int", "pad_to_max_tokens": False, "sparse": False,
+        "idf_weights": None, "invert": False, "output_mode": "int", "pad_to_max_tokens": False, "sparse": SPARSE,
         "encoding": "utf-8", "salt": None,
     }  # fmt: skip
 
@@ -110,7 +110,7 @@ class IntegerLookup(_Lookup):
 
     arguments = {
         "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": -1, "vocabulary": None,
-        "vocabulary_dtype": "int64", "idf_weights": None, "invert": False, "output_mode": "int", "sparse": False,
+        "vocabulary_dtype": "int64", "idf_weights": None, "invert": False, "output_mode": "int", "sparse": SPARSE,
         "pad_to_max_tokens": False, "oov_method": "floormod", "salt": None,
     }  # fmt: skip
 

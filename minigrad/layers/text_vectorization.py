@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 
 from minigrad.checks import is_int
+from minigrad.layers.arguments import refused
 from minigrad.layers.base import registry
-from minigrad.layers.vocabulary import Vocabulary, refuse
+from minigrad.layers.vocabulary import SPARSE, Vocabulary
 from minigrad.ops.shaping import constant_tensor
 from minigrad.texts import StringArray, encode, strings
 
@@ -49,12 +50,12 @@ class TextVectorization(Vocabulary):
     arguments = {
         "max_tokens": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace", "ngrams": None,
         "output_mode": "int", "output_sequence_length": None, "pad_to_max_tokens": False, "vocabulary": None,
-        "idf_weights": None, "sparse": False, "ragged": False, "encoding": "utf-8",
+        "idf_weights": None, "sparse": SPARSE, "ragged": refused("has no ragged tensors", False, True),
+        "encoding": "utf-8",
     }  # fmt: skip
 
     def _settle(self):
         owner, length = self._owner, self.output_sequence_length
-        refuse(self, ragged=self.ragged)
         for name, known in (("standardize", _STANDARDIZE), ("split", _SPLIT)):
             value = getattr(self, name)
             if isinstance(value, dict):

@@ -12,12 +12,14 @@ from minigrad import config
 from minigrad.checks import is_int
 from minigrad.data import is_array_like
 from minigrad.graph import TEXTS, Symbol
+from minigrad.layers.arguments import refused
 from minigrad.layers.base import Layer
 from minigrad.tables import values_of
 from minigrad.tensor import Tensor
 from minigrad.texts import decode, each, encode, strings, unencoded
 from minigrad.trees import mapped
 
+SPARSE = refused("has no sparse tensors", False, is_kept=True)
 _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 FILE = "vocabulary.txt"
 
@@ -28,13 +30,6 @@ def checked_mode(layer, mode, *modes):
     if mode not in modes:
         raise ValueError(f"{layer._owner}: output_mode must be one of {modes}, got {mode!r}.")
     return mode
-
-
-def refuse(layer, **arguments):
-    """Raise a ValueError if one of the arguments, such as `sparse`, is true: minigrad does not have it."""
-    for name, value in arguments.items():
-        if value:
-            raise ValueError(f"{layer._owner}: minigrad has no {name} tensors.")
 
 
 def batches(layer, data, steps):
@@ -82,7 +77,6 @@ class Vocabulary(Categories, is_member=False):
         was_given, size = (kwargs.pop(name, None) for name in ("has_input_vocabulary", "vocabulary_size"))
         super()._set_up(given)
         owner = self._owner
-        refuse(self, sparse=self.sparse)
         if self.max_tokens is not None and not is_int(self.max_tokens, 2):
             raise ValueError(f"{owner}: max_tokens must be an int of at least 2 or None, got {self.max_tokens!r}.")
         if self.pad_to_max_tokens and self.max_tokens is None:

@@ -6,6 +6,6 @@ thread computes them: so a result always has the same bits.
 """
 
 from minigrad.parallel.dividing import DividedPlan
-from minigrad.parallel.threads import side_by_side
+from minigrad.parallel.threads import in_turn, side_by_side
 
-__all__ = ["DividedPlan", "side_by_side"]
+__all__ = ["DividedPlan", "in_turn", "side_by_side"]

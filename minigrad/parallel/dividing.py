@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.parallel import lanes
 from minigrad.parallel.packing import pack
-from minigrad.parallel.threads import enter, leave, threads
+from minigrad.parallel.threads import LONG, enter, here, leave, out_of_turn, threads
 from minigrad.program import DIVISIBLE, GROUPS, SMALL, WHOLE, Plan
 
 PART = DIVISIBLE // 2  # the least cost of a part of a launch, some microseconds
@@ -197,7 +197,10 @@ class DividedPlan(Plan):
         try:
             is_alone = enter(mine)
             if self.lanes is None or not is_alone or lanes.crew() is None:
-                run(table, self.walk, steps)
+                if here.turn is None or steps * len(self.walk) < LONG:
+                    run(table, self.walk, steps)
+                else:
+                    out_of_turn(run, table, self.walk, steps)
                 return
             for part, in_lanes in self.pace.plan(steps):
                 with self.pace.timed(part, in_lanes):

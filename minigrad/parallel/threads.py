@@ -7,6 +7,8 @@ import os
 import threading
 import time
 
+PATIENCE = 10e-3  # seconds for which a thread waits for its turn
+LONG = 500  # launches of a replay during which it is another one's turn
 MOST = 16  # with more threads, waiting for the last one might cost more than it gains; tested on two cores only
 
 _entering = threading.RLock()
@@ -14,6 +16,13 @@ _entering = threading.RLock()
 # since a signal handler computes in the middle of something else.
 _busy = {}
 _default = 0  # the number of threads that BLAS takes otherwise
+
+
+class _Here(threading.local):
+    turn, has_it = None, False  # the lock of `in_turn`, and whether this thread holds it
+
+
+here = _Here()
 
 
 @functools.cache
@@ -78,6 +87,39 @@ def side_by_side():
         yield
     finally:
         leave(mine)
+
+
+@contextlib.contextmanager
+def in_turn(lock):
+    """Inside, of the threads with the same lock one after the other runs Python: the next one in a long replay.
+
+    Else a thread that waits for Python's own lock gets it at the next launch of another one, and each time a core must
+    be woken up: that took up to a third of the time. After PATIENCE seconds it goes on, so nothing can stand still.
+    """
+    if here.turn is not None:  # it has begun
+        yield
+        return
+    here.turn, here.has_it = lock, lock.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        _end_turn()
+        here.turn = None
+
+
+def _end_turn():
+    if here.has_it:
+        here.has_it = False
+        here.turn.release()
+
+
+def out_of_turn(run, *arguments):
+    """run(*arguments) for a thread in `in_turn`, a long replay: meanwhile it is another one's turn."""
+    _end_turn()
+    try:
+        run(*arguments)
+    finally:
+        here.has_it = here.turn.acquire(timeout=PATIENCE)
 
 
 def _needs_one():

@@ -1,11 +1,13 @@
 """SKLearnClassifier, SKLearnRegressor, SKLearnTransformer: models that do what scikit-learn asks of an estimator."""
 
 import inspect
+import threading
 
 import numpy as np
 from scipy.special import softmax
 
 from minigrad.models import Model, clone_model
+from minigrad.parallel import in_turn
 from minigrad.utils import to_categorical
 
 try:
@@ -16,6 +18,8 @@ except ImportError as error:
     raise ImportError(
         "keras.wrappers makes estimators of scikit-learn, which is not installed: pip install scikit-learn."
     ) from error
+
+_in_turn = in_turn(threading.Lock())  # scikit-learn may call estimators in threads
 
 
 def _validated(estimator, *data, **options):
@@ -52,6 +56,7 @@ class _Estimator(BaseEstimator):
         self.model, self.warm_start = model, warm_start
         self.model_kwargs, self.fit_kwargs = model_kwargs, fit_kwargs
 
+    @_in_turn
     def fit(self, X, y, **kwargs):
         """Train a new model on rows X (n, features) and targets y (n,).
 
@@ -89,6 +94,7 @@ class _Estimator(BaseEstimator):
         """What the model is trained on: a column."""
         return y.reshape(-1, 1)
 
+    @_in_turn
     def _outputs(self, X):
         validation.check_is_fitted(self)
         return self.model_.predict(_validated(self, X, reset=False), verbose=0)
