@@ -247,7 +247,7 @@ class TestPages:
         assert of_this_page - narrow == set(re.findall(r"(?:src=\"|\]\()(figures/[\w/]+\.svg)", PAGES[page]))
         pairs = re.findall(r'srcset="(\S+)"><img alt="[^"]+" src="(\S+)">', PAGES[page])
         assert all(name.replace("narrow/", "") == wide for name, wide in pairs)
-        assert narrow == {name for name, _ in pairs} or page != "README.md"
+        assert narrow == {name for name, _ in pairs}
 
     @pytest.mark.parametrize("page", PAGES)
     def test_every_figure_has_its_number_and_a_caption(self, page):

@@ -63,9 +63,9 @@ def _(WORDS, language, mo, set_language):
       .tries {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); gap: 12px 32px; }}
       @media (max-width: 640px) {{ .top {{ margin-right: 40px; }} }}  /* marimo's menu is there */
     </style>
-    <div class="top"><h1>{say["title"]}</h1>{switch}</div>
+    <div lang="{language()}"><div class="top"><h1>{say["title"]}</h1>{switch}</div>
     <p>{say["intro"]}</p>
-    <p>{say["trained"]}</p>
+    <p>{say["trained"]}</p></div>
     """)
     return say, switch
 
@@ -136,11 +136,12 @@ def _(chosen, mo, reset, say, training, tries):
 
 
 @app.cell
-def _(controls, mo, replay, reset, say, training):
+def _(controls, language, mo, replay, reset, say, training):
     _rows = [f"<label><span>{say[_name]}</span>{_control}</label>" for _name, _control in controls.items()
              if _name not in training.ARMS]  # fmt: skip
     _networks = "".join(f"{controls[_arm]}" for _arm in training.ARMS)
-    mo.Html(f'<div class="controls">{"".join(_rows)}</div><div class="buttons">{_networks}{reset}{replay}</div>')
+    mo.Html(f'<div lang="{language()}"><div class="controls">{"".join(_rows)}</div>'
+            f'<div class="buttons">{_networks}{reset}{replay}</div></div>')  # fmt: skip
     return
 
 
@@ -162,7 +163,7 @@ def _(base64, language, mo, picture, replay, runs, say, seconds):
         return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
     mo.Html(
-        f'<picture><source media="(max-width: 640px)" srcset="{_address(True)}">'
+        f'<picture lang="{language()}"><source media="(max-width: 640px)" srcset="{_address(True)}">'
         f'<img src="{_address(False)}" alt="{picture.describe(runs, language())}" style="width: 100%"></picture>'
         if runs
         else say["none"]
@@ -173,14 +174,16 @@ def _(base64, language, mo, picture, replay, runs, say, seconds):
 @app.cell
 def _(TRIES, language, mo, say, tries):
     _tries = "".join(f"<div>{_button}<br>{_words[language()][1]}</div>" for _button, _words in zip(tries, TRIES))
-    mo.Html(f'<h2>{say["tries"]}</h2><div class="tries">{_tries}</div><p>{say["find"]}</p>')
+    mo.Html(f'<div lang="{language()}"><h2>{say["tries"]}</h2>'
+            f'<div class="tries">{_tries}</div><p>{say["find"]}</p></div>')  # fmt: skip
     return
 
 
 @app.cell
-def _(mo, say):
+def _(language, mo, say):
     _parts = ["what_loss", "what_outputs", "what_gradient", "what_scale", "what_gain"]
-    mo.accordion({say["what"]: mo.md("\n\n".join(say[_part] for _part in _parts))})
+    _what = mo.accordion({say["what"]: mo.md("\n\n".join(say[_part] for _part in _parts))})
+    mo.Html(f'<div lang="{language()}">{_what}</div>')
     return
 
 

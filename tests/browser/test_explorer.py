@@ -175,7 +175,10 @@ def test_on_a_phone_in_chinese(server, open_page):
     shown = page.locator("body").inner_text()
     assert "批量标准化" in shown and not re.search("without|learning", shown)
     move(page, "隐藏层数", "ArrowRight")
+    spoken = "() => [...new Set([...document.querySelectorAll('main [lang], #root [lang]')].map(part => part.lang))]"
+    assert page.evaluate(spoken) == ["zh-CN"]
     svg = click(page, "English")  # and the controls stay where they are
+    page.wait_for_function(f"({spoken})().join() === 'en'", timeout=PATIENCE)
     assert svg.count("<circle") == 2 * 9 and "guessing" in svg and "瞎猜" not in svg
 
 
