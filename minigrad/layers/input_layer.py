@@ -61,13 +61,9 @@ class InputLayer(Layer):
 
     def get_config(self):
         return {
-            "batch_shape": list(self.batch_shape),
-            "dtype": self.dtype,
-            "sparse": False,
-            "ragged": False,
-            "name": self.name,
-            "optional": False,
-        }
+            "batch_shape": list(self.batch_shape), "dtype": self.dtype, "sparse": False, "ragged": False,
+            "name": self.name, "optional": False,
+        }  # fmt: skip
 
     def get_build_config(self):
         return None

@@ -157,7 +157,11 @@ class Asked(Gradients):
         found = self.found.get(source._node or source)
         if found is None:
             return None if unconnected in ("none", None) else emit(np.zeros(source.shape, source.dtype))
-        return emit(found._data, _no_second, origins, name="gradient") if tapes.open else found
+        if not tapes.open:
+            return found
+        inside = emit(found._data, _no_second, origins, name="gradient")
+        inside._parts = found._parts
+        return inside
 
 
 class Row:
