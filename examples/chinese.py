@@ -174,7 +174,6 @@ LABELS = {
     "Batch": "BN",
     "Layer": "LN",
     "scaled": "事先缩放",
-    "once": "",
     "step of time": "时间步",
     "sample": "样本",
     "samples per training batch": "训练时每批的样本数",
@@ -189,6 +188,7 @@ LABELS = {
     "Activations, before training": "激活值，训练之前",
     "behind block": "第几个块之后",
     "standard deviation": "标准差",
+    "standard deviation over the networks": "各网络之间的标准差",
     "√{}ˡ and √({} + l)": "√{}ˡ 和 √({} + l)",
     "√2ˡ and √({} + l)": "√2ˡ 和 √({} + l)",
     "Trained, by depth": "训练之后，不同深度",
@@ -210,8 +210,7 @@ LABELS = {
     # the engine
     "product": "乘积",
     "loss": "损失",
-    "One neuron: values go to the right (green), gradients of the loss come back (pink)":
-        "一个神经元：数值向右传（绿色），损失的梯度往回传（粉色）",
+    "One neuron: values (green), gradients (pink)": "一个神经元：数值（绿色），梯度（粉色）",
     "after one step: {}% right": "1 步之后：准确率 {}%",
     "after {} steps: {}% right": "{} 步之后：准确率 {}%",
     "first coordinate": "第一个坐标",
@@ -223,13 +222,11 @@ LABELS = {
     "the truth": "真实曲线",
     "what it saw": "见过的点",
     "its answer": "网络的回答",
-    "A network that says how sure it is: {}% of the new points lie inside the band":
-        "知道自己有几分把握的网络：{}% 的新点落在色带之内",
+    "{}% of the new points lie inside the band": "{}% 的新点落在色带之内",
     "new points": "新点",
     "four out of five lie here, it says": "网络认为，五个点中有四个在这里",
     "half of them lie below": "一半的点在这条线之下",
-    "Batch Normalization in small steps: values go to the right (green), gradients come back (pink)":
-        "BN 的各个小步骤：数值向右传（绿色），梯度往回传（粉色）",
+    "Values (green) and gradients (pink)": "数值（绿色）和梯度（粉色）",
     "The nine gradients in one line:": "九个梯度合成一行：",
     "dx = γ / s · (g - mean(g) - h · mean(g h))": "dx = γ / s · (g - 均值(g) - h · 均值(g h))",
     "inputs": "输入",

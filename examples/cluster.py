@@ -1,4 +1,4 @@
-"""A search over networks on a cluster: which width and rate tell benign from malignant tumours best?
+"""A search over networks on a cluster: which width and rate tell benign from malignant tumors best?
 
     pip install ".[cluster]"
     python -m minigrad examples/cluster.py [tcp://scheduler:8786]

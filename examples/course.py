@@ -96,9 +96,10 @@ class Script:
     Args:
         file, doc: the script's `__file__`, and its docstring, whose first line is the title.
         argv: the command line as a list; None reads that of the process.
+        record: whether what is printed is kept in the text file.
     """
 
-    def __init__(self, file, doc, argv=None):
+    def __init__(self, file, doc, argv=None, record=True):
         path = Path(file).resolve()
         parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         parser.add_argument("--quick", action="store_true", help="a smaller experiment, a few seconds")
@@ -108,7 +109,7 @@ class Script:
         self.quick, self.seed = options.quick, options.seed
         self.out = options.out or (ELSEWHERE if self.quick or self.seed else FIGURES)
         self.path = self.out / path.parent.name / f"{path.stem}.svg"
-        self.title = doc.splitlines()[0]
+        self.title, self.record = doc.splitlines()[0], record
 
     def __enter__(self):
         self._printed = _Kept(sys.stdout)
@@ -126,8 +127,9 @@ class Script:
         self._one_thread.restore_original_limits()
         self._redirection.__exit__(None, None, None)
         if kind is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.with_suffix(".txt").write_text("".join(self._printed.kept), encoding="utf-8")
+            if self.record:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self.path.with_suffix(".txt").write_text("".join(self._printed.kept), encoding="utf-8")
             if self.path.exists():
                 print(f"\nFigure: {os.path.relpath(self.path)}")
             print(f"\n{wall:.1f} s ({cpu:.1f} s of processor time)")
@@ -165,13 +167,13 @@ class Script:
             return plt.subplot_mosaic(mosaic, figsize=size, **options)
         return plt.subplots(rows, columns, figsize=size, **options)
 
-    def save(self, figure):
-        """Write the figure as SVG, the same bytes each time, below the folder of `--out`, in all its forms."""
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Creator": None, "Date": None})
-        plt.close(figure)
-        text = re.sub("<[^>]*>", _rounded, text.getvalue()).replace(" \n", "\n")
-        write(self.out, self.path.relative_to(self.out), text)
+    def save(self, figure, narrow=None):
+        """Write the figure as SVG, the same bytes each time, below the folder of `--out`, in all its forms.
+
+        `narrow` is the figure for a phone, where panels that stand below each other would not do: a single one.
+        """
+        text = _svg(figure)
+        write(self.out, self.path.relative_to(self.out), text, narrow and _svg(narrow))
         if shell := "IPython" in sys.modules and sys.modules["IPython"].get_ipython():  # in a notebook, show it
             shell.display_pub.publish({"image/svg+xml": text})
 
@@ -190,14 +192,22 @@ class _Kept(io.TextIOBase):
         self.out.flush()
 
 
-def write(folder, name, svg):
-    """Write a figure into `folder`: as it is, stacked for a phone below `narrow`, and both in Chinese below `zh`."""
-    for below, text in (("", svg), ("narrow", stacked(svg))):
+def write(folder, name, svg, narrow=None):
+    """Write a figure into `folder`: as it is, for a phone (or stacked) below `narrow`, and in Chinese below `zh`."""
+    for below, text in (("", svg), ("narrow", narrow or stacked(svg))):
         for language, words in (("", text), ("zh", text and in_chinese(text))):
             path = folder / language / below / name
             if words:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(words, encoding="utf-8")
+
+
+def _svg(figure):
+    """A figure as the text of an SVG; it is closed."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Creator": None, "Date": None})
+    plt.close(figure)
+    return re.sub("<[^>]*>", _rounded, text.getvalue()).replace(" \n", "\n")
 
 
 def in_chinese(svg):

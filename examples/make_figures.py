@@ -28,7 +28,9 @@ def again():
     for path in sorted(course.FIGURES.rglob("*.svg")):
         name = path.relative_to(course.FIGURES)
         if name.parts[0] not in ("zh", "narrow", "source_map.svg", "explorer.svg"):  # its script writes both
-            course.write(course.FIGURES, name, path.read_text("utf-8"))
+            svg, narrow = path.read_text("utf-8"), course.FIGURES / "narrow" / name
+            drawn = narrow.exists() and not course.stacked(svg)  # a single panel
+            course.write(course.FIGURES, name, svg, narrow.read_text("utf-8") if drawn else None)
 
 
 def main(options):

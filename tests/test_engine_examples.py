@@ -60,6 +60,15 @@ class TestDrawing:
     def test_distances_are_the_longest_ways(self, drawing):
         assert drawing.distances("d", self.graph.get) == {"d": 0, "c": 1, "b": 2, "a": 3}
 
+    def test_a_phone_gets_the_graph_from_the_top_to_the_bottom(self, drawing):
+        figure, axes = drawing.course.plt.subplots(1, 2)
+        for ax, down in zip(axes, (False, True)):
+            drawing.draw(ax, "d", self.graph.get, lambda node: [node], down=down)
+        wide, high = ({text.get_text(): text.get_position() for text in ax.texts} for ax in axes)
+        assert [name for name, _ in sorted(wide.items(), key=lambda item: item[1][0])] == list("abcd")
+        assert [name for name, _ in sorted(high.items(), key=lambda item: -item[1][1])] == list("abcd")
+        drawing.course.plt.close(figure)
+
     def test_text(self, drawing):
         lines = drawing.text("d", self.graph.get, str.upper).splitlines()
         assert [line.split() for line in lines] == [

@@ -153,6 +153,27 @@ class TestHelpers:
         script.save(script.figure()[0])
         assert (tmp_path / "zh" / "strand" / "07_name.svg").exists() and not (tmp_path / "narrow").exists()
 
+    def test_one_panel_is_drawn_anew_for_a_phone(self, course, script, tmp_path, monkeypatch):
+        figures = [script.figure(size=size)[0] for size in ((8, 3), (4, 3))]
+        figures[1].axes[0].set_title("weights × 2")
+        script.save(*figures)
+        narrow = tmp_path / "narrow" / "strand" / "07_name.svg"
+        kept = narrow.read_text(encoding="utf-8")
+        assert 'width="288pt"' in kept and "weights × 2" in kept
+        in_chinese = tmp_path / "zh" / "narrow" / "strand" / "07_name.svg"
+        assert "权重 × 2" in in_chinese.read_text(encoding="utf-8")
+        in_chinese.unlink()  # what only translates and stacks translates it, too, and leaves it as it is
+        make = load_script(EXAMPLES / "make_figures.py")
+        monkeypatch.setattr(make.course, "FIGURES", tmp_path)
+        make.again()
+        assert "权重 × 2" in in_chinese.read_text(encoding="utf-8") and narrow.read_text(encoding="utf-8") == kept
+
+    @pytest.mark.parametrize("record", [True, False])
+    def test_what_is_printed_is_kept_unless_it_should_not_be(self, course, tmp_path, capsys, record):
+        with course.Script(tmp_path / "strand" / "07_name.py", "7. A title", ["--out", str(tmp_path)], record=record):
+            pass
+        assert (tmp_path / "strand" / "07_name.txt").exists() == record
+
     def test_seeds_differ_between_runs(self, script):
         assert script.seeds(3, 1) == [2000, 2001, 2002]
 

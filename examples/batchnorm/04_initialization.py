@@ -25,44 +25,45 @@ from batchnorm.networks import NORMALIZED, PLAIN, digits, trained_accuracy
 
 import minigrad as keras
 
-XAVIER = 1 / math.sqrt(2)  # the gain, where He's is 1
+XAVIER = 1 / math.sqrt(2)  # its standard deviation over He's, where a layer has as many units as inputs
 OPTIMIZERS = {
     "SGD, learning rate 0.1": lambda: keras.optimizers.SGD(0.1),
     "Adam, learning rate 0.001": lambda: keras.optimizers.Adam(0.001),
 }
 
 
-def run(data, depth, normalized, gain, seeds, optimizer, **options):
-    """Test accuracies after 400 steps, one for each seed; `gain` times He's spread."""
-    options["initializer"] = keras.initializers.VarianceScaling(2 * gain**2, "fan_in", "untruncated_normal")
+def run(data, depth, normalized, size, seeds, optimizer, **options):
+    """Test accuracies after 400 steps, one for each seed; the weights have `size` times He's spread."""
+    options["initializer"] = keras.initializers.VarianceScaling(2 * size**2, "fan_in", "untruncated_normal")
     return [
         trained_accuracy(data, seed, depth, 64, "relu", normalized, optimizer=optimizer(), **options) for seed in seeds
     ]
 
 
 def main(argv=None):
-    """Sweep the gain, the depth, and epsilon."""
+    """Sweep the size of the weights, the depth, and epsilon."""
     with course.Script(__file__, __doc__, argv) as script:
         data, seeds = digits(), script.seeds(5, 1)
-        gains = [0.01, 1, 10] if script.quick else [0.01, 0.03, 0.1, 0.3, XAVIER, 1, 2, 5, 10, 30]
+        sizes = [0.01, 1, 10] if script.quick else [0.01, 0.03, 0.1, 0.3, XAVIER, 1, 2, 5, 10, 30]
         sgd = OPTIMIZERS["SGD, learning rate 0.1"]
         sweeps = {
-            (name, kind): np.array([run(data, 5, kind, gain, seeds, optimizer) for gain in gains])
+            (name, kind): np.array([run(data, 5, kind, size, seeds, optimizer) for size in sizes])
             for name, optimizer in OPTIMIZERS.items()
             for kind in (PLAIN, NORMALIZED)
         }
         script.table(
-            ("5 layers of 64 ReLU", "", *(f"{g:.2g}" for g in gains)),
+            ("5 layers of 64 ReLU", "", *(f"{g:.2g}" for g in sizes)),
             [(name, "with" if kind else "without", *(f"{v:.2f}" for v in np.median(runs, 1)))
              for (name, kind), runs in sweeps.items()],
-            title=f"Test accuracy after 400 steps by gain (1: He, 0.71: Xavier), median of {len(seeds)} seeds",
+            title="Test accuracy after 400 steps by the sd of the weights / He's (Xavier's: 0.71), "
+            f"median of {len(seeds)} seeds",
         )
 
         depths = [25] if script.quick else [5, 15, 25, 35]
         rules = {"Xavier": XAVIER, "He": 1.0}
         by_depth = {
-            (rule, kind): np.array([run(data, depth, kind, gain, script.seeds(5, 2), sgd) for depth in depths])
-            for rule, gain in rules.items()
+            (rule, kind): np.array([run(data, depth, kind, size, script.seeds(5, 2), sgd) for depth in depths])
+            for rule, size in rules.items()
             for kind in (PLAIN, NORMALIZED)
         }
         script.table(
@@ -73,22 +74,24 @@ def main(argv=None):
 
         limit = {e: np.median(run(data, 10, NORMALIZED, 0.003, seeds, sgd, epsilon=e)) for e in (1e-3, 1e-5)}
         script.table(
-            ("10 layers with, gain 0.003", "test accuracy"), [(f"epsilon {e:g}", v) for e, v in limit.items()]
+            ("10 layers with, 0.003 × He", "test accuracy"), [(f"epsilon {e:g}", v) for e, v in limit.items()]
         )
-        draw(script, gains, sweeps, depths, by_depth)
+        draw(script, sizes, sweeps, depths, by_depth)
 
         def works(name, kind):
-            """The gains with which a network is any good."""
-            return [g for g, v in zip(gains, np.median(sweeps[name, kind], 1)) if v > 0.8]
+            """The sizes with which a network is any good."""
+            return [g for g, v in zip(sizes, np.median(sweeps[name, kind], 1)) if v > 0.8]
 
         least = np.median(sweeps["SGD, learning rate 0.1", NORMALIZED], 1).min()
-        script.claim(least > 0.6, f"SGD, with: at least {least:.0%} for all gains from {gains[0]:g} to {gains[-1]:g}")
+        script.claim(
+            least > 0.6, f"SGD, with: at least {least:.0%} for weights of {sizes[0]:g} to {sizes[-1]:g} times He's"
+        )
 
         for name in OPTIMIZERS:
             plain, normalized = works(name, PLAIN), works(name, NORMALIZED)
             script.claim(
                 max(normalized) / min(normalized) >= 5 * max(plain) / min(plain),
-                f"{name}: above 80% for gains of {min(plain):.2g} to {max(plain):.2g} without, of "
+                f"{name}: above 80% for {min(plain):.2g} to {max(plain):.2g} times He's weights without, for "
                 f"{min(normalized):.2g} to {max(normalized):.2g} with",
             )
         at_25 = {arm: np.median(runs[depths.index(25)]) for arm, runs in by_depth.items()}
@@ -101,14 +104,14 @@ def main(argv=None):
         )
 
 
-def draw(script, gains, sweeps, depths, by_depth):
-    """Accuracy over gains for both optimizers, and over depths for both rules."""
+def draw(script, sizes, sweeps, depths, by_depth):
+    """Accuracy over sizes of the weights for both optimizers, and over depths for both rules."""
     figure, axes = script.figure(1, 3, size=(8.4, 3.5), sharey=True)
     for ax, name in zip(axes, OPTIMIZERS):
         for kind, color, label in ((PLAIN, course.WITHOUT, "without"), (NORMALIZED, course.WITH, "with")):
-            course.accuracies(ax, gains, sweeps[name, kind].T, color, label=f"{label} Batch Normalization")
-        for gain in (XAVIER, 1):
-            ax.axvline(gain, color=course.GREY, linewidth=0.9, linestyle=":", zorder=0)
+            course.accuracies(ax, sizes, sweeps[name, kind].T, color, label=f"{label} Batch Normalization")
+        for size in (XAVIER, 1):
+            ax.axvline(size, color=course.GREY, linewidth=0.9, linestyle=":", zorder=0)
         course.log_scale(ax, x=[0.01, 0.1, 1, 10])
         ax.set(xlabel="sd of the initial weights / He's")
         ax.set_title(name)

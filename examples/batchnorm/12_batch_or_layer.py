@@ -96,17 +96,17 @@ def small_batches(script, data):
 
 
 def raw_tables(script):
-    """Accuracy on tumours whose 30 measurements have very different units, by what is done to the inputs."""
+    """Accuracy on tumors whose 30 measurements have very different units, by what is done to the inputs."""
     x, y = load_breast_cancer(return_X_y=True)
     x = x.astype("float32")
-    found = {kind: [] for kind in (*KINDS, "scaled once")}
+    found = {kind: [] for kind in (*KINDS, "scaled beforehand")}
     for seed in script.seeds(10, 2):
         order = np.random.default_rng(seed).permutation(len(x))
         train, test = order[:400], order[400:]
         scaled = (x - x[train].mean(0)) / x[train].std(0)
         for name in found:
             keras.utils.set_random_seed(seed)
-            rows, kind = (scaled, NONE) if name == "scaled once" else (x, name)
+            rows, kind = (scaled, NONE) if name == "scaled beforehand" else (x, name)
             model = network(kind, 2, 32, inputs=30, outputs=2, first=True)
             model = trained(model, (rows[train], y[train]), keras.optimizers.SGD(0.05), 25, 32)
             found[name].append(accuracy(model, rows[test], y[test]))
@@ -260,7 +260,7 @@ def draw(script, fields, small, raw, depth):
         for (i, j), alpha in np.ndenumerate(reached):
             ax.add_patch(Rectangle((j + 0.5, i + 0.5), 1, 1, facecolor=color if alpha else "white", alpha=alpha or 1,
                                    edgecolor=course.GREY, linewidth=0.5))  # fmt: skip
-        ax.set(xlabel="step of time", ylabel="sample", xlim=(0.5, 8.5), ylim=(8.5, 0.5), aspect="equal",
+        ax.set(xlabel="step of time", ylabel="sample", xlim=(0.5, 8.5), ylim=(8.5, 0.5),
                xticks=range(1, 9), yticks=range(1, 9))  # fmt: skip
         words = {BATCH: "all 64 places", LAYER: "itself alone"}[kind]
         for y, line in ((6.25, "the dark place depends"), (6.8, f"on {words}")):  # centered in any language
@@ -281,7 +281,7 @@ def draw(script, fields, small, raw, depth):
         value = np.median(ends)
         ax.bar(i, 100 * value, 0.7, color=COLORS.get(name, course.GREY))
         ax.annotate(f"{value:.0%}", (i, 100 * value), ha="center", va="bottom")
-    ax.set_xticks(range(len(raw)), ["neither", "Batch", "Layer", "scaled\nonce"])
+    ax.set_xticks(range(len(raw)), ["neither", "Batch", "Layer", "scaled"])
     ax.set(ylabel="test accuracy (%)", ylim=(0, 110))
     ax.grid(axis="x", visible=False)
     ax.set_title("On raw inputs")

@@ -152,7 +152,7 @@ def predict_06():
 
 
 def code_06():
-    """Dropout makes the variance larger in training than in inference: what is kept is divided by 1 - rate."""
+    """Behind Dropout of rate p, mean m and variance v become m and (v + m^2) / (1 - p) - m^2: it divides by 1 - p."""
     x, rate = np.abs(normals(4000, 1)), 0.5
     dropped = layers.Dropout(rate, seed=0)(x, training=True).numpy()
     theory = np.mean(x**2) / (1 - rate) - np.mean(x) ** 2  # E[d^2] = E[x^2] / (1 - rate), E[d] = E[x]
@@ -187,7 +187,7 @@ def predict_08():
 
 
 def code_08():
-    """(moving - momentum^t start) / (1 - momentum^t) is right from the first step on, as in Adam."""
+    """(moving - momentum^t start) / (1 - momentum^t) is right from the first step on (Adam does the same)."""
     layer, momentum = layers.BatchNormalization(momentum=0.99), 0.99
     for t in range(1, 4):
         layer(np.array([[4.0], [6.0]]), training=True)
@@ -226,13 +226,13 @@ def code_09():
 
 
 def predict_10():
-    """Behind Conv2D(32) the layer has 4 x 32 numbers, whatever the size of the picture."""
+    """Behind Conv2D(32) the layer has 4 x 32 numbers, whatever the size of the image."""
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(32, 3), layers.BatchNormalization()])
     return model.layers[-1].count_params() == 128
 
 
 def code_10():
-    """Pictures (n, h, w, c) are n h w rows of c features to the layer."""
+    """Images (n, h, w, c) are n h w rows of c features to the layer."""
     x = normals(4, 5, 6, 3, mean=2, sd=3)
     return np.allclose(normalized(x), normalized(x.reshape(-1, 3)).reshape(x.shape), atol=1e-5)
 
@@ -256,7 +256,7 @@ def code_11():
 
 
 def predict_12():
-    """A picture twice as bright is the same to Layer Normalization: its own mean and deviation are twice as large."""
+    """An image twice as bright is the same to Layer Normalization: its own mean and deviation are twice as large."""
     x, layer = normals(4, 64, mean=1), layers.LayerNormalization()
     return np.allclose(layer(x).numpy(), layer(2 * x).numpy(), atol=2e-3)
 
@@ -307,7 +307,7 @@ def code_14():
 
 def main(argv=None):
     """Run all solutions."""
-    with course.Script(__file__, __doc__, argv) as script, warnings.catch_warnings():
+    with course.Script(__file__, __doc__, argv, record=False) as script, warnings.catch_warnings():
         for chapter in range(1, 15):
             for kind in ("predict", "code"):
                 solution = globals()[f"{kind}_{chapter:02}"]

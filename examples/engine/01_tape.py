@@ -202,14 +202,12 @@ def main(argv=None):
     with course.Script(__file__, __doc__, argv) as script:
         gradients = by_hand(script)
         neuron = by_tape(script, gradients)
-        figure, ax = script.figure(size=(8.4, 2.6))
-        drawing.draw(ax, neuron, lambda n: list(n.parents),
-                     lambda n: (n.name.split(" = ")[0], f"{n.value:.3g}", f"{n.gradient:.3g}"))  # fmt: skip
-        ax.set_title("One neuron: values go to the right (green), gradients of the loss come back (pink)")
+        names = {n: (n.name.split(" = ")[0], f"{n.value:.3g}", f"{n.gradient:.3g}") for n in Number.tape}
         by_minigrad(script, gradients)
         why_this_order(script)
         why_no_recursion(script)
-        script.save(figure)
+        title = "One neuron: values (green), gradients (pink)"
+        script.save(*drawing.figures(script, (8.4, 2.6), title, neuron, lambda n: n.parents, names.get))
 
 
 if __name__ == "__main__":

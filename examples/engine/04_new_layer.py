@@ -104,18 +104,23 @@ def main(argv=None):
         left, right = widths[x_new[:, 0] < 1].mean(), widths[x_new[:, 0] > 3].mean()
         script.claim(right > 2.5 * left, f"it is {right / left:.1f} times less sure at the right than at the left")
 
-        figure, ax = script.figure(size=(8.4, 3))
         order = np.argsort(x_new[:, 0])[::10]
-        ax.plot(x_new[order, 0], y_new[order, 0], ".", color=course.GREY, markersize=2.5, label="new points")
-        ax.fill_between(x_new[order, 0], predicted[order, 0], predicted[order, 2], color=course.GREEN, alpha=0.18,
-                        linewidth=0, label="four out of five lie here, it says")  # fmt: skip
-        ax.plot(x_new[order, 0], predicted[order, 1], color=course.GREEN, label="half of them lie below")
         inside = below[2] - below[0]
         script.claim(abs(inside - 0.8) < 0.05, f"{inside:.0%} of the new points lie inside the band")
-        ax.set(title=f"A network that says how sure it is: {inside:.0%} of the new points lie inside the band",
-               xlabel="x", ylabel="y")
-        ax.legend(loc="lower left")
-        script.save(figure)
+        script.save(*(draw(script, size, x_new[order, 0], y_new[order, 0], *predicted[order].T, inside)
+                      for size in ((8.4, 3), (3.9, 3.6))))  # fmt: skip
+
+
+def draw(script, size, x, y, low, middle, high, inside):
+    """New points and the band, in a figure of this size."""
+    figure, ax = script.figure(size=size)
+    ax.plot(x, y, ".", color=course.GREY, markersize=2.5, label="new points")
+    label = "four out of five lie here, it says"
+    ax.fill_between(x, low, high, color=course.GREEN, alpha=0.18, linewidth=0, label=label)
+    ax.plot(x, middle, color=course.GREEN, label="half of them lie below")
+    ax.set(title=f"{inside:.0%} of the new points lie inside the band", xlabel="x", ylabel="y")
+    course.legend(figure, ncols=3 if size[0] > 5 else 1)
+    return figure
 
 
 if __name__ == "__main__":

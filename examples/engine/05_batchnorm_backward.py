@@ -194,13 +194,11 @@ def draw(script):
     s = Step("s", "√(v + ε)", "-Σ dh c/s²", v)
     h = Step("h", "c / s", "γ dy", c, s)
     gamma, beta = Step("γ", "gamma", "Σ dy h"), Step("β", "beta", "Σ dy")
-    y = Step("y", "γ h + β", "g", h, gamma, beta)
-    figure, ax = script.figure(size=(8.4, 2.9))
-    drawing.draw(ax, y, lambda step: step.parents, lambda step: step.lines)
-    for height, line, size in ((0.17, "The nine gradients in one line:", 9), (0.05, IN_ONE_LINE, 11)):
-        ax.text(0.01, height, line, color=course.PINK, fontsize=size, transform=ax.transAxes)
-    ax.set_title("Batch Normalization in small steps: values go to the right (green), gradients come back (pink)")
-    script.save(figure)
+    y = Step("y", "γ h + β", "dy = g", h, gamma, beta)
+    graph = y, lambda step: step.parents, lambda step: step.lines
+    notes = ("The nine gradients in one line:", 9), (IN_ONE_LINE, 11)
+    title = "Values (green) and gradients (pink)"
+    script.save(*drawing.figures(script, (8.4, 2.9), title, *graph, notes=notes))
 
 
 def main(argv=None):

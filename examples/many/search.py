@@ -2,7 +2,7 @@
 
     python examples/many/search.py
 
-The table: 569 tumours, 30 measurements of each, benign or malignant. 40 kinds of networks, of one or two hidden layers,
+The table: 569 tumors, 30 measurements of each, benign or malignant. 40 kinds of networks, of one or two hidden layers,
 4 to 64 units and five learning rates, are each trained on four fifths of the rows and tested on the rest, five times.
 Each training ends by itself when it no longer gets better. Then twenty networks of the best kind, which differ in
 their random numbers only, are trained on one half of the rows, and asked about the other: how far do they agree?
@@ -111,7 +111,7 @@ def main(argv=None):
             course.dots(right, mean[mask], spread[mask], color, size)
             right.plot([], [], "o", color=color, markersize=size, label=label)
         right.set(title="Rows that are new to all networks", xlabel="probability of benign, mean of the networks",
-                  ylabel="standard deviation")
+                  ylabel="standard deviation over the networks")
         right.legend(loc="upper left")
         script.save(figure)
 
