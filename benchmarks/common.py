@@ -81,7 +81,7 @@ MODELS = {
 
 
 def data(model, rows=None):
-    """Noise, labelled by a small random network; every tenth label is random, so that no loss runs to 0."""
+    """Noise, labeled by a small random network; every tenth label is random, so that no loss runs to 0."""
     import numpy as np  # not at the top: startup.py counts it as a part of importing the library
     rows, inputs, classes = rows or model.rows, model.widths[0], max(model.widths[-1], 2)
     random = np.random.default_rng(0)

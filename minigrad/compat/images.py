@@ -128,7 +128,7 @@ def adjust_contrast(images, contrast_factor):
 
 
 def adjust_saturation(image, saturation_factor, name=None):
-    """More colourful by a factor: a channel v - d becomes v - factor d, v being the largest one; none falls below 0."""
+    """More colorful by a factor: a channel v - d becomes v - factor d, v being the largest one; none falls below 0."""
 
     def change(x):
         largest = ops.max(x, -1, keepdims=True)

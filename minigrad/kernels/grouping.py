@@ -1,4 +1,4 @@
-"""Group Normalization: each sample by itself, in groups of neighbouring columns (channels).
+"""Group Normalization: each sample by itself, in groups of neighboring columns (channels).
 
 A sample is x.shape[0] / n rows one below the other. `moments` has two rows per sample, the mean and 1 / deviation of
 each column's group. Loops go along rows, where the columns of all groups stand side by side.

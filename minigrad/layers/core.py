@@ -14,11 +14,11 @@ class Dense(Layer):
         units: the number of outputs, a positive int.
         activation: a string such as "relu", a function, or None for linear.
         use_bias: False leaves the bias out. A bias in front of a BatchNormalization has no effect.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
-            bias_constraint: strings or objects for the kernel (in, units) and the bias (units,).
+        the initializers, regularizers and constraints: strings or objects for the kernel (in, units), the bias (units,)
+            and, of activity_regularizer, the outputs.
 
     Raises:
-        ValueError: the last axis of an input has another length than the layer was built for.
+        ValueError: the last axis of an input has another length than before, or LoRA or quantization is asked for.
     """
 
     supports_masking = True

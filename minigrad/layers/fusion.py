@@ -1,4 +1,4 @@
-"""Fusion: neighbouring calls of a graph run as one, with the same results and fewer passes over memory."""
+"""Fusion: neighboring calls of a graph run as one, with the same results and fewer passes over memory."""
 
 import math
 

@@ -9,7 +9,7 @@ from minigrad.layers.base import SameShape
 class GroupNormalization(SameShape):
     """Normalize each sample by itself, in groups of channels (Wu and He 2018, arXiv:1803.08494).
 
-    The c channels are `groups` groups of c / groups neighbours. With mean u and biased variance v of all m numbers that
+    The c channels are `groups` groups of c / groups neighbors. With mean u and biased variance v of all m numbers that
     a sample has in the channels of one group (in images: m = h w c / groups):
 
         h = (x - u) / sqrt(v + epsilon),   y = gamma h + beta,     gamma and beta of each channel

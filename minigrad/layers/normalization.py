@@ -13,7 +13,7 @@ from minigrad.tensor import Tensor
 
 
 class BatchNormalization(SameShape):
-    """Zero-centre, scale to unit variance, then shift and scale as learned (Ioffe and Szegedy 2015).
+    """Zero-center, scale to unit variance, then shift and scale as learned (Ioffe and Szegedy 2015).
 
     In training, over the m rows of the batch (all axes but `axis`), with mean u and biased variance v:
 
@@ -33,10 +33,10 @@ class BatchNormalization(SameShape):
     weights before it does not matter.
 
     Args:
-        axis: the axis of the features; each feature is normalised by itself.
-        momentum: of the moving statistics.
+        axis: the axis of the features; each feature is normalized by itself.
+        momentum, renorm_momentum: of the moving statistics, and of those that `renorm` draws a batch towards.
         epsilon: added to the variance.
-        center, scale: whether there is a beta, and whether there is a gamma.
+        center, scale, synchronized: whether there is a beta, a gamma, one mean and variance for all processes.
         renorm: Batch Renormalization (Ioffe 2017), with `renorm_clipping`, a dict with "rmin", "rmax" and "dmax".
         the initializers, regularizers and constraints: strings or objects for each variable.
 

@@ -65,7 +65,7 @@ class Dropout(_Noise):
 class _SpatialDropout(_Noise):
     """Dropout of whole channels: a channel is kept for all steps or pixels of a sample, or for none.
 
-    Neighbouring pixels are so alike that a dropped one is no loss (Tompson et al. 2014, arXiv:1411.4280).
+    Neighboring pixels are so alike that a dropped one is no loss (Tompson et al. 2014, arXiv:1411.4280).
 
     Args:
         rate: the share of channels that is dropped, in [0, 1].

@@ -39,7 +39,7 @@ class _ByRow(SameShape):
 
 
 class LayerNormalization(_ByRow):
-    """Zero-centre each row and scale it to unit variance, then shift and scale as learned (Ba et al. 2016).
+    """Zero-center each row and scale it to unit variance, then shift and scale as learned (Ba et al. 2016).
 
     With mean u and biased variance v over `axis`:
 

@@ -146,7 +146,7 @@ def sparse_categorical_crossentropy(y_true, y_pred, from_logits=False, ignore_cl
     y_true, y_pred = labelled(y_true, y_pred, axis)
     logits = _logits(y_pred, from_logits, "softmax")
     if logits is None:
-        # As in TensorFlow: the log of clipped probabilities, which the softmax normalises once more.
+        # As in TensorFlow: the log of clipped probabilities, which the softmax normalizes once more.
         logits = ops.log(ops.clip(y_pred, config.epsilon(), 1 - config.epsilon()))
     _, logits = _last(logits, logits, axis)
     if y_true.ndim == 1 and logits.ndim > 2:

@@ -103,7 +103,7 @@ class AUC(ConfusionMetric):
         return self._value(area)
 
     def _area(self, tp, fp, tn, fn):
-        """The areas between neighbouring thresholds."""
+        """The areas between neighboring thresholds."""
         if (self.curve, self.summation_method) == ("PR", "interpolation"):
             return self._interpolated(tp, fp, fn)
         if self.curve == "ROC":

@@ -1,4 +1,4 @@
-"""Metrics of segmentation: intersection over union of what is labelled and what is predicted, for each class."""
+"""Metrics of segmentation: intersection over union of what is labeled and what is predicted, for each class."""
 
 import numpy as np
 

@@ -26,7 +26,7 @@ from minigrad.ops.shaping import (
 from minigrad.ops.statistics import mean
 from minigrad.tensor import as_tensor, copied, view
 
-empty, empty_like = zeros, zeros_like  # uninitialised memory would make results random
+empty, empty_like = zeros, zeros_like  # uninitialized memory would make results random
 
 
 def copy(x):

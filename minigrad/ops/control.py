@@ -111,7 +111,7 @@ def associative_scan(f, elems, reverse=False, axis=0):
 
 
 def _running(f, xs, axis):
-    """`associative_scan`: combine neighbours, scan these pairs, and combine the results with the elements between."""
+    """`associative_scan`: combine neighbors, scan these pairs, and combine the results with the elements between."""
 
     def part(tree, *bounds):
         return mapped(lambda x: get_item(x, (*[slice(None)] * (axis % x.ndim), slice(*bounds))), tree)

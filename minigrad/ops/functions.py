@@ -138,7 +138,7 @@ def trunc(x):
 
 
 def round(x, decimals=0):
-    """x rounded to so many decimals, halves to the even neighbour, as in NumPy. No gradient passes."""
+    """x rounded to so many decimals, halves to the even neighbor, as in NumPy. No gradient passes."""
     return _scale(_round(_scale(x, factor=10.0**decimals)), factor=10.0**-decimals) if decimals else _round(x)
 
 

@@ -175,7 +175,7 @@ def _group_normalization(y, x, gamma, beta, samples, groups, epsilon):
 
 
 def group_normalization(x, groups, gamma=None, beta=None, axis=-1, epsilon=None):
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, for each sample in groups of neighbours along `axis`.
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, for each sample in groups of neighbors along `axis`.
 
     `gamma` and `beta` (1 and 0 by default) have the length of the axis, which `groups` divides.
     """

@@ -50,7 +50,7 @@ def cumsum(x, axis=None, dtype=None):
 
 
 def diff(a, n=1, axis=-1):
-    """Differences of neighbours along `axis`, taken n times."""
+    """Differences of neighbors along `axis`, taken n times."""
     moved, back = _last(a, axis)
     for _ in range(n):
         moved = subtract(moved[..., 1:], moved[..., :-1])

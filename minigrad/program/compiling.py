@@ -203,7 +203,7 @@ def kernel(function=None, *, exact=False, disjoint=False, cost=None, check=None,
 
 
 class _HelperCode(JITCodeLibrary):
-    """Code that LLVM optimises as a part of kernels only: helpers call helpers, and each would be optimised by each."""
+    """Code that LLVM optimizes as a part of kernels only: helpers call helpers, and each would be optimized by each."""
 
     def _optimize_final_module(self):
         pass
@@ -225,7 +225,7 @@ class _HelperCompiler(Compiler):
 def helper(function):
     """Make a function that kernels call; its code becomes part of each of them.
 
-    If it were compiled on its own, it would be optimised again in a process that loads the kernel from the cache, and
+    If it were compiled on its own, it would be optimized again in a process that loads the kernel from the cache, and
     might sum in another order there: the first run on a machine would differ from later ones in the last bit.
     """
     options = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # no one else calls it

@@ -194,7 +194,7 @@ class Memory(np.ndarray):
 
 
 def aligned(shape, dtype, kind=np.ndarray):
-    """An uninitialised array that begins at a cache line, in bytes of this kind of array.
+    """An uninitialized array that begins at a cache line, in bytes of this kind of array.
 
     Loading a vector register from two lines takes twice as long, which makes up a sixth of a training step.
     """
@@ -203,7 +203,7 @@ def aligned(shape, dtype, kind=np.ndarray):
 
 
 def empty(shape, dtype):
-    """Uninitialised memory for an operand of a launch, aligned while a Program is recorded.
+    """Uninitialized memory for an operand of a launch, aligned while a Program is recorded.
 
     In eager mode, aligning would take longer than it saves.
     """
@@ -211,7 +211,7 @@ def empty(shape, dtype):
 
 
 def empty_like(array):
-    """Uninitialised memory for an operand like `array`."""
+    """Uninitialized memory for an operand like `array`."""
     shape, dtype = array.shape, array.dtype
     return aligned(shape, dtype, Memory) if _guests and _state.trace is not None else np.empty(shape, dtype)
 

@@ -51,7 +51,7 @@ class Layout:
         return ranks
 
     def _order(self):
-        """Order the boxes of each rank by the mean place of their neighbours, so that fewer arrows cross."""
+        """Order the boxes of each rank by the mean place of their neighbors, so that fewer arrows cross."""
         for sweep in range(8):
             neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])
             for row in rows:
@@ -60,7 +60,7 @@ class Layout:
                 row.sort(key=means.get)
 
     def _across(self):
-        """Centers across the direction, as near to those of the neighbours as the boxes of the rank allow."""
+        """Centers across the direction, as near to those of the neighbors as the boxes of the rank allow."""
         across = [0.0] * len(self.sizes)
         for sweep in range(9):
             neighbours, rows = (self.above, self.rows) if sweep % 2 == 0 else (self.below, self.rows[::-1])

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-BOLD, GREEN, GREY = 1, 32, 37  # the numbers of colours in terminals
+BOLD, GREEN, GREY = 1, 32, 37  # the numbers of colors in terminals
 
 
 class Progbar:
@@ -18,7 +18,7 @@ class Progbar:
         25/25 ━━━━━━━━━━━━━━━━━━━━ 1s 15ms/step - accuracy: 0.5288 - loss: 0.6943
 
     While running, the line shows the time that is left; at the end, the time spent. Unlike in Keras, a file or a pipe
-    gets only the final line, without colours, and a running line is cut to the width of the window, because few
+    gets only the final line, without colors, and a running line is cut to the width of the window, because few
     terminals can rewrite a wrapped line. A notebook counts as a terminal.
 
     Args: `target`, the number of steps, None if unknown; `width` of the bar; `verbose`, 0 silent, 1 bar, 2
@@ -114,10 +114,10 @@ class Progbar:
             width = min(width, shutil.get_terminal_size().columns - 1)
         drawing = "\r" if self._in_notebook else "\b" * self._open_width + "\r"  # a notebook would show each "\b"
         room = width
-        for text, colour in line:
+        for text, color in line:
             text = text[:room]
             room -= len(text)
-            drawing += f"\x1b[{colour}m{text}\x1b[0m" if colour else text
+            drawing += f"\x1b[{color}m{text}\x1b[0m" if color else text
         drawing += " " * (self._open_width - width)
         # Set before writing, so that an interrupt during the writing finds an unfinished line.
         self._open_width = width
@@ -126,7 +126,7 @@ class Progbar:
             self._open_width = 0
 
     def _line(self, now, finalize):
-        """The pieces of the line, each with its colour."""
+        """The pieces of the line, each with its color."""
         clock = f"{now - self._start:.0f}s"
         if self.target:
             filled = int(self.width * (self._seen / self.target))

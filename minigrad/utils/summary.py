@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.names import class_name
 from minigrad.utils.layout import geometry
 
-# The colours of Keras' summary, by their numbers among the 256 of a terminal.
+# The colors of Keras' summary, by their numbers among the 256 of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
 
 

@@ -1,4 +1,4 @@
-"""Transforms of one picture, an array of three axes: turned, moved, sheared, zoomed, coloured, resized; random ones.
+"""Transforms of one picture, an array of three axes: turned, moved, sheared, zoomed, colored, resized; random ones.
 
 The random ones draw from NumPy's global generator, in Keras' order: `np.random.seed` decides what comes.
 """
