@@ -31,14 +31,18 @@ _RENAMED = """
     pow(x, a) = power
     repeat_elements(x, rep, axis) = repeat
     reverse(x, axes) = flip
+    set_value(x, value) = assign
+    update(x, new_x) = assign
+    update_add(x, increment) = assign_add
+    update_sub(x, decrement) = assign_sub
 """
 
 
 def _renamed(row):
-    """The function that a row says: an operation, with other names or defaults of its arguments."""
+    """The function that a row says: an operation or a variable's method, with other names or defaults of arguments."""
     call, _, own = row.partition(" = ")
     name, _, arguments = call.rstrip(")").partition("(")
-    operation = getattr(ops, own or name)
+    operation = getattr(ops, own or name, None) or getattr(Variable, own)
     function = eval(f"lambda {arguments}: operation({re.sub('=[^,]*', '', arguments)})", {"operation": operation})
     function.__name__ = function.__qualname__ = name
     function.__module__, function.__doc__ = __name__, operation.__doc__
@@ -148,21 +152,6 @@ def moving_average_update(x, value, momentum):
     return x.assign_sub((x.detach() - value) * (1.0 - momentum))
 
 
-def update(x, new_x):
-    """Give a variable other values."""
-    return x.assign(new_x)
-
-
-def update_add(x, increment):
-    """Add to a variable."""
-    return x.assign_add(increment)
-
-
-def update_sub(x, decrement):
-    """Subtract from a variable."""
-    return x.assign_sub(decrement)
-
-
 def batch_dot(x, y, axes=None):
     """For each row, products summed over an axis of x (by default the last) and one of y (the last but one).
 
@@ -256,11 +245,6 @@ def eval(x):
 
 
 get_value = eval
-
-
-def set_value(x, value):
-    """Give a variable other values."""
-    x.assign(value)
 
 
 def switch(condition, then_expression, else_expression):

@@ -226,6 +226,8 @@ def _results(function, args, kwargs, more):
         trace(run)  # nothing is computed
     except RecordingError:
         run()  # it reads values, so they are computed
+    if found[0] is None:
+        raise ValueError(f"{getattr(function, '_title', function)} returned None: is a `return` missing in its call?")
     return mapped(lambda t: Result(getattr(t, "shape", ()), getattr(t, "dtype", np.float64)), found[0])
 
 

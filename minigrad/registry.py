@@ -8,6 +8,7 @@ import re
 import threading
 
 from minigrad import older
+from minigrad.checks import warn
 from minigrad.names import class_name, snake_case
 from minigrad.spelling import did_you_mean, some_of
 
@@ -172,12 +173,15 @@ class Registry:
         name = getattr(member, "__name__", None)
         if name in self.members and self.members[name] is member:
             return name
+        own = _noted(member)
         if name in (None, "<lambda>") and _scopes.noted is None:
-            raise ValueError(
+            what = (
                 f"{member!r} has no name under which a config could mention it. Define it with `def`, and pass it in "
                 "custom_objects when the model is loaded, or register it with register_keras_serializable()."
             )
-        own = _noted(member)
+            if self.module != "keras.activations":
+                raise ValueError(what)
+            warn(f"{what} As it is, loading the model needs custom_objects={{{own!r}: ...}}; load_weights does not.")
         return {"module": "builtins", "class_name": "function", "config": own, "registered_name": "function"}
 
     def _described(self, member):
@@ -232,12 +236,13 @@ class Registry:
     def _named_by(self, config):
         """The class or function that a config names."""
         name, module, registered = config["class_name"], config.get("module"), config.get("registered_name")
-        if name in ("__lambda__", "Lambda"):
+        if name == "__lambda__":
             raise ValueError(f"{name} holds code, which minigrad never reads from a config; there is no unsafe mode.")
         if name == "function":
-            name, module, registered = config.get("config"), None, None
+            name = registered = config.get("config")
+            module = None
             if not isinstance(name, str) or (name == "<lambda>" and custom_object(name) is None):
-                raise ValueError(f"A config can't name the function {name!r}.")
+                raise ValueError(f"A config can't name the function {name!r}: {_MEND.format(name)}")
         found = custom_object(registered if isinstance(registered, str) and registered else name)
         if found is not None:
             return found

@@ -59,6 +59,7 @@ def test_a_confident_sigmoid_is_computed_from_its_logits():
 def test_settings_are_those_of_config():
     assert K.floatx is keras.config.floatx and K.epsilon is keras.config.epsilon and K.backend() == "minigrad"
     assert K.image_data_format() == "channels_last" and K.int_shape(Tensor(X)) == (2, 3)
+    assert K.int_shape(keras.Input((3, 4))) == (None, 3, 4) and K.ndim(keras.Input((3,))) == 2 == K.ndim(X)
     keras.layers.Dense(1)
     K.clear_session()
     assert keras.layers.Dense(1).name == "dense"

@@ -203,11 +203,11 @@ def rows():
     for name, values in {
         "epochs": (-1, 1.5, "3", None, True),
         "initial_epoch": (-1, 0.5, "a", None),
-        "steps_per_epoch": (0, -1, 1.5, "2"),
+        "steps_per_epoch": (0, -1, -1.5, "2"),
         "validation_split": (1.0, -0.1, 1.5, "0.2", NAN, None, True),
         "validation_freq": (0, -1, 1.5, "2", None),
         "validation_batch_size": (-1, 0.5, "8"),
-        "validation_steps": (0, -1, 0.5, "2"),
+        "validation_steps": (0, -1, NAN, "2"),
         "shuffle": ("batches", 2, "yes"),
         "class_weight": ([1.0, 2.0], "balanced", {"a": 1.0}, {0: "heavy"}, {0.5: 1.0}, {0: None}),
         "callbacks": ("EarlyStopping", [keras.callbacks.Callback], [3]),
@@ -240,7 +240,7 @@ def rows():
                 (ValueError, TypeError),
                 ["verbose", repr(value)],
             )
-    for value in (0, -1, 1.5, "2"):
+    for value in (0, -1, -1.5, "2"):
         yield (
             f"steps {value}: evaluate",
             "binary",

@@ -206,6 +206,8 @@ def test_operations_on_images_in_a_graph_and_in_files(tmp_path):
     y = ops.image.resize(y, (6, 6), "bicubic", pad_to_aspect_ratio=True, fill_value=2.0)
     model = keras.Model(x, ops.image.crop_images(ops.image.affine_transform(y, golden.WHERE[0], fill_value=3.0), 1, 0, 1, 2))
     assert model.output_shape == (None, 4, 4, 1)
+    model = keras.Model(x, ops.image.extract_patches(model(x), (2, 3), 1))
+    assert model.output_shape == (None, 3, 2, 6)
     images = RANDOM.uniform(0, 9, (2, 4, 5, 3)).astype("f4")
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
@@ -236,6 +238,7 @@ def test_operations_on_images_in_a_graph_and_in_files(tmp_path):
     (lambda: ops.image.resize(X, (0, 3)), "two positive ints"),
     (lambda: ops.image.affine_transform(X, np.zeros((3, 8))), r"8 numbers, or 8 for each image; got shape \(3, 8\)"),
     (lambda: ops.image.rgb_to_grayscale(X), "three channels"),
+    (lambda: ops.image.extract_patches(X, (5, 2)), "window shape cannot be larger"),
     (lambda: ops.image.pad_images(X, 1, 1, 1), "exactly two"),
     (lambda: ops.image.crop_images(X, 5, 0, 0, 0), "below 0 for an axis of 4 pixels"),
 ])  # fmt: skip

@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from helpers import assert_same, random_input
+from helpers import Quiet, assert_same, random_input
 
 import minigrad as keras
 from minigrad import ops
@@ -59,19 +59,32 @@ def test_calling_the_model_runs_the_function_each_time():
     assert_same(copy.deepcopy(model).predict(X, **QUIET), model.predict(X, **QUIET))
 
 
-def test_no_file_holds_one(tmp_path):
-    model = model_of(ops.tanh)
-    for save in (lambda: model.save(tmp_path / "model.keras"), model.to_json, lambda: keras.models.clone_model(model)):
-        with pytest.raises(ValueError, match=r"'lambda\w*' \(Lambda\).*Layer of your own.*save_weights"):
-            save()
-    assert not list(tmp_path.iterdir())
-    model.save_weights(tmp_path / "it.weights.h5")
-    again = model_of(ops.tanh)
+def half(x, by=2.0):
+    return x / by
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+@pytest.mark.parametrize("function", [half, lambda x, by: ops.tanh(x) * by])
+def test_a_file_holds_the_name_of_the_function(function, name, tmp_path):
+    model, path = model_of(function, arguments={"by": 3.0}), tmp_path / name
+    called = function.__name__
+    with Quiet() if called == "half" else pytest.warns(UserWarning, match="`def`.*'<lambda>': ...}; load_weights does"):
+        model.save(path)
+    found = keras.models.load_model(path, custom_objects={called: function})
+    assert_same(found.predict(X, **QUIET), model.predict(X, **QUIET))
+    assert_same(keras.models.clone_model(model)(X).shape, (24, 1))
+    with pytest.raises(ValueError, match=f"'{called}'.*pass custom_objects=.'{called}': ...}}"):
+        keras.models.load_model(path)
+    again = model_of(function, arguments={"by": 3.0})
     again.set_weights([0 * w for w in again.get_weights()])
-    again.load_weights(tmp_path / "it.weights.h5")
+    again.load_weights(path)
     assert_same(again.get_weights(), model.get_weights())
-    with pytest.raises(ValueError, match="Lambda holds code"):
-        keras.layers.deserialize({"class_name": "Lambda", "config": {"function": "tanh"}})
+
+
+def test_code_in_a_config_is_not_read():
+    for code in ({"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}, ["4wEAAAA=", None, None]):
+        with pytest.raises(ValueError, match="holds code"):
+            keras.layers.deserialize({"class_name": "Lambda", "config": {"function": code}})
 
 
 def test_bad_arguments():

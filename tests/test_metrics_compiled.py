@@ -247,8 +247,10 @@ def test_compiling_takes_no_more_automatic_names_than_metrics_are_made():
 
 def test_recompiling_without_metrics_keeps_them():
     """As in Keras."""
-    model = network(metrics=["mae"])
+    model = network(metrics=["mae"], weighted_metrics=["mse"])
     model.compile("sgd", "mse")
+    assert set(model.evaluate(*data(8), verbose=0, return_dict=True)) == {"loss", "mae", "mse"}
+    model.compile("sgd", "mse", metrics=["mae"])
     assert set(model.evaluate(*data(8), verbose=0, return_dict=True)) == {"loss", "mae"}
     model.compile("sgd", metrics=[])
     assert isinstance(model.evaluate(*data(8), verbose=0), float)

@@ -451,6 +451,9 @@ def test_generators_of_keras_2_and_of_keras_1():
     ))[0]  # fmt: skip
     assert one.history == expected.history
     made = model()
+    three, texts = warned(lambda: made.fit(batches(), steps_per_epoch=4.5, epochs=2, validation_data=batches(), validation_steps=2.0, verbose=0))
+    assert three.history == expected.history and "fit(steps_per_epoch=4.5)" in texts[0] and "today steps_per_epoch=5" in texts[0]
+    made = model()
     assert warned(lambda: made.evaluate_generator(batches(), steps=5, workers=2))[0] == made.evaluate(X, Y, 8, verbose=0)
     assert warned(lambda: made.evaluate_generator(batches(), val_samples=40))[0] == made.evaluate(X, Y, 8, verbose=0)
     found = warned(lambda: made.predict_generator((x for x, _ in batches()), steps=5, max_queue_size=2))[0]
@@ -530,6 +533,7 @@ def test_every_conversion_of_an_argument_is_tested():
     tested = {old_names._arguments[who][old] for who, old in (*CONVERTED, *IN_A_MODEL)}
     rules = {new for rules in old_names._arguments.values() for new in rules.values() if new[0] == ":"}
     own_tests = {":lr", ":decay", ":epsilon", ":verbose", ":flag", ":nb_row", ":dim_ordering", ":forget_bias_init"}
+    own_tests |= {":steps", ":steps_per_epoch", ":validation_steps"}
     assert rules - tested == own_tests
 
 

@@ -271,3 +271,6 @@ def test_k_function():
     assert_same(first, x)
     assert_same(second, np.asarray(model(x)))
     assert (call([x, 1])[0] != x).any()
+    call = old_names.name("keras.backend.function")
+    assert_same(call([model.input], [model.output])([x]), [second])
+    assert_same(call(model.input, model.output)(x), second)

@@ -280,6 +280,7 @@ def test_time_distributed():
 @pytest.mark.parametrize("make, words", [
     (lambda: LSTM(0), "units must be a positive integer"), (lambda: GRU(3, dropout=2.0), r"dropout must be a number in \[0, 1\]"),
     (lambda: LSTM(3, use_cudnn="yes"), "use_cudnn"), (lambda: LSTM(3)(np.ones((2, 4))), "sequences"),
+    (lambda: keras.Sequential([keras.Input((4, 2)), GRU(3), LSTM(2)]), r"'lstm\w*' \(LSTM\).*\(None, 3\).*return_sequences=True"),
     (lambda: LSTM(3)(np.ones((2, 4, 3)), mask=np.ones((2, 3), bool)), r"mask of shape \(2, 4\)"),
     (lambda: LSTM(3)(np.ones((2, 4, 3)), initial_state=np.ones((2, 3))), r"initial_state to have the shapes"),
     (lambda: keras.Sequential([keras.Input((4, None)), LSTM(3)]), "number of features"), (lambda: LSTM(3, time_major=True), "time_major"),

@@ -24,9 +24,40 @@ __all__ = ["Graph", "Nothing", "Session", "Settings", "within"]
 # ---------------------------------------------------------------------------------------------------- arguments
 
 
-def batch_input_shape(value, others, defaults):
-    """Today: input_shape, without the number of rows."""
-    return {"input_shape": tuple(value)[1:]}
+def _says(today, convert):
+    """The conversion `convert`, whose warning says so."""
+    convert.__doc__ = today
+    return convert
+
+
+def _counting(name):
+    is_fraction = lambda value: isinstance(value, float) and 0 < value < math.inf  # such as len(x) / 32
+    return _says("Today: an int.", lambda value, *_: {name: math.ceil(value)} if is_fraction(value) else None)
+
+
+batch_input_shape = _says("Today: input_shape, without the number of rows.", lambda v, *_: {"input_shape": (*v[1:],)})
+nb_row = _says("Today: kernel_size=(nb_row, nb_col).", lambda v, o, _: {"kernel_size": (v, o.pop("nb_col", v))})
+dim_ordering = _says(
+    'Today: data_format="channels_last" for "tf", and "channels_first" for "th".',
+    lambda v, *_: {"data_format": {"tf": "channels_last", "th": "channels_first"}.get(v, v)},
+)
+grayscale = _says('Today: color_mode="grayscale" for True.', lambda v, *_: {"color_mode": "grayscale" if v else "rgb"})
+lr = _says("Today: learning_rate.", lambda v, *_: {"learning_rate": float(v) if is_number(v) else v})
+epsilon = _says(
+    "None stood for keras.config.epsilon().", lambda v, *_: {"epsilon": config.epsilon()} if v is None else None
+)
+scale = _says("Today: minval=-scale, maxval=scale.", lambda v, *_: {"minval": -v, "maxval": v})
+period = _says("Today: save_freq, which counts batches.", lambda v, *_: {} if v == 1 else {"save_freq": Every(v)})
+metrics = _says(
+    'A string. Today: a list, metrics=["accuracy"].', lambda v, *_: {"metrics": [v]} if isinstance(v, str) else None
+)
+show_accuracy = _says('Today: metrics=["accuracy"] in compile.', lambda *_: {})
+steps, steps_per_epoch, validation_steps = map(_counting, ("steps", "steps_per_epoch", "validation_steps"))
+steps_per_execution = _says("None stood for 1.", lambda v, *_: {"steps_per_execution": 1} if v is None else None)
+verbose = _says(
+    "A string of digits. Today: a number.",
+    lambda v, *_: {"verbose": int(v)} if isinstance(v, str) and v.isdigit() else None,
+)
 
 
 def input_length(value, others, defaults):
@@ -38,21 +69,6 @@ def input_length(value, others, defaults):
 def weights(value, others, defaults):
     """An error: today, layer.set_weights([...]) once the layer is built."""
     raise ValueError("weights=[...]: older Keras started a layer so. Today: layer.set_weights([...]) once it is built.")
-
-
-def nb_row(value, others, defaults):
-    """Today: kernel_size=(nb_row, nb_col)."""
-    return {"kernel_size": (value, others.pop("nb_col", value))}
-
-
-def dim_ordering(value, others, defaults):
-    """Today: data_format="channels_last" for "tf", and "channels_first" for "th"."""
-    return {"data_format": {"tf": "channels_last", "th": "channels_first"}.get(value, value)}
-
-
-def grayscale(value, others, defaults):
-    """Today: color_mode="grayscale" for True."""
-    return {"color_mode": "grayscale" if value else "rgb"}
 
 
 def workers(value, others, defaults):
@@ -126,11 +142,6 @@ def flag(value, others, defaults):
     return decay(value, others, defaults) | ({"nesterov": behind} if "nesterov" in defaults else {"amsgrad": behind})
 
 
-def lr(value, others, defaults):
-    """Today: learning_rate."""
-    return {"learning_rate": float(value) if is_number(value) else value}
-
-
 def decay(value, others, defaults):
     """Today: a schedule of the learning rate, InverseTimeDecay: lr / (1 + decay step)."""
     if not value:
@@ -139,16 +150,6 @@ def decay(value, others, defaults):
     if not is_number(rate):
         raise ValueError(f"decay={value!r} decays a learning rate that is a number; got {rate!r}. Leave decay out.")
     return {"learning_rate": Decay(float(rate), 1, value)}
-
-
-def epsilon(value, others, defaults):
-    """None stood for keras.config.epsilon()."""
-    return {"epsilon": config.epsilon()} if value is None else None
-
-
-def scale(value, others, defaults):
-    """Today: minval=-scale, maxval=scale."""
-    return {"minval": -value, "maxval": value}
 
 
 class Every(str):
@@ -160,35 +161,10 @@ class Every(str):
         return new
 
 
-def period(value, others, defaults):
-    """Today: save_freq, which counts batches."""
-    return {} if value == 1 else {"save_freq": Every(value)}
-
-
-def metrics(value, others, defaults):
-    """A string. Today: a list, metrics=["accuracy"]."""
-    return {"metrics": [value]} if isinstance(value, str) else None
-
-
 def loss_weights(value, others, defaults):
     """Names of metrics by position. Today: by name, metrics=[...]; the third argument is loss_weights."""
     is_names = isinstance(value, (list, tuple)) and any(isinstance(v, str) or callable(v) for v in value)
     return {"metrics": list(value)} if is_names and "metrics" not in others else None
-
-
-def show_accuracy(value, others, defaults):
-    """Today: metrics=["accuracy"] in compile."""
-    return {}
-
-
-def steps_per_execution(value, others, defaults):
-    """None stood for 1."""
-    return {"steps_per_execution": 1} if value is None else None
-
-
-def verbose(value, others, defaults):
-    """A string of digits. Today: a number."""
-    return {"verbose": int(value)} if isinstance(value, str) and value.isdigit() else None
 
 
 # ------------------------------------------------------------------------------------------------ names of things
@@ -214,7 +190,7 @@ def batch_set_value(tuples):
 
 
 def function(inputs, outputs, updates=None, name=None, **kwargs):
-    """Today: Model(inputs, outputs), called on arrays. It takes a list of arrays and returns a list (of one, one).
+    """Today: Model(inputs, outputs), called on arrays. It takes one array or a list, and returns what outputs are.
 
     An input that is no symbol is the learning phase: its value tells whether layers such as Dropout train.
     """
@@ -224,10 +200,11 @@ def function(inputs, outputs, updates=None, name=None, **kwargs):
     model = Model(symbols[0] if phases and len(symbols) == 1 else symbols, outputs)
 
     def call(given):
+        given = given if isinstance(given, (list, tuple)) else [given]
         phase = any(bool(given[i]) for i in phases)
         arrays = [ops.convert_to_tensor(one) for i, one in enumerate(given) if i not in phases]
-        found = model(arrays[0] if len(arrays) == 1 else arrays, training=phase)
-        return mapped(np.asarray, found)
+        found = mapped(np.asarray, model(arrays[0] if len(arrays) == 1 else arrays, training=phase))
+        return [found] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else found
 
     return call
 
@@ -278,22 +255,18 @@ def fit_generator(
     )
 
 
-def evaluate_generator(
-    model, generator, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0,
-    val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
-):
-    """Today: evaluate(generator, ...)."""
-    generator, steps = _steps(_with_workers(generator, workers), steps, val_samples)
-    return model.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+def _over_a_generator(what):
+    def method(
+        model, generator, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False,
+        verbose=0, val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
+    ):  # fmt: skip
+        generator, steps = _steps(_with_workers(generator, workers), steps, val_samples)
+        return getattr(model, what)(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+
+    return _says(f"Today: {what}(generator, ...).", method)
 
 
-def predict_generator(
-    model, generator, steps=None, callbacks=None, max_queue_size=10, workers=1, use_multiprocessing=False, verbose=0,
-    val_samples=None, max_q_size=10, nb_worker=1, pickle_safe=False,
-):
-    """Today: predict(generator, ...)."""
-    generator, steps = _steps(_with_workers(generator, workers), steps, val_samples)
-    return model.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
+evaluate_generator, predict_generator = map(_over_a_generator, ("evaluate", "predict"))
 
 
 def _steps(generator, steps, samples):

@@ -240,6 +240,11 @@ def _random(what, change, count, is_stateless):
     return drawn
 
 
+def extract_patches(images, sizes, strides, rates, padding, name=None):
+    """Windows of images, each as a row of channels; the lengths are those of all four axes, 1 for the outer ones."""
+    return ops.image.extract_patches(images, sizes[1:3], strides[1:3], rates[1:3], padding)
+
+
 _CHANGES = {  # what is random: the change, and how many arguments it has besides the picture
     "brightness": (_changed(adjust_brightness), 1),
     "contrast": (_changed(adjust_contrast), 2),
@@ -255,8 +260,8 @@ def functions():
     """{name below tf: what stands there}."""
     plain = (
         adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, central_crop, convert_image_dtype,
-        crop_to_bounding_box, decode_image, hsv_to_rgb, per_image_standardization, resize, resize_with_crop_or_pad,
-        resize_with_pad, rgb_to_hsv, ResizeMethod,
+        crop_to_bounding_box, decode_image, extract_patches, hsv_to_rgb, per_image_standardization, resize,
+        resize_with_crop_or_pad, resize_with_pad, rgb_to_hsv, ResizeMethod,
     )
     decoders = dict.fromkeys(("decode_png", "decode_jpeg", "decode_bmp", "decode_image"), decode_image)
     encoders = {"encode_png": _encoder("png"), "encode_jpeg": _encoder("jpeg")}

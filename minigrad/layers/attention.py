@@ -31,9 +31,6 @@ class _Heads(Layer):
         self._activity_regularizer = regularizers.get(given.pop("activity_regularizer"))  # of the projections
         super()._set_up(given)
 
-    def __call__(self, query, *args, **kwargs):  # so that query=... may be given by its name
-        return super().__call__(query, *args, **kwargs)
-
     def _build(self, heads, groups, size, value_size, shapes, output_shape):
         """Make the projections: of query, key and value to so many heads, and back."""
         query_shape, value_shape, key_shape = self._checked(*shapes)

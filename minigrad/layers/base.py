@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad import config, older, ops, regularizers
 from minigrad.checks import is_own, warn
+from minigrad.configurable import REQUIRED
 from minigrad.graph import TEXTS, Result, Symbol, has_symbols, record, traced
 from minigrad.layers.arguments import KINDS, is_length
 from minigrad.layers.context import context as _context
@@ -359,7 +360,15 @@ class Layer(Module, is_member=False):
                 self._check_spec(inputs.shape)
         return inputs
 
-    def __call__(self, inputs, *args, **kwargs):
+    def _first_of(self, kwargs):
+        """The input that was given by its name, as in `attention(query=x, value=y)`, taken out of `kwargs`."""
+        name = _parameters(type(self).call)[0]
+        if name not in kwargs:
+            raise TypeError(f"{self._title} was called without its input: {name!r}.")
+        return kwargs.pop(name)
+
+    def __call__(self, inputs=REQUIRED, *args, **kwargs):
+        inputs = self._first_of(kwargs) if inputs is REQUIRED else inputs
         is_usual = type(inputs) is Tensor and self._is_ready and self.input_spec is None
         if not is_usual or inputs._data.dtype != self.dtype:
             if has_symbols(inputs, args, kwargs):

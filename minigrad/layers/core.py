@@ -29,9 +29,9 @@ class Dense(Layer):
     }  # fmt: skip
 
     def build(self, input_shape):
-        if len(input_shape) < 2 or input_shape[-1] is None:
+        if len(input_shape) < 2 or not isinstance(input_shape[-1], int):  # several shapes, of a list of inputs
             raise ValueError(
-                f"{self._title} needs inputs of at least two axes, the last of known length; got shape "
+                f"{self._title} needs one input of at least two axes, the last of known length; got shape "
                 f"{tuple(input_shape)}. A single row must have shape (1, features)."
             )
         self.kernel = self._own_weight("kernel", (input_shape[-1], self.units))

@@ -1,15 +1,17 @@
 """Lambda: a function as a layer."""
 
 import inspect
+import re
 
+from minigrad import activations
 from minigrad.layers.base import Layer
 
 
 class Lambda(Layer):
     """y = function(x, **arguments), with `training` and `mask` if the function takes them. It has no weights.
 
-    A model with a Lambda can save its weights, but neither a `.keras` file nor JSON, since these would have to hold
-    code. To save the model, write a Layer with a `call` instead.
+    A file holds the function's name, but no code. So `load_model` needs the function itself, in `custom_objects` or
+    registered with `register_keras_serializable`; `load_weights` does not.
 
     Args:
         function: takes a tensor (or a list, if the layer is called on one) and returns a tensor. It computes with
@@ -45,8 +47,16 @@ class Lambda(Layer):
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
     def get_config(self):
-        raise ValueError(
-            f"{self._title} holds a function, and no file can be trusted with code. Write the function as the `call` "
-            "of a Layer of your own, registered with register_keras_serializable(); or save the weights alone, "
-            "model.save_weights('name.weights.h5')."
-        )
+        mask = activations.serialize(self.mask) if callable(self.mask) else self.mask
+        own = {"function": activations.serialize(self.function), "mask": mask, "arguments": self.arguments}
+        return super().get_config() | own
+
+    @classmethod
+    def from_config(cls, config):
+        own = {name: value for name, value in config.items() if not re.match("function_|module|output_shape", name)}
+        for name in {"function", "mask"} & own.keys():
+            kind = own[name].get("class_name") if isinstance(own[name], dict) else type(own[name])
+            if kind in ("__lambda__", list):
+                raise ValueError(f"{cls.__name__} holds code, which minigrad never reads from a config.")
+            own[name] = activations.registry.get(own[name])
+        return cls(**own)

@@ -62,16 +62,9 @@ class RNN(Layer):
     _in_order = False  # whether a layer that goes backwards returns its outputs in the order of the inputs
 
     def __init__(
-        self,
-        cell,
-        return_sequences=False,
-        return_state=False,
-        go_backwards=False,
-        stateful=False,
-        unroll=False,
-        zero_output_for_mask=False,
-        **kwargs,
-    ):
+        self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
+        zero_output_for_mask=False, **kwargs,
+    ):  # fmt: skip
         rows = kwargs.get("batch_input_shape", kwargs.get("batch_shape"))
         if rows is not None:
             kwargs.pop("batch_shape", None)
@@ -118,6 +111,11 @@ class RNN(Layer):
     reset_states = reset_state
 
     def build(self, sequences_shape, initial_state_shape=None):
+        if len(sequences_shape) < 3:
+            raise ValueError(
+                f"{self._title} expected sequences of shape (n, steps, features); got shape {tuple(sequences_shape)}. "
+                "In front of it, another recurrent layer needs return_sequences=True; series of numbers x[..., None]."
+            )
         build_cell(self.cell, (sequences_shape[0], *sequences_shape[2:]))
         if self.stateful and self._states is None:
             rows = sequences_shape[0] or self._rows

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from minigrad import ops, saving, utils
+from minigrad.configurable import REQUIRED
 from minigrad.data import as_texts, shape_of_rank
 from minigrad.graph import HELD, TEXTS, Graph, Symbol, flat_like, has_symbols, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
@@ -112,7 +113,8 @@ class Model(Layer):
         self._indexes_of_few = () if before is None else _indexes(graph, before.few.results)
         self.built = self._is_ready = True
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs=REQUIRED, *args, **kwargs):
+        inputs = self._first_of(kwargs) if inputs is REQUIRED else inputs
         if not self.built:
             inputs = self._made_for(inputs)
         if self._graph is None or args or (not isinstance(inputs, (Tensor, np.ndarray)) and has_symbols(inputs)):
@@ -288,6 +290,9 @@ class Model(Layer):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
         if self._graph is None:
             self.built = True
+            more = [p for p in inspect.signature(type(self).call).parameters.values() if p.name != "training"][2:]
+            if any(p.default is p.empty and p.kind < p.VAR_POSITIONAL for p in more):
+                return  # a `call` of several inputs builds what is below it
             self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
 
     def get_layer(self, name=None, index=None):

@@ -15,6 +15,8 @@ from minigrad import kernels as K
 from minigrad.ops.creating import pad
 from minigrad.ops.functions import round as rounded
 from minigrad.ops.linear import tensordot
+from minigrad.ops.shaping import _places as places
+from minigrad.ops.shaping import _rearrange as rearrange
 from minigrad.ops.shaping import cast, convert_to_tensor, get_item
 from minigrad.program import launch
 from minigrad.tensor import as_tensor, constant, op, view
@@ -302,4 +304,23 @@ def crop_images(
     return get_item(x, (..., slice(above, above + high), slice(before, before + wide), slice(None)))
 
 
-__all__ = ["affine_transform", "crop_images", "pad_images", "resize", "rgb_to_grayscale"]
+def extract_patches(images, size, strides=None, dilation_rate=1, padding="valid", data_format=None):
+    """Windows of images, each as a row of channels: (n, rows, columns, height width channels).
+
+    The arguments mean what they mean in `conv`; by default the windows lie side by side, `strides` = `size`.
+    """
+    x = _checked("extract_patches", images, data_format)
+    lengths = np.array(x.shape[-3:-1])
+    size, dilation = np.broadcast_to(size, 2), np.broadcast_to(dilation_rate, 2)
+    strides = size if strides is None else np.broadcast_to(strides, 2)
+    reach = (size - 1) * dilation + 1
+    if str(padding).lower() == "same":
+        more = np.maximum((-(lengths // -strides) - 1) * strides + reach - lengths, 0)
+        x = pad(x, [(0, 0)] * (x.ndim - 3) + [(n // 2, n - n // 2) for n in map(int, more)] + [(0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(places(x), reach, (-3, -2))  # (..., channels, height, width)
+    (down, right), (below, beside) = strides, dilation
+    windows = np.moveaxis(windows[..., ::down, ::right, :, ::below, ::beside], -3, -1)
+    return rearrange(x, windows.reshape(*windows.shape[:-3], -1))
+
+
+__all__ = ["affine_transform", "crop_images", "extract_patches", "pad_images", "resize", "rgb_to_grayscale"]

@@ -24,4 +24,4 @@ def _set_mask(tensor, mask):
         MASKS[key] = weakref.ref(tensor, lambda _: MASKS.pop(key, None)), mask
 
 
-Tensor._keras_mask = property(lambda tensor: MASKS.get(id(tensor), (None, None))[1], _set_mask)
+Tensor._keras_mask = property(lambda x: MASKS.get(id(x), (None, None))[1], _set_mask, lambda x: _set_mask(x, None))

@@ -103,7 +103,7 @@ def convert_to_numpy(x):
 
 def shape(x):
     """The shape of `x`, a tuple."""
-    return as_tensor(x).shape
+    return x.shape if hasattr(x, "shape") else as_tensor(x).shape
 
 
 def dtype(x):
@@ -113,7 +113,7 @@ def dtype(x):
 
 def ndim(x):
     """The number of axes of `x`."""
-    return as_tensor(x).ndim
+    return len(shape(x))
 
 
 def size(x):
@@ -293,7 +293,7 @@ def repeat(x, repeats, axis=None):
 def tile(x, repeats):
     """The whole tensor `repeats` times along each axis."""
     x = as_tensor(x)
-    return _rearrange(x, np.tile(_places(x), repeats))
+    return _rearrange(x, np.tile(_places(x), np.asarray(repeats, int)))
 
 
 def diagonal(x, offset=0, axis1=0, axis2=1):

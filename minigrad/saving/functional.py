@@ -27,7 +27,7 @@ _MOST = 1 << 24  # the most elements per row of a result, and the largest number
 
 _OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in it, with names in CamelCase
     "core": "cast convert_to_tensor saturate_cast scatter scatter_update slice slice_update stop_gradient unstack",
-    "image": "affine_transform crop_images pad_images resize rgb_to_grayscale",
+    "image": "affine_transform crop_images extract_patches pad_images resize rgb_to_grayscale",
     "linalg": "norm",
     "math": "erf erfc in_top_k logsumexp rsqrt segment_max segment_min segment_prod segment_sum top_k",
     "nn": "average_pool celu conv conv_transpose depthwise_conv elu gelu glu hard_shrink hard_sigmoid hard_silu "

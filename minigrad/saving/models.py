@@ -38,7 +38,7 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
     `include_optimizer=False` leaves the optimizer out of an .h5 file; as in Keras 3, it has no effect on others.
 
     Raises:
-        ValueError: the model has something that a file can't describe, such as a lambda.
+        ValueError: the model has something that a file can't describe.
         FileExistsError: `overwrite=False`, and the file exists.
     """
     path = _free(filepath, overwrite)

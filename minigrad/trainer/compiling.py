@@ -10,17 +10,9 @@ _STEPS = "make_train_function", "make_test_function", "make_predict_function"
 
 
 def compile(
-    model,
-    optimizer="rmsprop",
-    loss=None,
-    loss_weights=None,
-    metrics=None,
-    weighted_metrics=None,
-    run_eagerly=False,
-    steps_per_execution=1,
-    jit_compile="auto",
-    auto_scale_loss=True,
-):
+    model, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
+    steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
+):  # fmt: skip
     """Choose how to train.
 
     Args:
@@ -46,12 +38,11 @@ def compile(
     require_known_steps(model)
     new_optimizer = optimizers.get(optimizer)
     before = model._objective
-    objective = Objective(
-        before.loss if loss is None else loss,
-        before.loss_weights if loss is None and loss_weights is None else loss_weights,
-        before.metrics if metrics is None else metrics,
-        before.weighted_metrics if weighted_metrics is None else weighted_metrics,
-    )
+    if loss is None:
+        loss, loss_weights = before.loss, before.loss_weights if loss_weights is None else loss_weights
+    if metrics is None and weighted_metrics is None:
+        metrics, weighted_metrics = before.metrics, before.weighted_metrics
+    objective = Objective(loss, loss_weights, metrics, weighted_metrics)
     if not is_int(steps_per_execution, 1):
         raise ValueError(f"steps_per_execution must be a positive int, got {steps_per_execution!r}.")
     if run_eagerly and jit_compile is True:

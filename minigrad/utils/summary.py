@@ -40,32 +40,24 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     from rich.table import Table
     from rich.text import Text
 
-    header = ["Layer (type)", "Output Shape", "Param #"]
-    justify = ["left", "left", "right"]
+    columns = {"Layer (type)": "left", "Output Shape": "left", "Param #": "right"}
     graph = None if hasattr(model, "add") else getattr(model, "_graph", None)
     is_chain = graph is None or graph.is_chain
     if is_chain:
-        positions = positions or [0.45, 0.8, 1.0]
-        widest = 88
+        positions, widest = positions or [0.45, 0.8, 1.0], 88
     else:
-        header.append("Connected to")
-        justify.append("left")
-        positions = positions or [0.3, 0.56, 0.74, 1.0]
-        widest = 108
+        columns["Connected to"] = "left"
+        positions, widest = positions or [0.3, 0.56, 0.74, 1.0], 108
     if show_trainable:
-        header.append("Trainable")
-        justify.append("center")
-        positions = [0.9 * p for p in positions] + [1.0]
-        widest += 12
+        columns["Trainable"] = "center"
+        positions, widest = [*(0.9 * p for p in positions), 1.0], widest + 12
     if show_windows:
-        header.append("Windows")
-        justify.append("left")
-        positions = [0.85 * p for p in positions] + [1.0]
-        widest += 16
+        columns["Windows"] = "left"
+        positions, widest = [*(0.85 * p for p in positions), 1.0], widest + 16
     line_length = line_length or min(widest, shutil.get_terminal_size().columns - 4)
 
     table = Table(width=line_length, show_lines=True)
-    for name, side, width in zip(header, justify, _column_widths(positions, line_length)):
+    for (name, side), width in zip(columns.items(), _column_widths(positions, line_length)):
         table.add_column(name, justify=side, width=width)
     layers = model.layers if graph is None else graph.functions
     calls = {} if graph is None else graph.calls_by_function()
@@ -147,7 +139,10 @@ def _cells(layer, depth, outputs, sources, show_trainable):
     indent = "   " * depth + "└ " if depth else ""
     yield [f"{indent}{layer.name} (", (class_name(layer), CLASS), ")"]
     is_known = depth == 0 and id(layer) in outputs
-    yield _shape(outputs[id(layer)] if is_known else getattr(layer, "output_shape", None))
+    try:
+        yield _shape(outputs[id(layer)] if is_known else getattr(layer, "output_shape", None))
+    except Exception:  # of a user's `call`: it may need more than one input
+        yield ["?"]
     if not hasattr(layer, "built"):  # an operation
         yield [("0", NUMBER)]
     elif layer.built:

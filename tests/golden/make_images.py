@@ -14,6 +14,10 @@ LONG = RANDOM.uniform(0, 9, (1, 2, 11, 1)).astype("float32")
 WHERE = np.float32([[1.1, 0.4, -2.6, -0.3, 0.8, 1.4, 0.02, 0.01], [-0.7, 0.2, 4.33, 0.1, -1.9, 6.23, 0, 0]])  # no sample lies halfway
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
 FILL_MODES = ("constant", "nearest", "reflect", "wrap")
+PATCHES = (
+    {"size": 2}, {"size": (3, 2), "strides": 1}, {"size": 3, "padding": "same"}, {"size": 2, "strides": 1, "dilation_rate": 2},
+    {"size": (2, 3), "strides": (1, 2), "padding": "same"},
+)  # fmt: skip
 
 
 def results(keras):
@@ -62,6 +66,8 @@ def results(keras):
         keep(f"spectral {layer.layer.name.rstrip('_0123456789')}", y)
         for i, weight in enumerate(layer.get_weights()):
             keep(f"spectral {layer.layer.name.rstrip('_0123456789')} {i}", weight)
+    for arguments in PATCHES:
+        keep(f"patches {arguments}", image.extract_patches(X, **arguments))
     return found
 
 
