@@ -7,9 +7,8 @@ import random
 
 import numpy as np
 
-from minigrad.callbacks.base import BatchCounter, Callback
+from minigrad.callbacks.base import PATH, BatchCounter, Callback
 from minigrad.checks import is_int, warn
-from minigrad.configurable import REQUIRED
 from minigrad.exchange import world
 from minigrad.saving import files, hdf5, weights
 
@@ -38,13 +37,12 @@ class BackupAndRestore(Callback):
     runs_last = True  # the backup holds the states of all other callbacks
 
     arguments = {
-        "backup_dir": REQUIRED, "save_freq": "epoch", "double_checkpoint": False, "delete_checkpoint": True
+        "backup_dir": PATH, "save_freq": "epoch", "double_checkpoint": False, "delete_checkpoint": True
     }  # fmt: skip
 
     def _settle(self):
         if not self.backup_dir:
             raise ValueError(f"BackupAndRestore: backup_dir must be a folder, got {self.backup_dir!r}.")
-        self.backup_dir = os.fspath(self.backup_dir)
         self._batches = BatchCounter("BackupAndRestore", self.save_freq)
 
     def _path(self, name):

@@ -1,7 +1,9 @@
 """Callback, the base class: which hooks there are, when they are called and with what, and how rarely they may be."""
 
+import os
+
 from minigrad.checks import is_int
-from minigrad.configurable import Configurable
+from minigrad.configurable import Checked, Configurable, Number
 
 _KINDS = ("train", "test", "predict")
 BATCH_HOOKS = {kind: [f"on_{kind}_batch_begin", f"on_{kind}_batch_end"] for kind in _KINDS}
@@ -9,6 +11,27 @@ BATCH_HOOKS["train"] += ["on_batch_begin", "on_batch_end"]
 HOOKS = ["on_epoch_begin", "on_epoch_end"]
 HOOKS += [f"on_{kind}_{moment}" for kind in _KINDS for moment in ("begin", "end")]
 HOOKS += [hook for hooks in BATCH_HOOKS.values() for hook in hooks]
+
+
+def _path(callback, name):
+    value = getattr(callback, name)
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"{type(callback).__name__}: {name} must be a path, got {value!r} ({type(value).__name__}).")
+    setattr(callback, name, os.fspath(value))
+
+
+def number(default):
+    """A number as an argument of a callback; as in Keras, it may be infinite, True, or None if that is the default."""
+
+    def check(callback, name):
+        value = getattr(callback, name)
+        value = int(value) if isinstance(value, bool) else value
+        Number(default, "[-inf, inf]").checked(type(callback).__name__, name, value)
+
+    return Checked(check, default)
+
+
+PATH = Checked(_path)
 
 
 class BatchCounter:

@@ -4,9 +4,8 @@ import os
 
 import numpy as np
 
-from minigrad.callbacks.base import BatchCounter, Callback
+from minigrad.callbacks.base import PATH, BatchCounter, Callback, number
 from minigrad.checks import warn
-from minigrad.configurable import REQUIRED
 from minigrad.older import Logs
 
 
@@ -26,6 +25,8 @@ class Monitor(Callback):
     min_delta = 0
 
     def _settle(self):
+        if not isinstance(self.monitor, str):
+            raise ValueError(f"{type(self).__name__}: monitor must be a key of the logs, got {self.monitor!r}.")
         if self.mode not in ("auto", "min", "max"):
             warn(f"{type(self).__name__}: mode {self.mode!r} is unknown; 'auto' is used.")
             self.mode = "auto"
@@ -88,8 +89,8 @@ class EarlyStopping(Monitor):
     _state_attributes = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
 
     arguments = {
-        "monitor": "val_loss", "min_delta": 0, "patience": 0, "verbose": 0, "mode": "auto", "baseline": None,
-        "restore_best_weights": False, "start_from_epoch": 0,
+        "monitor": "val_loss", "min_delta": number(0), "patience": number(0), "verbose": 0, "mode": "auto",
+        "baseline": number(None), "restore_best_weights": False, "start_from_epoch": number(0),
     }  # fmt: skip
 
     def _settle(self):
@@ -153,14 +154,14 @@ class ModelCheckpoint(Monitor):
     """
 
     arguments = {
-        "filepath": REQUIRED, "monitor": "val_loss", "verbose": 0, "save_best_only": False, "save_weights_only": False,
-        "mode": "auto", "save_freq": "epoch", "initial_value_threshold": None,
+        "filepath": PATH, "monitor": "val_loss", "verbose": 0, "save_best_only": False, "save_weights_only": False,
+        "mode": "auto", "save_freq": "epoch", "initial_value_threshold": number(None),
     }  # fmt: skip
 
     def _settle(self):
         super()._settle()
-        self.filepath, self.best = os.fspath(self.filepath), self.initial_value_threshold
-        self._batches, self._epoch = BatchCounter("ModelCheckpoint", self.save_freq), 0
+        self.best, self._epoch = self.initial_value_threshold, 0
+        self._batches = BatchCounter("ModelCheckpoint", self.save_freq)
         if self.filepath.endswith(".keras") and self.save_weights_only:
             raise ValueError(
                 f"ModelCheckpoint: filepath must end in .weights.h5 with save_weights_only, got {self.filepath!r}."
@@ -251,8 +252,8 @@ class ReduceLROnPlateau(Monitor):
     _state_attributes = ("best", "wait", "cooldown_counter")
 
     arguments = {
-        "monitor": "val_loss", "factor": 0.1, "patience": 10, "verbose": 0, "mode": "auto", "min_delta": 1e-4,
-        "cooldown": 0, "min_lr": 0.0,
+        "monitor": "val_loss", "factor": number(0.1), "patience": number(10), "verbose": 0, "mode": "auto",
+        "min_delta": number(1e-4), "cooldown": number(0), "min_lr": number(0.0),
     }  # fmt: skip
 
     def _settle(self):

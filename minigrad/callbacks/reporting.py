@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from minigrad.callbacks.base import HOOKS, Callback
-from minigrad.configurable import REQUIRED
+from minigrad.callbacks.base import HOOKS, PATH, Callback
 from minigrad.older import Logs
 from minigrad.utils.progbar import Progbar
 
@@ -141,12 +140,12 @@ class CSVLogger(Callback):
 
     only_writes = True  # nothing to do for a process that writes no files
 
-    arguments = {"filename": REQUIRED, "separator": ",", "append": False}
+    arguments = {"filename": PATH, "separator": ",", "append": False}
     _state_attributes = ("keys",)
     keys = _file = None
 
     def _settle(self):
-        self.filename, self.sep = os.fspath(self.filename), self.separator
+        self.sep = self.separator
 
     def on_train_begin(self, logs=None):
         self.abort()

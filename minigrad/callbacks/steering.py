@@ -25,6 +25,10 @@ class LearningRateScheduler(Callback):
     _state_attributes = ("_last_epoch",)
     _last_epoch = None  # the last epoch whose rate was set
 
+    def _settle(self):
+        if not callable(self.schedule):
+            raise ValueError(f"LearningRateScheduler: schedule must be a function of the epoch, got {self.schedule!r}.")
+
     def on_train_begin(self, logs=None):
         self._last_epoch = None
 

@@ -5,8 +5,9 @@ import time
 
 import numpy as np
 
-from minigrad.callbacks.base import Callback
+from minigrad.callbacks.base import PATH, Callback
 from minigrad.checks import is_int, warn
+from minigrad.configurable import Checked
 
 
 class TensorBoard(Callback):
@@ -29,7 +30,7 @@ class TensorBoard(Callback):
     _state_attributes = ("_batches",)
 
     arguments = {
-        "log_dir": "logs", "histogram_freq": 0, "write_graph": True, "write_images": False,
+        "log_dir": Checked(PATH.check, "logs"), "histogram_freq": 0, "write_graph": True, "write_images": False,
         "write_steps_per_second": False, "update_freq": "epoch", "profile_batch": 0, "embeddings_freq": 0,
         "embeddings_metadata": None,
     }  # fmt: skip
@@ -41,7 +42,6 @@ class TensorBoard(Callback):
         often = self.update_freq = 1 if self.update_freq == "batch" else self.update_freq
         if often != "epoch" and not is_int(often, 1):
             raise ValueError(f"TensorBoard: update_freq must be 'epoch', 'batch' or an int >= 1, got {often!r}.")
-        self.log_dir = os.fspath(self.log_dir)
         self._writers = {}
         self._batches = 0  # how many batches this `fit` had in the epochs before this one
         self._last_batch = -1

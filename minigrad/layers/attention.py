@@ -62,18 +62,9 @@ class _Heads(Layer):
         dense.build(shape)
 
     def call(
-        self,
-        query,
-        value,
-        key=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-        attention_mask=None,
-        return_attention_scores=False,
-        training=None,
-        use_causal_mask=False,
-    ):
+        self, query, value, key=None, query_mask=None, value_mask=None, key_mask=None, attention_mask=None,
+        return_attention_scores=False, training=None, use_causal_mask=False,
+    ):  # fmt: skip
         query, value, key = (None if x is None else _unmasked(x) for x in (query, value, key))
         parts = {part: getattr(self, name) for part, name in self._parts.items() if name in vars(self)}
         q, k, v = parts["query"](query), parts["key"](value if key is None else key), parts["value"](value)

@@ -94,19 +94,9 @@ class Module(Configurable):
         return f"Layer {self.name!r} ({type(self).__name__})"
 
     def add_weight(
-        self,
-        *args,
-        shape=None,
-        initializer=None,
-        dtype=None,
-        trainable=True,
-        autocast=True,
-        regularizer=None,
-        constraint=None,
-        aggregation="none",
-        overwrite_with_gradient=False,
-        name=None,
-    ):
+        self, *args, shape=None, initializer=None, dtype=None, trainable=True, autocast=True, regularizer=None,
+        constraint=None, aggregation="none", overwrite_with_gradient=False, name=None,
+    ):  # fmt: skip
         """A new variable of this layer. Shape, initializer and dtype can be given without their names, in this order.
 
         Args:
