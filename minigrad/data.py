@@ -258,6 +258,8 @@ def as_rows(value, name, dtype):
         raise ValueError(f"{name} is empty: it has shape {array.shape}.")
     if isinstance(array, np.ndarray):
         if array.dtype == dtype and array.flags.c_contiguous or not _is_large(array.shape, dtype):
+            if array.dtype.kind == "f" and np.dtype(dtype).kind in "iu" and not np.isfinite(array).all():
+                raise ValueError(f"{name} must hold integers; it holds values that are NaN or infinite.")
             return np.ascontiguousarray(array, dtype=dtype)
         array = LazyRows(array.__getitem__, array.shape, dtype)
     return array if _is_large(array.shape, dtype) else array[:]

@@ -61,7 +61,7 @@ class Symbol:
             "minigrad.ops, make a Model(inputs, outputs) of it, and call the model with data."
         )
 
-    __bool__ = __int__ = __float__ = __iter__ = __len__ = _has_no_value
+    __bool__ = __int__ = __index__ = __float__ = __iter__ = __len__ = numpy = _has_no_value
 
     def __repr__(self):
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"

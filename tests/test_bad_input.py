@@ -660,6 +660,13 @@ def test_missing_values_of_a_data_frame_are_nan():
     assert np.isnan(p).ravel().nonzero()[0].tolist() == [3]
 
 
+def test_nan_where_integers_are_needed():
+    """A cast would make the least integer of it, which is a row of no table."""
+    model = keras.Sequential([keras.Input((1,), dtype="int32"), keras.layers.Embedding(5, 2)])
+    with pytest.raises(ValueError, match="x must hold integers; it holds values that are NaN"):
+        model.predict(np.array([[1.0], [np.nan]]), **QUIET)
+
+
 def test_a_bad_batch_in_the_middle_of_a_generator():
     """What came before it has been trained on; the model goes on working."""
 

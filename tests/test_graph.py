@@ -1,6 +1,7 @@
 """The graph of a model: symbols, calls, order, fusion, and models made of inputs and outputs."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
@@ -179,7 +180,10 @@ def test_symbols():
     assert layers.Flatten()(keras.Input((3, 4))).shape == (None, 12)
     assert [s.shape for s in ops.split(x, 2, axis=-1)] == [(2, None, 2)] * 2
     assert keras.activations.relu(x).shape == x.shape and leaves({"a": [x, 1], "b": (2,)})[0] is x
-    for use in (bool, float, int, list, len):
+    assert ops.shape(x) == (2, None, 4) and ops.ndim(x) == 3 and ops.dtype(x) == "float32"
+    rows = keras.Input((3, 4))
+    assert ops.reshape(rows, (ops.shape(rows)[0], ops.shape(rows)[1] * 4)).shape == (None, 12)
+    for use in (bool, float, int, list, len, range, operator.methodcaller("numpy")):
         with pytest.raises(TypeError, match=r"name=x.*has no value"):
             use(x)
     with pytest.raises(TypeError, match="name=x"):

@@ -22,7 +22,7 @@ from minigrad.compat.arranging import at, placed
 from minigrad.compat.functions import function
 from minigrad.compat.tables import meanings, sections
 from minigrad.compat.variables import Variable
-from minigrad.graph import Symbol
+from minigrad.graph import Symbol, results
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
@@ -115,6 +115,7 @@ _OWN = {
     "squeeze": squeeze,
     "identity": identity,
     "sigmoid": minigrad.backend.sigmoid,
+    "squared_difference": lambda x, y: ops.square(ops.subtract(x, y)),
     "softmax": minigrad.backend.remembered_by("softmax", ops.softmax),
 }  # functions that differ between TensorFlow and Keras
 
@@ -155,16 +156,13 @@ class DType(str):
     name = property(str)
 
 
-@at("argmax", "math.argmax")
-def argmax(input, axis=None, output_type="int64", name=None):
-    """The place of the first largest element along an axis, by default the first axis."""
-    return ops.cast(ops.argmax(input, axis or 0), output_type)
+def _place(operation):
+    """A function for the place of the first largest or smallest element along an axis, by default the first axis."""
 
+    def place(input, axis=None, output_type="int64", name=None):
+        return ops.cast(operation(input, axis or 0), output_type)
 
-@at("argmin", "math.argmin")
-def argmin(input, axis=None, output_type="int64", name=None):
-    """The place of the first smallest element along an axis, by default the first axis."""
-    return ops.cast(ops.argmin(input, axis or 0), output_type)
+    return place
 
 
 @at("linalg.global_norm")
@@ -283,7 +281,9 @@ def xlogy(x, y, name=None):
 def constant(value, dtype=None, shape=None, name="Const"):
     """A tensor with these values."""
     x = ops.convert_to_tensor(value, dtype)
-    return x if shape is None else ops.broadcast_to(x, shape)
+    if shape is None:
+        return x
+    return ops.broadcast_to(x, shape) if ops.size(x) == 1 else ops.reshape(x, tuple(shape))
 
 
 @at("add_n", "math.add_n")
@@ -305,12 +305,6 @@ def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype=
     if weights is not None:
         rows = rows * ops.reshape(ops.cast(ops.cast(weights, dtype), "float64"), (-1, 1))
     return ops.cast(ops.matmul(ops.transpose(rows), columns), dtype)
-
-
-@at("math.squared_difference")
-def squared_difference(x, y, name=None):
-    """(x - y)^2"""
-    return ops.square(ops.subtract(x, y))
 
 
 @at("einsum", "linalg.einsum")
@@ -384,6 +378,7 @@ def tensorflow():
         **functions,
         **placed,
         **dict.fromkeys(no_effect, nothing),
+        **{room + arg.__name__: _place(arg) for room in ("", "math.") for arg in (ops.argmax, ops.argmin)},
         **{f"random.{name}": _random(name) for name in ("normal", "truncated_normal")},
         **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
         **{f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()},
@@ -417,7 +412,7 @@ def tensorflow():
         "get_logger": lambda: logging.getLogger("tensorflow"),
         "is_tensor": ops.is_tensor,
         "keras": minigrad,
-        "nest.flatten": leaves,
+        "nest.flatten": results,
         "nest.map_structure": mapped,
         "newaxis": None,
         "random.categorical": minigrad.random.categorical,

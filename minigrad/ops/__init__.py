@@ -150,18 +150,12 @@ _ELSEWHERE = "astype cpu cuda double get_shape half long permute requires_grad_ 
 for _name in _ELSEWHERE.split():
     setattr(Tensor, _name, property(functools.partial(_missing, _name)))
 Tensor.__add__ = Tensor.__radd__ = add
-Tensor.__sub__ = subtract
-Tensor.__rsub__ = lambda self, other: subtract(other, self)
 Tensor.__mul__ = Tensor.__rmul__ = multiply
-Tensor.__truediv__ = divide
-Tensor.__rtruediv__ = lambda self, other: divide(other, self)
-Tensor.__pow__ = power
-Tensor.__rpow__ = lambda self, other: power(other, self)
-Tensor.__floordiv__, Tensor.__mod__ = floor_divide, mod
-Tensor.__rfloordiv__ = lambda self, other: floor_divide(other, self)
-Tensor.__rmod__ = lambda self, other: mod(other, self)
-Tensor.__matmul__ = matmul
-Tensor.__rmatmul__ = lambda self, other: matmul(other, self)
+for _name, _operation in {
+    "sub": subtract, "truediv": divide, "pow": power, "floordiv": floor_divide, "mod": mod, "matmul": matmul,
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _operation)
+    setattr(Tensor, f"__r{_name}__", lambda self, other, _operation=_operation: _operation(other, self))
 Tensor.__neg__ = negative
 Tensor.__abs__ = absolute
 Tensor.__gt__, Tensor.__ge__, Tensor.__lt__, Tensor.__le__ = greater, greater_equal, less, less_equal

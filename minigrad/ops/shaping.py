@@ -102,13 +102,13 @@ def convert_to_numpy(x):
 
 
 def shape(x):
-    """The shape of `x`, a tuple."""
+    """The shape of `x`, a tuple, with None for any length: known without its numbers."""
     return x.shape if hasattr(x, "shape") else as_tensor(x).shape
 
 
 def dtype(x):
     """The name of the dtype of `x`."""
-    return as_tensor(x).dtype.name
+    return str(x.dtype if hasattr(x, "dtype") else as_tensor(x).dtype)
 
 
 def ndim(x):
@@ -122,9 +122,9 @@ def size(x):
 
 
 def reshape(x, newshape):
-    """The same elements in another shape; one length may be -1."""
+    """The same elements in another shape; one length may be -1 (or None, as in the `shape` of an input)."""
     x = as_tensor(x)
-    newshape = (newshape,) if isinstance(newshape, int) else tuple(newshape)
+    newshape = (newshape,) if isinstance(newshape, int) else tuple(-1 if n is None else n for n in newshape)
     try:
         if min(newshape, default=0) < -1:  # which NumPy takes for -1
             raise ValueError

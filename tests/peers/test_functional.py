@@ -91,6 +91,10 @@ def test_every_operation_of_keras_is_in_the_table(keras):
     left_out |= {"bincount", "histogram", "trapezoid", "geomspace", "logspace"}  # told in another way, or read
     left_out |= {"binary_crossentropy", "categorical_crossentropy"}  # other functions than Keras'
     left_out |= {"dot_product_attention"}  # of symbols it is recorded in the operations that it is made of
+    capitals = {"r_m_s_norm": "rms_normalization", "rms_norm": "rms_normalization", "is_in": "isin", "search_sorted": "searchsorted"}
+    classes |= {capitals[name]: classes[name] for name in capitals if name in classes}
+    places = {(kind.__module__, kind.__name__) for kind in classes.values()} | {functional._CLASSES[minigrad.activations.relu]}
+    assert set(functional._CLASSES.values()) - places == set()
     known = {name: getattr(module, name) for module in (minigrad.ops, minigrad.ops.image) for name in module.__all__}
     for name in sorted(set(known) & set(classes) - left_out):
         function, kind = known[name], classes[name]
@@ -103,3 +107,19 @@ def test_every_operation_of_keras_is_in_the_table(keras):
         for argument in signature.parameters:
             assert (argument in in_call) == (argument in functional._in_call(signature)), (name, argument)
             assert argument in in_call | made_with, (name, argument)
+
+
+def test_operators_of_graphs_are_read(keras, tmp_path):
+    """Keras has several classes for one function: `x / 2` is a TrueDivide, ops.amax an Amax."""
+    x = keras.Input((4,))
+    outputs = [2 / x, x / 2, keras.ops.abs(x), abs(x), keras.ops.amax(x, 1), keras.ops.amin(x, 1), keras.ops.fabs(x), keras.ops.true_divide(x, 3)]
+    outputs += [keras.ops.isin(x, [1.0]), keras.ops.searchsorted(keras.ops.convert_to_tensor([1.0, 2.0]), x[0])]
+    outputs += [keras.ops.rms_normalization(x, keras.ops.ones((4,)))]
+    model, rows = keras.Model(x, outputs), np.array([[1, -5, 2, 0.5], [0.1, 1, 1.5, 3]], "float32")
+    model.save(tmp_path / "theirs.keras")
+    ours = minigrad.models.load_model(tmp_path / "theirs.keras")
+    ours.save(tmp_path / "ours.keras")
+    again = keras.models.load_model(tmp_path / "ours.keras")
+    for y, one, other in zip(model(rows), ours(rows), again(rows), strict=True):
+        np.testing.assert_allclose(one, y, 1e-5)
+        np.testing.assert_allclose(other, y, 1e-5)
