@@ -234,6 +234,13 @@ def test_tensors_are_keys_by_identity():
     assert {a: 1, b: 2}[a] == 1 and len({a, b}) == 2
 
 
+def test_in_a_text_a_tensor_is_its_values():
+    """As in TensorFlow: print(f"loss {loss}")."""
+    x = Tensor(np.float32([1.5, 2]))
+    assert f"{x} {x[0]} {x[0]:.2f} {ops.convert_to_tensor(3)} {Tensor(True)}" == "[1.5 2. ] 1.5 1.50 3 True"
+    assert f"{Variable([1.0], name='w')}".startswith("<Variable path=w")
+
+
 def test_repr():
     assert repr(Tensor([[1.0, 2.0]])) == "Tensor([[1., 2.]], dtype=float32)"
     assert repr(Tensor(np.ones(1), requires_grad=True)) == "Tensor([1.], dtype=float64, requires_grad=True)"

@@ -184,7 +184,10 @@ class Tensor:
         return bool(self.item())
 
     def __format__(self, spec):
-        return format(self.item(), spec) if spec else str(self)
+        """The number in this format; in f"{tensor}" the values alone, as in TensorFlow; of a Variable also its name."""
+        if spec:
+            return format(self.item(), spec)
+        return str(self._data) if type(self) is Tensor and not is_recording() else str(self)
 
     def __len__(self):
         if not self.shape:
