@@ -222,3 +222,9 @@ def test_errors(make, words):
     with pytest.raises(ValueError) as caught:
         make(np.ones((2, 3, 4), "float32"))
     assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("x", [keras.Input((6, 3)), np.ones((2, 6, 3), "float32")])
+def test_a_forgotten_value_is_told(x):
+    with pytest.raises(ValueError, match=r"'multi_head_attention\w*'.*without a value: .*attention\(x, x\)"):
+        keras.layers.MultiHeadAttention(2, 4)(x)

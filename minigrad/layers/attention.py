@@ -115,6 +115,8 @@ class _Heads(Layer):
 
     def _checked(self, query_shape, value_shape, key_shape):
         """The three shapes, tuples; that of the key is by default that of the value."""
+        if value_shape is None:
+            raise ValueError(f"{self._title} was called without a value: self-attention is attention(x, x).")
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
             raise ValueError(
@@ -171,7 +173,7 @@ class MultiHeadAttention(_Heads):
         if self.attention_axes is not None:
             self.attention_axes = integers(self, "attention_axes")
 
-    def build(self, query_shape, value_shape, key_shape=None):
+    def build(self, query_shape, value_shape=None, key_shape=None):
         self.attention_axes = self._axes(len(query_shape) + 1)
         output_shape = self._output_lengths or (query_shape[-1],)
         shapes, heads = (query_shape, value_shape, key_shape), self.num_heads
@@ -216,7 +218,7 @@ class GroupedQueryAttention(_Heads, aliases=["GroupQueryAttention", "group_query
                 f"{self.num_query_heads} and {self.num_key_value_heads}."
             )
 
-    def build(self, query_shape, value_shape, key_shape=None):
+    def build(self, query_shape, value_shape=None, key_shape=None):
         heads, groups, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
         self._build(heads, groups, size, size, (query_shape, value_shape, key_shape), (query_shape[-1],))
 
