@@ -321,6 +321,8 @@ def _from_table(value, dtype):
         columns = {value.name: value} if is_series else columns_of(value)
         return np.stack([numbers_of(column, name).astype(dtype) for name, column in columns.items()], axis=1)
     shape = (len(value), 1) if is_series else value.shape  # a series is a column, as in Keras
+    if np.dtype(dtype).kind != "f" and value.isna().any(axis=None):
+        raise ValueError("integers are needed here, and some values are missing. Fill them, or drop their rows.")
     missing = {"na_value": np.nan} if np.dtype(dtype).kind == "f" else {}
     return LazyRows(lambda rows: value.iloc[rows].to_numpy(dtype=dtype, **missing), shape, dtype)
 

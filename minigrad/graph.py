@@ -67,6 +67,8 @@ class Symbol:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
 
+Symbol.__name__ = "KerasTensor"  # in messages of NumPy and of Python
+
 # Integer dtype of a symbol -> the dtype of the tensors in its place.
 HELD = {f"{sign}int{bits}": "int64" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 

@@ -665,6 +665,10 @@ def test_nan_where_integers_are_needed():
     model = keras.Sequential([keras.Input((1,), dtype="int32"), keras.layers.Embedding(5, 2)])
     with pytest.raises(ValueError, match="x must hold integers; it holds values that are NaN"):
         model.predict(np.array([[1.0], [np.nan]]), **QUIET)
+    table = pytest.importorskip("pandas").DataFrame({"c": [1, None]}, dtype="Int64")
+    for x in (table, table["c"]):
+        with pytest.raises(ValueError, match="x can't be made an array of numbers: integers are needed here, and some"):
+            model.predict(x, **QUIET)
 
 
 def test_a_bad_batch_in_the_middle_of_a_generator():

@@ -188,6 +188,8 @@ def test_symbols():
             use(x)
     with pytest.raises(TypeError, match="name=x"):
         np.asarray(x)
+    with pytest.raises(TypeError, match="'KerasTensor' does not support ufuncs"):
+        np.exp(x)
 
 
 UNCONNECTED = keras.Input((3,), name="stray")

@@ -152,6 +152,14 @@ class DType(str):
         return (np.finfo if np.dtype(self).kind == "f" else np.iinfo)(self)
 
     max, min = (property(lambda self, end=end: getattr(self._info, end)) for end in ("max", "min"))
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        return str.__eq__(self, "string" if other == np.dtype(object) else other)  # in which NumPy holds texts
+
+    def __ne__(self, other):
+        return not self == other
+
     as_numpy_dtype = property(lambda self: np.dtype(self).type)
     name = property(str)
 
