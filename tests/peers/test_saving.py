@@ -97,7 +97,7 @@ def plain(config):
 
 
 # Layers of several inputs are filed in test_functional and test_merging, indices in test_embedding, layers of images,
-# texts, tables, attention and recurrent ones in files of their own; a Lambda is never.
+# texts, tables, attention and recurrent ones in files of their own; Lambda below.
 ELSEWHERE = {
     "SpectralNormalization", "TextVectorization", "StringLookup", "IntegerLookup", "Hashing", "CategoryEncoding",
     "Discretization", "SimpleRNN", "LSTM", "GRU", "SimpleRNNCell", "LSTMCell", "GRUCell", "RNN", "StackedRNNCells",
@@ -111,6 +111,22 @@ def test_every_layer_is_in_the_table():
     kinds = {m for m in minigrad.layers.base.registry.modules if not hasattr(m, "rank")}  # convolution and pooling
     kinds = {m.__name__ for m in kinds} - {"InputLayer", "Sequential", "Model", "SpatialDropout1D", "SpatialDropout2D"}
     assert kinds <= set(LAYERS) | ELSEWHERE
+
+
+def scaled(x, by=2.0):
+    return x * by
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_lambda_with_a_name(keras, tmp_path, ending):
+    x, _ = data()
+    for _, saves, loads, path in both_ways(keras, tmp_path):
+        path = path.replace(".keras", ending)
+        layer = saves.layers.Lambda(scaled, output_shape=(6,), arguments={"by": 3.0})
+        model = saves.Sequential([saves.Input((6,)), layer, saves.layers.Dense(2)])
+        model.save(path)
+        found = loads.models.load_model(path, custom_objects={"scaled": scaled})
+        np.testing.assert_allclose(found.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
 
 
 def network(library, optimizer, **compile_arguments):
