@@ -8,6 +8,7 @@ import numpy as np
 
 def is_int(value, least=None):
     """Whether `value` is an integer (bools are not), and not below `least`."""
+    value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value  # such as tensor.numpy()
     is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     return is_integer and (least is None or value >= least)
 

@@ -551,3 +551,10 @@ def test_softmax_mask():
     assert (layers.Softmax()(x, mask=np.zeros((1, 3), bool)).numpy() == 0).all()
     with pytest.raises(ValueError, match="at most the 2 axes"):
         layers.Softmax()(x, mask=np.ones((1, 4, 3), bool))
+
+
+def test_a_number_read_from_a_tensor_is_a_number_of_units():
+    layer = layers.Dense(keras.ops.prod(np.array([8, 8])).numpy())
+    assert layer.units == 64 and isinstance(layer.units, int) and isinstance(layer.get_config()["units"], int)
+    with pytest.raises(ValueError, match="units must be a positive integer"):
+        layers.Dense(np.array([64]))

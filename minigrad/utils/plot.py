@@ -16,19 +16,9 @@ DIRECTIONS = ("TB", "BT", "LR", "RL")
 
 
 def plot_model(
-    model,
-    to_file="model.png",
-    show_shapes=False,
-    show_dtype=False,
-    show_layer_names=False,
-    rankdir="TB",
-    expand_nested=False,
-    dpi=200,
-    show_layer_activations=False,
-    show_trainable=False,
-    splines="ortho",
-    **kwargs,
-):
+    model, to_file="model.png", show_shapes=False, show_dtype=False, show_layer_names=False, rankdir="TB",
+    expand_nested=False, dpi=200, show_layer_activations=False, show_trainable=False, splines="ortho", **kwargs,
+):  # fmt: skip
     """Draw the graph of `model`, a box per call of a layer, into the file `to_file` (png, svg, pdf, jpg by its ending).
 
     A box holds the layer's class and the size of its windows if it has some (and its name with `show_layer_names`) and,
