@@ -42,14 +42,6 @@ def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
     return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
 
 
-@at("math.unsorted_segment_sum")
-def unsorted_segment_sum(data, segment_ids, num_segments, name=None):
-    """The sum of the rows of each segment."""
-    rows = ops.reshape(data, (ops.shape(data)[0], -1))
-    y = ops.matmul(ops.transpose(ops.one_hot(segment_ids, num_segments, dtype=rows.dtype)), rows)
-    return ops.reshape(y, (num_segments, *ops.shape(data)[1:]))
-
-
 @at("tensor_scatter_nd_update")
 def tensor_scatter_nd_update(tensor, indices, updates, name=None):
     """The tensor with `updates` at the places that the last axis of `indices` tells. Reads the indices."""
