@@ -554,7 +554,7 @@ def test_softmax_mask():
 
 
 def test_a_number_read_from_a_tensor_is_a_number_of_units():
-    layer = layers.Dense(keras.ops.prod(np.array([8, 8])).numpy())
+    layer = layers.Dense(keras.ops.convert_to_tensor(64).numpy())
     assert layer.units == 64 and isinstance(layer.units, int) and isinstance(layer.get_config()["units"], int)
     with pytest.raises(ValueError, match="units must be a positive integer"):
         layers.Dense(np.array([64]))
