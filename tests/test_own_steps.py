@@ -247,3 +247,26 @@ def test_a_tf_function_with_an_input_signature():
         return tf.reduce_sum(x)
 
     assert [float(total(tf.ones((n, 3)))) for n in (2, 2, 4, 2)] == [6.0, 6.0, 12.0, 6.0]
+
+
+@pytest.mark.parametrize("is_random", [False, True])
+def test_rows_mixed_with_others_of_the_batch_are_recorded(is_random):
+    """MixUp: each row and another one, which tf.gather finds at places that are drawn in the step."""
+    tf, found = tensorflow(), []
+
+    class Mixed(keras.Model):
+        def train_step(self, data):
+            rows = tf.range(tf.shape(data[0])[0])
+            order = tf.random.shuffle(rows) if is_random else tf.reverse(rows, [0])
+            return super().train_step(tuple(0.7 * each + 0.3 * tf.gather(each, order) for each in data))
+
+    for run_eagerly in (False, True):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input(X.shape[1:])
+        model = Mixed(inputs, Dense(1)(inputs))
+        model.compile("sgd", "mse", run_eagerly=run_eagerly)
+        logs = model.fit(X, Y, batch_size=len(X) // 4, epochs=2, **QUIET).history
+        assert (model.train_program is None) == run_eagerly
+        found.append((model.get_weights(), logs))
+    assert_same(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]

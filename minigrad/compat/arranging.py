@@ -24,12 +24,11 @@ def at(*names):
 
 @at("gather")
 def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
-    """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch. Reads the indices."""
+    """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch; if any, reads them."""
     axis = batch_dims if axis is None else axis % ops.ndim(params)
-    indices = np.asarray(indices).astype(np.int64)
     if not batch_dims:
         return ops.take(params, indices, axis)
-    shape = ops.shape(params)
+    indices, shape = np.asarray(indices).astype(np.int64), ops.shape(params)
     places = np.arange(int(np.prod(shape))).reshape(shape)
     each = [np.take(places[i], indices[i], axis - batch_dims) for i in np.ndindex(*shape[:batch_dims])]
     return ops.take(ops.ravel(params), np.reshape(each, (*shape[:batch_dims], *each[0].shape)))
