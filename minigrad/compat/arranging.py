@@ -27,6 +27,7 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
     """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch; if any, reads them."""
     axis = batch_dims if axis is None else axis % ops.ndim(params)
     if not batch_dims:
+        params = ops.convert_to_tensor(params) if isinstance(params, (list, tuple)) else params  # integers stay such
         return ops.take(params, indices, axis)
     indices, shape = np.asarray(indices).astype(np.int64), ops.shape(params)
     places = np.arange(int(np.prod(shape))).reshape(shape)
