@@ -128,7 +128,9 @@ def test_inputs_and_outputs_are_described():
     assert keras.Input((3,), batch_size=2).shape == (2, 3)
     with pytest.raises(AttributeError, match="not been called yet"):
         L.Dense(1).output  # noqa: B018
-
+    shared, a, b = L.Dense(2), keras.Input((3,)), keras.Input((3,))
+    first, _ = shared(a), shared(b)
+    assert shared.input is a and shared.output is first  # as in Keras
 
     class Own(L.Layer):  # the names are free for those who want them
         def __init__(self):

@@ -143,7 +143,7 @@ class Layer(Module, is_member=False):
         if name in _SET_FIRST:
             raise RuntimeError(f"{type(self).__name__}.__init__ must call super().__init__() before anything else.")
         if name in ("input", "output"):  # no properties, so that a user's layer can have attributes of these names
-            return self._only_call()[name == "output"]
+            return self._first_call()[name == "output"]
         if name == "path":
             return self.name
         if hasattr(type(self), name):
@@ -297,13 +297,11 @@ class Layer(Module, is_member=False):
             self._mask_outputs(inputs, outputs, mask)
         return outputs
 
-    def _only_call(self):
-        """The inputs and the outputs of the layer's only call with symbols."""
-        if len(self._calls) != 1:
-            count = f"been called {len(self._calls)} times" if self._calls else "not been called yet"
+    def _first_call(self):
+        """The inputs and the outputs of the layer's first call with symbols."""
+        if not self._calls:
             raise AttributeError(
-                f"Layer {self.name!r} has {count} on what keras.Input returns: only a layer that is called once has "
-                "an input and an output."
+                f"Layer {self.name!r} has not been called yet on what keras.Input returns: it has no input or output."
             )
         call = self._calls[0]
         if not call.inputs:  # an Input
