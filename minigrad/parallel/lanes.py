@@ -7,7 +7,6 @@ A matrix product and a Batch Normalization that are divided by the same columns 
 import contextlib
 import functools
 import itertools
-import math
 import os
 import platform
 import queue
@@ -202,34 +201,23 @@ class Pace:
     """Finds out by trying whether lanes are faster than one thread: cores may be busy, or far from each other."""
 
     LEAST = 1e-3  # seconds that a replay must take for other threads to be woken up
-    PIECE = 32e-3  # seconds after which it is thought over
-    RETRY = 8  # one of eight pieces is tried in the slower way, for an eighth of the time
+    RETRY = 8  # in one of eight replays the slower way is tried again, for an eighth of the time
 
     def __init__(self):
         self._seconds = [None, None]  # per step, on one thread and in lanes
         self._turn = 0
 
     def plan(self, steps):
-        """Yields the pieces in which to replay `steps`: number of steps, whether in lanes. Each is to be `timed`."""
-        while steps:
-            piece, in_lanes = self._piece(steps)
-            yield piece, in_lanes
-            steps -= piece
-
-    def _piece(self, steps):
+        """How to replay `steps`, a list of (number of steps, whether in lanes)."""
         alone, lanes = self._seconds
-        if alone is None:
-            return 1, False
-        if steps * alone < self.LEAST:
-            return steps, False
+        if alone is None or steps * alone < self.LEAST:
+            return [(steps, False)]
         if lanes is None:
-            return min(steps, math.ceil(self.LEAST / alone)), True
-        faster, slower = sorted(self._seconds)
-        piece = max(1, min(steps, int(self.PIECE / faster)))
+            return [(steps, True)]
         self._turn += 1
-        if piece > 1 and self._turn % self.RETRY == 1:
-            return max(1, int(piece * faster / slower / self.RETRY)), lanes >= alone
-        return piece, lanes < alone
+        is_lanes, ratio = lanes < alone, min(alone, lanes) / max(alone, lanes)
+        trial = max(1, int(steps * ratio / self.RETRY)) if steps > 1 and self._turn % self.RETRY == 1 else 0
+        return [(trial, not is_lanes), (steps - trial, is_lanes)] if trial else [(steps, is_lanes)]
 
     @contextlib.contextmanager
     def timed(self, steps, in_lanes):
