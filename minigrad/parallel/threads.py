@@ -91,10 +91,11 @@ def side_by_side():
 
 @contextlib.contextmanager
 def in_turn(lock):
-    """Inside, of the threads with the same lock one after the other runs Python: the next one in a long replay.
+    """Inside, only one of the threads with the same lock runs Python; during its long replays another one does.
 
-    Else a thread that waits for Python's own lock gets it at the next launch of another one, and each time a core must
-    be woken up: that took up to a third of the time. After PATIENCE seconds it goes on, so nothing can stand still.
+    Without that, a thread that waits for Python's own lock gets it at the next launch of another one, and each time a
+    core must be woken up: that took up to a third of the time. A thread waits for PATIENCE seconds at most, and then
+    goes on: so nothing can stand still.
     """
     if here.turn is not None:  # it has begun
         yield
