@@ -263,8 +263,9 @@ def draw(script, fields, small, raw, depth):
         ax.set(xlabel="step of time", ylabel="sample", xlim=(0.5, 8.5), ylim=(8.5, 0.5),
                xticks=range(1, 9), yticks=range(1, 9))  # fmt: skip
         words = {BATCH: "all 64 places", LAYER: "itself alone"}[kind]
+        behind = {"facecolor": "white", "edgecolor": "none", "pad": 1} if kind == LAYER else None  # hides the lines
         for y, line in ((6.25, "the dark place depends"), (6.8, f"on {words}")):  # centered in any language
-            ax.annotate(line, (4.5, y), ha="center", va="center", fontsize=8)
+            ax.annotate(line, (4.5, y), ha="center", va="center", fontsize=8, bbox=behind)
         ax.grid(visible=False)
         ax.set_title(kind)
     sizes, found = small
