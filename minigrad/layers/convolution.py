@@ -11,11 +11,15 @@ _LIKE = {1: "sequences (n, steps, channels)", 2: "images (n, h, w, channels)"}
 _CHANNELS = {1: "one channel: x[..., None]", 2: "gray images have one channel: x[..., None]"}
 
 
-def by_rank(cls, name, *aliases):
-    """The layers that a class is for sequences and for images, such as Conv1D and Conv2D for the name "Conv{}D"."""
+def by_rank(cls, name, *aliases, arguments=(None, None)):
+    """The layers that a class is for sequences and for images, such as Conv1D and Conv2D for the name "Conv{}D".
+
+    `arguments` are tables for the one and the other, where these differ.
+    """
     made = []
-    for rank in (1, 2):
+    for rank, table in zip((1, 2), arguments, strict=True):
         own = {"__doc__": cls.__doc__, "__module__": cls.__module__, "rank": rank}
+        own |= {} if table is None else {"arguments": table}
         made.append(type(cls)(name.format(rank), (cls,), own, aliases=[alias.format(rank) for alias in aliases]))
     return made
 
@@ -48,8 +52,13 @@ def windows_along(layer, shape, size, strides, dilation):
     return tuple(found)
 
 
+# Arguments that all convolutions have.
+_WINDOWS = {"kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING}
+_DILATED = {"data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1)}
+
+
 class _Convolution(Layer):
-    """What all convolutions have in common."""
+    """What all convolutions have in common: a subclass defines `_make_kernels(channels)` and `convolve(inputs)`."""
 
     @property
     def _paddings(self):
@@ -63,8 +72,10 @@ class _Convolution(Layer):
                 f"{self.dilation_rate}."
             )
 
-    def _add_bias(self, filters):
-        self.bias = self._own_weight("bias", (filters,)) if self.use_bias else None
+    def build(self, input_shape):
+        check_images(self, input_shape)
+        self._make_kernels(input_shape[-1])
+        self.bias = self._own_weight("bias", (self._filters(input_shape[-1]),)) if self.use_bias else None
 
     def call(self, inputs):
         y = self.convolve(inputs)
@@ -83,9 +94,10 @@ class _Convolution(Layer):
     def compute_output_shape(self, input_shape):
         check_images(self, input_shape)
         along = windows_along(self, input_shape, self.kernel_size, self.strides, self.dilation_rate)
-        return (input_shape[0], *along, self._filters(input_shape))
+        return (input_shape[0], *along, self._filters(input_shape[-1]))
 
-    def _filters(self, input_shape):
+    def _filters(self, channels):
+        """How many channels the output has."""
         return self.filters
 
 
@@ -112,9 +124,8 @@ class _Conv(_Convolution):
     """
 
     arguments = {
-        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
-        "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1), "groups": checked(whole, 1),
-        "activation": None, "use_bias": True, **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
+        "filters": WHOLE, **_WINDOWS, **_DILATED, "groups": checked(whole, 1), "activation": None, "use_bias": True,
+        **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
     }  # fmt: skip
 
     def _settle(self):
@@ -122,13 +133,10 @@ class _Conv(_Convolution):
         if self.filters % self.groups:
             raise ValueError(f"{self._owner}: {self.filters} filters can't be divided into {self.groups} groups.")
 
-    def build(self, input_shape):
-        check_images(self, input_shape)
-        if input_shape[-1] % self.groups:
-            raise ValueError(f"{self._title}: {input_shape[-1]} channels can't be divided into {self.groups} groups.")
-        shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
-        self.kernel = self._own_weight("kernel", shape)
-        self._add_bias(self.filters)
+    def _make_kernels(self, channels):
+        if channels % self.groups:
+            raise ValueError(f"{self._title}: {channels} channels can't be divided into {self.groups} groups.")
+        self.kernel = self._own_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
 
     def call(self, inputs):
         if self.activation is activations.relu:
@@ -153,23 +161,20 @@ class DepthwiseConv(_Convolution, is_member=False):
     """
 
     arguments = {
-        "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
-        "depth_multiplier": checked(whole, 1), "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1),
-        "activation": None, "use_bias": True, **of_weights(depthwise="glorot_uniform", bias="zeros", activity=True),
+        **_WINDOWS, "depth_multiplier": checked(whole, 1), **_DILATED, "activation": None, "use_bias": True,
+        **of_weights(depthwise="glorot_uniform", bias="zeros", activity=True),
     }  # fmt: skip
 
-    def build(self, input_shape):
-        check_images(self, input_shape)
-        shape = (*self.kernel_size, input_shape[-1], self.depth_multiplier)
+    def _make_kernels(self, channels):
+        shape = (*self.kernel_size, channels, self.depth_multiplier)
         self.kernel = self._own_weight("kernel", shape, "depthwise")
-        self._add_bias(input_shape[-1] * self.depth_multiplier)
 
     def convolve(self, inputs):
         self._require_channels(inputs, self.kernel.shape[-2])
         return ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding, None, self.dilation_rate)
 
-    def _filters(self, input_shape):
-        return input_shape[-1] * self.depth_multiplier
+    def _filters(self, channels):
+        return channels * self.depth_multiplier
 
 
 DepthwiseConv1D, DepthwiseConv2D = by_rank(DepthwiseConv, "DepthwiseConv{}D")
@@ -183,20 +188,16 @@ class _SeparableConv(_Convolution):
     """
 
     arguments = {
-        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
-        "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1), "depth_multiplier": checked(whole, 1),
-        "activation": None, "use_bias": True,
+        "filters": WHOLE, **_WINDOWS, **_DILATED,
+        "depth_multiplier": checked(whole, 1), "activation": None, "use_bias": True,
         **of_weights(depthwise="glorot_uniform", pointwise="glorot_uniform", bias="zeros", activity=True),
     }  # fmt: skip
 
-    def build(self, input_shape):
-        check_images(self, input_shape)
-        channels = input_shape[-1]
+    def _make_kernels(self, channels):
         first = (*self.kernel_size, channels, self.depth_multiplier)
         second = (*(1,) * self.rank, channels * self.depth_multiplier, self.filters)
         self.depthwise_kernel = self._own_weight("depthwise_kernel", first, "depthwise")
         self.pointwise_kernel = self._own_weight("pointwise_kernel", second, "pointwise")
-        self._add_bias(self.filters)
 
     def convolve(self, inputs):
         self._require_channels(inputs, self.depthwise_kernel.shape[-2])
@@ -216,9 +217,8 @@ class ConvTranspose(_Convolution, is_member=False):
 
     _paddings = ("valid", "same")
     arguments = {
-        "filters": WHOLE, "kernel_size": PER_AXIS, "strides": checked(several, 1), "padding": PADDING,
-        "output_padding": None, "data_format": CHANNELS_LAST, "dilation_rate": checked(several, 1),
-        "activation": None, "use_bias": True, **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
+        "filters": WHOLE, **_WINDOWS, "output_padding": None, **_DILATED, "activation": None, "use_bias": True,
+        **of_weights(kernel="glorot_uniform", bias="zeros", activity=True),
     }  # fmt: skip
 
     def _settle(self):
@@ -231,10 +231,8 @@ class ConvTranspose(_Convolution, is_member=False):
                     f"{self.output_padding}."
                 )
 
-    def build(self, input_shape):
-        check_images(self, input_shape)
-        self.kernel = self._own_weight("kernel", (*self.kernel_size, self.filters, input_shape[-1]))
-        self._add_bias(self.filters)
+    def _make_kernels(self, channels):
+        self.kernel = self._own_weight("kernel", (*self.kernel_size, self.filters, channels))
 
     def convolve(self, inputs):
         check_images(self, inputs.shape)

@@ -183,18 +183,11 @@ class _Cropping(Layer):
         return (input_shape[0], *along, input_shape[-1])
 
 
-class Cropping1D(_Cropping):
-    __doc__ = _Cropping.__doc__
-    rank = 1
-
-    arguments = {"cropping": checked(_edges, 1)}
-
-
-class Cropping2D(_Cropping):
-    __doc__ = _Cropping.__doc__
-    rank = 2
-
-    arguments = {"cropping": checked(_edges, 0), "data_format": CHANNELS_LAST}
+Cropping1D, Cropping2D = by_rank(
+    _Cropping,
+    "Cropping{}D",
+    arguments=({"cropping": checked(_edges, 1)}, {"cropping": checked(_edges, 0), "data_format": CHANNELS_LAST}),
+)
 
 
 class _UpSampling(Layer):
@@ -206,7 +199,12 @@ class _UpSampling(Layer):
         interpolation: "nearest", which repeats pixels, or another one of Resizing's.
     """
 
-    interpolation = "nearest"
+    interpolation = "nearest"  # of sequences
+
+    def _settle(self):
+        self._times, self.interpolation = self.size, str(self.interpolation).lower()
+        self.size = self.size if self.rank == 2 else self.size[0]
+        check_interpolation(self._owner, self.interpolation)
 
     def call(self, inputs):
         check_images(self, inputs.shape)
@@ -222,22 +220,9 @@ class _UpSampling(Layer):
         return (input_shape[0], *along, input_shape[-1])
 
 
-class UpSampling1D(_UpSampling):
-    __doc__ = _UpSampling.__doc__
-    rank = 1
-
-    arguments = {"size": checked(several, 2)}
-
-    def _settle(self):
-        self._times, self.size = self.size, self.size[0]
-
-
-class UpSampling2D(_UpSampling):
-    __doc__ = _UpSampling.__doc__
-    rank = 2
-
-    arguments = {"size": checked(several, 2), "data_format": CHANNELS_LAST, "interpolation": "nearest"}
-
-    def _settle(self):
-        self._times, self.interpolation = self.size, str(self.interpolation).lower()
-        check_interpolation(self._owner, self.interpolation)
+_SIZE = {"size": checked(several, 2)}
+UpSampling1D, UpSampling2D = by_rank(
+    _UpSampling,
+    "UpSampling{}D",
+    arguments=(_SIZE, {**_SIZE, "data_format": CHANNELS_LAST, "interpolation": "nearest"}),
+)
