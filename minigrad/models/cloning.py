@@ -46,15 +46,20 @@ def clone_model(model, input_tensors=None, clone_function=None, call_function=No
             clone.build(model.input_shape)
     elif model._graph is not None:
         kind = type(model) if takes_a_graph(type(model)) else Model
-        inputs, outputs = _graph_again(model._graph, one, input_tensors)
+        inputs, outputs = graph_again(model._graph, one, input_tensors)
         clone = kind(inputs=inputs, outputs=outputs, name=model.name, trainable=model._trainable)
     else:
         raise ValueError(f"clone_model: a subclassed Model can be cloned as a whole only, got {model!r}.")
     return _compiled_like(model, clone)
 
 
-def _graph_again(graph, copy, inputs):
-    """The inputs and outputs of the graph of copies: of layers as `copy` makes them, of operations their like."""
+def graph_again(graph, copy, inputs=None, calls=None, root=lambda leaf: leaf):
+    """The inputs and outputs of a graph of copies: of layers as `copy` makes them, of operations their like.
+
+    Args:
+        inputs: its inputs; by default new Inputs like those of `graph`.
+        calls: what it takes over, by default all calls of `graph`; `root(symbol)` is there in place of a symbol.
+    """
     symbols, copies = leaves(graph.inputs), {}
     if inputs is None:
         new = iter([InputLayer(batch_shape=one.shape, dtype=one.dtype, name=one.name).output for one in symbols])
@@ -64,9 +69,9 @@ def _graph_again(graph, copy, inputs):
     made = {id(old): new for old, new in zip(symbols, leaves(inputs), strict=True)}
 
     def again(leaf):
-        return made.get(id(leaf), leaf)
+        return made.get(id(root(leaf)), leaf)
 
-    for call in graph.calls:
+    for call in graph.calls if calls is None else calls:
         if not call.inputs:
             continue
         function, is_operation = call.function, isinstance(call.function, Operation)

@@ -9,12 +9,13 @@ import numpy as np
 
 from minigrad import activations, ops
 from minigrad.checks import is_own
-from minigrad.graph import TEXTS, Operation, Symbol, record
+from minigrad.graph import TEXTS, Operation
 from minigrad.layers.convolution import CONVOLUTIONS, ConvTranspose, DepthwiseConv
 from minigrad.layers.core import Dense, Identity
 from minigrad.layers.input_layer import InputLayer
 from minigrad.layers.normalization import BatchNormalization
 from minigrad.layers.preprocessing import moments_of_both
+from minigrad.models.cloning import graph_again
 from minigrad.models.model import Model
 from minigrad.models.sequential import Sequential
 from minigrad.tensor import no_grad
@@ -142,17 +143,21 @@ def fold_batchnorm(model):
         )
     steps, root = _folded_steps(model._graph)
     name = f"{model.name}_folded"
+    first = {}  # layer -> its step; that of its first call if there are several
+    for step in steps:
+        if not isinstance(step.layer, Operation):
+            first.setdefault(step.layer, step)
+    copies = {layer: step.copied() for layer, step in first.items()}
     if isinstance(model, Sequential):
         dtype = TEXTS if model._input_dtype == TEXTS else model.dtype
-        folded = Sequential([InputLayer(model.input_shape[1:], dtype=dtype)], name=name)
-        if not steps:
-            folded.add(Identity(dtype=model.dtype))
-        for step in steps:
-            layer = step.copied()
-            folded.add(layer)
-            step.fill(layer)
-        return folded
-    return Model(*_graph_of(model._graph, steps, root), name=name)
+        layers = list(copies.values()) or [Identity(dtype=model.dtype)]
+        folded = Sequential([InputLayer(model.input_shape[1:], dtype=dtype), *layers], name=name)
+    else:
+        calls = [step.call for step in steps]
+        folded = Model(*graph_again(model._graph, copies.get, calls=calls, root=root), name=name)
+    for layer, step in first.items():
+        step.fill(copies[layer])
+    return folded
 
 
 def _folded_steps(graph):
@@ -184,30 +189,6 @@ def _folded_steps(graph):
             stands_for[id(given)] = before.call.inputs[0]
         found[id(call.outputs)] = step
     return list(found.values()), root
-
-
-def _graph_of(graph, steps, root):
-    """The inputs and outputs of a new graph that takes the steps."""
-    made, copies = {}, {}
-    for one in leaves(graph.inputs):
-        made[id(one)] = InputLayer(batch_shape=one.shape, dtype=one.dtype, name=one.name).output
-
-    def again(leaf):
-        return made[id(root(leaf))] if isinstance(leaf, Symbol) else leaf
-
-    for step in steps:
-        call, function = step.call, step.call.function
-        args, kwargs = mapped(again, (call.args, call.kwargs))
-        if isinstance(function, Operation):
-            new = record(Operation(function.function, function.name), args, kwargs)
-        else:
-            is_new = function not in copies
-            copy = copies.setdefault(function, step.copied()) if is_new else copies[function]
-            new = copy(*args, **kwargs)
-            if is_new:
-                step.fill(copy)
-        made |= {id(old): one for old, one in zip(leaves(call.outputs), leaves(new), strict=True)}
-    return mapped(again, graph.inputs), mapped(again, graph.outputs)
 
 
 class _Step:
