@@ -65,15 +65,14 @@ class CategoryEncoding(Categories):
     }  # fmt: skip
 
     def _settle(self):
-        self.output_mode = checked_mode(self, self.output_mode, "multi_hot", "count", "one_hot")
+        self.output_mode = checked_mode(self._owner, self.output_mode, "multi_hot", "count", "one_hot")
 
     @property
     def _depth(self):
         return self.num_tokens
 
     def _as_input(self, x):
-        x = ops.convert_to_tensor(x)
-        return x if x.dtype == np.int64 else ops.cast(x, "int64")
+        return ops.cast(ops.convert_to_tensor(x), "int64")
 
     def call(self, inputs, count_weights=None):
         if count_weights is not None:
@@ -106,7 +105,7 @@ class Discretization(Categories):
     arguments = {"bin_boundaries": None, "num_bins": None, "epsilon": 0.01, "output_mode": "int", "sparse": SPARSE}
 
     def _settle(self):
-        self.output_mode = checked_mode(self, self.output_mode, "int", "one_hot", "multi_hot", "count")
+        self.output_mode = checked_mode(self._owner, self.output_mode, "int", "one_hot", "multi_hot", "count")
         owner, num_bins, bin_boundaries = self._owner, self.num_bins, self.bin_boundaries
         if num_bins is not None and not is_int(num_bins, 0):
             raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
@@ -195,7 +194,7 @@ class _Buckets(Categories, is_member=False):
         dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
         given["kwargs"]["dtype"] = None if dtype in ("int32", "int64") else dtype
         super()._set_up(given)
-        self.output_mode = checked_mode(self, self.output_mode, *self._modes)
+        self.output_mode = checked_mode(self._owner, self.output_mode, *self._modes)
 
     @property
     def _depth(self):

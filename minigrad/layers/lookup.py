@@ -3,7 +3,6 @@
 import numpy as np
 
 from minigrad import ops
-from minigrad.graph import TEXTS
 from minigrad.layers.encoding import encoded
 from minigrad.layers.vocabulary import SPARSE, Vocabulary
 from minigrad.ops.shaping import constant_tensor
@@ -23,8 +22,6 @@ class _Lookup(Vocabulary):
                 f"{self._owner}: with invert=True texts come out, which can't go on through a model: call it on the "
                 "model's predictions."
             )
-        if self._input_dtype == TEXTS:
-            self._require_texts(inputs)
         return super().compute_output_spec(inputs)
 
     def _documents_in(self, data, each_is_a_row):
@@ -124,8 +121,7 @@ class IntegerLookup(_Lookup):
             raise ValueError(f"{owner}: salt needs oov_method='farmhash', got {method!r}.")
 
     def _as_input(self, x):
-        x = ops.convert_to_tensor(x)
-        return x if x.dtype == np.int64 else ops.cast(x, "int64")
+        return ops.cast(ops.convert_to_tensor(x), "int64")
 
     def _as_keys(self, values):
         keys = np.asarray(values)

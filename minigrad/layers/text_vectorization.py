@@ -152,10 +152,6 @@ class TextVectorization(Vocabulary):
         shape = (shape if len(shape) > 1 else (*shape, 1)) if self.split is None else (*shape[:1], None)
         return super().compute_output_shape(shape)
 
-    def compute_output_spec(self, inputs):
-        self._require_texts(inputs)
-        return super().compute_output_spec(inputs)
-
     # ---- files: Keras keeps a StringLookup in the layer, and writes both
 
     def get_build_config(self):

@@ -24,11 +24,11 @@ _OLD_MODES = {"binary": "multi_hot", "tf-idf": "tf_idf"}
 FILE = "vocabulary.txt"
 
 
-def checked_mode(layer, mode, *modes):
+def checked_mode(owner, mode, *modes):
     """Today's name of an output mode, which must be one of `modes`."""
     mode = _OLD_MODES.get(mode, mode)
     if mode not in modes:
-        raise ValueError(f"{layer._owner}: output_mode must be one of {modes}, got {mode!r}.")
+        raise ValueError(f"{owner}: output_mode must be one of {modes}, got {mode!r}.")
     return mode
 
 
@@ -83,7 +83,7 @@ class Vocabulary(Categories, is_member=False):
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens.")
         if not is_int(self.num_oov_indices, 0):
             raise ValueError(f"{owner}: num_oov_indices must be an int of at least 0, got {self.num_oov_indices!r}.")
-        self.output_mode = checked_mode(self, self.output_mode, "int", "one_hot", "multi_hot", "count", "tf_idf")
+        self.output_mode = checked_mode(owner, self.output_mode, "int", "one_hot", "multi_hot", "count", "tf_idf")
         if self.invert and self.output_mode != "int":
             raise ValueError(f"{owner}: invert=True needs output_mode='int', got {self.output_mode!r}.")
         if self.idf_weights is not None and self.output_mode != "tf_idf":
@@ -113,12 +113,13 @@ class Vocabulary(Categories, is_member=False):
         """The first index of tokens of the vocabulary: how many special tokens there are."""
         return self._first + self.num_oov_indices
 
-    def _require_texts(self, symbol):
-        if getattr(symbol, "dtype", None) != TEXTS:
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        if self._input_dtype == TEXTS and getattr(inputs, "dtype", None) != TEXTS:
             raise ValueError(
                 f"{self._owner} takes texts: in a model it stands directly behind Input(shape=(1,), dtype='string'); "
-                f"got {symbol!r}."
+                f"got {inputs!r}."
             )
+        return super().compute_output_spec(inputs, *args, **kwargs)
 
     def _as_texts(self, x):
         if isinstance(x, Tensor):

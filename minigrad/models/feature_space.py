@@ -19,6 +19,7 @@ from minigrad.layers import (
     StringLookup,
 )
 from minigrad.layers.base import Layer, registry
+from minigrad.layers.vocabulary import checked_mode
 from minigrad.names import auto_name
 from minigrad.tables import columns_of, values_of
 from minigrad.texts import is_strings, strings
@@ -37,12 +38,6 @@ class TFDConcat(Concatenate):
     """The encoded columns side by side. (The name is the one in Keras' files.)"""
 
 
-def _checked_mode(owner, mode, *modes):
-    if mode not in modes:
-        raise ValueError(f"{owner}: output_mode must be one of {modes}, got {mode!r}.")
-    return mode
-
-
 @registry.register(module=_PLACE)
 class Cross(Configurable):
     """Columns that are encoded together, by a HashedCrossing of `crossing_dim` buckets. See FeatureSpace."""
@@ -50,7 +45,7 @@ class Cross(Configurable):
     def __init__(self, feature_names, crossing_dim, output_mode="one_hot"):
         if isinstance(feature_names, dict):  # a tuple in a file of Keras
             feature_names = feature_names["items"]
-        _checked_mode("FeatureSpace.cross", output_mode, "int", "one_hot")
+        checked_mode("FeatureSpace.cross", output_mode, "int", "one_hot")
         self._keep({"feature_names": tuple(feature_names), "crossing_dim": crossing_dim, "output_mode": output_mode})
 
     @property
@@ -64,7 +59,7 @@ class Feature(Configurable):
     """A column: the dtype of its Input, the layer that prepares it, and how that is encoded. See FeatureSpace."""
 
     def __init__(self, dtype, preprocessor, output_mode):
-        _checked_mode("FeatureSpace.feature", output_mode, "int", "one_hot", "float")
+        checked_mode("FeatureSpace.feature", output_mode, "int", "one_hot", "float")
         self.dtype, self.output_mode = dtype, output_mode
         self.preprocessor = registry.deserialize(preprocessor) if isinstance(preprocessor, dict) else preprocessor
 
@@ -109,7 +104,7 @@ class FeatureSpace(Layer):
             raise ValueError(f"{owner} needs features, a dict from the names of columns to their kinds.")
         self.crossing_dim, self.hashing_dim = crossing_dim, hashing_dim
         self.num_discretization_bins = num_discretization_bins
-        self.output_mode = _checked_mode(owner, output_mode, "concat", "dict")
+        self.output_mode = checked_mode(owner, output_mode, "concat", "dict")
         self.features = {name: self._feature(name, kind) for name, kind in features.items()}
         self.crosses = [self._cross(one) for one in crosses or ()]
         self.preprocessors = {name: feature.preprocessor for name, feature in self.features.items()}
@@ -219,20 +214,16 @@ class FeatureSpace(Layer):
                 as a Dataset.
         """
         names = self._adaptable()
-        table = _as_dict(dataset)
-        if table is not None:
-            parts = {name: [self._column(table, name)] for name in names}
-        elif not hasattr(dataset, "__iter__") or isinstance(dataset, str):
+        tables = dataset if (table := _as_dict(dataset)) is None else [table]
+        if not hasattr(tables, "__iter__") or isinstance(tables, str):
             raise ValueError(
                 f"FeatureSpace {self.name!r}: adapt expects a dict of columns, a data frame or an iterable of dicts, "
                 f"got {type(dataset).__name__}."
             )
-        else:
-            parts = {name: [] for name in names}
-            for batch in dataset:
-                batch = _as_dict(batch)
-                for name in names:
-                    parts[name].append(self._column(batch, name))
+        parts = {name: [] for name in names}
+        for table in map(_as_dict, tables):
+            for name in names:
+                parts[name].append(self._column(table, name))
         for name in names:
             batches = [_as_array(part) for part in parts[name]]
             if not batches:
