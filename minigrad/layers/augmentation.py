@@ -6,17 +6,13 @@ recorded step, so that each replay draws new numbers.
 """
 
 import math
-import numbers
 
 from minigrad import ops, random
+from minigrad.checks import is_number
 from minigrad.configurable import REQUIRED
 from minigrad.layers.arguments import CHANNELS_LAST, SEED, WHOLE, checked, number
 from minigrad.layers.resizing import ImageLayer, SizedImages
 from minigrad.ops.image import check_fill_mode, check_interpolation, sampled
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _range_of(layer, name, interval="[-1, 1]"):
@@ -24,10 +20,10 @@ def _range_of(layer, name, interval="[-1, 1]"):
     value = getattr(layer, name)
     low, high = map(float, interval[1:-1].split(","))
     given = list(value) if isinstance(value, (tuple, list)) else [value]
-    are_inside = all(_is_number(n) and low <= n <= high and (n > low or interval[0] == "[") for n in given)
-    if not are_inside or len(given) != (1 if _is_number(value) else 2):
+    are_inside = all(is_number(n) and low <= n <= high and (n > low or interval[0] == "[") for n in given)
+    if not are_inside or len(given) != (1 if is_number(value) else 2):
         raise ValueError(f"{layer._owner}: {name} must be a number in {interval}, or two of them; got {value!r}.")
-    return (max(-abs(value), low), abs(value)) if _is_number(value) else tuple(sorted(value))
+    return (max(-abs(value), low), abs(value)) if is_number(value) else tuple(sorted(value))
 
 
 def _keep_range(layer, name, interval="[-1, 1]"):
@@ -67,7 +63,7 @@ class _Augmentation(ImageLayer):
 
 def _transform(x, *numbers):
     """The rows (a0, a1, a2, b0, b1, b2, 0, 0) of transforms of images x; a number may be one for all images."""
-    numbers = [ops.full(x.shape[:1], n, x.dtype) if _is_number(n) else n for n in (*numbers, 0.0, 0.0)]
+    numbers = [ops.full(x.shape[:1], n, x.dtype) if is_number(n) else n for n in (*numbers, 0.0, 0.0)]
     return ops.stack(numbers, axis=-1)
 
 
@@ -210,7 +206,7 @@ class _Coloring(_Augmentation):
 
     def _settle(self):
         limits = self.value_range
-        if not isinstance(limits, (tuple, list)) or len(limits) != 2 or not all(map(_is_number, limits)):
+        if not isinstance(limits, (tuple, list)) or len(limits) != 2 or not all(map(is_number, limits)):
             raise ValueError(f"{self._owner}: value_range must be two numbers, got {limits!r}.")
 
     def _limited(self, x):

@@ -5,7 +5,7 @@ import math
 from minigrad import ops, random, regularizers
 from minigrad.checks import is_int
 from minigrad.configurable import REQUIRED
-from minigrad.layers.arguments import SEED, checked, number
+from minigrad.layers.arguments import CHANNELS_LAST, SEED, checked, number
 from minigrad.layers.base import SameShape
 
 
@@ -14,11 +14,6 @@ def _shape(layer, name):
     shape = () if shape is None else shape
     if not isinstance(shape, (tuple, list)) or not all(n is None or is_int(n, 1) for n in shape):
         raise ValueError(f"{layer._owner}: {name} must be None or a tuple of positive ints and None, got {shape!r}.")
-
-
-def _channels(layer, name):
-    if layer.data_format not in (None, "channels_last"):
-        raise ValueError(f"{layer._owner}: data_format must be 'channels_last', got {layer.data_format!r}.")
 
 
 _SHARE, _LESS = checked(number, REQUIRED, "[0, 1]"), checked(number, REQUIRED, "[0, 1)")
@@ -90,7 +85,7 @@ class SpatialDropout1D(_SpatialDropout):
 class SpatialDropout2D(_SpatialDropout):
     __doc__ = _SpatialDropout.__doc__
 
-    arguments = {"rate": _SHARE, "data_format": checked(_channels, None), "seed": SEED}
+    arguments = {"rate": _SHARE, "data_format": CHANNELS_LAST, "seed": SEED}
 
 
 class AlphaDropout(_Noise):
