@@ -199,12 +199,12 @@ def traced(function, args, kwargs):
     if not any(None in leaf.shape for leaf in leaves((args, kwargs)) if isinstance(leaf, Symbol)):
         return few
     many = iter(leaves(_results(function, args, kwargs, 1)))
+    return mapped(lambda one: Result(merged(one.shape, next(many).shape), one.dtype), few)
 
-    def merged(one):
-        lengths = zip(one.shape, next(many).shape, strict=True)
-        return Result([a if a == b else None for a, b in lengths], one.dtype)
 
-    return mapped(merged, few)
+def merged(shape, other):
+    """One shape for two: their lengths, and None where these differ."""
+    return tuple(a if a == b else None for a, b in zip(shape, other, strict=True))
 
 
 def _results(function, args, kwargs, more):

@@ -37,22 +37,26 @@ def _completing(build):
         if "_is_building" in own:  # a subclass calls super().build(...)
             build(self, *args, **kwargs)
             return
-        with building, self._unbuilt_after_an_error():
+        with building:
+            unbuilt = self._unbuilt()
             own["_is_building"] = True
             try:
                 build(self, *args, **kwargs)
+                shapes = dict(zip(_parameters(build), args, strict=False)) | kwargs
+                shapes = {n: s for n, s in shapes.items() if isinstance(s, (tuple, list, dict)) and s}
+                shapes = {n: each_shape(any_rows, s) for n, s in shapes.items()}
+                if shapes:
+                    self._input_shape = self._input_shape or next(iter(shapes.values()))
+                if len(shapes) > 1:
+                    own["_build_shapes"] = shapes
+                self.built = self._is_ready = True
+                if not self._trainable:
+                    self.trainable = False
+            except BaseException:
+                self._restore(unbuilt)
+                raise
             finally:
                 own.pop("_is_building", None)
-            shapes = dict(zip(_parameters(build), args, strict=False)) | kwargs
-            shapes = {n: s for n, s in shapes.items() if isinstance(s, (tuple, list, dict)) and s}
-            shapes = {n: each_shape(any_rows, s) for n, s in shapes.items()}
-            if shapes:
-                self._input_shape = self._input_shape or next(iter(shapes.values()))
-            if len(shapes) > 1:
-                own["_build_shapes"] = shapes
-            self.built = self._is_ready = True
-            if not self._trainable:
-                self.trainable = False
 
     return complete
 
@@ -219,16 +223,6 @@ class Layer(Module, is_member=False):
         with building:
             self.build(**{name: mapped(shape, given[name]) for name in wanted if name in given})
 
-    @contextlib.contextmanager
-    def _unbuilt_after_an_error(self):
-        """Context manager: after an error inside, this layer and those below are as unbuilt as they were before."""
-        unbuilt = self._unbuilt()
-        try:
-            yield
-        except BaseException:
-            self._restore(unbuilt)
-            raise
-
     def _unbuilt(self):
         """The state of all unbuilt layers, this one and those below, for `_restore`."""
         waiting = [layer for layer in self._all_layers() if not (layer.built and layer._is_ready)]
@@ -247,15 +241,12 @@ class Layer(Module, is_member=False):
 
         For several inputs the argument is a list or dict of shapes, and so is the result for several outputs.
         """
-        return self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
-
-    def _foresee(self, inputs, *args, **kwargs):
-        """The shapes of what a call with symbols returns. The call builds all layers below."""
+        inputs = each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape)
         self._build_for(inputs)
-        return mapped(lambda one: one.shape, self._foreseen((inputs, *args), kwargs))
+        return mapped(lambda one: one.shape, self._foreseen((inputs,), {}))
 
     def _foreseen(self, args, kwargs):
-        """What a call with symbols returns, a tree of `graph.Result`."""
+        """What a call with symbols returns, a tree of `graph.Result`. The call builds all layers below."""
         more = {"training": False} if self._takes("training") and "training" not in kwargs else {}
         before, _context.made_up = _context.made_up, True
         try:
@@ -332,10 +323,6 @@ class Layer(Module, is_member=False):
         x = as_tensor(x, self.dtype)
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
 
-    def _as_argument(self, value):
-        """An argument of `call` besides the input: arrays become tensors."""
-        return self._as_input(value) if isinstance(value, np.ndarray) else value
-
     def _check_spec(self, shape):
         for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
             spec.check(self._title, shape)
@@ -377,7 +364,7 @@ class Layer(Module, is_member=False):
                 attach(leaves(mapped(mask_of, given)), inputs)
         takes_training = "training" in _parameters(type(self).call)
         if args:
-            args = mapped(self._as_argument, args)
+            args = mapped(lambda value: self._as_input(value) if isinstance(value, np.ndarray) else value, args)
             if takes_training:  # in `self.dropout(x, training)` it has no name
                 kwargs.update(zip(_parameters(type(self).call)[1:], args, strict=False))
                 args = ()

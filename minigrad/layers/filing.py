@@ -55,8 +55,3 @@ def each_shape(function, shape):
     if shape and all(isinstance(one, (list, tuple, dict)) for one in shape):
         return [each_shape(function, one) for one in shape]
     return function(tuple(shape))
-
-
-def merged(shape, other):
-    """One shape for two: their lengths, and None where these differ."""
-    return tuple(a if a == b else None for a, b in zip(shape, other, strict=True))

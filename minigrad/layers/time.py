@@ -59,13 +59,9 @@ class Bidirectional(Layer):
         for one in (self.forward_layer, self.backward_layer):
             if hasattr(one, "zero_output_for_mask"):
                 one.zero_output_for_mask = self.return_sequences
-        self._shape_of(layer)
-        self._first_weights = list(weights) if weights else None
-
-    def _shape_of(self, layer):
-        """Take over the shape of a row that was given to the inner layer."""
         if self._input_shape_argument is None:
             self._input_shape_argument = layer._input_shape_argument
+        self._first_weights = list(weights) if weights else None
 
     def build(self, sequences_shape, initial_state_shape=None):
         for one in (self.forward_layer, self.backward_layer):

@@ -9,10 +9,9 @@ import numpy as np
 from minigrad import ops, saving, utils
 from minigrad.configurable import REQUIRED
 from minigrad.data import as_texts, shape_of_rank
-from minigrad.graph import HELD, TEXTS, Graph, Symbol, flat_like, has_symbols, only_one, results
+from minigrad.graph import HELD, TEXTS, Graph, Symbol, flat_like, has_symbols, merged, only_one, results
 from minigrad.layers.base import Layer, attach, registry, serialize
 from minigrad.layers.context import context, entry
-from minigrad.layers.filing import each_shape, merged
 from minigrad.names import auto_name
 from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
@@ -106,7 +105,6 @@ class Model(Layer):
         self._graph = graph
         shapes = mapped(lambda symbol: symbol.shape, graph.inputs)
         self._input_shape = leaves(graph.inputs)[0].shape if len(leaves(graph.inputs)) == 1 else shapes
-        self._output_shape = mapped(lambda symbol: symbol.shape, graph.outputs)
         self._preparation = preparation(graph)
         before = self._preparation
         self._indexes = _indexes(graph, leaves(graph.inputs) if before is None else before.results)
@@ -284,7 +282,7 @@ class Model(Layer):
     @property
     def output_shape(self):
         """The shape of the output, or a list or dict of shapes; None stands for the number of rows."""
-        return super().output_shape if self._graph is None else self._output_shape
+        return super().output_shape if self._graph is None else mapped(lambda one: one.shape, self._graph.outputs)
 
     def build(self, input_shape=None):
         """Make all variables for inputs of this shape, a tuple whose first element is None."""
@@ -293,7 +291,7 @@ class Model(Layer):
             more = [p for p in inspect.signature(type(self).call).parameters.values() if p.name != "training"][2:]
             if any(p.default is p.empty and p.kind < p.VAR_POSITIONAL for p in more):
                 return  # a `call` of several inputs builds what is below it
-            self._foresee(each_shape(lambda shape: Symbol(shape, self.dtype, ""), input_shape))
+            super().compute_output_shape(input_shape)
 
     def get_layer(self, name=None, index=None):
         """The layer of this name, or at this index."""

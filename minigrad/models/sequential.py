@@ -92,7 +92,7 @@ class Sequential(Model):
         elif self._input_shape is not None:
             try:
                 if self.built and self._graph is not None:
-                    self._lengthen(layer)
+                    self._set_graph(Graph(self._graph.inputs, layer(self._graph.outputs), self.name))
                 else:
                     self.build(self._input_shape)
             except Exception:
@@ -165,10 +165,6 @@ class Sequential(Model):
                 layer._calls = known
             raise
         Structure.changed()
-
-    def _lengthen(self, layer):
-        """Add the call of one more layer to the graph."""
-        self._set_graph(Graph(self._graph.inputs, layer(self._graph.outputs), self.name))
 
     def _forget_graph(self):
         """The calls of the chain as it was are none any more of its layers'."""
