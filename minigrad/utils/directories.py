@@ -7,21 +7,63 @@ import numpy as np
 from minigrad import config
 
 
-def files_and_labels(directory, labels, formats, class_names=None, shuffle=True, seed=None, follow_links=False,
-                     verbose=True):
-    """(paths, labels, class names) of the files below a folder whose names end as one of `formats` says.
+def labeled_files(directory, formats, labels, label_mode, class_names, shuffle, seed, validation_split, subset,
+                  follow_links, verbose):
+    """What a data set of files in folders, one folder per class, is made of.
 
     Args:
-        labels: "inferred": the number of the folder that a file lies in; None: there are none; or a list of a label
-            per file, in the order of their sorted paths.
-        formats: a tuple of endings in lower case, such as (".txt",).
-        class_names: the folders of the classes in the wanted order, by default all in alphabetical order.
-        shuffle, seed: whether the files come in the order that `seed` draws, which is Keras' order.
+        formats: a tuple of endings in lower case, such as (".txt",). The other arguments are those of
+            `text_dataset_from_directory`.
+
+    Returns:
+        (class names, seed, parts), the seed drawn if none is given. A part is (subset, paths, labels as rows for a
+        loss, or None); of subset="both" there are two. With `shuffle`, the files come in the order that the seed
+        draws, which is Keras' order.
 
     Raises:
-        ValueError: class names that are no folders, or another number of labels than of files.
+        ValueError: no files, or arguments that do not fit each other.
     """
-    directory = os.fspath(directory)
+    if labels not in ("inferred", None) and not isinstance(labels, (list, tuple)):
+        raise ValueError(f"labels must be 'inferred', None or a list with a label per file; got {labels!r}.")
+    if label_mode not in ("int", "binary", "categorical", None):
+        raise ValueError(f"label_mode must be 'int', 'binary', 'categorical' or None, got {label_mode!r}.")
+    _check_split(validation_split, subset, shuffle, seed)
+    seed = int(config.generator().integers(10**6)) if seed is None else seed
+    labels = None if label_mode is None else labels
+    paths, labels, class_names = _found(os.fspath(directory), formats, labels, class_names, follow_links)
+    if verbose:
+        print(f"Found {len(paths)} files{'' if labels is None else f' belonging to {len(class_names)} classes'}.")
+    if labels is not None and label_mode == "binary" and len(class_names) != 2:
+        raise ValueError(f"label_mode='binary' is for two classes; {directory!r} has {class_names}.")
+    order = np.random.RandomState(seed).permutation(len(paths)) if shuffle else np.arange(len(paths))
+    held_out = int(validation_split * len(paths)) if validation_split else 0
+    parts = []
+    for part in ("training", "validation") if subset == "both" else (subset,):
+        chosen = order[len(order) - held_out :] if part == "validation" else order[: len(order) - held_out]
+        if part is not None:
+            print(f"Using {len(chosen)} files for {part}.")
+        if not len(chosen):
+            which = f"{part} files" if part else "files"
+            raise ValueError(f"There are no {which} below {directory!r} that end in {', '.join(formats)}.")
+        rows = None if labels is None else _encoded(labels[chosen], label_mode, len(class_names))
+        parts.append((part, [paths[i] for i in chosen], rows))
+    return class_names, seed, parts
+
+
+def _check_split(validation_split, subset, shuffle, seed):
+    """Raise a ValueError unless these arguments fit each other."""
+    if validation_split and not 0 < validation_split < 1:
+        raise ValueError(f"validation_split must be between 0 and 1, got {validation_split!r}.")
+    if bool(validation_split) != bool(subset):
+        raise ValueError("validation_split and subset must both be given, or neither of them.")
+    if subset not in ("training", "validation", "both", None):
+        raise ValueError(f"subset must be 'training', 'validation' or 'both', got {subset!r}.")
+    if validation_split and shuffle and seed is None:
+        raise ValueError("With validation_split and shuffle, give a seed, so that the two subsets do not overlap.")
+
+
+def _found(directory, formats, labels, class_names, follow_links):
+    """(paths, labels, class names) of the files below a folder, in the order of their paths."""
     folders = [""]
     if labels == "inferred":
         folders = sorted(name for name in os.listdir(directory) if os.path.isdir(os.path.join(directory, name)))
@@ -42,17 +84,7 @@ def files_and_labels(directory, labels, formats, class_names=None, shuffle=True,
         if len(labels) != len(paths):
             raise ValueError(f"labels must be one per file: {directory!r} has {len(paths)} files, got {len(labels)}.")
         class_names, labels = [str(label) for label in sorted(set(labels))], np.asarray(labels)
-    if verbose:
-        print(f"Found {len(paths)} files{'' if labels is None else f' belonging to {len(class_names)} classes'}.")
-    if shuffle:
-        order = np.random.RandomState(new_seed() if seed is None else seed).permutation(len(paths))
-        paths, labels = [paths[i] for i in order], None if labels is None else labels[order]
     return paths, labels, class_names
-
-
-def new_seed():
-    """A seed drawn from the global generator."""
-    return int(config.generator().integers(10**6))
 
 
 def files_below(folder, formats, follow_links):
@@ -62,30 +94,7 @@ def files_below(folder, formats, follow_links):
             if name.lower().endswith(formats)]
 
 
-def check_split(validation_split, subset, shuffle, seed):
-    """Raise a ValueError unless these arguments fit each other."""
-    if validation_split and not 0 < validation_split < 1:
-        raise ValueError(f"validation_split must be between 0 and 1, got {validation_split!r}.")
-    if bool(validation_split) != bool(subset):
-        raise ValueError("validation_split and subset must both be given, or neither of them.")
-    if subset not in ("training", "validation", "both", None):
-        raise ValueError(f"subset must be 'training', 'validation' or 'both', got {subset!r}.")
-    if validation_split and shuffle and seed is None:
-        raise ValueError("With validation_split and shuffle, give a seed, so that the two subsets do not overlap.")
-
-
-def split(paths, labels, validation_split, subset):
-    """The first (subset="training") or last files with their labels, of which a share is for validation."""
-    if not validation_split:
-        return paths, labels
-    count = int(validation_split * len(paths))
-    is_training = subset == "training"
-    print(f"Using {len(paths) - count if is_training else count} files for {subset}.")
-    chosen = slice(None, len(paths) - count) if is_training else slice(len(paths) - count, None)
-    return paths[chosen], None if labels is None else labels[chosen]
-
-
-def encoded_labels(labels, label_mode, count):
+def _encoded(labels, label_mode, count):
     """Labels as rows for a loss: int32 (int), a float32 column (binary), or one-hot rows of `count` (categorical)."""
     if label_mode == "binary":
         return labels.astype("float32")[:, None]

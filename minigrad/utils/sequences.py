@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad.spelling import explaining
 from minigrad.texts import strings
-from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
+from minigrad.utils.directories import labeled_files
 from minigrad.utils.pipeline import Dataset, Passes
 
 
@@ -133,34 +133,20 @@ def text_dataset_from_directory(
     Raises:
         ValueError: no files, or arguments that do not fit each other.
     """
-    if labels is None or label_mode is None:
-        labels = label_mode = None
-    if labels not in ("inferred", None) and not isinstance(labels, (list, tuple)):
-        raise ValueError(f"labels must be 'inferred', None or a list with a label per file; got {labels!r}.")
-    if label_mode not in ("int", "binary", "categorical", None):
-        raise ValueError(f"label_mode must be 'int', 'binary', 'categorical' or None, got {label_mode!r}.")
-    check_split(validation_split, subset, shuffle, seed)
-    seed = new_seed() if seed is None else seed
-    paths, labels, class_names = files_and_labels(
-        directory, labels, (".txt",), class_names, shuffle, seed, follow_links, verbose
-    )
-    if label_mode == "binary" and len(class_names) != 2:
-        raise ValueError(f"label_mode='binary' is for two classes; {directory!r} has {class_names}.")
-    parts = []
-    for part in ("training", "validation") if subset == "both" else (subset,):
-        chosen, its_labels = split(paths, labels, validation_split, part)
-        if not chosen:
-            raise ValueError(f"There are no {f'{part} ' if part else ''}files below {directory!r} that end in .txt.")
-        rows = np.arange(len(chosen))
-        data = Dataset.from_tensor_slices(rows)
+    class_names, seed, parts = labeled_files(
+        directory, (".txt",), labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links,
+        verbose,
+    )  # fmt: skip
+    made = []
+    for part, paths, rows in parts:
+        data = Dataset.from_tensor_slices(np.arange(len(paths)))
         if shuffle and part != "validation":
-            data = data.shuffle(len(rows), seed)
-        encoded = None if label_mode is None else encoded_labels(its_labels, label_mode, len(class_names))
-        data = data.map(_reader(chosen, encoded, max_length))
+            data = data.shuffle(len(paths), seed)
+        data = data.map(_reader(paths, rows, max_length))
         data = data.batch(batch_size) if batch_size is not None else data
         data.class_names = class_names
-        parts.append(data)
-    return parts if subset == "both" else parts[0]
+        made.append(data)
+    return made if subset == "both" else made[0]
 
 
 def _reader(paths, labels, max_length):

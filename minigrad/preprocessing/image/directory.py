@@ -7,7 +7,7 @@ import numpy as np
 from minigrad.ops.image import check_interpolation, resize
 from minigrad.preprocessing.image.files import channels_of, checked_size, img_to_array, load_img, only_channels_last
 from minigrad.utils import PyDataset
-from minigrad.utils.directories import check_split, encoded_labels, files_and_labels, new_seed, split
+from minigrad.utils.directories import labeled_files
 from minigrad.utils.pipeline import Dataset, Passes
 
 _FORMATS = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -44,36 +44,24 @@ def image_dataset_from_directory(
     Raises:
         ValueError: the arguments do not fit, or there is no picture.
     """
-    if labels not in ("inferred", None) and not isinstance(labels, (list, tuple)):
-        raise ValueError(f"labels must be 'inferred', a list of integers or None, got {labels!r}.")
-    if label_mode not in ("int", "binary", "categorical", None):
-        raise ValueError(f"label_mode must be 'int', 'binary', 'categorical' or None, got {label_mode!r}.")
     check_interpolation("image_dataset_from_directory", interpolation.lower())
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ValueError("Only one of crop_to_aspect_ratio and pad_to_aspect_ratio can be True.")
     channels_of(color_mode)
     only_channels_last(data_format, "image_dataset_from_directory")
-    check_split(validation_split, subset, shuffle, seed)
     how = {
         "color_mode": color_mode, "size": checked_size(image_size, "image_size"),
         "interpolation": interpolation.lower(), "crop": crop_to_aspect_ratio, "pad": pad_to_aspect_ratio,
     }  # fmt: skip
-    seed = new_seed() if seed is None else seed
-    labels = None if label_mode is None else labels
-    paths, labels, class_names = files_and_labels(
-        directory, labels, _FORMATS, class_names, shuffle, seed, follow_links, verbose
-    )
-    if label_mode == "binary" and labels is not None and len(class_names) != 2:
-        raise ValueError(f"label_mode='binary' needs two classes, got {class_names}.")
+    class_names, seed, parts = labeled_files(
+        directory, _FORMATS, labels, label_mode, class_names, shuffle, seed, validation_split, subset, follow_links,
+        verbose,
+    )  # fmt: skip
     made = []
-    for part in ("training", "validation") if subset == "both" else (subset,):
-        chosen, its_labels = split(paths, labels, validation_split, part)
-        if not chosen:
-            raise ValueError(f"There is no picture in {str(directory)!r} (subset: {part}). It may end in {_FORMATS}.")
-        targets = None if labels is None else encoded_labels(its_labels, label_mode, len(class_names))
+    for part, paths, targets in parts:
         is_shuffled = shuffle and not (subset == "both" and part == "validation")
-        made.append(_Reader(chosen, targets, how).dataset(batch_size, Passes(seed) if is_shuffled else None))
-        made[-1].class_names, made[-1].file_paths = class_names, chosen
+        made.append(_Reader(paths, targets, how).dataset(batch_size, Passes(seed) if is_shuffled else None))
+        made[-1].class_names, made[-1].file_paths = class_names, paths
     return made if subset == "both" else made[0]
 
 
