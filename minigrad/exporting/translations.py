@@ -32,30 +32,20 @@ _FORMULAS = {  # and those that are several; n makes a number of the operands' d
     "leaky_relu": lambda g, n, x, slope: g.Where(g.Greater(x, n(0)), x, g.Mul(slope, x)),
     "clip": lambda g, n, x, low, high: g.Min(g.Max(x, low), high),
 }
-_known = {}
+_known = {}  # the name of a kernel -> its translation
 
 
 def translation(kernel):
     """The translation of a kernel, or None. The name of a walk over time may end with its functions."""
     name, *functions = kernel.name.split("-")
-    found = _translations().get(name)
+    found = _known.get(name)
     return functools.partial(found, functions=functions) if functions else found
 
 
-@functools.cache
-def _translations():
-    """The name of a kernel -> its translation."""
-    formulas = _FORMULAS | {n: lambda g, _, *xs, kind=kind: getattr(g, kind)(*xs) for n, kind in _SAME.items()}
-    each = {name: functools.partial(_each, formula) for name, formula in formulas.items()}
-    return _known | each | dict.fromkeys(_CASTS, _cast)
-
-
-def _translates(*names):
-    def keep(function):
-        _known.update(dict.fromkeys(names, function))
-        return function
-
-    return keep
+def _translates(function):
+    """Decorator: the function translates the kernel of its name, without the underscore in front."""
+    _known[function.__name__[1:]] = function
+    return function
 
 
 # ------------------------------------------------------------------------------------------------- single elements
@@ -74,8 +64,11 @@ def _each(formula, g, *operands):
     return Value(formula(g, number, *values), shape)
 
 
-def _cast(g, x, y):
-    return Value(g.Cast(x.whole, to=g.kind(y.dtype)), x.whole.shape)
+_known |= {name: functools.partial(_each, formula) for name, formula in _FORMULAS.items()}
+_known |= {
+    name: functools.partial(_each, lambda g, _, *xs, kind=kind: getattr(g, kind)(*xs)) for name, kind in _SAME.items()
+}
+_known |= dict.fromkeys(_CASTS, lambda g, x, y: Value(g.Cast(x.whole, to=g.kind(y.dtype)), x.whole.shape))
 
 
 def _rows(x):
@@ -87,7 +80,7 @@ def _like(node, value):
     return Value(node, value.shape)
 
 
-@_translates("keep")
+@_translates
 def _keep(g, condition, x, other, y):
     (c, q), (b, p) = condition.shape, x.shape
     blocks = b, tuple(whole // part for whole, part in zip(p, q)), q
@@ -110,14 +103,11 @@ _known |= {  # kernels that are one node, or two
     "affine": lambda g, a, w, bias, y: g.Gemm(a.value, w.value, bias.value),
     "affine_relu": lambda g, a, w, bias, y: g.Relu(g.Gemm(a.value, w.value, bias.value)),
     "add_row": lambda g, x, row, y: _like(g.Add(_rows(x), row.value), _rows(x)),
-    "take_rows": lambda g, x, index, missing, y: g.Gather(
-        x.value, g.reshaped(index.whole, [index.shape[1]]), axis=0
-    ),
+    "take_rows": lambda g, x, index, missing, y: g.Gather(x.value, g.reshaped(index.whole, [index.shape[1]]), axis=0),
     "take_columns": lambda g, x, index, y: g.GatherElements(x.value, index.value, axis=1),
     **dict.fromkeys(("repeat_row", "repeat_column"), lambda g, x, y: g.Expand(x.value, g.lengths(y.shape))),
     "argmax_columns": lambda g, x, y: g.ArgMax(x.value, axis=1, keepdims=1),
     "cumulate": lambda g, x, y: g.CumSum(x.value, g.constant(np.array(1, np.int64))),
-    "mean_all": lambda g, x, share, y: g.ReduceMean(x.value, g.ints(1), keepdims=1),
     "softmax": lambda g, x, y: _like(g.Softmax(_rows(x), axis=-1), _rows(x)),
     "log_softmax": lambda g, x, y: _like(g.LogSoftmax(_rows(x), axis=-1), _rows(x)),
     "pack_columns": lambda g, w, packed: w.value,  # in its own shape: a Scan needs no other order
@@ -127,7 +117,7 @@ _known |= {  # kernels that are one node, or two
 # --------------------------------------------------------------------------------------------------------- products
 
 
-@_translates("matmul_stacks")
+@_translates
 def _matmul_stacks(g, a, b, order, y):
     m, n, k, heads, *places = order.arrays[0].ravel().tolist()
 
@@ -150,7 +140,7 @@ def _matmul_stacks(g, a, b, order, y):
 # --------------------------------------------------------------------------------------------------- moving elements
 
 
-@_translates("take")
+@_translates
 def _take(g, x, index, y):
     if not index.is_constant:
         return g.Gather(g.reshaped(x.whole, [size(x.shape)]), index.value, axis=0)
@@ -237,7 +227,7 @@ def _grid(places):
     return axes if len(places) and places[0] == 0 else None
 
 
-@_translates("put_columns")
+@_translates
 def _put_columns(g, x, first, y):
     parts = g.parts.setdefault(y.place, {})
     parts[first.arrays[0].item()] = x.value
@@ -247,21 +237,21 @@ def _put_columns(g, x, first, y):
     return g.Concat(*(parts[first] for first in sorted(parts)), axis=1)
 
 
-@_translates("get_columns")
+@_translates
 def _get_columns(g, x, first, y):
     begin = tuple(int(array.item()) for array in first.arrays)
     end = tuple(b + n for b, n in zip(begin, y.shape[1]))
     return g.sliced(x.value, 1, begin, end)
 
 
-@_translates("repeat_middle")
+@_translates
 def _repeat_middle(g, x, y):
     (m, n), (r, _) = x.shape, y.shape
     each = tuple(b // a for a, b in zip(m, r))
     return g.expanded(g.reshaped(x.whole, (m, (1, 1), n)), (m, each, n))
 
 
-@_translates("sort_columns")
+@_translates
 def _sort_columns(g, x, work, order):
     values, places = g.TopK(x.value, g.lengths(x.shape[1:]), axis=1, largest=0, sorted=1, outputs=2)
     return places
@@ -270,18 +260,12 @@ def _sort_columns(g, x, work, order):
 # ---------------------------------------------------------------------------------------------------------- reducing
 
 
-def _reducing(kind, axis):
-    def reduce(g, x, y):
-        return getattr(g, kind)(x.value, g.ints(axis), keepdims=1)
-
-    return reduce
-
-
 _known |= {
-    "sum_rows": _reducing("ReduceSum", 0),
-    "sum_columns": _reducing("ReduceSum", 1),
-    "max_columns": _reducing("ReduceMax", 1),
-    "product_columns": _reducing("ReduceProd", 1),
+    "sum_rows": lambda g, x, y: g.ReduceSum(x.value, g.ints(0), keepdims=1),
+    "sum_columns": lambda g, x, y: g.ReduceSum(x.value, g.ints(1), keepdims=1),
+    "max_columns": lambda g, x, y: g.ReduceMax(x.value, g.ints(1), keepdims=1),
+    "product_columns": lambda g, x, y: g.ReduceProd(x.value, g.ints(1), keepdims=1),
+    "mean_all": lambda g, x, share, y: g.ReduceMean(x.value, g.ints(1), keepdims=1),
 }
 
 
@@ -302,7 +286,7 @@ def _floored(g, value, floor):
     return g.Relu(value) if floor == 0 else value
 
 
-@_translates("frozen_normalization")
+@_translates
 def _frozen_normalization(g, x, bias, gamma, beta, settings, mean, variance, y):
     _, epsilon, floor = settings.arrays[0].ravel()
     scale = g.Div(gamma.value, g.Sqrt(g.Add(variance.value, g.constant(epsilon))))
@@ -310,14 +294,14 @@ def _frozen_normalization(g, x, bias, gamma, beta, settings, mean, variance, y):
     return _like(_floored(g, g.Add(g.Mul(_rows(x), scale), shift), floor), _rows(x))
 
 
-@_translates("layer_normalization")
+@_translates
 def _layer_normalization(g, x, gamma, beta, settings, y, mean, inverse):
     n, epsilon = gamma.shape[1], float(settings.arrays[0].item())
     weights = (g.reshaped(one.whole, [n]) for one in (gamma, beta))
     return _like(g.LayerNormalization(_rows(x), *weights, axis=-1, epsilon=epsilon), _rows(x))
 
 
-@_translates("group_normalization")
+@_translates
 def _group_normalization(g, x, gamma, beta, settings, groups, y, moments):
     samples, groups = tuple(n // 2 for n in moments.shape[0]), groups.arrays[0].item()
     rows = tuple(r // n for r, n in zip(x.shape[0], samples))
@@ -339,7 +323,7 @@ def _images(g, x, *lengths):
     return g.reshaped(x.whole, (tuple(r // pixels for r in rows), *fixed(*lengths), columns))
 
 
-@_translates("pad_images")
+@_translates
 def _pad_images(g, x, geometry, border, y):
     h, w, above, before, high, wide, step, stride = geometry.arrays[0].ravel().tolist()
     images = _images(g, x, h, w)
@@ -374,7 +358,7 @@ def _weights(g, w, shifts, *channels):
     return g.transposed(g.reshaped(w.whole, (*fixed(len(lines), len(columns)), *channels)), (3, 2, 0, 1))
 
 
-@_translates("convolve")
+@_translates
 def _convolve(g, x, places, shifts, w, bias, floor, y):
     f = w.shape[1]
     weights = _weights(g, w, shifts, x.shape[1], f), g.reshaped(bias.whole, [f])
@@ -382,18 +366,18 @@ def _convolve(g, x, places, shifts, w, bias, floor, y):
     return _over_windows(g, "Conv", x, places, shifts, f, *weights, after=after)[0]
 
 
-@_translates("convolve_depthwise")
+@_translates
 def _convolve_depthwise(g, x, places, shifts, w, y):
     weights, groups = _weights(g, w, shifts, (1, 1), w.shape[1]), x.shape[1][0]
     return _over_windows(g, "Conv", x, places, shifts, w.shape[1], weights, group=groups)[0]
 
 
-@_translates("max_pool")
+@_translates
 def _max_pool(g, x, places, shifts, y):
     return _over_windows(g, "MaxPool", x, places, shifts, x.shape[1])[0]
 
 
-@_translates("sum_pool")
+@_translates
 def _sum_pool(g, x, places, shifts, share, y):
     """The mean of a window counts pixels around the image as zeros, where `share` leaves them out."""
     y, elements = _over_windows(g, "AveragePool", x, places, shifts, x.shape[1])
@@ -404,7 +388,7 @@ def _sum_pool(g, x, places, shifts, share, y):
     return Value(g.Mul(y, g.constant(factors.reshape(*(n for n, _ in y.shape[1:3]), 1))), y.shape)
 
 
-@_translates("put_pixels")
+@_translates
 def _put_pixels(g, x, geometry, y):
     """Several launches put pixels beside each other, each of them every `step` lines and `stride` columns."""
     h, w, high, wide, first, left, step, stride = geometry.arrays[0].ravel().tolist()
@@ -427,7 +411,7 @@ def _put_pixels(g, x, geometry, y):
     return g.sliced(joined, 2, (0, 0), (wide, wide))
 
 
-@_translates("mix_rows")
+@_translates
 def _mix_rows(g, x, first, weights, y):
     table, starts = weights.arrays[0], first.arrays[0].ravel()
     blocks = tuple(n // len(table) for n in y.shape[0])

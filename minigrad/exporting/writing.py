@@ -143,14 +143,10 @@ class Writer:
 
     def graph(self, inputs, outputs, name):
         """The finished graph. Inputs and outputs are lists of (name, dtype, shape), None for a shape of any kind."""
-
-        def described(name, dtype, shape):
-            kind = self.kind(dtype)
-            return self.onnx.helper.make_tensor_value_info(name, kind, shape)
-
+        info = self.onnx.helper.make_tensor_value_info
+        described = ([info(n, self.kind(dtype), shape) for n, dtype, shape in group] for group in (inputs, outputs))
         constants = list(self.constants.values()) if self.root is self else []
-        described_all = [[described(*one) for one in group] for group in (inputs, outputs)]
-        return self.onnx.helper.make_graph(self.nodes, name, *described_all, constants)
+        return self.onnx.helper.make_graph(self.nodes, name, *described, constants)
 
     def kind(self, dtype):
         """ONNX' number of a dtype."""
