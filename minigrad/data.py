@@ -16,7 +16,7 @@ from minigrad.program import empty, launch
 from minigrad.tables import column_names, columns_of, numbers_of, values_of
 from minigrad.tensor import Tensor, constant
 from minigrad.texts import is_strings, unencoded
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 WHOLE = 2**28  # bytes: data that would be larger than this after the conversion is converted in chunks
 CHUNK = 2**23  # bytes
@@ -120,8 +120,7 @@ def _layout(*batch):
     found = []
     for name, whole in zip(("x", "y", "w"), batch, strict=False):
         if isinstance(whole, Several):
-            names = iter(whole.names)
-            found.append(mapped(lambda _, name=name, names=names: f"{name}/{next(names)}", whole.tree))
+            found.append(filled(whole.tree, [f"{name}/{one}" for one in whole.names]))
         else:
             found.append(None if whole is None else name)
     return found
@@ -418,6 +417,7 @@ class Rows:
             room = min(self.size, max(1, CHUNK // (row * batch_size)) * batch_size)
             self.arrays = {name: np.empty((room, math.prod(a.shape[1:])), a.dtype) for name, a in given.items()}
             self._in_turn = np.arange(room, dtype=np.int64).reshape(-1, 1)
+        self.is_staged = must_stage  # whether a replay can't take all rows, but only those that were converted
         self._first = self._staged = 0  # the rows on the stage: the place of the first in `order`, and their number
 
     def warn_of_gaps(self):
@@ -433,12 +433,7 @@ class Rows:
     @property
     def _places(self):
         """The order in which rows are taken from `arrays`."""
-        return self.order if self._sources is None else self._in_turn
-
-    @property
-    def is_staged(self):
-        """Whether a replay can't take all rows, but only those that were converted."""
-        return self._sources is not None
+        return self._in_turn if self.is_staged else self.order
 
     @property
     def position(self):
@@ -449,10 +444,8 @@ class Rows:
         """Go on with the row at `position` of `order`."""
         if order is not None:
             self.order[:, 0] = order
-        self._first = self._staged = 0
-        self.cursor[0, 0] = position
-        if self._sources is not None:
-            self._first, self.cursor[0, 0] = position, 0
+        self._first, self._staged = position if self.is_staged else 0, 0
+        self.cursor[0, 0] = position - self._first
 
     def begin(self, order):
         """Start a pass over the rows with these numbers: some of them, or one several times."""
@@ -470,7 +463,7 @@ class Rows:
 
     def ready(self, rows):
         """How many batches of `rows` rows a replay may take now; at least one such batch must be left."""
-        if self._sources is None:
+        if not self.is_staged:
             return (self.size - self.position) // rows
         if self._staged - self.cursor[0, 0] < rows:
             self._fill()

@@ -28,7 +28,7 @@ from minigrad.models import Model
 from minigrad.names import fresh_names
 from minigrad.parallel import in_turn, side_by_side
 from minigrad.trainer.arguments import verbosity
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 from minigrad.utils import Progbar
 
 Outcome = collections.namedtuple("Outcome", "result error trace seconds")
@@ -109,9 +109,9 @@ def _outcomes(function, cases, seed, n_jobs, verbose, note=lambda shown, outcome
     bar = Progbar(len(cases), verbose=verbosity(verbose), stateless_metrics=(), unit_name="network")
     outcomes, shown = [None] * len(cases), {}
     count = 1 if config.is_seeded() else min(workers(n_jobs), len(cases))  # one of many does its own one by one
-    work = _in_threads if count > 1 else _one_by_one
+    task = lambda i: _alone(lambda: function(cases[i]), seed + i)
     try:
-        found = work(lambda i: _alone(lambda: function(cases[i]), seed + i), len(cases), count)
+        found = _in_threads(task, len(cases), count) if count > 1 else ((i, task(i)) for i in range(len(cases)))
         with contextlib.closing(found):  # Ctrl-C ends all of them
             for done, (i, outcome) in enumerate(found, 1):
                 outcomes[i] = outcome
@@ -122,11 +122,6 @@ def _outcomes(function, cases, seed, n_jobs, verbose, note=lambda shown, outcome
     finally:
         bar.close()
     return outcomes
-
-
-def _one_by_one(task, tasks, count):
-    for i in range(tasks):
-        yield i, task(i)
 
 
 def _in_threads(task, tasks, count):
@@ -276,11 +271,10 @@ class Ensemble:
                 step = one - mean
                 mean += step / count
                 square += step * (one - mean)
-        means, squares = iter(means), iter(squares)
-        mean = mapped(lambda one: next(means).astype(one.dtype), tree)
-        if not return_std:
-            return mean
-        return mean, mapped(lambda one: np.sqrt(next(squares) / count).astype(one.dtype), tree)
+        dtypes = [one.dtype for one in leaves(tree)]
+        mean = filled(tree, [one.astype(dtype) for one, dtype in zip(means, dtypes)])
+        spread = filled(tree, [np.sqrt(one / count).astype(dtype) for one, dtype in zip(squares, dtypes)])
+        return (mean, spread) if return_std else mean
 
     def _outputs(self, models, x, batch_size):
         """What each model predicts, in order: the first one in this thread, which tells whether others pay."""

@@ -39,3 +39,9 @@ def mapped(function, tree, is_leaf=None):
         parts = [*map(function, tree)] if is_flat else [mapped(function, part, is_leaf) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
     return function(tree)
+
+
+def filled(tree, values):
+    """The tree with the next one of `values` in place of each leaf."""
+    values = iter(values)
+    return mapped(lambda _: next(values), tree)

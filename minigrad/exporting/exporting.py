@@ -15,7 +15,7 @@ from minigrad.ops.shaping import constant_tensor
 from minigrad.program import Launches, RecordingError, address, trace
 from minigrad.saving import files
 from minigrad.tensor import no_grad
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 _BY_KERAS = "save a .keras file and let Keras on {} do it: keras.models.load_model(path).export({})"
 OTHERS = {
@@ -81,8 +81,8 @@ def _inputs(model, signature):
     if signature is not None:
         given, named = leaves(signature), [symbol.name for symbol in leaves(own)] if own is not None else []
         names = named if len(named) == len(given) else [f"input_{i}" for i in range(len(given))]
-        made = iter([Symbol(one.shape, getattr(one, "dtype", None) or model.dtype, n) for one, n in zip(given, names)])
-        own = mapped(lambda _: next(made), signature if own is None else own)
+        made = [Symbol(one.shape, getattr(one, "dtype", None) or model.dtype, n) for one, n in zip(given, names)]
+        own = filled(signature if own is None else own, made)
     for symbol in leaves(own):
         if symbol.dtype == TEXTS:
             raise ValueError(

@@ -1,14 +1,12 @@
 """Elements of a Dataset: trees of arrays, which functions of the user's get as tensors; and batches of them."""
 
-import operator
-
 import numpy as np
 
 from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.tensor import Tensor
 from minigrad.texts import StringArray, is_strings, strings
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 
 class TensorSpec:
@@ -80,12 +78,6 @@ def free(specs):
     return mapped(lambda one: TensorSpec((*one.shape[:1], *[None] * len(one.shape[1:])), one.dtype), specs)
 
 
-def rows_of(arrays):
-    """The rows of a tree of arrays, each a tree of the same form."""
-    for i in range(len(leaves(arrays)[0])):
-        yield mapped(operator.itemgetter(i), arrays)
-
-
 def shown(element):
     """An element with tensors in place of NumPy's arrays and numbers."""
     return mapped(_as_shown, element)
@@ -110,9 +102,8 @@ def as_numpy(leaf):
 
 def stacked(elements):
     """One element whose leaves are those of all elements, stacked."""
-    first, columns = elements[0], zip(*map(leaves, elements), strict=True)
-    made = iter([_stack([as_array(one) for one in column]) for column in columns])
-    return mapped(lambda _: next(made), first)
+    columns = zip(*map(leaves, elements), strict=True)
+    return filled(elements[0], [_stack([as_array(one) for one in column]) for column in columns])
 
 
 def _stack(arrays):

@@ -10,7 +10,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.texts import StringArray, decode, strings
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 from minigrad.utils.elements import (
     TensorSpec,
     as_array,
@@ -23,7 +23,6 @@ from minigrad.utils.elements import (
     is_column,
     is_shape,
     pad,
-    rows_of,
     shown,
     spec_of,
     stacked,
@@ -88,8 +87,7 @@ class Dataset:
             element = mapped(as_array, element, is_column)
             if not dtypes:
                 return element
-            found = iter([in_dtype(leaf, dtype) for leaf, dtype in zip(leaves(element), dtypes, strict=True)])
-            return mapped(lambda _: next(found), element)
+            return filled(element, [in_dtype(leaf, kind) for leaf, kind in zip(leaves(element), dtypes, strict=True)])
 
         spec = None if output_signature is None else lambda: output_signature
         return Dataset(lambda: map(typed, generator(*(args or ()))), spec=spec)
@@ -126,8 +124,7 @@ class Dataset:
 
         def zipped():
             for elements in zip(*(one._make() for one in parts)):
-                found = iter(elements)
-                yield mapped(lambda _, found=found: next(found), tree)
+                yield filled(tree, elements)
 
         spec = lambda: mapped(lambda one: one.element_spec, tree)
         return Dataset(zipped, None if None in lengths else min(lengths), passes, spec)
@@ -294,11 +291,10 @@ class Dataset:
             columns = zip(*map(leaves, group), strict=True)
             shapes = for_each(padded_shapes, group[0], is_shape)
             values = for_each(padding_values, group[0])
-            made = iter([
+            return filled(group[0], [
                 pad(list(map(as_array, column)), shape, value)
                 for column, shape, value in zip(columns, shapes, values, strict=True)
             ])
-            return mapped(lambda _: next(made), group[0])
 
         return self._batched(_count("padded_batch", "batch_size", batch_size, 1), drop_remainder, padded, None)
 
@@ -325,7 +321,8 @@ class Dataset:
 
         def rows():
             for element in self._make():
-                yield from rows_of(mapped(as_array, element, is_column))
+                stored = Stored(mapped(as_array, element, is_column))
+                yield from map(stored.row, range(len(stored)))
 
         spec = lambda: mapped(lambda one: TensorSpec(one.shape[1:], one.dtype), self.element_spec)
         return self._then(rows, None, spec=spec)
