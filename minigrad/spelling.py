@@ -86,7 +86,7 @@ def explaining(function):
             return function(*args, **kwargs)
         except (TypeError, ValueError) as error:
             today = older.arguments(function, args, kwargs)
-            if today is None and (isinstance(error, ValueError) or _fits(function, args, kwargs)):
+            if today is None and (isinstance(error, ValueError) or fits(function, args, kwargs)):
                 raise
             if today is None:
                 is_made = function.__name__ == "__init__"
@@ -97,10 +97,10 @@ def explaining(function):
     return explained
 
 
-def _fits(function, args, kwargs):
-    """Whether a function can be called with these arguments."""
+def fits(function, args, kwargs):
+    """Whether a function can be called with these arguments; False if it does not tell, as a list's `__getitem__`."""
     try:
         inspect.signature(function).bind(*args, **kwargs)
-    except TypeError:
+    except (TypeError, ValueError):
         return False
     return True

@@ -32,6 +32,13 @@ class Monitor(Callback):
             self.mode = "auto"
         self.min_delta = abs(self.min_delta)
         self._direction = None if self.mode == "auto" else self.mode
+        self._start()
+
+    def _start(self):
+        """Begin to watch anew, as each `fit` does."""
+
+    def on_train_begin(self, logs=None):
+        self._start()
 
     def find_direction(self):
         """Find out what "auto" means, once the model's metrics are there."""
@@ -93,10 +100,6 @@ class EarlyStopping(Monitor):
         "baseline": number(None), "restore_best_weights": False, "start_from_epoch": number(0),
     }  # fmt: skip
 
-    def _settle(self):
-        super()._settle()
-        self._start()
-
     def get_monitor_value(self, logs):
         """The watched value in the logs of an epoch; None, and a warning, if it is missing."""
         return self.value(logs, "the training can't be stopped early")
@@ -104,9 +107,6 @@ class EarlyStopping(Monitor):
     def _start(self):
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best = self.best_weights = None
-
-    def on_train_begin(self, logs=None):
-        self._start()
 
     def on_epoch_end(self, epoch, logs=None):
         self.find_direction()
@@ -260,7 +260,6 @@ class ReduceLROnPlateau(Monitor):
         super()._settle()
         if not self.factor < 1:
             raise ValueError(f"ReduceLROnPlateau: factor must be below 1, got {self.factor!r}.")
-        self._start()
 
     def _start(self):
         self.best = None
@@ -269,9 +268,6 @@ class ReduceLROnPlateau(Monitor):
     def in_cooldown(self):
         """Whether epochs don't count yet, because the learning rate was reduced not long ago."""
         return self.cooldown_counter > 0
-
-    def on_train_begin(self, logs=None):
-        self._start()
 
     def on_epoch_end(self, epoch, logs=None):
         self.find_direction()

@@ -190,16 +190,15 @@ class LambdaCallback(Callback):
         ValueError: a name that is not one of a hook.
     """
 
-    def __init__(
-        self, on_epoch_begin=None, on_epoch_end=None, on_train_begin=None, on_train_end=None,
-        on_train_batch_begin=None, on_train_batch_end=None, **kwargs,
-    ):
-        super().__init__()
-        kwargs.update(
-            on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end, on_train_begin=on_train_begin,
-            on_train_end=on_train_end, on_train_batch_begin=on_train_batch_begin, on_train_batch_end=on_train_batch_end,
-        )
-        for name, function in kwargs.items():
+    arguments = {
+        "on_epoch_begin": None, "on_epoch_end": None, "on_train_begin": None, "on_train_end": None,
+        "on_train_batch_begin": None, "on_train_batch_end": None,
+    }  # fmt: skip
+    _keywords = "kwargs"
+
+    def _set_up(self, given):
+        super()._set_up({})
+        for name, function in (given.pop("kwargs") | given).items():
             if name not in HOOKS:
                 raise ValueError(f"LambdaCallback: {name!r} is no hook. Hooks: {', '.join(sorted(HOOKS))}.")
             if function is not None:

@@ -1,12 +1,12 @@
 """Callbacks that change how a training goes on: LearningRateScheduler, TerminateOnNaN, SwapEMAWeights."""
 
-import inspect
 import math
 
 import numpy as np
 
 from minigrad.callbacks.base import Callback
 from minigrad.configurable import REQUIRED
+from minigrad.spelling import fits
 
 
 class LearningRateScheduler(Callback):
@@ -37,8 +37,8 @@ class LearningRateScheduler(Callback):
             return  # a resumed training, which was interrupted within this epoch: its rate is set already
         self._last_epoch = epoch
         optimizer = self.model.optimizer
-        arguments = (epoch, float(optimizer.learning_rate)) if _takes_two(self.schedule) else (epoch,)
-        rate = self.schedule(*arguments)
+        arguments = epoch, float(optimizer.learning_rate)
+        rate = self.schedule(*arguments) if fits(self.schedule, arguments, {}) else self.schedule(epoch)
         if not isinstance(rate, (float, np.floating)):
             raise ValueError(
                 f"LearningRateScheduler: the schedule must return a float, got {rate!r} ({type(rate).__name__})."
@@ -50,15 +50,6 @@ class LearningRateScheduler(Callback):
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
             logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-
-
-def _takes_two(function):
-    """Whether the function can be called with two arguments. (To try would hide a TypeError raised inside it.)"""
-    try:
-        inspect.signature(function).bind(0, 0.0)
-    except (TypeError, ValueError):  # it can't; or it is a builtin without a signature, such as a list's __getitem__
-        return False
-    return True
 
 
 class TerminateOnNaN(Callback):
