@@ -99,8 +99,11 @@ def describe(graph):
             calls[InputLayer(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)] = []
     calls |= graph.calls_by_function()
     for function, its_calls in calls.items():
-        is_operation = isinstance(function, Operation)
-        entry, nodes = _operation(function, its_calls, places) if is_operation else _layer(function, its_calls, places)
+        if isinstance(function, Operation):
+            entry, nodes = _operation(function, its_calls, places)
+        else:
+            entry = registry.serialize(function)
+            nodes = [_node(function, call.args, call.kwargs, places) for call in its_calls if call.inputs]
         entries.append({**entry, "name": function.name, "inbound_nodes": nodes})
     functional = {entry["name"] for entry in entries if _is_functional(entry)}
 
@@ -113,10 +116,6 @@ def describe(graph):
         "input_layers": mapped(lambda symbol: places[id(symbol)], graph.inputs),
         "output_layers": mapped(output, graph.outputs),
     }
-
-
-def _layer(layer, calls, places):
-    return registry.serialize(layer), [_node(layer, call.args, call.kwargs, places) for call in calls if call.inputs]
 
 
 def _operation(operation, calls, places):
@@ -219,14 +218,9 @@ def read(config):
             if math.prod(n or 1 for n in one.shape) > _MOST:
                 raise ValueError(f"layer {name!r} would return {one.shape}, more than the {_MOST:,} elements allowed")
 
-    def whole(tree):
-        if isinstance(tree, dict):
-            return {name: whole(part) for name, part in tree.items()}
-        if isinstance(tree, (list, tuple)) and not isinstance((*tree, None)[0], str):
-            return type(tree)(map(whole, tree))
-        return symbol(tree, counted_from_1)
-
-    return whole(config["input_layers"]), whole(config["output_layers"])
+    is_history = lambda tree: isinstance(tree, (list, tuple)) and isinstance((*tree, None)[0], str)
+    inputs, outputs = config["input_layers"], config["output_layers"]
+    return mapped(lambda history: symbol(history, counted_from_1), (inputs, outputs), is_history)
 
 
 def _function(entry):

@@ -125,13 +125,9 @@ class Tree:
         group, h5a = self._find(path), self._h5.h5a
         if group is None:
             return None
-        if h5a.exists(group.id, name.encode()):
-            return self._strings(group, name)
-        found, n = None, 0
-        while h5a.exists(group.id, f"{name}{n}".encode()):
-            found = [*(found or []), *self._strings(group, f"{name}{n}")]
-            n += 1
-        return found
+        has = lambda one: h5a.exists(group.id, one.encode())
+        names = [name] if has(name) else list(itertools.takewhile(has, (f"{name}{n}" for n in itertools.count())))
+        return [text for one in names for text in self._strings(group, one)] if names else None
 
     def _strings(self, group, name):
         attribute = self._h5.h5a.open(group.id, name.encode())

@@ -309,7 +309,7 @@ def of_cudnn(tree, layer, paths):
         if tree.array(paths[id(cell.bias)]).shape == two and (is_lstm or cell.reset_after):
             for kernel in (cell.kernel, cell.recurrent_kernel):
                 found[id(kernel)] = kernel.shape, functools.partial(_turned, cell.gates)
-            found[id(cell.bias)] = two, _sum_of_biases if is_lstm else _both_biases
+            found[id(cell.bias)] = two, functools.partial(_biases, is_lstm)
     return found
 
 
@@ -317,12 +317,9 @@ def _turned(gates, kernel):
     return np.hstack([part.reshape(part.shape[::-1]).T for part in np.hsplit(kernel, gates)])
 
 
-def _both_biases(biases):
-    return biases.reshape(2, -1)
-
-
-def _sum_of_biases(biases):
-    return _both_biases(biases).sum(0)
+def _biases(is_lstm, biases):
+    two = biases.reshape(2, -1)
+    return two.sum(0) if is_lstm else two
 
 
 # {slot of an optimizer: its names in Keras 2}. tf_keras wrote `Adam/m/dense/kernel`, older ones `Adam/dense/kernel/m`.
@@ -341,11 +338,6 @@ _SLOTS = {
     "velocity_hat": {"vhat"},
 }
 _NO_SLOTS = {"iteration", "iterations", "iter", "m_schedule", "momentum_cache"}
-
-
-def optimizer_names(tree):
-    """The names of the optimizer's arrays in a file."""
-    return tree.strings("optimizer_weights", "weight_names") or []
 
 
 def of_keras_2(names, variables, weights):

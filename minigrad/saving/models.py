@@ -118,7 +118,7 @@ def _opened(path):
     model the files of its layers, version of Keras)
     """
     if hdf5.is_file(path):
-        with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
+        with open(path, "rb") as file:
             with hdf5.Tree(file) as tree:
                 config, version = legacy.config(tree), legacy.written_by(tree)
             yield config, os.path.getsize(path), lambda model: file, lambda model: None, version
@@ -226,7 +226,7 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to
             raise ValueError(f"it is a checkpoint of TensorFlow. {_WAY_OUT}")
         options = {"skip_mismatch": skip_mismatch, "by_name": by_name}
         if hdf5.is_file(path):
-            with files.opened(path, hdf5.SIGNATURE, "HDF5 file") as file:
+            with open(path, "rb") as file:
                 weights.unpack(model, file, **options)
         else:
             with _members(path) as archive:

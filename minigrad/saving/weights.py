@@ -65,7 +65,7 @@ def _name_in(tree, path, layer, name):
     return next((n for n in others if tree.has(path + n) and getattr(layer, n) is vars(layer)[name]), name)
 
 
-def pack(model, with_optimizer=True, extra=None):
+def pack(model, extra=None):
     """The bytes of a weights file.
 
     Args:
@@ -80,7 +80,7 @@ def pack(model, with_optimizer=True, extra=None):
         for inside in ("", *getattr(layer, "_keras_layers", ())):
             groups[f"{path}{inside}vars"] = {"name": layer.name}, values
     optimizer = getattr(model, "optimizer", None)
-    if with_optimizer and optimizer is not None:
+    if optimizer is not None:
         values = {str(i): v.numpy() for i, v in enumerate(optimizer.variables)}
         groups["optimizer/vars"] = {"name": optimizer.name}, values
     return hdf5.build({**groups, **_kept(places, extra)})
@@ -206,7 +206,7 @@ def _fitting(tree, path, layer, variable, shape=None, turned=np.asarray):
 def _optimizer_values(tree, model, is_legacy):
     """A list of (variable, value) for those variables of the optimizer that the file has."""
     path, optimizer = "optimizer_weights" if is_legacy else "optimizer/vars", model.optimizer
-    names = legacy.optimizer_names(tree) if is_legacy else [str(i) for i in range(tree.count(path))]
+    names = (tree.strings(path, "weight_names") or []) if is_legacy else [str(i) for i in range(tree.count(path))]
     if not names:
         return []
     fresh = len(optimizer.variables)

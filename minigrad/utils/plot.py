@@ -52,6 +52,7 @@ def plot_model(
         "activations": show_layer_activations,
         "trainable": show_trainable,
         "nested": expand_nested,
+        "rankdir": rankdir,
     }
     picture = _Group(None, *_parts(model, wanted, with_input=True), rankdir)
     width, height = (n + 2 * MARGIN for n in (picture.width, picture.height))
@@ -121,7 +122,7 @@ def _part(layer, wanted, shapes, dtype, which=""):
     kind = f"{class_name(layer)} {geometry(layer)}".strip()
     title = f"{layer.name} ({kind})" if wanted["names"] else kind
     if wanted["nested"] and getattr(layer, "layers", None):
-        return _Group(title + which, *_parts(layer, wanted), None)
+        return _Group(title + which, *_parts(layer, wanted), wanted["rankdir"])
     activation = getattr(getattr(layer, "activation", None), "__name__", None) if wanted["activations"] else None
     trainable, color = None, DARK
     if wanted["trainable"] and getattr(layer, "weights", None):
@@ -174,17 +175,10 @@ class _Group:
     """Boxes and groups in ranks, with arrows that lead from rank to rank. A group with a title has a frame."""
 
     def __init__(self, title, members, arrows, rankdir):
-        self.title, self.members, self.arrows = title, list(members), arrows
-        self.direct(rankdir or "TB")
-
-    def direct(self, rankdir):
-        """Take the direction of the whole picture, also for the groups inside, and compute all places."""
+        self.title, self.members = title, members
         self.is_column, self.is_forward = rankdir in ("TB", "BT"), rankdir in ("TB", "LR")
-        for member in self.members:
-            if isinstance(member, _Group):
-                member.direct(rankdir)
-        sizes = [(m.width, m.height) if self.is_column else (m.height, m.width) for m in self.members]
-        self.layout = Layout(sizes, self.arrows)
+        sizes = [(m.width, m.height) if self.is_column else (m.height, m.width) for m in members]
+        self.layout = Layout(sizes, arrows)
         self.inner = self.layout.size if self.is_column else self.layout.size[::-1]
         self.inset, self.header = (PADDING * 1.5, SIZE + 2 * PADDING) if self.title else (0.0, 0.0)
         title = _width(self.title, bold=True) + 2 * PADDING if self.title else 0.0

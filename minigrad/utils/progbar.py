@@ -87,9 +87,6 @@ class Progbar:
             _write("\n")
 
     def _take(self, values, current, finalize):
-        if self._all_as_given:
-            self._values.update(values)
-            return
         weight = max(current - self._seen, 1)
         for name, value in dict(values).items():
             if self._is_averaged(name) and not finalize:

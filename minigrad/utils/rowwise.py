@@ -57,10 +57,7 @@ class _Step:
 
     def __init__(self, rule, function, args, kwargs):
         self.rule, self.function = rule, function
-        try:
-            self.given = inspect.signature(function).bind(*args, **kwargs)
-        except (TypeError, ValueError):
-            raise Uncertain from None
+        self.given = inspect.signature(function).bind(*args, **kwargs)
         self.given.apply_defaults()
         self.change = rule(self.given.arguments)  # raises Uncertain if it can't be done with these arguments
 
@@ -139,12 +136,6 @@ def _known_axis(row, axis):
     return _axis(row, axis)
 
 
-def _last_axis(row, axis):
-    if axis != -1:
-        raise Uncertain
-    return axis
-
-
 def _key(row, key):
     key = key if isinstance(key, tuple) else (key,)
     if any(one is not None and one is not ... and type(one) not in (int, slice) for one in key):
@@ -194,9 +185,8 @@ _NAMES = [
     (_where, "where"),
     (_with(axis=_axis), """all any argmax argmin expand_dims flip max mean min prod split std sum unstack
         var"""),
-    (_with(axis=_known_axis), "argsort cumsum log_softmax normalize repeat roll softmax sort"),
+    (_with(axis=_known_axis), "argsort cumsum log_softmax normalize one_hot repeat roll softmax sort"),
     (_with(axis=_long_axes), "squeeze"),
-    (_with(axis=_last_axis), "one_hot"),
     (_with(key=_key), "get_item"),
     (_with(axes=_order), "transpose"),
     (_with(pad_width=_widths), "pad"),
