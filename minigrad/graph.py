@@ -21,7 +21,8 @@ TEXTS = "string"  # the dtype of symbols that stand for texts, which no tensor h
 
 
 @functools.cache  # NumPy would compose the name each time
-def _dtype_name(dtype):
+def dtype_name(dtype):
+    """The name of a dtype: "string" for texts."""
     return TEXTS if dtype == TEXTS else np.dtype(dtype).name
 
 
@@ -39,7 +40,7 @@ class Symbol:
     __slots__ = ("__weakref__", "_keras_mask", "call", "dtype", "name", "place", "shape")
 
     def __init__(self, shape, dtype="float32", name=None, call=None, place=0, **keras):
-        self.shape, self.dtype = tuple(shape), _dtype_name(dtype)
+        self.shape, self.dtype = tuple(shape), dtype_name(dtype)
         self.name = auto_name("keras_tensor") if name is None else name
         self.call, self.place, self._keras_mask = call, place, None
 

@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.compat.strings import to_hash_bucket
 from minigrad.texts import StringArray, decode, encode, strings
-from minigrad.utils.elements import as_array, dtype_name, in_dtype, shown
+from minigrad.utils.elements import as_array, in_dtype, shown
 
 
 class TextFileIndex:
@@ -39,7 +39,7 @@ class TextFileInitializer(KeyValueTensorInitializer):
             texts = (
                 lines if index == TextFileIndex.WHOLE_LINE else [line.split(encode(delimiter))[index] for line in lines]
             )
-            return texts if dtype == "string" else np.array(texts).astype(dtype_name(dtype))
+            return texts if dtype == "string" else np.array(texts).astype(dtype)
 
         super().__init__(column(key_index, key_dtype), column(value_index, value_dtype), key_dtype, value_dtype)
 

@@ -1,11 +1,14 @@
 """Functions of arrays of labels and data, mostly for use before they become tensors."""
 
+import operator
+
 import numpy as np
 
 from minigrad import config
 from minigrad.checks import is_int, is_number
 from minigrad.spelling import explaining
 from minigrad.tensor import Tensor, as_tensor
+from minigrad.trees import leaves, mapped
 
 
 @explaining
@@ -63,13 +66,8 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=
     Raises:
         ValueError: no size or too large sizes, arrays with different numbers of rows, or no arrays.
     """
-    if isinstance(dataset, dict):
-        parts = split_dataset(tuple(dataset.values()), left_size, right_size, shuffle, seed)
-        return tuple(dict(zip(dataset, part)) for part in parts)
-    if isinstance(dataset, (tuple, list)):
-        arrays = [np.asarray(a) for a in dataset]
-    else:
-        arrays = [np.asarray(dataset)]
+    form = mapped(np.asarray, dataset, is_leaf=lambda part: part is not dataset)
+    arrays = leaves(form)
     if not arrays or any(a.ndim == 0 or a.dtype == object for a in arrays) or len({len(a) for a in arrays}) > 1:
         raise ValueError(
             "split_dataset expects an array, or a tuple of arrays with the same number of rows; got "
@@ -86,11 +84,7 @@ def split_dataset(dataset, left_size=None, right_size=None, shuffle=False, seed=
     order = np.arange(rows)
     if shuffle:
         order = (config.generator() if seed is None else np.random.default_rng(seed)).permutation(rows)
-    pair = []
-    for chosen in (order[:left], order[left : left + right]):
-        part = [a[chosen] for a in arrays]
-        pair.append(type(dataset)(part) if isinstance(dataset, (tuple, list)) else part[0])
-    return tuple(pair)
+    return tuple(mapped(operator.itemgetter(part), form) for part in (order[:left], order[left : left + right]))
 
 
 def _rows(rows, size, name):

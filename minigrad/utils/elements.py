@@ -4,6 +4,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.checks import is_int
+from minigrad.graph import Symbol, dtype_name
 from minigrad.tensor import Tensor
 from minigrad.texts import StringArray, is_strings, strings
 from minigrad.trees import filled, leaves, mapped
@@ -60,11 +61,6 @@ def in_dtype(array, dtype):
     return strings(array) if dtype == "string" else np.asarray(array, dtype)
 
 
-def dtype_name(dtype):
-    """The name of a dtype: "string" for texts."""
-    return "string" if dtype == "string" else np.dtype(dtype).name
-
-
 def spec_of(leaf, axes=0):
     """The TensorSpec of an array without its first `axes` axes."""
     if is_dataset(leaf):
@@ -84,7 +80,7 @@ def shown(element):
 
 
 def _as_shown(leaf):
-    if isinstance(leaf, (Tensor, StringArray)) or leaf is None or is_dataset(leaf):
+    if isinstance(leaf, (Tensor, StringArray, Symbol)) or leaf is None or is_dataset(leaf):
         return leaf
     return strings(leaf) if is_strings(leaf) else ops.convert_to_tensor(leaf)
 

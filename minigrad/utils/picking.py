@@ -79,12 +79,10 @@ class Stored:
         return len(leaves(self.arrays)[0])
 
     def row(self, i):
-        """Row i."""
+        """Row i; as `batch`, the rows of these numbers, an array."""
         return mapped(operator.itemgetter(i), self.arrays)
 
-    def batch(self, rows):
-        """The rows of these numbers, an array."""
-        return mapped(operator.itemgetter(rows), self.arrays)
+    batch = row
 
     def all(self):
         """The arrays; None if they can't be had at once."""

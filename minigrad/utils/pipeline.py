@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad import ops
 from minigrad.checks import is_int
+from minigrad.graph import dtype_name
 from minigrad.texts import StringArray, decode, strings
 from minigrad.trees import filled, leaves, mapped
 from minigrad.utils.elements import (
@@ -16,7 +17,6 @@ from minigrad.utils.elements import (
     as_array,
     as_numpy,
     called,
-    dtype_name,
     for_each,
     free,
     in_dtype,
@@ -255,13 +255,11 @@ class Dataset:
 
     def filter(self, predicate, name=None):
         """The elements for which `predicate` is true. It is called as the function of `map` is."""
-        is_kept = lambda element: bool(called(predicate, element))
-        return self._then(lambda: filter(is_kept, self._make()), None)
+        return self._then(lambda: filter(functools.partial(called, predicate), self._make()), None)
 
     def take_while(self, predicate, name=None):
         """The elements before the first one for which `predicate` is false."""
-        is_kept = lambda element: bool(called(predicate, element))
-        return self._then(lambda: itertools.takewhile(is_kept, self._make()), None)
+        return self._then(lambda: itertools.takewhile(functools.partial(called, predicate), self._make()), None)
 
     def scan(self, initial_state, scan_func, name=None):
         """The outputs of `state, output = scan_func(state, element)` for each element."""

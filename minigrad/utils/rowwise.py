@@ -17,7 +17,7 @@ from minigrad.graph import Symbol, traced
 from minigrad.tensor import Tensor, Variable
 from minigrad.texts import StringArray
 from minigrad.trees import leaves, mapped
-from minigrad.utils.elements import as_array
+from minigrad.utils.elements import as_array, called
 
 
 class Uncertain(Exception):
@@ -176,27 +176,6 @@ def _picture(arguments):
     return _with()(arguments)
 
 
-_NAMES = [
-    (_each, """abs absolute add cast ceil clip convert_to_tensor cos divide divide_no_nan elu equal exp expm1 floor
-        floor_divide gelu greater greater_equal isfinite isinf isnan leaky_relu less less_equal log log1p logical_and
-        logical_not logical_or logical_xor maximum minimum mod multiply negative not_equal ones_like power reciprocal
-        relu relu6 round rsqrt selu sigmoid sign silu sin softplus sqrt square stop_gradient subtract tan tanh
-        zeros_like"""),
-    (_where, "where"),
-    (_with(axis=_axis), """all any argmax argmin expand_dims flip max mean min prod split std sum unstack
-        var"""),
-    (_with(axis=_known_axis), "argsort cumsum log_softmax normalize one_hot repeat roll softmax sort"),
-    (_with(axis=_long_axes), "squeeze"),
-    (_with(key=_key), "get_item"),
-    (_with(axes=_order), "transpose"),
-    (_with(pad_width=_widths), "pad"),
-    (_shape, "reshape"),
-    (_several, "concatenate stack"),
-    (_picture, "resize rgb_to_grayscale"),
-]  # fmt: skip
-Row.rules = {name: rule for rule, names in _NAMES for name in names.split()}
-
-
 # --------------------------------------------------------------------------------------- rules of a whole batch
 # Such a rule raises Uncertain unless each row of the result depends on the same row of the arguments only.
 
@@ -261,21 +240,27 @@ def _keeps_length(batch, lengths):
     return first == -1 and -1 not in rest and math.prod(rest) == math.prod(batch.shape[1:])
 
 
-_OF_BATCHES = [
-    (_alike, _NAMES[0][1]),
-    (_alike_where, "where"),
-    (_behind(), """all any argmax argmin argsort cumsum flip log_softmax max mean min normalize prod repeat roll softmax
-        sort split squeeze std sum unstack var"""),
-    (_behind(1), "expand_dims one_hot"),
-    (_behind(several=True), "concatenate"),
-    (_behind(1, several=True), "stack"),
-    (_where_true(_keeps_rows), "get_item"),
-    (_where_true(lambda batch, axes: axes is not None and axes[0] == 0), "transpose"),
-    (_where_true(lambda batch, widths, *_: not np.asarray(widths)[0].any()), "pad"),
-    (_where_true(_keeps_length), "reshape"),
-    (_where_true(lambda batch, *_: batch.ndim == 4), "resize rgb_to_grayscale"),
+_RULES = [  # that of rows, that of whole batches, and the operations
+    (_each, _alike, """abs absolute add cast ceil clip convert_to_tensor cos divide divide_no_nan elu equal exp expm1
+        floor floor_divide gelu greater greater_equal isfinite isinf isnan leaky_relu less less_equal log log1p
+        logical_and logical_not logical_or logical_xor maximum minimum mod multiply negative not_equal ones_like power
+        reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin softplus sqrt square stop_gradient subtract tan
+        tanh zeros_like"""),
+    (_where, _alike_where, "where"),
+    (_with(axis=_axis), _behind(), "all any argmax argmin flip max mean min prod split std sum unstack var"),
+    (_with(axis=_known_axis), _behind(), "argsort cumsum log_softmax normalize repeat roll softmax sort"),
+    (_with(axis=_long_axes), _behind(), "squeeze"),
+    (_with(axis=_axis), _behind(1), "expand_dims one_hot"),
+    (_several, _behind(several=True), "concatenate"),
+    (_several, _behind(1, several=True), "stack"),
+    (_with(key=_key), _where_true(_keeps_rows), "get_item"),
+    (_with(axes=_order), _where_true(lambda batch, axes: axes is not None and axes[0] == 0), "transpose"),
+    (_with(pad_width=_widths), _where_true(lambda batch, widths, *_: not np.asarray(widths)[0].any()), "pad"),
+    (_shape, _where_true(_keeps_length), "reshape"),
+    (_picture, _where_true(lambda batch, *_: batch.ndim == 4), "resize rgb_to_grayscale"),
 ]  # fmt: skip
-_Whole.rules = {name: rule for rule, names in _OF_BATCHES for name in names.split()}
+Row.rules = {name: rule for rule, _, names in _RULES for name in names.split()}
+_Whole.rules = {name: rule for _, rule, names in _RULES for name in names.split()}
 
 
 # ----------------------------------------------------------------------------------------------------- functions
@@ -329,9 +314,7 @@ def _written_down(function, example, symbol):
 
     before = _states()
     try:
-        element = mapped(made, example)
-        found = function(*element) if type(element) is tuple else function(element)
-        found = tuple(found) if type(found) is list else found
+        found = called(function, mapped(made, example))
         results = mapped(lambda leaf: leaf if isinstance(leaf, Row) else as_array(leaf), found)
     except Exception:  # whatever it is: the same error comes where the function is called with an element
         results = None
