@@ -80,7 +80,7 @@ def is_keras_tensor(value):
 
 
 _BINARY = {
-    "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide, "pow": ops.power,
+    "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.true_divide, "pow": ops.power,
     "matmul": ops.matmul, "floordiv": ops.floor_divide, "mod": ops.mod, "and": ops.logical_and, "or": ops.logical_or,
     "xor": ops.logical_xor,
 }  # fmt: skip
@@ -94,16 +94,23 @@ for _name, _op in _BINARY.items():
     setattr(Symbol, f"__r{_name}__", lambda self, other, _op=_op: _op(other, self))
 
 
+_CLASSES = {  # functions that are not in CamelCase what Keras calls their classes
+    "allclose": "AllClose", "batch_normalization": "BatchNorm", "isin": "IsIn", "layer_normalization": "LayerNorm",
+    "rgb_to_grayscale": "RGBToGrayscale", "rms_normalization": "RMSNorm", "searchsorted": "SearchSorted",
+}  # fmt: skip
+
+
 class Operation:
     """A function of `minigrad.ops` in a graph, under a name of its own."""
 
     def __init__(self, function, name=None):
         self.function = function
-        self.name = name or auto_name(snake_case(function.__name__))
+        self.name = name or auto_name(snake_case(self._class_name))
 
     @property
     def _class_name(self):
-        return "".join(word.capitalize() for word in self.function.__name__.split("_"))
+        name = self.function.__name__
+        return _CLASSES.get(name) or "".join(word.capitalize() for word in name.split("_"))
 
     def __call__(self, *args, **kwargs):
         return self.function(*args, **kwargs)

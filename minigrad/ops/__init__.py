@@ -44,10 +44,10 @@ from minigrad.ops.errors import absolute_error, huber_error, log_cosh_error, squ
 from minigrad.ops import image
 from minigrad.ops.functions import (
     all, allclose, any, arccos, arccosh, arcsin, arcsinh, arctan, arctan2, arctanh, cbrt, ceil, cos, cosh,
-    count_nonzero, deg2rad, divide_no_nan, erfc, exp2, expm1, floor, floor_divide, fmax, fmin, fmod, heaviside, isclose,
-    isfinite, isinf, isnan, isneginf, isposinf, ldexp, log1p, log2, log10, logaddexp, logaddexp2, logical_and,
+    count_nonzero, deg2rad, divide_no_nan, erfc, exp2, expm1, fabs, floor, floor_divide, fmax, fmin, fmod, heaviside,
+    isclose, isfinite, isinf, isnan, isneginf, isposinf, ldexp, log1p, log2, log10, logaddexp, logaddexp2, logical_and,
     logical_not, logical_or, logical_xor, logsumexp, nan_to_num, rad2deg, reciprocal, rms_normalization, round, rsqrt,
-    saturate_cast, select, sign, signbit, sin, sinc, sinh, tan, trunc,
+    saturate_cast, select, sign, signbit, sin, sinc, sinh, tan, true_divide, trunc,
 )  # fmt: skip
 from minigrad.ops.gaps import (
     cumprod, median, nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmedian, nanmin, nanpercentile,
@@ -76,20 +76,20 @@ from minigrad.ops.shaping import (
     concatenate, convert_to_numpy, diagonal, dtype, flip, get_item, hstack, is_tensor, ndim, repeat, roll, shape, size,
     split, stack, tile, unstack, vstack,
 )  # fmt: skip
-from minigrad.ops.statistics import argmin, average, max, mean, min, moments, norm, normalize, std, var
+from minigrad.ops.statistics import amax, amin, argmin, average, max, mean, min, moments, norm, normalize, std, var
 # isort: on
 
 # Second names of some operations.
-amax, amin, fabs, true_divide, swish, hard_swish = max, min, absolute, divide, silu, hard_silu
-array = convert_to_tensor
+array, hard_swish, swish = convert_to_tensor, hard_silu, silu
 nn = numpy = sys.modules[__name__]  # Keras' rooms for some of them
 
 __all__ = public(globals(), but=("DividedPlan", "NoAttribute", "Plan", "SymbolMet", "Tensor"))
 
 
 _WHOLE = {  # what makes integers of integers
-    "absolute", "add", "clip", "cumsum", "diff", "dot", "floor_divide", "matmul", "max", "maximum", "min", "minimum",
-    "mod", "multiply", "negative", "pad", "power", "prod", "sign", "square", "subtract", "sum", "tensordot", "where",
+    "absolute", "add", "amax", "amin", "clip", "cumsum", "diff", "dot", "fabs", "floor_divide", "matmul", "max",
+    "maximum", "min", "minimum", "mod", "multiply", "negative", "pad", "power", "prod", "sign", "square", "subtract",
+    "sum", "tensordot", "where",
 }  # fmt: skip
 
 

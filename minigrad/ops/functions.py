@@ -132,6 +132,11 @@ def ceil(x):
     return negative(floor(negative(x)))
 
 
+def fabs(x):
+    """|x|"""
+    return absolute(x)
+
+
 def trunc(x):
     """x without its fraction. No gradient passes."""
     return multiply(sign(x), floor(absolute(x)))
@@ -145,6 +150,11 @@ def round(x, decimals=0):
 def floor_divide(x1, x2):
     """floor(x1 / x2)"""
     return floor(divide(x1, x2))
+
+
+def true_divide(x1, x2):
+    """x1 / x2"""
+    return divide(x1, x2)
 
 
 def divide_no_nan(x1, x2):

@@ -34,6 +34,16 @@ def min(x, axis=None, keepdims=False, initial=None):
     return negative(max(negative(x), axis, keepdims, None if initial is None else -float(initial)))
 
 
+def amax(x, axis=None, keepdims=False):
+    """`max` without `initial`."""
+    return max(x, axis, keepdims)
+
+
+def amin(x, axis=None, keepdims=False):
+    """`min` without `initial`."""
+    return min(x, axis, keepdims)
+
+
 def argmin(x, axis=None, keepdims=False):
     """The index of the first smallest element along `axis` (None: among all), as int64. Not differentiable."""
     return argmax(negative(x), axis, keepdims)

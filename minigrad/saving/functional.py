@@ -18,7 +18,7 @@ from minigrad import activations, ops
 from minigrad.graph import Operation, Symbol, has_symbols, record, results
 from minigrad.layers.base import registry
 from minigrad.layers.input_layer import InputLayer
-from minigrad.names import class_name, snake_case
+from minigrad.names import class_name
 from minigrad.saving import objects
 from minigrad.tensor import Variable
 from minigrad.trees import leaves, mapped
@@ -34,34 +34,27 @@ _OPERATIONS = {  # module of Keras: the functions of `ops` that are classes in i
     "hard_tanh leaky_relu log_sigmoid log_softmax max_pool separable_conv "
     "moments multi_hot normalize one_hot relu relu6 rms_normalization selu sigmoid silu soft_shrink softmax "
     "softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus tanh_shrink threshold",
-    "numpy": "absolute add all any append arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin "
+    "numpy": "absolute add all amax amin any append arccos arccosh arcsin arcsinh arctan arctan2 arctanh argmax argmin "
     "argpartition argsort array_split average broadcast_to cbrt ceil clip concatenate copy corrcoef cos cosh "
     "count_nonzero cross cumprod cumsum deg2rad diag diagflat diagonal diff digitize divide divide_no_nan dot dsplit "
-    "dstack einsum empty_like equal exp exp2 expand_dims expm1 flip fliplr flipud floor floor_divide fmax fmin fmod "
-    "full_like get_item greater greater_equal heaviside hsplit hstack hypot inner isclose isfinite isin isinf isnan "
-    "isneginf isposinf kron ldexp less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and logical_not "
-    "logical_or logical_xor matmul max maximum mean median meshgrid min minimum mod moveaxis multiply nan_to_num "
-    "nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd "
-    "nansum nanvar negative nonzero not_equal ones_like outer pad percentile power prod ptp quantile rad2deg ravel "
-    "reciprocal repeat reshape roll rot90 round searchsorted select sign signbit sin sinc sinh sort split sqrt square "
-    "squeeze stack std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace transpose tril triu "
-    "trunc unravel_index vander var vdot vsplit vstack where zeros_like",
+    "dstack einsum empty_like equal exp exp2 expand_dims expm1 fabs flip fliplr flipud floor floor_divide fmax fmin "
+    "fmod full_like get_item greater greater_equal heaviside hsplit hstack hypot inner isclose isfinite isin isinf "
+    "isnan isneginf isposinf kron ldexp less less_equal log log10 log1p log2 logaddexp logaddexp2 logical_and "
+    "logical_not logical_or logical_xor matmul max maximum mean median meshgrid min minimum mod moveaxis multiply "
+    "nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod "
+    "nanquantile nanstd nansum nanvar negative nonzero not_equal ones_like outer pad percentile power prod ptp "
+    "quantile rad2deg ravel reciprocal repeat reshape roll rot90 round searchsorted select sign signbit sin sinc sinh "
+    "sort split sqrt square squeeze stack std subtract sum swapaxes take take_along_axis tan tanh tensordot tile trace "
+    "transpose tril triu true_divide trunc unravel_index vander var vdot vsplit vstack where zeros_like",
 }
 _CLASSES = {  # function: (module, name) of its class in Keras
     function: (f"keras.src.ops.{module}", class_name(Operation(function, module)))
     for module, names in _OPERATIONS.items()
     for function in (getattr(ops.image if module == "image" else ops, name) for name in names.split())
 }
-_CLASSES |= {
-    ops.image.rgb_to_grayscale: ("keras.src.ops.image", "RGBToGrayscale"),
-    activations.relu: ("keras.src.activations.activations", "ReLU"),
-    ops.rms_normalization: ("keras.src.ops.nn", "RMSNorm"),
-    ops.isin: ("keras.src.ops.numpy", "IsIn"),
-    ops.searchsorted: ("keras.src.ops.numpy", "SearchSorted"),
-}
+_CLASSES[activations.relu] = "keras.src.activations.activations", "ReLU"
 _FUNCTIONS = {place: function for function, place in _CLASSES.items()}
-for _second in ("Abs", "Amax", "Amin", "Fabs", "TrueDivide"):  # subclasses of Absolute, Max, ...
-    _FUNCTIONS["keras.src.ops.numpy", _second] = getattr(ops, snake_case(_second))
+_FUNCTIONS["keras.src.ops.numpy", "Abs"] = ops.absolute
 _IN_CALL = {  # arguments that Keras gives to the call of an operation; the others go to its constructor
     "a", "array", "atol", "bins", "choicelist", "condition", "condlist", "constant_values", "data", "default",
     "depthwise_kernel", "fill_value", "images", "indices", "inputs", "kernel", "key", "operands", "pointwise_kernel",

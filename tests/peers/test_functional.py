@@ -109,6 +109,19 @@ def test_every_operation_of_keras_is_in_the_table(keras):
             assert argument in in_call | made_with, (name, argument)
 
 
+def test_operations_have_the_names_that_keras_gives_them(keras):
+    def names(keras):
+        keras.utils.clear_session()
+        x, ops = keras.Input((4, 4)), keras.ops
+        outputs = [x + 1, x - 1, 2 * x, x / 2, 2 / x, x**2, x // 2, x % 2, x @ x, -x, abs(x), x[:, 0], x < 1, x >= 1, x != 1, ~(x > 1)]
+        outputs += [(x > 0) & (x < 1), (x > 0) | (x < 1), (x > 0) ^ (x < 1), ops.divide(x, 2), ops.true_divide(x, 2), ops.fabs(x)]
+        outputs += [ops.amax(x, 1), ops.amin(x, 1), ops.isin(x, [1.0]), ops.rms_normalization(x, ops.ones((4,))), ops.relu6(x)]
+        outputs += [ops.searchsorted(ops.convert_to_tensor([1.0, 2.0]), x[0, 0]), ops.log1p(x), ops.top_k(x, 2)[0], ops.expand_dims(x, 1)]
+        return [entry["name"] for entry in keras.Model(x, outputs).get_config()["layers"]]
+
+    assert names(minigrad) == names(keras)
+
+
 def test_operators_of_graphs_are_read(keras, tmp_path):
     """Keras has several classes for one function: `x / 2` is a TrueDivide, ops.amax an Amax."""
     x = keras.Input((4,))
