@@ -64,112 +64,53 @@ def _broadcasting(operation):
     return apply
 
 
-@_broadcasting
-@op("(...), (...) -> (...)")
-def add(y, a, b):
-    """y = a + b;   da = dy,   db = dy."""
-    launch(K.add, a, b, y)
+def _of_two(name, formula, forward, to_a, to_b):
+    """The operation of two tensors that the kernel `forward(a, b, y)` computes.
 
-    def vjp(gy, ga, gb):
-        for g in (ga, gb):
-            if g is not None:
-                launch(K.copy, gy, g)
+    `to_a` and `to_b` are those of the gradients, `kernel(gy, *needs, ga)`, and what each needs: "a", "b", "y" or more.
+    """
+    (back_a, needs_a), (back_b, needs_b) = to_a, to_b
 
-    return vjp
+    def function(y, a, b):
+        launch(forward, a, b, y)
+        known = {"a": a, "b": b, "y": y}
+        for_a, for_b = [*map(known.get, needs_a)], [*map(known.get, needs_b)]
 
+        def vjp(gy, ga, gb):
+            if ga is not None:
+                launch(back_a, gy, *for_a, ga)
+            if gb is not None:
+                launch(back_b, gy, *for_b, gb)
 
-@_broadcasting
-@op("(...), (...) -> (...)")
-def subtract(y, a, b):
-    """y = a - b;   da = dy,   db = -dy."""
-    launch(K.subtract, a, b, y)
+        return vjp
 
-    def vjp(gy, ga, gb):
-        if ga is not None:
-            launch(K.copy, gy, ga)
-        if gb is not None:
-            launch(K.negative, gy, gb)
-
-    return vjp
+    function.__name__, function.__doc__ = name, formula
+    return _broadcasting(op("(...), (...) -> (...)")(function))
 
 
-@_broadcasting
-@op("(...), (...) -> (...)")
-def multiply(y, a, b):
-    """y = a b;   da = dy b,   db = dy a."""
-    launch(K.multiply, a, b, y)
-
-    def vjp(gy, ga, gb):
-        if ga is not None:
-            launch(K.multiply, gy, b, ga)
-        if gb is not None:
-            launch(K.multiply, gy, a, gb)
-
-    return vjp
-
-
-@_broadcasting
-@op("(...), (...) -> (...)")
-def divide(y, a, b):
-    """y = a / b;   da = dy / b,   db = -dy y / b."""
-    launch(K.divide, a, b, y)
-
-    def vjp(gy, ga, gb):
-        if ga is not None:
-            launch(K.divide, gy, b, ga)
-        if gb is not None:
-            launch(K.divide_vjp_b, gy, b, y, gb)
-
-    return vjp
-
-
-@_broadcasting
-@op("(...), (...) -> (...)")
-def _power(y, a, b):
-    """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
-    launch(K.power, a, b, y)
-
-    def vjp(gy, ga, gb):
-        if ga is not None:
-            launch(K.power_vjp_a, gy, a, b, ga)
-        if gb is not None:
-            launch(K.power_vjp_b, gy, a, y, gb)
-
-    return vjp
+add = _of_two("add", "y = a + b;   da = dy,   db = dy.", K.add, (K.copy, ""), (K.copy, ""))
+subtract = _of_two("subtract", "y = a - b;   da = dy,   db = -dy.", K.subtract, (K.copy, ""), (K.negative, ""))
+multiply = _of_two("multiply", "y = a b;   da = dy b,   db = dy a.", K.multiply, (K.multiply, "b"), (K.multiply, "a"))
+divide = _of_two(
+    "divide", "y = a / b;   da = dy / b,   db = -dy y / b.", K.divide, (K.divide, "b"), (K.divide_vjp_b, "by")
+)
+_power = _of_two(
+    "power", "y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0).",
+    K.power, (K.power_vjp_a, "ab"), (K.power_vjp_b, "ay"),
+)  # fmt: skip
+hypot = _of_two(
+    "hypot", "y = sqrt(a^2 + b^2), without overflow;   da = dy a / y,   db = dy b / y, 0 where y is 0.",
+    K.hypot, (K.hypot_vjp, "ay"), (K.hypot_vjp, "by"),
+)  # fmt: skip
+mod = _of_two(
+    "mod", "y = a - floor(a / b) b, the remainder with the sign of b;   da = dy,   db = -dy floor(a / b).",
+    K.mod, (K.copy, ""), (K.mod_vjp_b, "ab"),
+)  # fmt: skip
 
 
 def power(x1, x2):
     """y = a^b;   da = dy b a^(b-1),   db = dy y ln a (0 where a <= 0)."""
     return square(x1) if isinstance(x2, (int, float)) and x2 == 2 else _power(x1, x2)
-
-
-@_broadcasting
-@op("(...), (...) -> (...)")
-def hypot(y, a, b):
-    """y = sqrt(a^2 + b^2), without overflow;   da = dy a / y,   db = dy b / y, 0 where y is 0."""
-    launch(K.hypot, a, b, y)
-
-    def vjp(gy, ga, gb):
-        for x, g in ((a, ga), (b, gb)):
-            if g is not None:
-                launch(K.hypot_vjp, gy, x, y, g)
-
-    return vjp
-
-
-@_broadcasting
-@op("(...), (...) -> (...)")
-def mod(y, a, b):
-    """y = a - floor(a / b) b, the remainder with the sign of b;   da = dy,   db = -dy floor(a / b)."""
-    launch(K.mod, a, b, y)
-
-    def vjp(gy, ga, gb):
-        if ga is not None:
-            launch(K.copy, gy, ga)
-        if gb is not None:
-            launch(K.mod_vjp_b, gy, a, b, gb)
-
-    return vjp
 
 
 @_broadcasting
