@@ -1,4 +1,4 @@
-"""Functions of `tensorflow` that pick, sort, cut and place elements; and the decorator `at`.
+"""Functions of `tensorflow` itself that pick, sort, cut and place elements.
 
 "Reads" in a docstring means that the values are read, so that a step with this function runs eagerly.
 """
@@ -9,20 +9,7 @@ import minigrad
 from minigrad import ops
 from minigrad.utils.elements import as_array, shown
 
-placed = {}
 
-
-def at(*names):
-    """Decorator: what stands under these names below tf."""
-
-    def place(thing):
-        placed.update(dict.fromkeys(names, thing))
-        return thing
-
-    return place
-
-
-@at("gather")
 def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name=None):
     """The slices at the indices along an axis. The first `batch_dims` axes are those of a batch; if any, reads them."""
     axis = batch_dims if axis is None else axis % ops.ndim(params)
@@ -35,14 +22,12 @@ def gather(params, indices, validate_indices=None, axis=None, batch_dims=0, name
     return ops.take(ops.ravel(params), np.reshape(each, (*shape[:batch_dims], *each[0].shape)))
 
 
-@at("pad")
 def pad(tensor, paddings, mode="CONSTANT", constant_values=0, name=None):
     """The tensor with more elements at both ends of each axis: `constant_values`, or mirrored (REFLECT, SYMMETRIC)."""
     mode = mode.lower()
     return ops.pad(tensor, np.asarray(paddings), mode, constant_values if mode == "constant" else None)
 
 
-@at("tensor_scatter_nd_update")
 def tensor_scatter_nd_update(tensor, indices, updates, name=None):
     """The tensor with `updates` at the places that the last axis of `indices` tells. Reads the indices."""
     shape = ops.shape(tensor)
@@ -53,13 +38,11 @@ def tensor_scatter_nd_update(tensor, indices, updates, name=None):
     return ops.reshape(ops.take(both, places), shape)
 
 
-@at("argsort")
 def argsort(values, axis=-1, direction="ASCENDING", stable=False, name=None):
     """The places of the elements along an axis, in the order of their values. Equal elements keep their order."""
     return ops.argsort(ops.multiply(values, -1.0) if _descends(direction) else values, axis)
 
 
-@at("sort")
 def sort(values, axis=-1, direction="ASCENDING", name=None):
     """The elements along an axis in ascending (or descending) order."""
     if _descends(direction):
@@ -67,14 +50,12 @@ def sort(values, axis=-1, direction="ASCENDING", name=None):
     return ops.sort(values, axis)
 
 
-@at("boolean_mask")
 def boolean_mask(tensor, mask, axis=None, name="boolean_mask"):
     """The elements for which the mask is true. The mask's axes begin at `axis` and become one. Reads the mask."""
     before = (axis or 0) % ops.ndim(tensor)
     return ops.get_item(tensor, (*[slice(None)] * before, np.asarray(mask, bool)))
 
 
-@at("gather_nd")
 def gather_nd(params, indices, batch_dims=0, name=None):
     """The elements (or slices) at the places that the last axis of `indices` tells. Reads the indices."""
     indices = np.asarray(indices).astype(np.int64)
@@ -82,7 +63,6 @@ def gather_nd(params, indices, batch_dims=0, name=None):
     return ops.get_item(params, (*own, *np.moveaxis(indices, -1, 0)))
 
 
-@at("where")
 def where(condition, x=None, y=None, name=None):
     """x where the condition holds, else y. Without x and y, a row per place where it holds; reads the condition."""
     if x is None and y is None:
@@ -90,7 +70,6 @@ def where(condition, x=None, y=None, name=None):
     return ops.where(condition, x, y)
 
 
-@at("split")
 def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     """Parts along an axis: a number of parts with equal lengths, or parts with the given lengths."""
     if isinstance(num_or_size_splits, int):
@@ -98,26 +77,22 @@ def split(value, num_or_size_splits, axis=0, num=None, name="split"):
     return ops.split(value, np.cumsum(num_or_size_splits)[:-1].tolist(), axis)
 
 
-@at("meshgrid")
 def meshgrid(*args, indexing="xy", name=None):
     """The coordinates of the points of a grid, a tensor per vector."""
     return ops.meshgrid(*args, indexing=indexing)
 
 
-@at("sequence_mask")
 def sequence_mask(lengths, maxlen=None, dtype="bool", name=None):
     """For each length, a row that is true in so many places at the beginning. Reads the lengths."""
     lengths = np.asarray(lengths)
     return ops.cast(np.arange(lengths.max(initial=0) if maxlen is None else int(maxlen)) < lengths[..., None], dtype)
 
 
-@at("scatter_nd")
 def scatter_nd(indices, updates, shape, name=None):
     """Zeros of this shape, to which the updates are added at the indices."""
     return ops.scatter(indices, updates, tuple(int(n) for n in shape))
 
 
-@at("unique")
 def unique(x, out_idx="int32", name=None):
     """(the different elements, in the order in which they come; the place of each element of x there). Reads x."""
     array = as_array(x)
@@ -126,13 +101,6 @@ def unique(x, out_idx="int32", name=None):
     return shown(array[first[order]]), shown(np.argsort(order)[places.ravel()])
 
 
-@at("math.count_nonzero")
-def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
-    """The number of elements (along an axis) that are not zero."""
-    return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
-
-
-@at("one_hot")
 def one_hot(indices, depth, on_value=1.0, off_value=0.0, axis=None, dtype=None, name=None):
     """`on_value` in the column of the index, else `off_value`."""
     y = ops.one_hot(indices, depth, axis=-1 if axis is None else axis)

@@ -83,11 +83,11 @@ class Checkpoint:
             variable.assign(value)
         for stream, value in streams:
             stream[...] = value
-        return Status()
+        return _Status()
 
     def restore(self, save_path, options=None):
         """The same as `read`; nothing happens if the path is None."""
-        return Status() if save_path is None else self.read(save_path)
+        return _Status() if save_path is None else self.read(save_path)
 
     def _matched(self, values):
         """Pairs (variable, its value in the file)."""
@@ -108,17 +108,16 @@ class Checkpoint:
         """Build optimizers that were built when the file was written: for the model beside them."""
         models = [thing for thing in self._things.values() if isinstance(thing, minigrad.Model)]
         for name, thing in self._things.items():
-            pairs = [(name, thing)] if isinstance(thing, Optimizer) else [(f"{name}/optimizer", thing)]
-            for place, one in pairs:
-                optimizer = one if isinstance(one, Optimizer) else getattr(one, "optimizer", None)
-                model = one if isinstance(one, minigrad.Model) else models[0] if models else None
-                if optimizer is None or model is None or optimizer.built:
-                    continue
-                if len(values.get(place, ())) > len(optimizer.variables):
-                    optimizer.build(model.trainable_variables)
+            optimizer = thing if isinstance(thing, Optimizer) else getattr(thing, "optimizer", None)
+            model = thing if isinstance(thing, minigrad.Model) else models[0] if models else None
+            if optimizer is None or model is None or optimizer.built:
+                continue
+            place = name if optimizer is thing else f"{name}/optimizer"
+            if len(values.get(place, ())) > len(optimizer.variables):
+                optimizer.build(model.trainable_variables)
 
 
-class Status:
+class _Status:
     """What `restore` returns: everything has been restored already."""
 
     def assert_consumed(self):
@@ -194,12 +193,3 @@ def latest_checkpoint(checkpoint_dir, latest_filename=None):
     """The path of the last checkpoint in a folder; None if there is none."""
     paths = _read_index(os.fspath(checkpoint_dir))
     return paths[-1] if paths else None
-
-
-def functions():
-    """{name below tf: what stands there}."""
-    return {
-        "train.Checkpoint": Checkpoint,
-        "train.CheckpointManager": CheckpointManager,
-        "train.latest_checkpoint": latest_checkpoint,
-    }

@@ -47,6 +47,10 @@ def _encoder(file_format):
     return encode
 
 
+decode_png = decode_jpeg = decode_bmp = decode_image
+encode_png, encode_jpeg = map(_encoder, ("png", "jpeg"))
+
+
 def convert_image_dtype(image, dtype, saturate=False, name=None):
     """Bytes as floats from 0 to 1, or the other way round."""
     x, is_float = ops.convert_to_tensor(image), np.dtype(dtype).kind == "f"
@@ -254,23 +258,6 @@ _CHANGES = {  # what is random: the change, and how many arguments it has beside
     "hue": (_changed(adjust_hue, 0.5), 1),
     "saturation": (_changed(adjust_saturation), 2),
 }
-
-
-def functions():
-    """{name below tf: what stands there}."""
-    plain = (
-        adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, central_crop, convert_image_dtype,
-        crop_to_bounding_box, decode_image, extract_patches, hsv_to_rgb, per_image_standardization, resize,
-        resize_with_crop_or_pad, resize_with_pad, rgb_to_hsv, ResizeMethod,
-    )
-    decoders = dict.fromkeys(("decode_png", "decode_jpeg", "decode_bmp", "decode_image"), decode_image)
-    encoders = {"encode_png": _encoder("png"), "encode_jpeg": _encoder("jpeg")}
-    return {
-        **{f"image.{one.__name__}": one for one in plain},
-        **{f"{place}.{name}": one for place in ("image", "io") for name, one in {**decoders, **encoders}.items()},
-        **{
-            f"image.{begin}random_{what}": _random(what, *change, bool(begin))
-            for what, change in _CHANGES.items()
-            for begin in ("", "stateless_")
-        },
-    }
+for _what, _change in _CHANGES.items():
+    for _begin in ("", "stateless_"):
+        globals()[f"{_begin}random_{_what}"] = _random(_what, *_change, bool(_begin))

@@ -129,9 +129,3 @@ class StaticVocabularyTable(StaticHashTable):
     def size(self, name=None):
         """The number of terms and buckets."""
         return super().size() + self.num_oov_buckets
-
-
-def functions():
-    """{name below tf: what stands there}."""
-    things = (KeyValueTensorInitializer, StaticHashTable, StaticVocabularyTable, TextFileIndex, TextFileInitializer)
-    return {f"lookup.{one.__name__}": one for one in things}

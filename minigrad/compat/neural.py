@@ -1,4 +1,4 @@
-"""What scripts use of `tf.nn`, beside the functions in `tensorflow.txt`."""
+"""`tf.nn`: what scripts use of it beside the functions in `tensorflow.txt`."""
 
 import minigrad
 from minigrad import ops
@@ -31,6 +31,9 @@ def avg_pool2d(input, ksize, strides, padding, data_format="NHWC", name=None):
     """The mean of each window of images."""
     _only_last(data_format)
     return ops.average_pool(input, _window(ksize), _window(strides), padding.lower())
+
+
+max_pool, avg_pool = max_pool2d, avg_pool2d
 
 
 def batch_normalization(x, mean, variance, offset, scale, variance_epsilon, name=None):
@@ -80,14 +83,3 @@ def weighted_cross_entropy_with_logits(labels, logits, pos_weight, name=None):
     x = ops.convert_to_tensor(logits)
     t = ops.cast(labels, x.dtype)
     return (1.0 - t) * x + (1.0 + (pos_weight - 1.0) * t) * ops.softplus(-x)
-
-
-def functions():
-    """{name below tf: what stands there}."""
-    found = (
-        avg_pool2d, batch_normalization, conv2d, dropout, embedding_lookup, l2_loss, max_pool2d, moments,
-        sigmoid_cross_entropy_with_logits, softmax_cross_entropy_with_logits, sparse_softmax_cross_entropy_with_logits,
-        weighted_cross_entropy_with_logits,
-    )  # fmt: skip
-    pools = {"nn.max_pool": max_pool2d, "nn.avg_pool": avg_pool2d}
-    return {**{f"nn.{one.__name__}": one for one in found}, **pools}

@@ -1,4 +1,4 @@
-"""What scripts use of `tf.strings`: functions of StringArrays.
+"""`tf.strings`: functions of StringArrays.
 
 A ragged result, such as that of `split`, is a list with a StringArray per text.
 """
@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from minigrad import ops
-from minigrad.texts import StringArray, decode, encode, is_strings, strings
+from minigrad.texts import StringArray, decode, encode, strings
 from minigrad.utils.hashes import bucket
 
 _POSIX = {  # classes of characters that RE2 knows and Python does not
@@ -39,15 +39,17 @@ def _ragged(function, texts):
     return found if texts.ndim else found[0]
 
 
-def _case(name):
+def _case(method):
     def change(input, encoding="", name=None):
         """The texts in lower or upper case: ASCII letters only, unless encoding="utf-8"."""
         if not encoding:
-            return _each(lambda text: getattr(text, which)(), input)
-        return _each(lambda text: encode(getattr(decode(text), which)()), input)
+            return _each(lambda text: getattr(text, method)(), input)
+        return _each(lambda text: encode(getattr(decode(text), method)()), input)
 
-    which = name
     return change
+
+
+lower, upper = map(_case, ("lower", "upper"))
 
 
 @functools.lru_cache
@@ -137,20 +139,9 @@ def to_hash_bucket(input, num_buckets, name=None):
     return _each(lambda text: bucket(text, num_buckets), input, np.int64)
 
 
-def functions():
-    """{name below tf: what stands there}."""
-    below = (
-        regex_replace, regex_full_match, split, unicode_split, strip, length, substr, join, reduce_join, as_string,
-        to_number,
-    )
-    return {
-        **{f"strings.{one.__name__}": one for one in below},
-        **{f"strings.{name}": _case(name) for name in ("lower", "upper")},
-        **dict.fromkeys(("strings.to_hash_bucket", "strings.to_hash_bucket_fast"), to_hash_bucket),
-    }
+to_hash_bucket_fast = to_hash_bucket
 
-
-_OF_TEXTS = {
+OF_TEXTS = {  # functions of tensorflow itself that take texts as well
     "concat": lambda values, axis, name=None: np.concatenate([strings(one) for one in values], axis).view(StringArray),
     "constant": lambda value, dtype=None, shape=None, name=None: strings(value),
     "convert_to_tensor": lambda value, dtype=None, name=None: strings(value),
@@ -166,19 +157,3 @@ _OF_TEXTS = {
     ),
     "stack": lambda values, axis=0, name=None: np.stack([strings(one) for one in values], axis).view(StringArray),
 }
-
-
-def also_of_texts(members):
-    """Let functions of tensors among the members of tensorflow take texts as well."""
-    for name, of_texts in _OF_TEXTS.items():
-        members[name] = _either(members[name], of_texts)
-    return members
-
-
-def _either(of_tensors, of_texts):
-    @functools.wraps(of_tensors)
-    def call(*args, **kwargs):
-        first = args[0] if args else next((value for key, value in kwargs.items() if key != "name"), None)
-        return (of_texts if is_strings(first) else of_tensors)(*args, **kwargs)
-
-    return call

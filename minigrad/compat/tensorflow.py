@@ -17,8 +17,7 @@ import numpy as np
 
 import minigrad
 from minigrad import ops
-from minigrad.compat import checkpoints, debugging, files, images, lookups, neural, strings
-from minigrad.compat.arranging import at, placed
+from minigrad.compat import arranging, checkpoints, debugging, files, images, lookups, neural, strings
 from minigrad.compat.functions import function
 from minigrad.compat.tables import meanings, sections
 from minigrad.compat.variables import Variable
@@ -26,10 +25,14 @@ from minigrad.graph import Symbol, results
 from minigrad.names import snake_case
 from minigrad.program import is_recording
 from minigrad.tensor import GradientTape
-from minigrad.texts import decode, encode
+from minigrad.texts import decode, encode, is_strings
 from minigrad.trees import leaves, mapped
 from minigrad.utils.elements import TensorSpec, as_array, as_numpy, shown
 
+_ROOMS = {  # below tf: what a module defines
+    "debugging": debugging, "image": images, "lookup": lookups, "nn": neural, "strings": strings, "train": checkpoints,
+}  # fmt: skip
+_CODERS = "decode_bmp decode_image decode_jpeg decode_png encode_jpeg encode_png"  # of images, in tf.io as well
 _ASSERTIONS_AT_THE_TOP = "Assert assert_equal assert_greater assert_less assert_rank"
 _INITIALIZERS = "Zeros Ones Constant RandomNormal RandomUniform"
 _DTYPES = "float32 float64 int8 int16 int32 int64 uint8 bool float16 bfloat16 string"
@@ -138,6 +141,19 @@ def _functions():
 
 
 # ------------------------------------------------------------------------- what is no operation under another name
+
+
+placed = {}
+
+
+def at(*names):
+    """Decorator: what stands under these names below tf."""
+
+    def place(thing):
+        placed.update(dict.fromkeys(names, thing))
+        return thing
+
+    return place
 
 
 def nothing(*args, **kwargs):
@@ -315,6 +331,12 @@ def confusion_matrix(labels, predictions, num_classes=None, weights=None, dtype=
     return ops.cast(ops.matmul(ops.transpose(rows), columns), dtype)
 
 
+@at("math.count_nonzero")
+def count_nonzero(input, axis=None, keepdims=None, dtype="int64", name=None):
+    """The number of elements (along an axis) that are not zero."""
+    return ops.cast(ops.sum(ops.cast(ops.not_equal(input, 0.0), "float64"), axis, bool(keepdims)), dtype)
+
+
 @at("einsum", "linalg.einsum")
 def einsum(equation, *inputs, **kwargs):
     """Products, summed over the letters that are not in the result."""
@@ -380,26 +402,23 @@ def shuffle(value, seed=None, name=None):
 def tensorflow():
     """The module that stands for tensorflow; what lies below it are modules, too."""
     functions, no_effect = _functions(), sections("tensorflow")["no effect"][0].split()
-    assertions, dtypes = debugging.functions(), {name: DType(name) for name in _DTYPES.split()}
-    return _module("tensorflow", strings.also_of_texts({
+    dtypes = {name: DType(name) for name in _DTYPES.split()}
+    members = {
         **{f"math.{name}": function for name, function in functions.items() if "." not in name},
         **functions,
+        **_defined(arranging),
         **placed,
         **dict.fromkeys(no_effect, nothing),
         **{room + arg.__name__: _place(arg) for room in ("", "math.") for arg in (ops.argmax, ops.argmin)},
         **{f"random.{name}": _random(name) for name in ("normal", "truncated_normal")},
         **{name: getattr(minigrad, name) for name in ("initializers", "losses", "metrics", "optimizers")},
         **{f"{snake_case(name)}_initializer": getattr(minigrad.initializers, name) for name in _INITIALIZERS.split()},
-        **{name: assertions[name] for name in _ASSERTIONS_AT_THE_TOP.split()},
-        **strings.functions(),
+        **{name: getattr(debugging, name) for name in _ASSERTIONS_AT_THE_TOP.split()},
         **files.functions(),
-        **images.functions(),
-        **lookups.functions(),
-        **neural.functions(),
-        **checkpoints.functions(),
-        **{f"debugging.{name}": function for name, function in assertions.items()},
-        **{f"errors.{name}": error for name, error in debugging.errors().items()},
-        **{f"compat.v1.logging.{name}": thing for name, thing in debugging.logger().items()},
+        **{f"{room}.{name}": one for room, module in _ROOMS.items() for name, one in _defined(module).items()},
+        **{f"io.{name}": getattr(images, name) for name in _CODERS.split()},
+        **{f"errors.{name}": error for name, error in debugging.ERRORS.items()},
+        **{f"compat.v1.logging.{name}": thing for name, thing in debugging.LOGGER.items()},
         **dtypes,
         **{f"dtypes.{name}": dtype for name, dtype in dtypes.items()},
         "GradientTape": GradientTape,
@@ -428,7 +447,26 @@ def tensorflow():
         "test.gpu_device_name": lambda: "",
         "test.is_built_with_cuda": lambda: False,
         "test.is_gpu_available": lambda cuda_only=False, min_cuda_compute_capability=None: False,
-    }))
+    }
+    also_of_texts = {name: _either(members[name], of_texts) for name, of_texts in strings.OF_TEXTS.items()}
+    return _module("tensorflow", members | also_of_texts)
+
+
+def _defined(module):
+    """{name: thing} of the public functions and classes that a module defines."""
+    own = {name: thing for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__}
+    return {name: thing for name, thing in own.items() if not name.startswith("_")}
+
+
+def _either(of_tensors, of_texts):
+    """A function that calls the one or the other, as its first argument is."""
+
+    @functools.wraps(of_tensors)
+    def call(*args, **kwargs):
+        first = args[0] if args else next((value for key, value in kwargs.items() if key != "name"), None)
+        return (of_texts if is_strings(first) else of_tensors)(*args, **kwargs)
+
+    return call
 
 
 def _module(name, members):
