@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from minigrad import activations, config, graph, losses, ops, random
+from minigrad.names import public
 from minigrad.ops.logits import logits_of, remember
 from minigrad.tensor import Variable
 from minigrad.utils import clear_session as clear_session
@@ -258,7 +259,4 @@ def variable(value, dtype=None, name=None, constraint=None):
     return Variable(np.asarray(value), dtype=dtype, name=name or "variable")
 
 
-_OTHERS = """
-    Variable activations config functools graph logits_of losses np ops random re remember remembered_by
-"""
-__all__ = sorted(name for name in globals() if not name.startswith("_") and name not in _OTHERS.split())
+__all__ = sorted(public(globals(), but=("Variable", "logits_of", "remember", "remembered_by")))

@@ -83,16 +83,12 @@ def resize(images, size, method="bilinear", preserve_aspect_ratio=False, antiali
 
 def resize_with_crop_or_pad(image, target_height, target_width):
     """The middle of pictures, or pictures in the middle of zeros."""
-    x = ops.convert_to_tensor(image)
-    for axis, target in ((-3, int(target_height)), (-2, int(target_width))):
-        length = x.shape[axis]
-        first, before = max((length - target) // 2, 0), max((target - length) // 2, 0)
-        kept = min(length, target)
-        x = ops.get_item(x, (..., slice(first, first + kept), *[slice(None)] * (-1 - axis)))
-        widths = [(0, 0)] * x.ndim
-        widths[axis] = before, target - kept - before
-        x = ops.pad(x, widths) if target > kept else x
-    return x
+    x, target = ops.convert_to_tensor(image), (int(target_height), int(target_width))
+    kept = [min(lengths) for lengths in zip(x.shape[-3:-1], target)]
+    first = [(length - n) // 2 for length, n in zip(x.shape[-3:-1], kept)]
+    x = crop_to_bounding_box(x, *first, *kept)
+    around = [((length - n) // 2, (length - n + 1) // 2) for length, n in zip(target, kept)]
+    return ops.pad(x, [*[(0, 0)] * (x.ndim - 3), *around, (0, 0)])
 
 
 def resize_with_pad(image, target_height, target_width, method="bilinear", antialias=False):

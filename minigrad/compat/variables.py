@@ -4,6 +4,7 @@ import numpy as np
 
 import minigrad
 from minigrad import ops
+from minigrad.compat.arranging import tensor_scatter_nd_update
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor
 
@@ -73,7 +74,6 @@ class Part(Tensor):
             whole._data.reshape(-1)[places] = np.asarray(value)
             return whole
         value = ops.broadcast_to(ops.cast(value, "float64"), places.shape)
-        flat = ops.concatenate([ops.ravel(ops.cast(whole.detach(), "float64")), ops.ravel(value)])
-        order = np.arange(whole.size)
-        order[places.ravel()] = whole.size + np.arange(places.size)
-        return whole.assign(ops.reshape(ops.take(flat, order), whole.shape))
+        flat = ops.ravel(ops.cast(whole.detach(), "float64"))
+        found = tensor_scatter_nd_update(flat, places.reshape(-1, 1), value)
+        return whole.assign(ops.reshape(found, whole.shape))

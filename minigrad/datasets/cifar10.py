@@ -8,8 +8,6 @@ from minigrad.datasets import reading
 
 __all__ = ["load_data"]
 
-_FOLDER = "cifar-10-batches-py"
-
 
 def load_data(path=None):
     """(x_train, y_train), (x_test, y_test): uint8 of shape (50000, 32, 32, 3) and (50000, 1), the test's with 10000.
@@ -22,7 +20,7 @@ def load_data(path=None):
         FileNotFoundError: one of them is not there; nothing is downloaded.
         ValueError: one of them holds something else.
     """
-    folder = reading.find(_FOLDER, path, os.path.join(f"{_FOLDER}-target", _FOLDER))
+    folder = reading.find("cifar-10-batches-py", path)
     batches = [reading.cifar(os.path.join(folder, f"data_batch_{i}"), "labels") for i in range(1, 6)]
     x_test, y_test = reading.cifar(os.path.join(folder, "test_batch"), "labels")
     x_train, y_train = (np.concatenate(parts) for parts in zip(*batches))

@@ -8,8 +8,6 @@ from minigrad.datasets import reading
 
 __all__ = ["load_data"]
 
-_FOLDER = "cifar-100-python"
-
 
 def load_data(label_mode="fine", path=None):
     """(x_train, y_train), (x_test, y_test): uint8 images of shape (50000, 32, 32, 3), int64 labels (50000, 1).
@@ -25,6 +23,6 @@ def load_data(label_mode="fine", path=None):
     """
     if label_mode not in ("fine", "coarse"):
         raise ValueError(f"cifar100.load_data: label_mode must be 'fine' or 'coarse', got {label_mode!r}.")
-    folder = reading.find(_FOLDER, path, os.path.join(f"{_FOLDER}-target", _FOLDER))
+    folder = reading.find("cifar-100-python", path)
     parts = (reading.cifar(os.path.join(folder, part), f"{label_mode}_labels") for part in ("train", "test"))
     return tuple((images, np.asarray(labels, np.int64).reshape(-1, 1)) for images, labels in parts)

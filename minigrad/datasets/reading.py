@@ -53,8 +53,8 @@ def get_file(
     return path
 
 
-def find(name, path, *others):
-    """The path of a data set: `path` if it is given, else `name` or one of `others` in Keras' folder.
+def find(name, path):
+    """The path of a data set: `path` if it is given, else `name` in Keras' folder, or where Keras unpacks it there.
 
     A relative `path` is looked for in Keras' folder, then in the working directory.
 
@@ -63,7 +63,8 @@ def find(name, path, *others):
     """
     folder = os.path.join(_home(), "datasets")
     wanted = os.path.expanduser(os.fspath(path)) if path else name
-    for place in (os.path.join(folder, wanted), *((wanted,) if path else (os.path.join(folder, n) for n in others))):
+    elsewhere = wanted if path else os.path.join(folder, f"{name}-target", name)
+    for place in (os.path.join(folder, wanted), elsewhere):
         if os.path.exists(place):
             return place
     missing = os.path.join(folder, wanted)

@@ -54,10 +54,15 @@ class Windows:
         before = [pad[0] for pad in self.pads]
         return _pad(x, self.images[0], (*self.images[1:], *before, *self.padded, 1, 1), border)
 
-    def crop(self, padded, x):
-        """x = what `pad` has made `padded` of"""
+    def fill(self, gx, compute):
+        """Let `compute(padded)` find the gradient of the padded images, and put that of the images into gx."""
+        if not self.is_padded:
+            compute(gx)
+            return
+        padded = empty((self.images[0] * math.prod(self.padded), gx.shape[1]), gx.dtype)
+        compute(padded)
         geometry = constant(np.int64, *self.images[1:], *(pad[0] for pad in self.pads), *self.padded, 1, 1)
-        launch(K.crop_images, padded, geometry, x)
+        launch(K.crop_images, padded, geometry, gx)
 
     def pad_gradient(self, gy):
         """The gradient of the output with zeros around it, over which the windows of the phases pass."""
@@ -295,10 +300,7 @@ def _max_pool(y, x, m, windows):
     launch(K.max_pool, padded, *tables, y)
 
     def vjp(gy, gx):
-        target = empty(padded.shape, x.dtype) if windows.is_padded else gx
-        launch(K.max_pool_vjp, padded, *tables, y, gy, target)
-        if windows.is_padded:
-            windows.crop(target, gx)
+        windows.fill(gx, lambda gpadded: launch(K.max_pool_vjp, padded, *tables, y, gy, gpadded))
 
     return vjp
 
@@ -312,10 +314,7 @@ def _average_pool(y, x, m, windows):
     launch(K.sum_pool, padded, *tables, share, y)
 
     def vjp(gy, gx):
-        target = empty(padded.shape, x.dtype) if windows.is_padded else gx
-        launch(K.sum_pool_vjp, gy, *tables, share, target)
-        if windows.is_padded:
-            windows.crop(target, gx)
+        windows.fill(gx, lambda gpadded: launch(K.sum_pool_vjp, gy, *tables, share, gpadded))
 
     return vjp
 

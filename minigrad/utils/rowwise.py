@@ -242,12 +242,13 @@ def _keeps_length(batch, lengths):
 
 _RULES = [  # that of rows, that of whole batches, and the operations
     (_each, _alike, """abs absolute add cast ceil clip convert_to_tensor cos divide divide_no_nan elu equal exp expm1
-        floor floor_divide gelu greater greater_equal isfinite isinf isnan leaky_relu less less_equal log log1p
+        fabs floor floor_divide gelu greater greater_equal isfinite isinf isnan leaky_relu less less_equal log log1p
         logical_and logical_not logical_or logical_xor maximum minimum mod multiply negative not_equal ones_like power
         reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin softplus sqrt square stop_gradient subtract tan
-        tanh zeros_like"""),
+        tanh true_divide zeros_like"""),
     (_where, _alike_where, "where"),
-    (_with(axis=_axis), _behind(), "all any argmax argmin flip max mean min prod split std sum unstack var"),
+    (_with(axis=_axis), _behind(), """all amax amin any argmax argmin flip max mean min prod split std
+        sum unstack var"""),
     (_with(axis=_known_axis), _behind(), "argsort cumsum log_softmax normalize repeat roll softmax sort"),
     (_with(axis=_long_axes), _behind(), "squeeze"),
     (_with(axis=_axis), _behind(1), "expand_dims one_hot"),
