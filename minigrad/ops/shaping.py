@@ -1,6 +1,5 @@
 """Shapes, dtypes and indexing: operations that move elements and compute nothing."""
 
-import builtins
 import math
 from typing import NamedTuple
 
@@ -322,9 +321,6 @@ def unstack(x, num=None, axis=0):
     return [squeeze(part, axis) for part in split(x, x.shape[axis], axis)]
 
 
-sum_of = builtins.sum
-
-
 def concatenate(xs, axis=0):
     """Join tensors along an existing axis."""
     xs = [as_tensor(x) for x in xs]
@@ -340,16 +336,16 @@ def concatenate(xs, axis=0):
     ((_, before, after),) = around
     rows, widths = math.prod(before), [math.prod(x.shape[place:]) for x in xs]
     firsts = [constant(np.int64, int(first)) for first in np.cumsum([0, *widths[:-1]])]
-    result = empty((*before, sum_of(x.shape[place] for x in xs), *after), xs[0].dtype)
+    result = empty((*before, sum(x.shape[place] for x in xs), *after), xs[0].dtype)
     for x, first, width in zip(xs, firsts, widths, strict=True):
-        launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, sum_of(widths)))
+        launch(K.put_columns, x._data.reshape(rows, width), first, result.reshape(rows, sum(widths)))
 
     def vjp(gy, *gxs):
         for gx, first in zip(gxs, firsts, strict=True):
             if gx is not None:
                 launch(K.get_columns, gy, first, gx)
 
-    views = enumerate([(rows, sum_of(widths)), *((rows, width) for width in widths)])
+    views = enumerate([(rows, sum(widths)), *((rows, width) for width in widths)])
     return emit(result, vjp, xs, tuple(views), "concatenate")
 
 
