@@ -45,8 +45,8 @@ class TextFileInitializer(KeyValueTensorInitializer):
 
 
 def _column(values, dtype):
-    column = in_dtype(as_array(values), dtype or "string") if dtype is not None else as_array(values)
-    return column.ravel()
+    column = as_array(values)
+    return (column if dtype is None else in_dtype(column, dtype)).ravel()
 
 
 class StaticHashTable:

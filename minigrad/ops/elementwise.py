@@ -64,15 +64,18 @@ def _broadcasting(operation):
     return apply
 
 
-def _of_two(name, formula, forward, to_a, to_b):
-    """The operation of two tensors that the kernel `forward(a, b, y)` computes.
+def _of_two(name, formula, forward, to_a=(None, ""), to_b=(None, ""), dtype=None):
+    """The operation of two tensors that the kernel `forward(a, b, y)` computes, with NumPy's broadcasting.
 
     `to_a` and `to_b` are those of the gradients, `kernel(gy, *needs, ga)`, and what each needs: "a", "b", "y" or more.
+    Without them no gradient passes.
     """
     (back_a, needs_a), (back_b, needs_b) = to_a, to_b
 
     def function(y, a, b):
         launch(forward, a, b, y)
+        if back_a is None:
+            return None
         known = {"a": a, "b": b, "y": y}
         for_a, for_b = [*map(known.get, needs_a)], [*map(known.get, needs_b)]
 
@@ -85,7 +88,7 @@ def _of_two(name, formula, forward, to_a, to_b):
         return vjp
 
     function.__name__, function.__doc__ = name, formula
-    return _broadcasting(op("(...), (...) -> (...)")(function))
+    return _broadcasting(op("(...), (...) -> (...)", dtype)(function))
 
 
 add = _of_two("add", "y = a + b;   da = dy,   db = dy.", K.add, (K.copy, ""), (K.copy, ""))
@@ -210,12 +213,7 @@ def where(condition, x1=None, x2=None):
 
 def _comparison(name, formula, kernel):
     """A comparison, whose result is an array of bools and has no derivative."""
-
-    def function(y, a, b):
-        launch(kernel, a, b, y)
-
-    function.__name__, function.__doc__ = name, formula
-    compared = _broadcasting(op("(...), (...) -> (...)", dtype="bool")(function))
+    compared = _of_two(name, formula, kernel, dtype="bool")
 
     @functools.wraps(compared)
     def apply(x1, x2):
