@@ -285,12 +285,10 @@ def top_k(input, k=1, sorted=True, index_type="int32", name=None):
 
 
 @at("while_loop")
-def while_loop(cond, body, loop_vars, **options):
+def while_loop(cond, body, loop_vars, *, maximum_iterations=None, **options):
     """Apply body(*variables) as long as cond(*variables) holds. Reads the condition."""
-    while bool(cond(*loop_vars)):
-        loop_vars = body(*loop_vars)
-        loop_vars = loop_vars if isinstance(loop_vars, (list, tuple)) else [loop_vars]
-    return loop_vars
+    found = ops.while_loop(cond, body, loop_vars, maximum_iterations)
+    return list(found) if isinstance(loop_vars, list) else found
 
 
 @at("math.xlogy")

@@ -74,12 +74,12 @@ def find(name, path):
     )
 
 
-def contents(path, limit=MOST):
-    """All bytes of a file; a ValueError if there are more than `limit`."""
+def contents(path):
+    """All bytes of a file; a ValueError if there are more than MOST."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("it is no file")
-    if os.path.getsize(path) > limit:
-        raise ValueError(f"it has more than {limit:,} bytes")
+    if os.path.getsize(path) > MOST:
+        raise ValueError(f"it has more than {MOST:,} bytes")
     with open(path, "rb") as file:
         return file.read()
 

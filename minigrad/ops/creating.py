@@ -83,9 +83,8 @@ def triu(x, k=0):
 def diag(x, k=0):
     """The k-th diagonal of a matrix, or the matrix that has x on its k-th diagonal and is 0 elsewhere."""
     x = as_tensor(x)
-    if x.ndim == 2:
-        return _rearrange(x, np.diag(_places(x), k))
-    return where(np.eye(x.size + abs(k), k=k, dtype=bool), _rearrange(x, np.diag(_places(x), k)), 0.0)
+    y = _rearrange(x, np.diag(_places(x), k))
+    return y if x.ndim == 2 else where(np.eye(x.size + abs(k), k=k, dtype=bool), y, 0.0)
 
 
 def pad(x, pad_width, mode="constant", constant_values=None):

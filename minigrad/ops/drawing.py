@@ -4,7 +4,7 @@ import numpy as np
 
 from minigrad import kernels as K
 from minigrad.ops.reducing import _axes
-from minigrad.ops.shaping import reshape, transpose
+from minigrad.ops.shaping import moveaxis, reshape
 from minigrad.program import empty, empty_like, launch
 from minigrad.tensor import as_tensor, constant, op
 
@@ -39,7 +39,6 @@ def shuffle(x, state, axis=0):
     """x with its parts along `axis` in random order, from the stream `state`."""
     x = as_tensor(x)
     (axis,) = _axes(axis, x)
-    order = [axis, *(a for a in range(x.ndim) if a != axis)]
-    moved = transpose(x, order)
+    moved = moveaxis(x, axis, 0)
     rows = reshape(moved, (x.shape[axis], x.size // max(x.shape[axis], 1)))
-    return transpose(reshape(_shuffle_rows(rows, state=state), moved.shape), np.argsort(order).tolist())
+    return moveaxis(reshape(_shuffle_rows(rows, state=state), moved.shape), 0, axis)

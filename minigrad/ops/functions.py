@@ -18,6 +18,7 @@ from minigrad.ops.elementwise import (
     exp,
     greater,
     less,
+    less_equal,
     log,
     maximum,
     minimum,
@@ -236,7 +237,7 @@ def isclose(x1, x2, rtol=1e-5, atol=1e-8, equal_nan=False):
     x1, x2 = _align(x1, x2)
     limit = add(_scale(absolute(x2), factor=float(rtol)), float(atol))
     # The difference of two infinities is NaN, and an infinite limit would accept everything.
-    near = logical_and(logical_not(_exceeds(absolute(subtract(x1, x2)), limit)), isfinite(x2))
+    near = logical_and(less_equal(absolute(subtract(x1, x2)), limit), isfinite(x2))
     near = logical_or(near, equal(x1, x2))
     return logical_or(near, logical_and(isnan(x1), isnan(x2))) if equal_nan else near
 
@@ -254,21 +255,11 @@ def select(condlist, choicelist, default=0):
     return y
 
 
-def _exceeds(x, limit):
-    """Whether x is above the limit, or NaN."""
-    return not_equal(maximum(x, limit), limit)
-
-
-def _largest(x, axis):
-    """The largest elements along `axis`, 0 where one is not finite, as a constant: exponents are shifted by it."""
-    top = max(x, axis, keepdims=True).detach()
-    return where(isfinite(top), top, 0.0)
-
-
 def logsumexp(x, axis=None, keepdims=False):
     """ln of the sum of e^x (along `axis`), without overflow: all x are reduced by the largest one first."""
     x = as_tensor(x)
-    top = _largest(x, axis)
+    top = max(x, axis, keepdims=True).detach()
+    top = where(isfinite(top), top, 0.0)
     y = add(log(sum(exp(subtract(x, top)), axis, keepdims=True)), top)
     return y if keepdims else squeeze(y, axis if axis is None else tuple(_axes(axis, x)))
 

@@ -80,17 +80,6 @@ def _product_by_row(y, x, index, n):
     return vjp
 
 
-def _min_by_row(x, index, n):
-    """y_i = the smallest of the rows x_k with index_k = i; equal ones share the gradient."""
-    return negative(_max_by_row(negative(x), index=index, n=n))
-
-
-_COMBINED = {  # reduction: what puts the updates of one index together, and then the old value and these
-    "add": (_add_rows, add), "max": (_max_by_row, maximum), "min": (_min_by_row, minimum),
-    "mul": (_product_by_row, multiply),
-}  # fmt: skip
-
-
 def _shape(x):
     """The shape of a tensor, whose values are not read, or of an array."""
     return x.shape if isinstance(x, Tensor) else np.shape(x)
@@ -144,10 +133,16 @@ def scatter_update(inputs, indices, updates, reduction=None):
     index = _index(indices, x.shape[: _shape(indices)[-1]])
     if reduction is None:
         return view(_put_rows(view(x, (count, width)), rows, index=index), x.shape)
-    if reduction not in _COMBINED:
+    if reduction not in ("add", "max", "min", "mul"):
         raise ValueError(f"scatter_update: reduction must be None, 'add', 'max', 'min' or 'mul', got {reduction!r}.")
-    gather, combine = _COMBINED[reduction]
-    return combine(x, view(gather(rows, index=index, n=count), x.shape))
+    if reduction == "min":
+        found, combine = negative(_max_by_row(negative(rows), index=index, n=count)), minimum
+    else:
+        gather, combine = {
+            "add": (_add_rows, add), "max": (_max_by_row, maximum), "mul": (_product_by_row, multiply)
+        }[reduction]  # fmt: skip
+        found = gather(rows, index=index, n=count)
+    return combine(x, view(found, x.shape))
 
 
 def _bounds(x, start_indices, shape, what):
@@ -230,7 +225,7 @@ def segment_max(data, segment_ids, num_segments=None, sorted=False):
 
 def segment_min(data, segment_ids, num_segments=None, sorted=False):
     """y_i = the smallest elements of the rows whose id is i; the largest number of the dtype where there is none."""
-    return _segmented(_min_by_row, data, segment_ids, num_segments)
+    return negative(_segmented(_max_by_row, negative(data), segment_ids, num_segments))
 
 
 def segment_prod(data, segment_ids, num_segments=None, sorted=False):
