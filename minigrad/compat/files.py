@@ -8,8 +8,8 @@ import shutil
 import numpy as np
 
 from minigrad.saving import files
-from minigrad.texts import StringArray, decode, strings
-from minigrad.utils.elements import TensorSpec, as_array, shown
+from minigrad.texts import decode, strings
+from minigrad.utils.elements import TensorSpec, as_array, shown, spec_of
 from minigrad.utils.pipeline import AUTOTUNE, Dataset
 
 
@@ -87,7 +87,7 @@ def _kind(default):
         return str(default), None
     array = as_array(default).ravel()
     value = array.tolist()[0] if array.size else None
-    return "string" if isinstance(array, StringArray) else array.dtype.name, value
+    return spec_of(array).dtype, value
 
 
 def _columns(rows, kinds, chosen=None, na_value=""):

@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.compat.strings import to_hash_bucket
 from minigrad.texts import StringArray, decode, encode, strings
-from minigrad.utils.elements import as_array, in_dtype, shown
+from minigrad.utils.elements import as_array, in_dtype, shown, spec_of
 
 
 class TextFileIndex:
@@ -58,9 +58,7 @@ class StaticHashTable:
 
     def __init__(self, initializer, default_value, name=None, experimental_is_anonymous=False):
         keys, values = initializer.keys, initializer.values
-        self.key_dtype, self.value_dtype = (
-            "string" if isinstance(one, StringArray) else one.dtype.name for one in (keys, values)
-        )
+        self.key_dtype, self.value_dtype = spec_of(keys).dtype, spec_of(values).dtype
         self.default_value, self._values = default_value, {}
         for key, value in zip(keys.tolist(), values.tolist()):
             if self._values.setdefault(key, value) != value:

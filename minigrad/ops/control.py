@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.ops.shaping import concatenate, convert_to_tensor, flip, get_item, stack
 from minigrad.tensor import Tensor, as_tensor, emit, launch_copy, no_grad
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 
 def cond(pred, true_fn, false_fn):
@@ -62,8 +62,8 @@ def _stacked(ys):
     """One tree whose leaves are the stacked leaves of a list of equal trees."""
     if not ys:
         raise ValueError("There must be at least one element to go through: nothing tells what the results look like.")
-    every = iter(zip(*builtins.map(leaves, ys), strict=True))
-    return mapped(lambda _: None if (found := next(every))[0] is None else stack([as_tensor(y) for y in found]), ys[0])
+    columns = zip(*builtins.map(leaves, ys), strict=True)
+    return filled(ys[0], [None if one[0] is None else stack([as_tensor(y) for y in one]) for one in columns])
 
 
 def map(f, xs):
@@ -117,8 +117,8 @@ def _running(f, xs, axis):
         return mapped(lambda x: get_item(x, (*[slice(None)] * (axis % x.ndim), slice(*bounds))), tree)
 
     def joined(*trees):
-        every = iter(zip(*[leaves(tree) for tree in trees], strict=True))
-        return mapped(lambda _: concatenate(list(next(every)), axis), trees[0])
+        columns = zip(*builtins.map(leaves, trees), strict=True)
+        return filled(trees[0], [concatenate(one, axis) for one in columns])
 
     n = leaves(xs)[0].shape[axis]
     if n < 2:
