@@ -73,10 +73,7 @@ def decode_csv(
 
 
 def _rows(lines, delimiter, has_quotes):
-    """The fields of each line, in a list or in the file of a path."""
-    if isinstance(lines, str):
-        with open(lines, "rb") as file:
-            lines = file.read().splitlines()
+    """The fields of each line."""
     quoting = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
     return list(csv.reader(map(decode, lines), delimiter=delimiter, quoting=quoting))
 
@@ -143,7 +140,8 @@ def make_csv_dataset(
     if not paths:
         raise ValueError(f"make_csv_dataset: there is no file {' or '.join(_paths(file_pattern))}.")
     for path in paths:
-        lines = _rows(path, field_delim, use_quote_delim)
+        with open(path, "rb") as file:
+            lines = _rows(file.read().splitlines(), field_delim, use_quote_delim)
         column_names = lines[0] if column_names is None else column_names
         rows += lines[1:] if header else lines
     chosen = list(range(len(column_names))) if select_columns is None else [
@@ -178,7 +176,8 @@ def csv_lines(
     """A Dataset of the rows of tables, tuples of fields. See `decode_csv`."""
     rows = []
     for path in _paths(filenames):
-        rows += _rows(path, field_delim, use_quote_delim)[bool(header) :]
+        with open(path, "rb") as file:
+            rows += _rows(file.read().splitlines(), field_delim, use_quote_delim)[bool(header) :]
     kinds = [_kind(one) for one in record_defaults]
     return Dataset.from_tensor_slices(tuple(_columns(rows, kinds, select_cols, na_value)))
 
