@@ -103,7 +103,6 @@ class IntegerLookup(_Lookup):
     """
 
     _value_dtype = "int64"
-    _table, _span = None, _WIDEST  # of the vocabulary: see `_as_table`, and how far its integers are apart
 
     arguments = {
         "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": -1, "vocabulary": None,
@@ -137,37 +136,34 @@ class IntegerLookup(_Lookup):
     def _bucket(self, token):
         return token % self.num_oov_indices if self.oov_method == "floormod" else super()._bucket(token)
 
-    def _changed_vocabulary(self):
-        tokens = self._learnt.tokens
-        self._table, self._span = None, max(tokens) - min(tokens) if tokens else _WIDEST
-
     def call(self, inputs):
         if self.invert:
             words = np.array([*self.get_vocabulary(), self.oov_token], np.int64)
             last = len(words) - 1
             places = ops.where(ops.less(inputs, 0), last, ops.minimum(inputs, last))
             return ops.cast(ops.take(words.astype(np.float64), places), "int64")
-        if not self._is_simple:
+        is_usual = self.output_mode == "int" or is_recording() and self.output_mode != "tf_idf"
+        if not (is_usual and self.num_oov_indices == 1 and self._table()):
             return self._looked_up(inputs.numpy())
-        table, low = self._as_table()
+        table, low = self._table()
         if not is_recording():
             return constant_tensor(table[np.clip(inputs.numpy() - low, 0, len(table) - 1)])
         places = ops.clip(ops.cast(inputs, "float64") - float(low), 0.0, float(len(table) - 1))
         found = ops.cast(ops.take(table.astype(np.float64), ops.cast(places, "int64")), "int64")
         return encoded(found, self.output_mode, self._depth, self.dtype)
 
-    @property
-    def _is_simple(self):
-        """Whether the index is found in a table, which a recorded step can do."""
-        is_usual = self.output_mode == "int" or is_recording() and self.output_mode != "tf_idf"
-        return is_usual and self.num_oov_indices == 1 and self._span < _WIDEST
+    def _table(self):
+        """(indices of the integers from `low` on, low); () if there are none, or they lie too far apart.
 
-    def _as_table(self):
-        """(indices of the integers from `low` on, low). Both ends stand for all integers beyond them."""
-        if self._table is None:
-            keys = [*self._learnt.tokens, *([] if self.mask_token is None else [self.mask_token])]
-            low = min(keys) - 1
-            table = np.full(max(keys) - low + 2, self._first, np.int64)
-            table[np.array(keys) - low] = self._indices(keys)
-            self._table = table, low
-        return self._table
+        Both ends stand for all integers beyond them. A table is what a recorded step can look into.
+        """
+        learnt = self._learnt
+        if learnt.table is None:
+            learnt.table, tokens = (), learnt.tokens
+            if tokens and max(tokens) - min(tokens) < _WIDEST:
+                keys = [*tokens, *([] if self.mask_token is None else [self.mask_token])]
+                low = min(keys) - 1
+                table = np.full(max(keys) - low + 2, self._first, np.int64)
+                table[np.array(keys) - low] = self._indices(keys)
+                learnt.table = table, low
+        return learnt.table

@@ -91,7 +91,7 @@ class Vocabulary(Categories, is_member=False):
         if self.salt is not None:
             self.salt = salt_pair(self)
         # In an object of its own, since lists and dicts among the attributes of a layer are searched for layers.
-        self._learnt = types.SimpleNamespace(tokens=[], index=None)
+        self._learnt = types.SimpleNamespace(tokens=[], index=None, table=None)
         self._learnt.given = None if isinstance(vocabulary, str) else vocabulary
         self._was_given = vocabulary is not None if was_given is None else was_given
         self._idf, self._promised = None, size
@@ -209,11 +209,7 @@ class Vocabulary(Categories, is_member=False):
         self._learnt.tokens = list(tokens)
         if idf is not None and self.pad_to_max_tokens:
             idf = np.pad(idf, (0, self.max_tokens - len(idf)))
-        self._idf, self._learnt.index = idf, None
-        self._changed_vocabulary()
-
-    def _changed_vocabulary(self):
-        """Called after each change of the vocabulary."""
+        self._idf, self._learnt.index, self._learnt.table = idf, None, None
 
     # ---- adapt
 
