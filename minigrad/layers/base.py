@@ -216,12 +216,8 @@ class Layer(Module, is_member=False):
                 )
         given = dict(zip(names, (inputs, *args), strict=False)) | kwargs
         given = {f"{name}_shape": tree for name, tree in given.items() if tree is not None}
-
-        def shape(x):
-            return x.shape if _is_tensor(x) else np.shape(x)
-
         with building:
-            self.build(**{name: mapped(shape, given[name]) for name in wanted if name in given})
+            self.build(**{name: mapped(np.shape, given[name]) for name in wanted if name in given})
 
     def _unbuilt(self):
         """The state of all unbuilt layers, this one and those below, for `_restore`."""
@@ -257,7 +253,7 @@ class Layer(Module, is_member=False):
 
     def _build_for(self, inputs):
         """Build the layer for a tree of symbols, or raise a ValueError if it was built for other shapes."""
-        shape = mapped(lambda leaf: leaf.shape if isinstance(leaf, Symbol) else np.shape(leaf), inputs)
+        shape = mapped(np.shape, inputs)
         if isinstance(inputs, Symbol) and self.input_spec is not None:
             self._check_spec(shape)
         self._ensure_built(shape)

@@ -8,6 +8,7 @@ import traceback
 
 from minigrad.program import apart, is_interrupted, is_recording, surroundings
 from minigrad.tensor import Tensor
+from minigrad.trees import leaves
 
 
 class _Context(threading.local):
@@ -46,10 +47,9 @@ def entry(method):
             return method(self, *args, **kwargs)
         note = None
         if is_recording():
-            for given in (*args, *kwargs.values()):
-                for value in given if isinstance(given, (list, tuple)) else (given,):
-                    if isinstance(value, Tensor):
-                        value.numpy()  # raises
+            for value in leaves((args, kwargs)):
+                if isinstance(value, Tensor):
+                    value.numpy()  # raises
             note = (
                 f"The step asks {type(self).__name__} {self.name!r} for {method.__name__}(), whose values would be "
                 "frozen. Called as a function, model(x), it becomes a part of the step."

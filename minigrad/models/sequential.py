@@ -1,7 +1,5 @@
 """Sequential: layers one after the other."""
 
-import numpy as np
-
 from minigrad.graph import TEXTS, Graph, Symbol, has_symbols
 from minigrad.layers.base import Layer, registry
 from minigrad.layers.filing import each_shape
@@ -174,10 +172,8 @@ class Sequential(Model):
         self._graph = None
 
     def _made_for(self, inputs):
-        if has_symbols(inputs):
+        if has_symbols(inputs) or isinstance(inputs, dict):  # of a dict, the first layer takes several
             self._build_for(inputs)
-        elif isinstance(inputs, dict):  # the first layer takes several
-            self._ensure_built({key: np.shape(value) for key, value in inputs.items()})
         else:
             inputs = strings(inputs) if self._input_dtype == TEXTS else as_tensor(inputs, self.dtype)
             self._ensure_built(inputs.shape)
