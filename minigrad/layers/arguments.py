@@ -46,6 +46,12 @@ def integers(layer, name):
     return tuple(map(int, several))
 
 
+def _one_of(layer, name, *known):
+    value = getattr(layer, name)
+    if value not in known:
+        raise ValueError(f"{layer._owner}: {name} must be {' or '.join(map(repr, known))}, got {value!r}.")
+
+
 def several(layer, name, least=1):
     """Check the int, or one per axis of the layer's rank, that it keeps under `name`, and keep a tuple of them."""
     value, rank = getattr(layer, name), layer.rank
@@ -93,6 +99,11 @@ def _refused(layer, name, words, is_kept=False):
 def checked(check, default=REQUIRED, *more):
     """An argument that `check(layer, name, *more)` checks."""
     return Checked(lambda layer, name: check(layer, name, *more), default)
+
+
+def one_of(*known, default=None):
+    """An argument that must be one of these words; by default it is the first."""
+    return checked(_one_of, default or known[0], *known)
 
 
 def refused(words, default=None, is_kept=False):

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad import ops, random, regularizers
 from minigrad.layers.activation import Softmax
-from minigrad.layers.arguments import ANY_OR_WHOLE, WHOLE, checked, integers, number, of_weights, refused, whole
+from minigrad.layers.arguments import ANY_OR_WHOLE, WHOLE, checked, integers, number, of_weights, one_of, refused, whole
 from minigrad.layers.base import Layer
 from minigrad.layers.einsum_dense import EinsumDense
 from minigrad.layers.regularization import Dropout
@@ -247,12 +247,10 @@ class Attention(Layer):
 
     _makes_masks = False
 
-    arguments = {"use_scale": False, "score_mode": "dot", "dropout": _DROPOUT, "seed": None}
+    arguments = {"use_scale": False, "score_mode": one_of("dot", "concat"), "dropout": _DROPOUT, "seed": None}
     score_mode = "dot"
 
     def _settle(self):
-        if self.score_mode not in ("dot", "concat"):
-            raise ValueError(f"{self._owner}: score_mode must be 'dot' or 'concat', got {self.score_mode!r}.")
         if self.dropout > 0:
             self.seed_generator = random.SeedGenerator(self.seed)
 

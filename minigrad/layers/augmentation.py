@@ -10,7 +10,7 @@ import math
 from minigrad import ops, random
 from minigrad.checks import is_number
 from minigrad.configurable import REQUIRED
-from minigrad.layers.arguments import CHANNELS_LAST, SEED, WHOLE, checked, number
+from minigrad.layers.arguments import CHANNELS_LAST, SEED, WHOLE, checked, number, one_of
 from minigrad.layers.resizing import ImageLayer, SizedImages
 from minigrad.ops.image import check_fill_mode, check_interpolation, sampled
 
@@ -95,12 +95,10 @@ class RandomFlip(_Moving):
         data_format: "channels_last".
     """
 
-    arguments = {"mode": "horizontal_and_vertical", "seed": SEED, "data_format": CHANNELS_LAST}
-
-    def _settle(self):
-        known = ("horizontal", "vertical", "horizontal_and_vertical")
-        if self.mode not in known:
-            raise ValueError(f"{self._owner}: mode must be {', '.join(map(repr, known))}; got {self.mode!r}.")
+    arguments = {
+        "mode": one_of("horizontal", "vertical", "horizontal_and_vertical", default="horizontal_and_vertical"),
+        "seed": SEED, "data_format": CHANNELS_LAST,
+    }  # fmt: skip
 
     def transform(self, x):
         sign = ops.where(ops.less_equal(self._draw(x, 0.0, 1.0), 0.5), -1.0, 1.0)

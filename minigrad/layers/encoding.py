@@ -6,13 +6,14 @@ from minigrad import ops
 from minigrad.checks import is_int, is_number
 from minigrad.graph import HELD, TEXTS
 from minigrad.layers.arguments import WHOLE, checked, refused, whole
-from minigrad.layers.vocabulary import SPARSE, Categories, batches, checked_mode, salt_pair
+from minigrad.layers.vocabulary import SALT, SPARSE, Categories, batches, output_mode
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.tensor import Tensor
 from minigrad.texts import each, encode, is_strings, strings
 from minigrad.utils.hashes import bucket, farm_hash, joined_hashes
 
+_MODE = output_mode("int", "one_hot", "multi_hot", "count")
 _CROSSING = 0xDECAFCAFFE  # where TensorFlow begins
 
 
@@ -60,12 +61,9 @@ class CategoryEncoding(Categories):
     _prepares = _checks_values = True
 
     arguments = {
-        "num_tokens": checked(whole, None), "output_mode": "multi_hot",
+        "num_tokens": checked(whole, None), "output_mode": output_mode("multi_hot", "count", "one_hot"),
         "sparse": refused("has no sparse tensors", False),
     }  # fmt: skip
-
-    def _settle(self):
-        self.output_mode = checked_mode(self._owner, self.output_mode, "multi_hot", "count", "one_hot")
 
     @property
     def _depth(self):
@@ -102,10 +100,9 @@ class Discretization(Categories):
 
     _prepares = True
 
-    arguments = {"bin_boundaries": None, "num_bins": None, "epsilon": 0.01, "output_mode": "int", "sparse": SPARSE}
+    arguments = {"bin_boundaries": None, "num_bins": None, "epsilon": 0.01, "output_mode": _MODE, "sparse": SPARSE}
 
     def _settle(self):
-        self.output_mode = checked_mode(self._owner, self.output_mode, "int", "one_hot", "multi_hot", "count")
         owner, num_bins, bin_boundaries = self._owner, self.num_bins, self.bin_boundaries
         if num_bins is not None and not is_int(num_bins, 0):
             raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
@@ -186,7 +183,6 @@ class _Buckets(Categories, is_member=False):
 
     _input_dtype = "string"
     _reads_values = True
-    _modes = "int", "one_hot", "multi_hot", "count"
 
     def _set_up(self, given):
         """A config of Keras' may have the dtype of the output there, which output_mode tells already."""
@@ -194,7 +190,6 @@ class _Buckets(Categories, is_member=False):
         dtype = dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype
         given["kwargs"]["dtype"] = None if dtype in ("int32", "int64") else dtype
         super()._set_up(given)
-        self.output_mode = checked_mode(self._owner, self.output_mode, *self._modes)
 
     @property
     def _depth(self):
@@ -223,11 +218,7 @@ class Hashing(_Buckets):
             [1]], dtype=int64)
     """
 
-    arguments = {"num_bins": WHOLE, "mask_value": None, "salt": None, "output_mode": "int", "sparse": SPARSE}
-
-    def _settle(self):
-        if self.salt is not None:
-            self.salt = salt_pair(self)
+    arguments = {"num_bins": WHOLE, "mask_value": None, "salt": SALT, "output_mode": _MODE, "sparse": SPARSE}
 
     def call(self, inputs):
         if isinstance(inputs, Tensor):
@@ -264,8 +255,7 @@ class HashedCrossing(_Buckets):
     Tensor([1, 1], dtype=int64)
     """
 
-    arguments = {"num_bins": WHOLE, "output_mode": "int", "sparse": SPARSE}
-    _modes = "int", "one_hot"
+    arguments = {"num_bins": WHOLE, "output_mode": output_mode("int", "one_hot"), "sparse": SPARSE}
 
     def _as_input(self, x):
         x = super()._as_input(x)

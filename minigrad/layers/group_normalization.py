@@ -3,10 +3,10 @@
 from minigrad import ops
 from minigrad.checks import is_int
 from minigrad.layers.arguments import EPSILON, InputSpec, of_weights
-from minigrad.layers.base import SameShape
+from minigrad.layers.row_normalization import ByRow
 
 
-class GroupNormalization(SameShape):
+class GroupNormalization(ByRow):
     """Normalize each sample by itself, in groups of channels (Wu and He 2018, arXiv:1803.08494).
 
     The c channels are `groups` groups of c / groups neighbors. With mean u and biased variance v of all m numbers that
@@ -49,7 +49,7 @@ class GroupNormalization(SameShape):
             raise ValueError(f"{self._owner}: axis must be an integer, got {axis!r}.")
 
     def build(self, input_shape):
-        axis, n = self._axis(input_shape), input_shape[self.axis]
+        (axis,), n = self._axes(input_shape), input_shape[self.axis]
         if n is None:
             raise ValueError(
                 f"{self._title}: the number of channels, along axis {self.axis}, must be known; got shape "
@@ -66,20 +66,6 @@ class GroupNormalization(SameShape):
         self.gamma = self._own_weight("gamma", n) if self.scale else None
         self.beta = self._own_weight("beta", n) if self.center else None
 
-    def _axis(self, shape):
-        """The axis of the channels, counted from the first."""
-        rank = len(shape)
-        if rank < 2 or not -rank <= self.axis < rank or self.axis % rank == 0:
-            raise ValueError(
-                f"{self._title}: axis {self.axis} must name an axis of the input, and not that of the samples; got "
-                f"shape {tuple(shape)}."
-            )
-        return self.axis % rank
-
     def call(self, inputs):
-        axis = self._axis(inputs.shape)
+        (axis,) = self._axes(inputs.shape)
         return ops.group_normalization(inputs, self.groups, self.gamma, self.beta, axis, self.epsilon)
-
-    def compute_output_shape(self, input_shape):
-        self._axis(input_shape)
-        return tuple(input_shape)

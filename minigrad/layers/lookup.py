@@ -3,8 +3,9 @@
 import numpy as np
 
 from minigrad import ops
+from minigrad.layers.arguments import one_of
 from minigrad.layers.encoding import encoded
-from minigrad.layers.vocabulary import SPARSE, Vocabulary
+from minigrad.layers.vocabulary import MODE, SALT, SPARSE, Vocabulary
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.texts import strings, unencoded
@@ -68,8 +69,8 @@ class StringLookup(_Lookup):
 
     arguments = {
         "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": "[UNK]", "vocabulary": None,
-        "idf_weights": None, "invert": False, "output_mode": "int", "pad_to_max_tokens": False, "sparse": SPARSE,
-        "encoding": "utf-8", "salt": None,
+        "idf_weights": None, "invert": False, "output_mode": MODE, "pad_to_max_tokens": False, "sparse": SPARSE,
+        "encoding": "utf-8", "salt": SALT,
     }  # fmt: skip
 
     def _settle(self):
@@ -106,18 +107,13 @@ class IntegerLookup(_Lookup):
 
     arguments = {
         "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": -1, "vocabulary": None,
-        "vocabulary_dtype": "int64", "idf_weights": None, "invert": False, "output_mode": "int", "sparse": SPARSE,
-        "pad_to_max_tokens": False, "oov_method": "floormod", "salt": None,
+        "vocabulary_dtype": one_of("int64"), "idf_weights": None, "invert": False, "output_mode": MODE,
+        "sparse": SPARSE, "pad_to_max_tokens": False, "oov_method": one_of("floormod", "farmhash"), "salt": SALT,
     }  # fmt: skip
 
     def _settle(self):
-        owner, method = self._owner, self.oov_method
-        if self.vocabulary_dtype != "int64":
-            raise ValueError(f"{owner}: vocabulary_dtype must be 'int64', got {self.vocabulary_dtype!r}.")
-        if method not in ("floormod", "farmhash"):
-            raise ValueError(f"{owner}: oov_method must be 'floormod' or 'farmhash', got {method!r}.")
-        if self.salt is not None and method != "farmhash":
-            raise ValueError(f"{owner}: salt needs oov_method='farmhash', got {method!r}.")
+        if self.salt is not None and self.oov_method != "farmhash":
+            raise ValueError(f"{self._owner}: salt needs oov_method='farmhash', got {self.oov_method!r}.")
 
     def _as_input(self, x):
         return ops.cast(ops.convert_to_tensor(x), "int64")

@@ -7,17 +7,17 @@ from minigrad.layers.base import SameShape
 from minigrad.tensor import view
 
 
-class _ByRow(SameShape):
-    """A layer that normalizes over `axis`, an int, or several taken as one."""
+class ByRow(SameShape, is_member=False):
+    """A layer that normalizes each row by itself, and has an argument `axis`, an int, or several taken as one."""
 
     def _axes(self, shape):
-        """The axes to normalize over, counted from the first, in order."""
+        """The axes that `axis` names, counted from the first, in order."""
         rank = len(shape)
         axes = sorted(a % rank for a in arguments.integers(self, "axis") if -rank <= a < rank)
         if len(axes) < len(arguments.integers(self, "axis")) or len(set(axes)) < len(axes) or 0 in axes:
             raise ValueError(
-                f"{self._title}: axis {self.axis} must name different axes of the input, and not the first one; got "
-                f"shape {tuple(shape)}."
+                f"{self._title}: axis {self.axis} must name an axis of the input, or different ones, and not the first "
+                f"one; got shape {tuple(shape)}."
             )
         return axes
 
@@ -38,7 +38,7 @@ class _ByRow(SameShape):
         return tuple(input_shape)
 
 
-class LayerNormalization(_ByRow):
+class LayerNormalization(ByRow):
     """Zero-center each row and scale it to unit variance, then shift and scale as learned (Ba et al. 2016).
 
     With mean u and biased variance v over `axis`:
@@ -83,7 +83,7 @@ class LayerNormalization(_ByRow):
         return ops.layer_normalization(inputs, self.gamma, self.beta, self._axes(inputs.shape), self.epsilon)
 
 
-class RMSNormalization(_ByRow):
+class RMSNormalization(ByRow):
     """y = scale x / sqrt(mean of x^2 over `axis` + epsilon), `scale` learned (Zhang and Sennrich 2019).
 
     Args:
@@ -108,7 +108,7 @@ class RMSNormalization(_ByRow):
         return inputs * (1.0 / ops.sqrt(size + self.epsilon)) * scale
 
 
-class UnitNormalization(_ByRow):
+class UnitNormalization(ByRow):
     """y = x / |x|, with the length |x| of the vectors along `axis` (an int or several). Zeros stay zeros."""
 
     _has_no_state = True

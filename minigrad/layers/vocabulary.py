@@ -12,7 +12,7 @@ from minigrad import config
 from minigrad.checks import is_int
 from minigrad.data import is_array_like
 from minigrad.graph import TEXTS, Symbol
-from minigrad.layers.arguments import refused
+from minigrad.layers.arguments import checked, refused
 from minigrad.layers.base import Layer
 from minigrad.tables import values_of
 from minigrad.tensor import Tensor
@@ -30,6 +30,28 @@ def checked_mode(owner, mode, *modes):
     if mode not in modes:
         raise ValueError(f"{owner}: output_mode must be one of {modes}, got {mode!r}.")
     return mode
+
+
+def _output_mode(layer, name, *modes):
+    setattr(layer, name, checked_mode(layer._owner, getattr(layer, name), *modes))
+
+
+def _salt(layer, name):
+    """Check the salt of a hash, an int or two of them, and keep a list of two."""
+    salt = getattr(layer, name)
+    pair = [salt, salt] if is_int(salt) else list(salt) if isinstance(salt, (tuple, list)) else []
+    if salt is not None and len(pair) != 2:
+        raise ValueError(f"{layer._owner}: {name} must be an int or two of them, got {salt!r}.")
+    setattr(layer, name, pair or None)
+
+
+def output_mode(*known):
+    """The argument `output_mode`, which must be one of these words; by default it is the first."""
+    return checked(_output_mode, known[0], *known)
+
+
+SALT = checked(_salt, None)
+MODE = output_mode("int", "one_hot", "multi_hot", "count", "tf_idf")  # of a vocabulary
 
 
 def batches(layer, data, steps):
@@ -83,13 +105,10 @@ class Vocabulary(Categories, is_member=False):
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens.")
         if not is_int(self.num_oov_indices, 0):
             raise ValueError(f"{owner}: num_oov_indices must be an int of at least 0, got {self.num_oov_indices!r}.")
-        self.output_mode = checked_mode(owner, self.output_mode, "int", "one_hot", "multi_hot", "count", "tf_idf")
         if self.invert and self.output_mode != "int":
             raise ValueError(f"{owner}: invert=True needs output_mode='int', got {self.output_mode!r}.")
         if self.idf_weights is not None and self.output_mode != "tf_idf":
             raise ValueError(f"{owner}: idf_weights are for output_mode='tf_idf', got {self.output_mode!r}.")
-        if self.salt is not None:
-            self.salt = salt_pair(self)
         # In an object of its own, since lists and dicts among the attributes of a layer are searched for layers.
         self._learnt = types.SimpleNamespace(tokens=[], index=None, table=None)
         self._learnt.given = None if isinstance(vocabulary, str) else vocabulary
@@ -403,12 +422,3 @@ class Vocabulary(Categories, is_member=False):
 def _lines(text):
     """The lines of a text. Characters that end a line for Python's `splitlines` only may be part of words."""
     return text.replace("\r\n", "\n").split("\n")
-
-
-def salt_pair(layer):
-    """The salt of a layer as a list of two ints."""
-    salt = layer.salt
-    pair = [salt, salt] if is_int(salt) else list(salt) if isinstance(salt, (tuple, list)) else []
-    if len(pair) != 2:
-        raise ValueError(f"{layer._owner}: salt must be an int or two of them, got {salt!r}.")
-    return pair

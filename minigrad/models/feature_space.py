@@ -58,14 +58,11 @@ class Cross(Configurable):
 class Feature(Configurable):
     """A column: the dtype of its Input, the layer that prepares it, and how that is encoded. See FeatureSpace."""
 
+    kinds = {"preprocessor": registry}
+
     def __init__(self, dtype, preprocessor, output_mode):
         checked_mode("FeatureSpace.feature", output_mode, "int", "one_hot", "float")
-        self.dtype, self.output_mode = dtype, output_mode
-        self.preprocessor = registry.deserialize(preprocessor) if isinstance(preprocessor, dict) else preprocessor
-
-    def get_config(self):
-        layer = registry.serialize(self.preprocessor)
-        return {"dtype": self.dtype, "preprocessor": layer, "output_mode": self.output_mode}
+        self._keep(locals())
 
 
 @registry.register(module="keras.utils")
