@@ -24,17 +24,15 @@ def number(layer, name, interval="[0, inf]", default=0.0):
     setattr(layer, name, None if value is None else float(value))
 
 
-def whole(layer, name):
-    """Check the positive integer that `layer` keeps under `name`."""
+def whole(layer, name, least=1, or_none=False):
+    """Check the integer of at least `least` that `layer` keeps under `name`. If `or_none`, None passes, too."""
     value = getattr(layer, name)
-    if not is_int(value, 1):
-        raise ValueError(f"{layer._owner}: {name} must be a positive integer, got {value!r}.")
+    if value is None and or_none:
+        return
+    if not is_int(value, least):
+        kind = "a positive integer" if least == 1 else f"an int of at least {least}"
+        raise ValueError(f"{layer._owner}: {name} must be {kind}{' or None' if or_none else ''}, got {value!r}.")
     setattr(layer, name, int(value))
-
-
-def _whole_or_none(layer, name):
-    if getattr(layer, name) is not None:
-        whole(layer, name)
 
 
 def integers(layer, name):
@@ -124,7 +122,7 @@ def of_weights(activity=False, **initializers):
 
 
 WHOLE, PER_AXIS, PADDING = checked(whole), checked(several), checked(_padding, "valid")
-ANY_OR_WHOLE = checked(_whole_or_none, None)
+ANY_OR_WHOLE = checked(whole, None, 1, True)
 AXES, EPSILON = checked(integers, -1), checked(number, 0.001)
 CHANNELS_LAST, SEED = checked(_channels_last, None), checked(_stream, None)
 _NEITHER = "knows neither LoRA nor quantization"

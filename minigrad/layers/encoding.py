@@ -3,7 +3,7 @@
 import numpy as np
 
 from minigrad import ops
-from minigrad.checks import is_int, is_number
+from minigrad.checks import is_number
 from minigrad.graph import HELD, TEXTS
 from minigrad.layers.arguments import WHOLE, checked, refused, whole
 from minigrad.layers.vocabulary import SALT, SPARSE, Categories, batches, output_mode
@@ -100,16 +100,16 @@ class Discretization(Categories):
 
     _prepares = True
 
-    arguments = {"bin_boundaries": None, "num_bins": None, "epsilon": 0.01, "output_mode": _MODE, "sparse": SPARSE}
+    arguments = {
+        "bin_boundaries": None, "num_bins": checked(whole, None, 0, True), "epsilon": 0.01, "output_mode": _MODE,
+        "sparse": SPARSE,
+    }  # fmt: skip
 
     def _settle(self):
-        owner, num_bins, bin_boundaries = self._owner, self.num_bins, self.bin_boundaries
-        if num_bins is not None and not is_int(num_bins, 0):
-            raise ValueError(f"{owner}: num_bins must be an int of at least 0, got {num_bins!r}.")
-        if (num_bins is None) == (bin_boundaries is None):
-            raise ValueError(f"{owner} needs num_bins or bin_boundaries, and not both.")
-        if bin_boundaries is not None:
-            self.bin_boundaries = [float(value) for value in bin_boundaries]
+        if (self.num_bins is None) == (self.bin_boundaries is None):
+            raise ValueError(f"{self._owner} needs num_bins or bin_boundaries, and not both.")
+        if self.bin_boundaries is not None:
+            self.bin_boundaries = [float(value) for value in self.bin_boundaries]
         self._summary = None
 
     @property

@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import ops
 from minigrad.layers.arguments import one_of
 from minigrad.layers.encoding import encoded
-from minigrad.layers.vocabulary import MODE, SALT, SPARSE, Vocabulary
+from minigrad.layers.vocabulary import MODE, MOST, SALT, SPARSE, UNKNOWN, Vocabulary
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import is_recording
 from minigrad.texts import strings, unencoded
@@ -68,7 +68,7 @@ class StringLookup(_Lookup):
     _input_dtype = _value_dtype = "string"
 
     arguments = {
-        "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": "[UNK]", "vocabulary": None,
+        "max_tokens": MOST, "num_oov_indices": UNKNOWN, "mask_token": None, "oov_token": "[UNK]", "vocabulary": None,
         "idf_weights": None, "invert": False, "output_mode": MODE, "pad_to_max_tokens": False, "sparse": SPARSE,
         "encoding": "utf-8", "salt": SALT,
     }  # fmt: skip
@@ -106,7 +106,7 @@ class IntegerLookup(_Lookup):
     _value_dtype = "int64"
 
     arguments = {
-        "max_tokens": None, "num_oov_indices": 1, "mask_token": None, "oov_token": -1, "vocabulary": None,
+        "max_tokens": MOST, "num_oov_indices": UNKNOWN, "mask_token": None, "oov_token": -1, "vocabulary": None,
         "vocabulary_dtype": one_of("int64"), "idf_weights": None, "invert": False, "output_mode": MODE,
         "sparse": SPARSE, "pad_to_max_tokens": False, "oov_method": one_of("floormod", "farmhash"), "salt": SALT,
     }  # fmt: skip

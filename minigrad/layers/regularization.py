@@ -7,6 +7,7 @@ from minigrad.checks import is_int
 from minigrad.configurable import REQUIRED
 from minigrad.layers.arguments import CHANNELS_LAST, SEED, checked, number
 from minigrad.layers.base import SameShape
+from minigrad.layers.convolution import by_rank
 
 
 def _shape(layer, name):
@@ -76,16 +77,11 @@ class _SpatialDropout(_Noise):
         return {name: value for name, value in super().get_config().items() if name != "trainable"}
 
 
-class SpatialDropout1D(_SpatialDropout):
-    __doc__ = _SpatialDropout.__doc__
-
-    arguments = {"rate": _SHARE, "seed": SEED}
-
-
-class SpatialDropout2D(_SpatialDropout):
-    __doc__ = _SpatialDropout.__doc__
-
-    arguments = {"rate": _SHARE, "data_format": CHANNELS_LAST, "seed": SEED}
+SpatialDropout1D, SpatialDropout2D = by_rank(
+    _SpatialDropout,
+    "SpatialDropout{}D",
+    arguments=({"rate": _SHARE, "seed": SEED}, {"rate": _SHARE, "data_format": CHANNELS_LAST, "seed": SEED}),
+)
 
 
 class AlphaDropout(_Noise):

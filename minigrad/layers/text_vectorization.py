@@ -7,7 +7,7 @@ import numpy as np
 from minigrad.checks import is_int
 from minigrad.layers.arguments import refused
 from minigrad.layers.base import registry
-from minigrad.layers.vocabulary import MODE, SPARSE, Vocabulary
+from minigrad.layers.vocabulary import MODE, MOST, SPARSE, Vocabulary
 from minigrad.ops.shaping import constant_tensor
 from minigrad.texts import StringArray, encode, strings
 
@@ -48,7 +48,7 @@ class TextVectorization(Vocabulary):
     num_oov_indices, mask_token, oov_token, invert, salt = 1, "", "[UNK]", False, None
 
     arguments = {
-        "max_tokens": None, "standardize": "lower_and_strip_punctuation", "split": "whitespace", "ngrams": None,
+        "max_tokens": MOST, "standardize": "lower_and_strip_punctuation", "split": "whitespace", "ngrams": None,
         "output_mode": MODE, "output_sequence_length": None, "pad_to_max_tokens": False, "vocabulary": None,
         "idf_weights": None, "sparse": SPARSE, "ragged": refused("has no ragged tensors", False, True),
         "encoding": "utf-8",

@@ -12,7 +12,7 @@ from minigrad import config
 from minigrad.checks import is_int
 from minigrad.data import is_array_like
 from minigrad.graph import TEXTS, Symbol
-from minigrad.layers.arguments import checked, refused
+from minigrad.layers.arguments import checked, refused, whole
 from minigrad.layers.base import Layer
 from minigrad.tables import values_of
 from minigrad.tensor import Tensor
@@ -50,7 +50,7 @@ def output_mode(*known):
     return checked(_output_mode, known[0], *known)
 
 
-SALT = checked(_salt, None)
+SALT, MOST, UNKNOWN = checked(_salt, None), checked(whole, None, 2, True), checked(whole, 1, 0)
 MODE = output_mode("int", "one_hot", "multi_hot", "count", "tf_idf")  # of a vocabulary
 
 
@@ -99,12 +99,8 @@ class Vocabulary(Categories, is_member=False):
         was_given, size = (kwargs.pop(name, None) for name in ("has_input_vocabulary", "vocabulary_size"))
         super()._set_up(given)
         owner = self._owner
-        if self.max_tokens is not None and not is_int(self.max_tokens, 2):
-            raise ValueError(f"{owner}: max_tokens must be an int of at least 2 or None, got {self.max_tokens!r}.")
         if self.pad_to_max_tokens and self.max_tokens is None:
             raise ValueError(f"{owner}: pad_to_max_tokens=True needs max_tokens.")
-        if not is_int(self.num_oov_indices, 0):
-            raise ValueError(f"{owner}: num_oov_indices must be an int of at least 0, got {self.num_oov_indices!r}.")
         if self.invert and self.output_mode != "int":
             raise ValueError(f"{owner}: invert=True needs output_mode='int', got {self.output_mode!r}.")
         if self.idf_weights is not None and self.output_mode != "tf_idf":
