@@ -238,7 +238,7 @@ class RandomBrightness(_Coloring):
         seed, data_format: as for RandomFlip.
     """
 
-    arguments = {"factor": checked(_keep_range, REQUIRED, "[-1, 1]"), **_COLORED}
+    arguments = {"factor": checked(_keep_range), **_COLORED}
 
     def _settle(self):
         super()._settle()

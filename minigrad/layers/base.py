@@ -254,7 +254,7 @@ class Layer(Module, is_member=False):
     def _build_for(self, inputs):
         """Build the layer for a tree of symbols, or raise a ValueError if it was built for other shapes."""
         shape = mapped(np.shape, inputs)
-        if isinstance(inputs, Symbol) and self.input_spec is not None:
+        if isinstance(inputs, Symbol):
             self._check_spec(shape)
         self._ensure_built(shape)
 
@@ -320,7 +320,8 @@ class Layer(Module, is_member=False):
         return x if x.dtype == self.dtype else ops.cast(x, self.dtype)
 
     def _check_spec(self, shape):
-        for spec in self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,):
+        """Raise a ValueError if an input of this shape does not fit `input_spec`, where there is one."""
+        for spec in filter(None, self.input_spec if isinstance(self.input_spec, (list, tuple)) else (self.input_spec,)):
             spec.check(self._title, shape)
 
     def _fitting(self, inputs):
@@ -334,11 +335,9 @@ class Layer(Module, is_member=False):
             self._ensure_built({key: x.shape for key, x in inputs.items()})
         else:
             inputs = self._as_input(inputs)
-            if self.input_spec is not None:
-                self._check_spec(inputs.shape)
+            self._check_spec(inputs.shape)
             self._ensure_built(inputs.shape)
-            if self.input_spec is not None:  # `build` may have set one
-                self._check_spec(inputs.shape)
+            self._check_spec(inputs.shape)  # `build` may have set one
         return inputs
 
     def _first_of(self, kwargs):

@@ -42,15 +42,6 @@ class Module(Configurable):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
-        cls._show_signature()
-
-    @classmethod
-    def _take_init(cls, init):
-        super()._take_init(init)
-        cls._show_signature()
-
-    @classmethod
-    def _show_signature(cls):
         parameters = list(inspect.signature(cls.__init__).parameters.values())
         cls.__signature__ = inspect.Signature(parameters[1:])  # or help() would show the signature of __new__
 

@@ -96,7 +96,6 @@ class _GlobalAveragePooling(_GlobalPooling):
 class GlobalAveragePooling1D(_GlobalAveragePooling, aliases=["GlobalAvgPool1D"]):
     __doc__ = f"{_GlobalAveragePooling.__doc__}\n\nSteps that the mask leaves out do not count."
     rank = 1
-    supports_masking = True
 
     def compute_mask(self, inputs, mask=None):
         """None: no steps are left."""

@@ -132,8 +132,7 @@ class Normalization(SameShape):
                 raise self._unusable("batches that are arrays", batch)
             batch = np.asarray(batch, np.float64)
             self._ensure_built((None, *batch.shape[1:]))
-            if self.input_spec is not None:
-                self._check_spec(batch.shape)
+            self._check_spec(batch.shape)
             kept = {a % batch.ndim for a in self.axis}
             axes = tuple(a for a in range(batch.ndim) if a not in kept)
             count = math.prod(batch.shape[a] for a in axes)

@@ -126,7 +126,6 @@ class RNN(Layer):
                 )
             first = self.get_initial_state(rows)
             self._states = mapped(lambda x: Variable(x.numpy(), dtype=self.dtype, trainable=False, name="state"), first)
-        self.built = True
 
     def _first_states(self, x, states):
         """The states before the first step, tensors of the layer's dtype."""

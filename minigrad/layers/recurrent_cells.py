@@ -78,7 +78,6 @@ class Cell(Layer, is_member=False):
         self.kernel = self._own_weight("kernel", (input_shape[-1], columns))
         self.recurrent_kernel = self._own_weight("recurrent_kernel", (self.units, columns), "recurrent")
         self.bias = self._own_weight("bias", **self._bias()) if self.use_bias else None
-        self.built = True
 
     def _bias(self):
         """The shape of the bias, and other options of the weight."""
@@ -157,11 +156,11 @@ def _products(x, factors, kernel):
     """x kernel; with factors (gates, n, columns), the columns of each gate are those of x times the gate's factors."""
     if factors is None:
         return ops.matmul(x, kernel)
-    factors = [factors] if len(factors) == 1 else ops.split(factors, len(factors))
-    shape = (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
-    parts = zip(factors, ops.split(kernel, len(factors), axis=-1) if len(factors) > 1 else [kernel], strict=True)
-    found = [ops.matmul(x * view(factor, shape), columns) for factor, columns in parts]
-    return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)
+    gates, shape = len(factors), (x.shape[0], *(1,) * (x.ndim - 2), x.shape[-1])
+    if gates == 1:
+        return ops.matmul(x * view(factors, shape), kernel)
+    parts = zip(ops.split(factors, gates), ops.split(kernel, gates, axis=-1), strict=True)
+    return ops.concatenate([ops.matmul(x * view(factor, shape), columns) for factor, columns in parts], axis=-1)
 
 
 class SimpleRNNCell(Cell):
@@ -240,8 +239,7 @@ class GRUCell(Cell):
             q = ops.bias_add(q, biases[1]) if biases else q
         else:
             q = _products(h, None if factors is None else factors[:2], v[:, :two])
-        gates = ops.split(self.recurrent_activation(a[:, :two] + q[:, :two]), 2, axis=-1)
-        z, r = gates
+        z, r = ops.split(self.recurrent_activation(a[:, :two] + q[:, :two]), 2, axis=-1)
         if self.reset_after:
             q = r * q[:, two:]
         else:
@@ -284,7 +282,6 @@ class StackedRNNCells(Layer):
         for cell in self.cells:
             build_cell(cell, input_shape)
             input_shape = (input_shape[0], output_size(cell))
-        self.built = True
 
     def call(self, inputs, states, training=False):
         """(output, new states) for an input (n, features) and a list of the states of each cell."""

@@ -45,7 +45,7 @@ class TextVectorization(Vocabulary):
     """
 
     _input_dtype = "string"
-    num_oov_indices, mask_token, oov_token, invert, salt = 1, "", "[UNK]", False, None
+    num_oov_indices, mask_token, oov_token, invert = 1, "", "[UNK]", False
 
     arguments = {
         "max_tokens": MOST, "standardize": "lower_and_strip_punctuation", "split": "whitespace", "ngrams": None,
