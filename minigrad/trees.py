@@ -43,5 +43,7 @@ def mapped(function, tree, is_leaf=None):
 
 def filled(tree, values):
     """The tree with the next one of `values` in place of each leaf."""
+    if type(tree) is list and _is_flat(tree):
+        return list(values)
     values = iter(values)
     return mapped(lambda _: next(values), tree)

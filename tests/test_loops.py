@@ -5,9 +5,9 @@ import pytest
 from helpers import assert_same
 
 import minigrad as keras
-from minigrad import GradientTape, Tensor, layers, no_grad, ops
+from minigrad import GradientTape, Program, Tensor, layers, no_grad, ops
 from minigrad.layers import Activation, BatchNormalization, Dense, Dropout, Layer, Masking
-from minigrad.trainer.programs import MOST_LENT, MOST_SHAPES
+from minigrad.trainer.taped import MOST_LENT, MOST_SHAPES
 
 RANDOM = np.random.default_rng(7)
 X = RANDOM.standard_normal((40, 5)).astype("float32")
@@ -24,8 +24,18 @@ def network(*more, eager=False):
 
 
 def replayed(y):
-    """Whether a tensor is the result of a replay."""
-    return y._node is not None and y._node.name == "replayed"
+    """Whether an output is the result of a replay."""
+    node = logits(y)._node
+    return node is not None and node.name == "replayed"
+
+
+def logits(y):
+    return y if y._logits is None else y._logits[0]
+
+
+def step_of(y):
+    """The step that computed an output."""
+    return logits(y)._node.vjp.step
 
 
 def with_backward(model, optimizer, x, y):
@@ -90,6 +100,47 @@ def test_gradients_of_layers_of_many_kinds(make):
     assert_same(*found)
 
 
+def test_gradients_of_a_variable_with_several_uses_are_added_in_the_order_of_an_eager_loop():
+    """The first is that of the penalty, then those of each call, of which each uses the layer three times."""
+    found = []
+    for eager in (False, True):
+        keras.utils.set_random_seed(9)
+        x, shared = keras.Input((5,)), Dense(5, activation="tanh")
+        model = keras.Model(x, Dense(1)(shared(shared(shared(x)))))
+        model.run_eagerly = eager
+        for _ in range(3):
+            with GradientTape() as tape:
+                first, second = model(X[:7], training=True), model(X[7:14], training=True)
+                loss = ops.mean(ops.square(first - second)) + 0.1 * ops.sum(ops.square(shared.kernel))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            for variable in model.trainable_variables:
+                variable.grad = None
+            loss.backward()
+        assert replayed(first) is replayed(second) is not eager
+        found.append([*map(np.array, gradients), *(v.grad for v in model.trainable_variables)])
+    assert_same(*found)
+
+
+def test_the_way_back_of_a_replayed_call_can_be_recorded_or_meet_variables_that_have_moved():
+    model, found = network(), []
+    with GradientTape() as tape:
+        loss = ops.sum(called(model))
+    before = tape.gradient(loss, model.trainable_variables)
+
+    def step():
+        found[:] = tape.gradient(loss, model.trainable_variables)
+
+    Program(step).replay()
+    recorded = [*map(np.array, found)]
+    for optimizer in keras.optimizers.Adam(), keras.optimizers.SGD():
+        optimizer.build(model.trainable_variables)
+        found.append(tape.gradient(loss, model.trainable_variables))
+        loss.backward()
+        found.append([v.grad.copy() for v in model.trainable_variables])
+    for gradients in (recorded, *found[-4:]):
+        assert_same(before, gradients)
+
+
 def test_the_first_batch_of_a_shape_is_eager_and_tapes_that_are_kept_are_few():
     model = network()
     kept = [model(X[:8], training=True) for _ in range(MOST_LENT + 3)]
@@ -98,10 +149,10 @@ def test_the_first_batch_of_a_shape_is_eager_and_tapes_that_are_kept_are_few():
         for variable in model.trainable_variables:
             variable.grad = None
         ops.sum(y).backward()
-    steps = [y._node.parents[1].step for y in kept[1 : MOST_LENT + 1]]
+    steps = [step_of(y) for y in kept[1 : MOST_LENT + 1]]
     assert len(set(map(id, steps))) == MOST_LENT
     del kept, y
-    assert model(X[:8], training=True)._node.parents[1].step in steps  # they have gone back to the pool
+    assert step_of(model(X[:8], training=True)) in steps  # they have gone back to the pool
     assert not replayed(model(X[:9], training=True))
 
 

@@ -6,10 +6,10 @@ from minigrad.tensor import Tensor, as_tensor, view
 
 def tensors(y_true, y_pred, dtype=None):
     """Targets and outputs as tensors of one floating-point dtype, by default that of y_pred."""
-    y_pred = as_tensor(y_pred)
+    y_pred = y_pred if isinstance(y_pred, Tensor) else as_tensor(y_pred)
     own = y_pred._data.dtype
     dtype = dtype or (own if own.kind == "f" else config.floatx())
-    y_true = as_tensor(y_true, dtype)
+    y_true = y_true if isinstance(y_true, Tensor) else as_tensor(y_true, dtype)
     if dtype is own is y_true._data.dtype and type(y_true) is type(y_pred) is Tensor:
         return y_true, y_pred  # the usual case; a Variable is copied
     return ops.cast(y_true, dtype), ops.cast(y_pred, dtype)

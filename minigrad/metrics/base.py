@@ -160,7 +160,7 @@ class Metric(Configurable, is_member=False):
 
     def _cast(self, value):
         """An argument as a tensor of the metric's dtype."""
-        value = as_tensor(value, self.dtype)
+        value = value if isinstance(value, Tensor) else as_tensor(value, self.dtype)
         return value if value.dtype == self.dtype else ops.cast(value, self.dtype)
 
     def _inputs(self, y_true, y_pred):
@@ -323,7 +323,7 @@ class FunctionMetric(MeanMetricWrapper, is_member=False):
             logits, y_true, y_pred = y_pred._logits, targets.column(y_true), targets.column(y_pred)
             if logits is not None:
                 y_pred = remember(y_pred, targets.column(logits[0]), logits[1])
-        Mean.update_state(self, self.fn(y_true, y_pred, **self.arguments), sample_weight)
+        Mean.update_state(self, self.fn(y_true, y_pred, *map(vars(self).__getitem__, self._own)), sample_weight)
 
     @classmethod
     def from_config(cls, config):

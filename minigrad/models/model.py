@@ -23,11 +23,11 @@ from minigrad.saving.compiling import compile_config, compile_from_config
 from minigrad.spelling import explaining
 from minigrad.tensor import Tensor, as_tensor, deferred, enable_grad, tapes, view
 from minigrad.texts import strings
-from minigrad.trainer import compiling, evaluating, fitting, logs, programs, steps
+from minigrad.trainer import compiling, evaluating, fitting, logs, programs, steps, taped
 from minigrad.trainer.objective import Objective
 from minigrad.trainer.pool import Pool
 from minigrad.trainer.snapshot import current
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 
 def _method(function):
@@ -123,7 +123,7 @@ class Model(Layer):
             return self._replayed(inputs)
         is_trained = kwargs.keys() == {"training"} and kwargs["training"] and not context.inside
         if is_trained and self._is_replayable(inputs):
-            y = programs.run_taped(self, inputs._data)
+            y = taped.run_taped(self, inputs._data)
             if y is not None:
                 return y
         return super().__call__(inputs, **kwargs)
@@ -149,8 +149,7 @@ class Model(Layer):
         if len(leaves(symbols)) == 1:
             (symbol,) = leaves(symbols)
             return self._as_one(symbol, only_one(given, symbol.name, name))
-        found = iter([self._as_one(*pair) for pair in zip(leaves(symbols), flat_like(symbols, given, name))])
-        return mapped(lambda symbol: next(found), symbols)
+        return filled(symbols, map(self._as_one, leaves(symbols), flat_like(symbols, given, name)))
 
     def _as_one(self, symbol, value):
         if symbol.dtype == TEXTS:

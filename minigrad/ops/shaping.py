@@ -198,7 +198,7 @@ def take_rows(y, x, index, n, table=None):
         if table is None:
             asked = False, False, False
         else:  # no optimizer has it yet? Then nobody knows what the first one will ask.
-            asked = (False, False, True) if table._place is None else table._place[3]
+            asked = (False, False, True) if table._place is None else table._place.told
         told = [empty_like(gx) if is_asked else nothing(gx.dtype) for is_asked in asked[:2]]
         launch(K.put_add_rows, gy, index, gx, *told)
         return Looked(*((gy, index) if asked[2] else (None, None)), *told) if any(asked) else None

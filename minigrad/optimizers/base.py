@@ -19,20 +19,11 @@ from minigrad.exchange import average
 from minigrad.names import auto_name, snake_case
 from minigrad.optimizers import lookups, schedules
 from minigrad.optimizers.memory import Memory
+from minigrad.optimizers.rows import common_row
 from minigrad.program import RecordingError, compare, empty, is_recording, launch, trace, when
 from minigrad.registry import Registry, custom_object, custom_object_scope
 from minigrad.spelling import argument_names, rejected_keywords
-from minigrad.tensor import (
-    Structure,
-    Tensor,
-    Variable,
-    as_tensor,
-    common_row,
-    constant,
-    flat,
-    launch_copy,
-    no_grad,
-)
+from minigrad.tensor import Structure, Tensor, Variable, as_tensor, constant, flat, launch_copy, no_grad
 
 registry = Registry("optimizer", "keras.optimizers", ignore_case=True)
 serialize, deserialize = registry.serialize, registry.deserialize
@@ -270,9 +261,9 @@ class Optimizer(Memory, is_member=False):
         elif self._known_at != Structure.version:  # else nothing has moved
             self.build(self._trainable)
             self._known_at = Structure.version
-        row = common_row(grads, variables, self._gradients)
-        if row is not None:
-            self._apply_row(row, grads, variables)
+        row = common_row(grads, variables)
+        if row is not None and row.home.data is self._gradients:
+            self._apply_row(row.data, grads, variables)
             return
         known = set(map(id, self._trainable))
         unknown = [v.path for v in variables if id(v) not in known]

@@ -30,7 +30,7 @@ def sums(optimizer):
     for i, v in enumerate(optimizer._trainable):
         if v._grad is None or type(v._parts[0]) is not Looked or world.size > 1:
             continue
-        asked = v._place[3]
+        asked = v._place.told
         if any(asked) and all(_tells(part, asked, limit) for part in v._parts):
             found[i] = _total(v, asked, limit)
         if is_recording():  # or the memory of the parts would serve nobody else

@@ -10,6 +10,7 @@ from minigrad import config
 from minigrad.checks import warn
 from minigrad.configurable import Configurable
 from minigrad.optimizers import lookups
+from minigrad.optimizers.rows import Place, Row
 from minigrad.program import aligned
 from minigrad.tensor import Structure, Variable, flat
 
@@ -190,7 +191,11 @@ class Memory(Configurable):
         added = list(self._added)
         self._weights, self._gradients = layout.row(), layout.row()
         asked = [lookups.asks(self, v) for v in variables]
-        places = [(self._gradients, *place, told) for place, told in zip(layout.places, asked, strict=True)]
+        home = Row(self._gradients, len(variables))
+        places = [
+            Place(home, *columns, v.shape, told)
+            for v, columns, told in zip(variables, layout.places, asked, strict=True)
+        ]
         for v, *home in zip(variables, *map(layout.parts, (self._weights, self._gradients)), places, strict=True):
             v.move_to(*home)
         self._rows = {"average": self._weights.copy()} if self.use_ema else {}  # averages start as the weights

@@ -5,7 +5,7 @@ This package knows no operation: those are in `ops`, which also gives Tensor its
 
 from minigrad.names import public
 from minigrad.tensor.operation import Signature, from_kernels, op
-from minigrad.tensor.tape import GradientTape, common_row
+from minigrad.tensor.tape import Asked, GradientTape, nodes_since
 from minigrad.tensor.tensor import (
     SymbolMet,
     Tensor,
@@ -19,8 +19,8 @@ from minigrad.tensor.tensor import (
     flat,
     launch_copy,
     no_grad,
-    replayed,
     tapes,
+    traced,
     view,
 )
 from minigrad.tensor.variable import Structure, Variable

@@ -1,14 +1,11 @@
 """GradientTape: gradients of what was computed inside a `with` block, with respect to any tensors, as in TensorFlow."""
 
-import functools
-import math
-import operator
 
 import numpy as np
 
-from minigrad.program import aligned, empty_like
+from minigrad.program import empty_like
 from minigrad.tensor.tensor import Gradients, Node, Tensor, as_array, copied, emit, enable_grad, no_grad, ones, tapes
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves
 
 
 class GradientTape(enable_grad):
@@ -94,7 +91,7 @@ class GradientTape(enable_grad):
         wanted = flat if self._watches_all else [s for s in flat if any(s is w for w in self._watched)]
         asked = Asked(targets, wanted, self._began)
         asked.run(targets, given)
-        return mapped(functools.partial(asked.result, unconnected_gradients, (*targets, *wanted)), sources)
+        return filled(sources, asked.results(flat, unconnected_gradients, (*targets, *wanted)))
 
 
 class Asked(Gradients):
@@ -106,10 +103,10 @@ class Asked(Gradients):
 
     def __init__(self, targets, sources, since):
         super().__init__(None)
-        self.found, self.rows = {}, {}  # source -> its gradient; id of the row of an optimizer -> the Row like it
+        self.found, self.rows = {}, {}  # source -> its gradient; an optimizer's Row -> the one like it
         self.kept = {s._node or s for s in sources}
         self.needed, self.through = set(self.kept), set()
-        for node in _recorded(targets, since):
+        for node in nodes_since(targets, since):
             if not self.needed.isdisjoint(node.parents):
                 self.needed.add(node)
                 self.through.add(node)
@@ -142,69 +139,50 @@ class Asked(Gradients):
             self.parts = found._parts = [*found._parts, None]
             return empty_like(found._data), found._data
         if leaf._place is None:
-            buffer = empty_like(leaf._data)
-            self.found[leaf] = emit(buffer)
+            found = emit(empty_like(leaf._data))
         else:
-            home, first, last, _ = leaf._place
-            row = self.rows.get(id(home)) or self.rows.setdefault(id(home), Row(home))
-            buffer = row.data[0, first:last].reshape(leaf._data.shape)
-            row.of[leaf], self.found[leaf] = buffer, Gradient(buffer, row)
-        self.parts = self.found[leaf]._parts = [None]
-        return buffer, None
+            home = leaf._place.home
+            row = self.rows.get(home) or self.rows.setdefault(home, home.new())
+            found = row.gradients([leaf])[leaf]
+        self.found[leaf] = found
+        self.parts = found._parts = [None]
+        return found._data, None
 
-    def result(self, unconnected, origins, source):
-        """The gradient of a source as a tensor, which can't be differentiated, also if another tape is open."""
-        found = self.found.get(source._node or source)
-        if found is None:
-            return None if unconnected in ("none", None) else emit(np.zeros(source.shape, source.dtype))
-        if not tapes.open:
-            return found
-        inside = emit(found._data, _no_second, origins, name="gradient")
-        inside._parts = found._parts
-        return inside
+    def hand_row(self, leaves, gradients, row):
+        """Give leaves their finished gradients, tensors, of which `row` consists if it is not None."""
+        if row is None or row.home in self.rows:
+            for leaf, gradient in zip(leaves, gradients):
+                if leaf in self.kept:
+                    self.hand(leaf, gradient._data)
+            return
+        row = self.rows[row.home] = row.copy()
+        self.found |= row.gradients(self.kept.intersection(leaves))
 
-
-class Row:
-    """Gradients in one row, which is laid out as `home`, the row of an optimizer: it need not copy each of them."""
-
-    def __init__(self, home):
-        self.home, self.data, self.of = home, aligned(home.shape, home.dtype), {}  # variable -> its part
-        self.data[...] = 0.0  # for the gaps between the variables; no launch, since nothing is ever written there
-
-
-class Gradient(Tensor):
-    """The gradient of a variable, a part of a Row."""
-
-    __slots__ = ("row",)
-
-    def __init__(self, data, row):
-        self._data, self.row = data, row
-        self._grad = self._logits = self._node = None
-        self.requires_grad = False
+    def results(self, sources, unconnected, origins):
+        """The gradients of sources as tensors, which can't be differentiated, also if another tape is open."""
+        found = [self.found.get(source._node or source) for source in sources]
+        if unconnected not in ("none", None):
+            zeros = [np.zeros(source.shape, source.dtype) for source in sources]
+            found = [emit(zero) if one is None else one for one, zero in zip(found, zeros)]
+        return [None if one is None else _second(one, origins) for one in found] if tapes.open else found
 
 
-def common_row(gradients, variables, home):
-    """The array whose parts are these gradients (or None), each at the place of its variable; None if there is none.
-
-    `home` is the optimizer's row of gradients.
-    """
-    row = next((gradient.row for gradient in gradients if type(gradient) is Gradient), None)
-    if row is None or row.home is not home:
-        return None
-    parts = [getattr(gradient, "_data", None) for gradient in gradients]
-    return row.data if all(map(operator.is_, parts, map(row.of.get, variables))) else None
-
-
-def _recorded(targets, since):
+def nodes_since(targets, since):
     """The nodes from which the targets were computed and that are newer than the rank `since`, the oldest first."""
-    found, stack = set(), [(target._node, since) for target in targets if target._node is not None]
+    found, stack = set(), [target._node for target in targets if target._node is not None]
     while stack:
-        node, since = stack.pop()
+        node = stack.pop()
         if node.rank < since and node not in found:
             found.add(node)
-            since = math.inf if node.name == "replayed" else since
-            stack += [(parent, since) for parent in node.parents if type(parent) is Node]
+            stack += [parent for parent in node.parents if type(parent) is Node]
     return sorted(found, reverse=True)
+
+
+def _second(gradient, origins):
+    """A gradient inside of another tape: a function of these tensors, with a derivative that is refused."""
+    tensor = emit(gradient._data, _no_second, origins, name="gradient")
+    tensor._parts = gradient._parts
+    return tensor
 
 
 def _no_second(gradient, *buffers):

@@ -61,10 +61,11 @@ class Node(NamedTuple):
     """One operation on the tape: how to carry the gradient of its result back to what it was computed from.
 
     `vjp(gy, *buffers)` writes the product of `gy` and the Jacobian into one buffer per parent (None where no gradient
-    is wanted). If `vjp` is None, the gradient goes to the first parent as it is. A parent is the Node that computed an
-    operand, or the operand itself if it is a leaf. A node holds arrays, never the tensors of its operation: so there
-    are no cycles, and memory is freed as soon as the last tensor that needs it is gone. What the vjp of one operand
-    returns about the gradient that it wrote becomes one of the leaf's `_parts`.
+    is wanted). If `vjp` is None, the gradient goes to the first parent as it is. If `views` is None, the vjp gets the
+    `Gradients` in place of buffers, and hands them those of the parents. A parent is the Node that computed an operand,
+    or the operand itself if it is a leaf. A node holds arrays, never the tensors of its operation: so there are no
+    cycles, and memory is freed as soon as the last tensor that needs it is gone. What the vjp of one operand returns
+    about the gradient that it wrote becomes one of the leaf's `_parts`.
     """
 
     rank: int  # the newer, the lower: of two nodes, the newer one is the lesser tuple
@@ -326,15 +327,7 @@ def deferred(data, again):
             found = again()
         return found._node or found
 
-    return _passing("deferred", data, origin)
-
-
-def replayed(data, result, lent):
-    """A tensor of `data`, new values of `result`. It has the tape of `result`, into whose arrays a replay has written.
-
-    They must keep these values as long as a gradient may be asked for: so long the tape holds `lent`.
-    """
-    return _passing("replayed", data, result._node, lent)
+    return traced("deferred", data, [origin])
 
 
 def _leaves(inputs):
@@ -373,6 +366,9 @@ class Gradients:
                 parent = node.parents[0]
                 self.hand(parent() if node.name == "deferred" else parent, gradient)
                 continue
+            if node.views is None:
+                node.vjp(gradient, self)
+                continue
             arrays, later = [gradient], []
             for parent in node.parents:
                 buffer = total = None
@@ -409,6 +405,17 @@ class Gradients:
         leaf._grad = empty_like(leaf._data) if leaf._gradient is None else leaf._gradient
         self.begun.append(leaf)
         return leaf._grad, None
+
+    def hand_row(self, leaves, gradients, row):
+        """Give leaves their finished gradients, tensors, of which `row` consists if it is not None."""
+        if row is None or self.leaves is not None or any(leaf._grad is not None for leaf in leaves):
+            for leaf, gradient in zip(leaves, gradients):
+                self.hand(leaf, gradient._data)
+            return
+        launch(K.copy, row.data, row.home.data)
+        self.begun += leaves
+        for leaf in leaves:
+            leaf._grad, leaf._parts = leaf._gradient, [None]
 
     def hand(self, parent, gradient):
         """Give a finished gradient to `parent`. A node without one may share the memory; a leaf gets a copy."""
@@ -460,13 +467,13 @@ def copied(tensor):
 
 def _same(tensor, data):
     """A tensor of `data`, which are the elements of another one."""
-    return _passing("reshape", data, (tensor._node or tensor) if tensor.requires_grad else None)
+    return traced("reshape", data, [tensor._node or tensor] if tensor.requires_grad else [])
 
 
-def _passing(name, data, *parents):
-    """A tensor of the array `data`, which passes its gradient as it is to the first parent; None: it has none."""
+def traced(name, data, parents, vjp=None, views=()):
+    """A tensor of the array `data`, on the tape as a Node with these parents, if there are any."""
     tensor = emit(data)
-    if _mode.recording and parents[0] is not None:
-        tensor._node = _node((next(_ranks), name, data.shape, data.dtype, None, (), parents))
+    if parents and _mode.recording:
+        tensor._node = _node((next(_ranks), name, data.shape, data.dtype, vjp, views, parents))
         tensor.requires_grad = True
     return tensor

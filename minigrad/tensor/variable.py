@@ -139,7 +139,7 @@ class Variable(Tensor):
     def move_to(self, data, gradient=None, place=None):
         """Move the variable (and its gradient) to other memory, such as a part of an optimizer's flat buffer.
 
-        `place` is where its gradient is: (the optimizer's row, first column, last column, what else `take_rows` tells).
+        `place` says where among the optimizer's the gradient is: the tape asks `place.home` for rows of gradients.
         """
         data[...] = self._data
         Structure.left[address(self._data)] = self._data if self._data.base is None else self._data.base

@@ -11,7 +11,7 @@ from minigrad.tables import columns_of, values_of
 from minigrad.texts import strings
 from minigrad.trainer.compiling import may_have_another_loss
 from minigrad.trainer.logs import build_objective, has_own, place
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 _WORDS = {"train": "train on", "test": "evaluate"}
 
@@ -47,8 +47,7 @@ def _as_rows(model, x, is_all=False):
         return _prepared(model, found, names, is_all)
     if len(flat) == 1:
         return found[0]
-    found = iter(found)
-    return Several(mapped(lambda _: next(found), symbols), names)
+    return Several(filled(symbols, found), names)
 
 
 def _rows_of(model, symbol, x, name):
@@ -101,8 +100,8 @@ def _fitted_one_by_one(model, x):
         model._ensure_built(mapped(lambda one: (None, *one.shape[1:]), x.tree))
         if model._graph is None:
             return x
-        found = iter([_fitting(model, *pair) for pair in zip(leaves(x.tree), model.inputs, strict=True)])
-        x = Several(mapped(lambda _: next(found), x.tree), x.names)
+        found = [_fitting(model, *pair) for pair in zip(leaves(x.tree), model.inputs, strict=True)]
+        x = Several(filled(x.tree, found), x.names)
     model._check_rows(x)
     return x
 

@@ -1,7 +1,5 @@
 """Programs of a model: its steps recorded, taken from the pool and replayed."""
 
-import contextlib
-import operator
 import traceback
 
 import numpy as np
@@ -11,11 +9,10 @@ from minigrad import kernels as K
 from minigrad.checks import warn
 from minigrad.data import Several, batch_of, named_arrays
 from minigrad.layers.context import users_line
-from minigrad.ops.logits import remember
 from minigrad.ops.masks import MASKS, mask_of
 from minigrad.ops.shaping import constant_tensor
 from minigrad.program import RecordingError, aligned, launch
-from minigrad.tensor import Tensor, constant, replayed
+from minigrad.tensor import Tensor, constant
 from minigrad.trainer import templates
 from minigrad.trainer.compiling import require_known_steps
 from minigrad.trainer.logs import has_own, restart
@@ -84,66 +81,6 @@ def run_staged(model, kind, x, y=None, w=None, reset=False):
     return results
 
 
-MOST_LENT = 4  # tapes of one shape of batch: a loop that keeps more of them computes the others eagerly
-MOST_SHAPES = 16  # that a model records: a loop in which most batches have shapes of their own computes them eagerly
-_trained = operator.attrgetter("requires_grad")
-
-
-class _Lent:
-    """A step that a tape holds: its arrays keep their values until the tape is gone. Then it goes back to the pool."""
-
-    def __init__(self, pool, step, shape):
-        self.pool, self.step, self.shape = pool, step, shape
-        step.snapshot.lent[shape] = step.snapshot.lent.get(shape, 0) + 1
-
-    def __del__(self):
-        self.step.snapshot.lent[self.shape] -= 1
-        self.pool.give_back(self.step)
-
-
-def run_taped(model, x):
-    """The output for an array in training, on the tape, but replayed; None if it must be computed eagerly.
-
-    The recording leaves a tape whose arrays are those that a replay writes into: it is the tape of each replay. The
-    first batch of a shape is computed eagerly, since a recording takes as long as many steps.
-    """
-    snapshot, shape = current(model), x.shape
-    if not snapshot.may_be_taped(model) or snapshot.trained != [*map(_trained, snapshot.weights)]:
-        return None  # else, a tape may watch a variable that is not trained
-    if shape not in snapshot.lent and len(snapshot.lent) < MOST_SHAPES:
-        snapshot.lent[shape] = 0
-        return None
-    if snapshot.lent.get(shape, MOST_LENT) == MOST_LENT:
-        return None
-
-    def build():
-        stage, result = {"x": aligned(shape, x.dtype)}, []
-        tensor = constant_tensor(stage["x"])
-
-        def run():
-            result[:] = [model._taped(tensor)]
-
-        step = Step(run, {}, current(model), result, stage)
-        with contextlib.suppress(RecordingError):  # such a model is computed eagerly
-            step.record({**dict(_shared(model)), **stage}, f"one call of {model.name} in training, {len(x)} rows")
-        if step.program is None or (MASKS and mask_of(result[0]) is not None):
-            step.program, result[:] = None, []
-        return step
-
-    step = model._pool.take(("taped", shape), snapshot, build)
-    if step.program is None:
-        model._pool.give_back(step)
-        return None
-    step.stage["x"][...] = x
-    step.replay()
-    y, lent = step.result[0], _Lent(model._pool, step, shape)
-    found = replayed(y._data.copy(), y, lent)
-    if y._logits is not None:
-        logits, only = y._logits
-        remember(found, replayed(logits._data.copy(), logits, lent), only)
-    return found
-
-
 def check_batch(model, kind, *arrays, rows=None):
     """Make the step for a batch of the first `rows` rows, but do not run it: shapes that do not fit raise here."""
     model._pool.give_back(_staged_step(model, kind, *(None if a is None else a[:rows] for a in arrays)))
@@ -183,7 +120,7 @@ def _recorded(model, run, key, inputs, title, result, stage=()):
     step = Step(run, inputs, current(model), result, stage)
     if model.run_eagerly or model._eager_because is not None:
         return step
-    shared = _shared(model)
+    shared = shared_memory(model)
     arrays = [array for _, array in shared] + _streams(model)
     batch = *inputs.values(), *step.stage.values()
     is_sure, known, key = templates.look(model, key, arrays, batch)
@@ -203,7 +140,7 @@ def _recorded(model, run, key, inputs, title, result, stage=()):
     return step
 
 
-def _shared(model):
+def shared_memory(model):
     """Pairs of what a listing of a Program calls an array of a model, and the array."""
     found = []
     for v in model.weights:
