@@ -456,6 +456,23 @@ def test_a_fork_lets_the_other_threads_leave():
         other.join()
 
 
+@needs_fork
+def test_a_forked_child_waits_for_no_turn():
+    """The thread that had it at the moment of the fork is not in the child."""
+    lock = threading.Lock()
+
+    def long_replay():
+        threads.out_of_turn(lambda: None)
+        return threads.here.has_it
+
+    with threads.in_turn(lock):
+        threads.out_of_turn(lock.acquire)  # as if another thread had begun its turn meanwhile
+        assert not threads.here.has_it
+        assert in_child(lambda: threads.here.turn) is None
+        lock.release()
+        assert long_replay()
+
+
 def test_computing_in_the_middle_of_computing():
     outer, inner = [True], [True]
     assert threads.enter(outer)

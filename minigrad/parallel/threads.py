@@ -157,6 +157,8 @@ def _after_fork():
 def _in_child():
     for other in _others():
         del _busy[other]
+    _end_turn()
+    here.turn = None  # the thread whose turn it is may not be here
     _restore()
     _after_fork()
 
