@@ -1,5 +1,8 @@
 """Loops of one's own: a model called in training is replayed, on the tape that its recording has left."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from helpers import assert_same
@@ -139,6 +142,23 @@ def test_the_way_back_of_a_replayed_call_can_be_recorded_or_meet_variables_that_
         found.append([v.grad.copy() for v in model.trainable_variables])
     for gradients in (recorded, *found[-4:]):
         assert_same(before, gradients)
+
+
+def test_a_gradient_of_a_replayed_call_is_a_tensor_like_others():
+    model, optimizer = network(), keras.optimizers.Adam()
+    for _ in range(3):
+        with GradientTape() as tape:
+            loss = ops.sum(model(X[:8], training=True))
+        gradients = tape.gradient(loss, {"kernel": model.layers[0].kernel, "others": model.trainable_variables[1:]})
+        optimizer.apply([gradients["kernel"], *gradients["others"]], model.trainable_variables)
+    kernel = gradients["kernel"]
+    for same in (copy.copy(kernel), copy.deepcopy(kernel), pickle.loads(pickle.dumps(kernel)), kernel[:]):
+        assert_same(np.array(same), kernel.numpy())
+        assert same._data is not kernel._data
+    with GradientTape() as tape:
+        tape.watch(kernel)
+        square = ops.sum(kernel * kernel)
+    assert_same(tape.gradient(square, kernel).numpy(), 2 * kernel.numpy())
 
 
 def test_the_first_batch_of_a_shape_is_eager_and_tapes_that_are_kept_are_few():

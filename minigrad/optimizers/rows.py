@@ -61,6 +61,9 @@ class Gradient(Tensor):
             self._array = self.row.data[0, first:last].reshape(shape)
         return self._array
 
+    def __reduce__(self):
+        return Tensor, (self._data.copy(),)  # a copy needs no row
+
 
 def common_row(gradients, variables):
     """The Row whose parts are these gradients (or None), each at the place of its variable; None if there is none."""
