@@ -1,6 +1,7 @@
 """Optimizers: how gradients change weights, and `schedules` of the learning rate.
 
-`rules` has the optimizers, each with its formula. `base` has what they share, and `memory` where their state lies.
+`rules` has the optimizers, each with its formula. `base` has what they share, `memory` where their state lies, and
+`rows` where the gradients do.
 """
 
 from minigrad.names import public

@@ -2,7 +2,7 @@
 
 `fit` takes this way: `fitting` checks what it is given (`feed`) and makes a source of batches (`sources`). A Run
 (`run`) goes through the epochs and calls the callbacks. A step (`steps`) is recorded once (`programs`), or taken from a
-network of the same structure (`templates`), then replayed.
+network of the same structure (`templates`), then replayed. In a loop of one's own a call of a model is (`taped`).
 An Objective (`objective`) is what `compile` was told; a Snapshot (`snapshot`) what follows from a model's structure.
 
 A training can be continued in a later `fit`, to the bit. A callback that does so, such as BackupAndRestore, sets
