@@ -1,5 +1,6 @@
 """Checks of arguments that many files need; and warnings."""
 
+import contextlib
 import sys
 import warnings
 
@@ -21,6 +22,15 @@ def is_own(cls):
 def is_number(value):
     """Whether `value` is an integer or a floating-point number (bools are not)."""
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+@contextlib.contextmanager
+def extra(purpose, packages):
+    """Context manager for the import of what only some need; an ImportError says for what, and how to install it."""
+    try:
+        yield
+    except ImportError:
+        raise ImportError(f"{purpose}, which is not installed: pip install {packages}.") from None
 
 
 def warn(message):

@@ -25,6 +25,7 @@ import traceback
 
 import numpy as np
 
+from minigrad.checks import extra
 from minigrad.exchange import world
 from minigrad.names import public
 from minigrad.parallel.threads import limit
@@ -73,12 +74,8 @@ def initialize(job_addresses=None, num_processes=None, process_id=None):
     """
     if world.comm is not None:
         return
-    try:
+    with extra("Processes are connected by mpi4py", "mpi4py mpich"):
         from mpi4py import MPI  # an extra: only who trains on several processes needs it
-    except ImportError:
-        raise ImportError(
-            "Processes are connected by mpi4py, which is not installed: pip install mpi4py mpich."
-        ) from None
     world.comm = comm = MPI.COMM_WORLD.Dup()
     world.processes, world.rank = comm.size, comm.rank
     world.sums = {"float32": _sum(comm, MPI, MPI.FLOAT, 4), "float64": _sum(comm, MPI, MPI.DOUBLE, 8)}
@@ -136,4 +133,4 @@ def _leave(farewell, window, mpi):
     window.Free()
 
 
-__all__ = public(globals())
+__all__ = public(globals(), but=("extra",))

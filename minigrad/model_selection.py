@@ -10,17 +10,16 @@ import functools
 import itertools
 import threading
 
+from minigrad.checks import extra
 from minigrad.many import first_seed, own_world, workers
 from minigrad.parallel import in_turn, side_by_side
 from minigrad.utils import Progbar
 
-try:
+with extra("minigrad.model_selection needs scikit-learn", "scikit-learn"):
     import joblib
     from joblib.parallel import SequentialBackend, ThreadingBackend
     from sklearn import model_selection
     from sklearn.base import is_classifier
-except ImportError:
-    raise ImportError('minigrad.model_selection needs scikit-learn: pip install scikit-learn') from None
 
 __all__ = ["GridSearchCV", "RandomizedSearchCV", "cross_val_predict", "cross_val_score", "cross_validate", "in_threads"]
 

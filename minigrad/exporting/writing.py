@@ -8,18 +8,16 @@ import math
 
 import numpy as np
 
+from minigrad.checks import extra
+
 COUNTS = 5, 7  # rows of the two recordings: unlike usual lengths, and without a common divisor
 OPSET, IR = 18, 8  # LayerNormalization is there from 17 on, sums over axes that are an input from 18 on
 
 
 def library():
     """The package onnx."""
-    try:
+    with extra("Models are exported with the package onnx", "onnx"):
         import onnx  # an extra: only who exports needs it
-    except ImportError:
-        raise ImportError(
-            "Models are exported with the package onnx, which is not installed: pip install onnx."
-        ) from None
     return onnx
 
 

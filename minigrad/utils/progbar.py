@@ -74,7 +74,7 @@ class Progbar:
                 self._drawn_at = now
                 self._draw_bar(now, finalize)
         elif self.verbose == 2 and finalize and self.target:
-            _write(f"{self._count()} - {now - self._start:.0f}s - {self._pace(now)}{self._metrics()}\n")
+            write(f"{self._count()} - {now - self._start:.0f}s - {self._pace(now)}{self._metrics()}\n")
 
     def add(self, n, values=None):
         """Report that `n` more steps are done; otherwise as `update`."""
@@ -84,7 +84,7 @@ class Progbar:
         """End an unfinished line, so that what is printed next (a traceback, a prompt) starts on its own."""
         if self._open_width:
             self._open_width = 0
-            _write("\n")
+            write("\n")
 
     def _take(self, values, current, finalize):
         weight = max(current - self._seen, 1)
@@ -105,7 +105,7 @@ class Progbar:
         line = self._line(now, finalize)
         width = sum(len(text) for text, _ in line)
         if not self._on_terminal:
-            _write("".join(text for text, _ in line) + "\n")
+            write("".join(text for text, _ in line) + "\n")
             return
         if not finalize:
             width = min(width, shutil.get_terminal_size().columns - 1)
@@ -118,7 +118,7 @@ class Progbar:
         drawing += " " * (self._open_width - width)
         # Set before writing, so that an interrupt during the writing finds an unfinished line.
         self._open_width = width
-        _write(drawing + "\n" if finalize else drawing)
+        write(drawing + "\n" if finalize else drawing)
         if finalize:
             self._open_width = 0
 
@@ -178,7 +178,8 @@ def _clock(seconds):
     return f"{int(seconds)}s"
 
 
-def _write(text):
+def write(text):
+    """Print a text, with other characters in place of those that the encoding of stdout does not have."""
     try:
         print(text, end="", flush=True)
     except UnicodeEncodeError:

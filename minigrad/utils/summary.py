@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.names import class_name
 from minigrad.utils.layout import geometry
+from minigrad.utils.progbar import write
 
 # The colors of Keras' summary, by their numbers among the 256 of a terminal.
 CLASS, NUMBER, UNKNOWN, FROZEN = "color(33)", "color(34)", "color(45)", "color(9)"
@@ -82,10 +83,8 @@ def print_summary(model, line_length=None, positions=None, print_fn=None, expand
     console = Console(highlight=False)
     try:
         console.print(text)
-    except UnicodeEncodeError:
-        # For this encoding rich draws the table in ASCII, but it does not replace characters in names.
-        encoding = console.encoding
-        print(as_plain_text().encode(encoding, "replace").decode(encoding), end="")
+    except UnicodeEncodeError:  # for this encoding rich draws in ASCII, but it does not replace characters in names
+        write(as_plain_text())
 
 
 def _column_widths(positions, line_length):

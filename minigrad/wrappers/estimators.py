@@ -6,18 +6,15 @@ import threading
 import numpy as np
 from scipy.special import softmax
 
+from minigrad.checks import extra
 from minigrad.models import Model, clone_model
 from minigrad.parallel import in_turn
 from minigrad.utils import to_categorical
 
-try:
+with extra("keras.wrappers makes estimators of scikit-learn", "scikit-learn"):
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
     from sklearn.utils import validation
     from sklearn.utils.multiclass import check_classification_targets
-except ImportError as error:
-    raise ImportError(
-        "keras.wrappers makes estimators of scikit-learn, which is not installed: pip install scikit-learn."
-    ) from error
 
 _in_turn = in_turn(threading.Lock())  # scikit-learn may call estimators in threads
 

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from minigrad import config
-from minigrad.checks import warn
+from minigrad.checks import extra, warn
 from minigrad.spelling import explaining
 
 MODES = {"grayscale": ("L", 1), "rgb": ("RGB", 3), "rgba": ("RGBA", 4)}  # color_mode: Pillow's name, channels
@@ -20,12 +20,8 @@ def pillow(name):
     Raises:
         ImportError: Pillow is not there.
     """
-    try:
+    with extra("Pictures are read, written and brightened with Pillow", "Pillow"):
         from PIL import Image, ImageEnhance  # an extra: only who reads or writes pictures needs it
-    except ImportError:
-        raise ImportError(
-            "Pictures are read, written and brightened with Pillow, which is not installed: pip install Pillow."
-        ) from None
     return {"Image": Image, "ImageEnhance": ImageEnhance}[name]
 
 
