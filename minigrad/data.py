@@ -274,14 +274,15 @@ def _is_ragged(rows):
 
 def _only_one(given, name):
     """The one array in a list or dict of arrays; a list of other things as it is."""
-    arrays = list(given.values()) if isinstance(given, dict) else given
+    is_dict = isinstance(given, dict)
+    arrays = list(given.values()) if is_dict else given
     ranks = [getattr(array, "ndim", 0) for array in arrays]
-    least = 1 if name == "y" or isinstance(given, dict) else 2  # a list of flat arrays may be the rows of x
-    if len(arrays) == 1 and (ranks[0] >= least or isinstance(given, dict)):
-        if not isinstance(given, dict):
+    least = 1 if name == "y" else 2  # a list of flat arrays may be the rows of x
+    if len(arrays) == 1 and (is_dict or ranks[0] >= least):
+        if not is_dict:
             warn(f"{name} is a list holding one array; the array is used.")
         return arrays[0]
-    if isinstance(given, dict) or (arrays and min(ranks) >= 2):
+    if is_dict or (arrays and min(ranks) >= 2):
         raise ValueError(
             f"{name} is a {type(given).__name__} of {len(arrays)} arrays, but this model takes one there. Make a "
             "Model(inputs, outputs) of several inputs, or put them side by side: np.concatenate(arrays, axis=1). (If "

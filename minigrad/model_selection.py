@@ -92,37 +92,31 @@ class _Search:
         """Run fit with all sets of parameters: scikit-learn's own method, which see."""
         self.seed_ = first_seed(None)
         cv = model_selection.check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        self._splits = cv.get_n_splits(X, y, params.get("groups"))
-        with in_threads(self.n_jobs, self.seed_, self.verbose, 0) as self._threads:
+        splits, run_search = cv.get_n_splits(X, y, params.get("groups")), self._run_search
+
+        @functools.wraps(run_search)  # from whose signature scikit-learn learns what it takes
+        def counting(evaluate_candidates, **context):
+            def counted(candidates, *args, **kwargs):
+                candidates = list(candidates)
+                threads.bar.target += len(candidates) * splits
+                return evaluate_candidates(candidates, *args, **kwargs)
+
+            run_search(counted, **context)
+
+        with in_threads(self.n_jobs, self.seed_, self.verbose, 0) as threads:
+            self._run_search = counting
             try:
                 return super().fit(X, y, **params)
             finally:
-                del self._threads, self._splits
-
-
-def _counting(run_search):
-    """`_run_search` of a search, which adds the number of fits that it asks for to the target of the progress bar."""
-
-    @functools.wraps(run_search)  # from whose signature scikit-learn learns what it takes
-    def _run_search(self, evaluate_candidates, **context):
-        def counted(candidates, *args, **kwargs):
-            candidates = list(candidates)
-            self._threads.bar.target += len(candidates) * self._splits
-            return evaluate_candidates(candidates, *args, **kwargs)
-
-        run_search(self, counted, **context)
-
-    return _run_search
+                del self._run_search
 
 
 class GridSearchCV(_Search, model_selection.GridSearchCV):
     __doc__ = f"{_Search.__doc__}\n\n    {model_selection.GridSearchCV.__doc__}"
-    _run_search = _counting(model_selection.GridSearchCV._run_search)
 
 
 class RandomizedSearchCV(_Search, model_selection.RandomizedSearchCV):
     __doc__ = f"{_Search.__doc__}\n\n    {model_selection.RandomizedSearchCV.__doc__}"
-    _run_search = _counting(model_selection.RandomizedSearchCV._run_search)
 
 
 def _threaded(function):

@@ -25,7 +25,7 @@ class CallbackList:
     def __init__(self, callbacks=None, add_history=False, add_progbar=False, model=None, **params):
         if isinstance(callbacks, CallbackList):
             callbacks = callbacks.callbacks
-        callbacks = list(_flat(callbacks)) if callbacks is not None else []
+        callbacks = [] if callbacks is None else _flat(callbacks)
         for callback in callbacks:
             if isinstance(callback, type) or not (
                 hasattr(callback, "set_model") and hasattr(callback, "on_epoch_end")

@@ -53,14 +53,13 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)  # as Keras does for such files
         files.write(path, data)
         return
-    further = assets.pack(model)
     written = datetime.datetime.now()
     about = {"keras_version": legacy.KERAS_VERSION, "date_saved": written.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
         METADATA: json.dumps({**about, "minigrad_version": sys.modules["minigrad"].__version__}).encode(),
         CONFIG: objects.as_json(config).encode(),
         WEIGHTS: weights.pack(model, extra=extra),
-        **further,
+        **assets.pack(model),
     }
     if zipped is False or not path.endswith(".keras"):
         if zipped is not False:
