@@ -5,7 +5,6 @@ A `.keras` file is a ZIP with the architecture as JSON and the weights as HDF5; 
 
 import contextlib
 import datetime
-import functools
 import io
 import json
 import os
@@ -67,7 +66,6 @@ def save_model(model, filepath, overwrite=True, zipped=None, include_optimizer=T
                 "A model is saved as a folder of three files, which load_model of minigrad and of Keras 3 read: it is "
                 "no SavedModel of TensorFlow. A name that ends in .keras makes it one file."
             )
-        os.makedirs(path, exist_ok=True)
         for name, content in members.items():
             place = os.path.join(path, *name.split("/"))
             os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -95,15 +93,22 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     path = os.fspath(filepath)
     if not os.path.exists(path):
         raise ValueError(f"There is no file {path!r}.")
-    with files.naming(path), _opened(path) as (config, size, weights_for, take_assets, version):
+    with files.naming(path), _opened(path) as (file, archive):
+        if archive is None:
+            with hdf5.Tree(file) as tree:
+                config, size, version = legacy.config(tree), os.path.getsize(path), legacy.written_by(tree)
+        else:
+            config, size, version = archive.json(CONFIG, _CONFIG_LIMIT), archive.size(WEIGHTS), _version(archive)
         try:
             with custom_object_scope(custom_objects or {}), weights_of_a_file(size // 2):
                 model = _from_config(config, compile)
         except Exception as error:
             writer = f" (the file says it is Keras {version}'s; minigrad reads {_KNOWN})" if version else ""
             raise ValueError(f"{files.reason(error)}{writer}") from error
-        take_assets(model)
-        kept = weights.unpack(model, weights_for(model), with_optimizer=compile)
+        if archive is not None:
+            assets.unpack(archive, model)
+            file = _member(archive, model)
+        kept = weights.unpack(model, file, with_optimizer=compile)
         if compile and "random" in kept:
             state.keep_random_numbers(model, kept["random"])
     return model
@@ -111,34 +116,18 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
 
 @contextlib.contextmanager
 def _opened(path):
-    """What a file of a model holds.
-
-    (config, bytes of the weights, function from the model to an open file of its weights, function that gives the
-    model the files of its layers, version of Keras)
-    """
+    """(an open HDF5 file, None), or (None, the members of a `.keras` file or of a folder)."""
     if hdf5.is_file(path):
         with open(path, "rb") as file:
-            with hdf5.Tree(file) as tree:
-                config, version = legacy.config(tree), legacy.written_by(tree)
-            yield config, os.path.getsize(path), lambda model: file, lambda model: None, version
-    else:
-        with _members(path) as archive:
-            config = archive.json(CONFIG, _CONFIG_LIMIT)
-            weights_for, take_assets = (functools.partial(one, archive) for one in (_member, assets.unpack))
-            yield config, archive.size(WEIGHTS), weights_for, take_assets, _version(archive)
-
-
-@contextlib.contextmanager
-def _members(path):
-    """The members of a `.keras` file or of a folder."""
-    if os.path.isdir(path):
+            yield file, None
+    elif os.path.isdir(path):
         for name in ("saved_model.pb", "keras_metadata.pb"):
             if os.path.exists(os.path.join(path, name)):
                 raise ValueError(f"it is a SavedModel of TensorFlow, a graph of TensorFlow's operations. {_WAY_OUT}")
-        yield files.Folder(path)
+        yield None, files.Folder(path)
     else:
         with files.opened(path, b"PK", "file of a model (.keras or .h5)") as file, zipfile.ZipFile(file) as archive:
-            yield files.Archive(archive)
+            yield None, files.Archive(archive)
 
 
 def _from_config(config, compile):
@@ -223,13 +212,9 @@ def load_weights(model, filepath, skip_mismatch=False, by_name=False, objects_to
     with files.naming(path):
         if os.path.exists(path + ".index"):
             raise ValueError(f"it is a checkpoint of TensorFlow. {_WAY_OUT}")
-        options = {"skip_mismatch": skip_mismatch, "by_name": by_name}
-        if hdf5.is_file(path):
-            with open(path, "rb") as file:
-                weights.unpack(model, file, **options)
-        else:
-            with _members(path) as archive:
-                weights.unpack(model, _member(archive, model), **options)
+        with _opened(path) as (file, archive):
+            file = _member(archive, model) if file is None else file
+            weights.unpack(model, file, skip_mismatch=skip_mismatch, by_name=by_name)
 
 
 def _require_built(model, method):
