@@ -131,15 +131,14 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
         optimizer = getattr(model, "optimizer", None) if with_optimizer and not problems else None
         if optimizer is not None and is_turned:
             warn(f"The file holds weights of CuDNNLSTM or CuDNNGRU: the optimizer {optimizer.name!r} starts anew.")
-        values = [] if optimizer is None or is_turned else _optimizer_values(tree, model, is_legacy)
+        elif optimizer is not None:
+            stores += _optimizer_stores(tree, model, is_legacy)
         kept = state.unpack(tree)
     streams = state.matched_streams(places, kept.pop("streams", {}))
 
     def restore():
-        for take, values_of_one in stores:
-            take(values_of_one)
-        for variable, value in values:
-            variable.assign(value)
+        for take, values in stores:
+            take(values)
         for stream, value in streams:
             stream[...] = value
 
@@ -149,7 +148,7 @@ def read(model, file, with_optimizer=True, skip_mismatch=False, by_name=False):
 
 
 def _stores(tree, places):
-    """([(a function that takes the arrays of a layer, the arrays)], problems, whether arrays were turned)."""
+    """([(a function that takes arrays, the arrays)] for the layers, problems, whether arrays were turned)."""
     stores, problems = [], []
     for path, layer in places:
         try:
@@ -203,8 +202,8 @@ def _fitting(tree, path, layer, variable, shape=None, turned=np.asarray):
         return array.astype(variable.dtype)
 
 
-def _optimizer_values(tree, model, is_legacy):
-    """A list of (variable, value) for those variables of the optimizer that the file has."""
+def _optimizer_stores(tree, model, is_legacy):
+    """The same pairs for those variables of the optimizer that the file has."""
     path, optimizer = "optimizer_weights" if is_legacy else "optimizer/vars", model.optimizer
     names = (tree.strings(path, "weight_names") or []) if is_legacy else [str(i) for i in range(tree.count(path))]
     if not names:
@@ -225,6 +224,6 @@ def _optimizer_values(tree, model, is_legacy):
         warn(f"The optimizer {optimizer.name!r} has {was}: it starts anew.")
         return []
     try:
-        return [(v, tree.array(f"{path}/{name}", v.shape)) for v, name in pairs]
+        return [(v.assign, tree.array(f"{path}/{name}", v.shape)) for v, name in pairs]
     except ValueError as error:
         raise ValueError(f"optimizer {optimizer.name!r}: {error}") from error
