@@ -87,6 +87,9 @@ class Progbar:
             write("\n")
 
     def _take(self, values, current, finalize):
+        if self._all_as_given:  # nothing to average: fit asks often
+            self._values.update(values)
+            return
         weight = max(current - self._seen, 1)
         for name, value in dict(values).items():
             if self._is_averaged(name) and not finalize:
