@@ -3,7 +3,6 @@
 The numbers may fall without a word. They rise only with a reason, which the commit tells.
 """
 
-import gc
 import operator
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
+from helpers import frames
 
 import minigrad as keras
 from minigrad import Tensor, ops
@@ -31,24 +31,6 @@ LOAD = """if True:
 
 def lines(path):
     return len(path.read_text().splitlines())
-
-
-def frames(function):
-    """How many Python functions are entered by a call of `function`, itself not counted."""
-    count = [-2]  # itself, and sys.setprofile at the end
-
-    def profile(frame, event, argument):
-        count[0] += event == "call"
-
-    gc.collect()
-    gc.disable()  # what is called where memory is freed is not the function's
-    sys.setprofile(profile)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-    return count[0] + 1
 
 
 def test_the_engine_loads_alone_and_reads_in_an_evening():
