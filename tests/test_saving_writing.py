@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 
+import h5py
 import numpy as np
 import pytest
 from helpers import assert_same, network
@@ -153,3 +154,17 @@ def test_what_killed_saves_have_left_goes_with_a_later_one(tmp_path):
     os.utime(old, (time.time() - 4000,) * 2)
     files.write(tmp_path / "x", b"whole")
     assert sorted(os.listdir(tmp_path)) == [young.name, "other.tmp", "x"]
+
+
+def test_what_a_layer_has_found_out_is_in_no_file(tmp_path):
+    """Attributes that are lists hold layers of the layer's own; what it keeps for itself must not look like one."""
+    x = keras.Input((4, 6))
+    model = keras.Model(x, keras.layers.MultiHeadAttention(2, 3)(x, x))
+    model(np.ones((2, 4, 6), "float32"))
+    model.count_params()  # looks for all that is below
+    model.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5") as file:
+        names = []
+        file.visit(names.append)
+    parts = {part for name in names for part in name.split("/")}
+    assert "query_dense" in parts and parts.isdisjoint({"container", "_found"})

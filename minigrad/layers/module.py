@@ -28,6 +28,13 @@ _OUR_OWN = {"_build_shapes", "_calls", "_found", "_given", "_graph", "_losses", 
 _PLAIN = {type(None), bool, int, float, str, np.ndarray}  # nor those of these types
 
 
+class _Found:
+    """The layers and variables that were found below a layer, and the version of the structure at that time."""
+
+    def __init__(self, version, layers, variables):
+        self.version, self.layers, self.variables = version, layers, variables
+
+
 @functools.cache
 def _arguments(cls):
     """The names of a class' arguments, without properties: attributes that a Program may have frozen as constants."""
@@ -54,7 +61,7 @@ class Module(Configurable):
     def __init__(self, trainable=True):
         self._trainable = bool(trainable)
         self._variables = []  # pairs: a variable, and whether it is trained unless the layer is frozen
-        vars(self)["_found"] = -1, [], []  # see `_structure`; to set an attribute would count as a change
+        self._found = _Found(-1, [], [])
         self._revision = 0  # how often an argument of `__init__` was changed after the layer was built
 
     def __setattr__(self, name, value):
@@ -161,19 +168,20 @@ class Module(Configurable):
         `above` are the layers from the first one down to this one's owner. A layer below may refer back to one of
         them, which is not searched again.
         """
-        version, layers, variables = self._found
-        if above or version != Structure.version:
-            version, layers, by_id = Structure.version, [self], {id(v): v for v, _ in self._own()}
+        found = self._found
+        if above or found.version != Structure.version:
+            version = Structure.version
+            layers, variables = [self], {id(v): v for v, _ in self._own()}
             for child in self._children():
                 if child is self or child in above:
                     continue
                 below, theirs = child._structure((*above, self))
                 layers += below
-                by_id |= {id(v): v for v in theirs}
-            variables = list(by_id.values())
+                variables |= {id(v): v for v in theirs}
+            found = _Found(version, layers, list(variables.values()))
             if not above:
-                vars(self)["_found"] = version, layers, variables
-        return layers, variables
+                self._found = found
+        return found.layers, found.variables
 
     def _all_layers(self):
         """This layer and all below it."""

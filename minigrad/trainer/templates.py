@@ -20,6 +20,7 @@ from minigrad.exchange import world
 from minigrad.graph import Call, Graph, Operation, Symbol
 from minigrad.initializers import Initializer
 from minigrad.layers.arguments import InputSpec
+from minigrad.layers.module import _Found
 from minigrad.optimizers.memory import Layout
 from minigrad.program import LINE, Memory, Program, address, aligned, memory_of
 from minigrad.program.replaying import HEAD, PER_OPERAND, replay_entry
@@ -30,7 +31,7 @@ from minigrad.trainer.snapshot import Snapshot, current
 
 _VALUES = {type(None), bool, int, float, str, np.dtype}
 _NO_MATTER = {"name", "label", "loss_name", "history", "fitting", "_found", "_losses", "_launches", "_updates"}
-_OPAQUE = Pool, Snapshot, Layout, History, Initializer  # on which no launch of a step depends
+_OPAQUE = Pool, Snapshot, _Found, Layout, History, Initializer  # on which no launch of a step depends
 STRUCTURES, STEPS = 64, 16  # whose templates are kept, and how many for each; a template takes some kilobytes
 
 _kept = {}  # what was told of a structure -> its templates, the structure that was last used at the end
