@@ -23,7 +23,7 @@ from minigrad.layers.recurrent_cells import (
 from minigrad.names import snake_case
 from minigrad.ops.recurrence import Walk
 from minigrad.tensor import Variable, as_tensor, copied, view
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves, mapped
 
 _RETURNS = """
         return_sequences: whether the output has all steps, (n, steps, units), or only the last one, (n, units).
@@ -220,8 +220,7 @@ class RNN(Layer):
                 before = ops.zeros_like(new) if y is None or self.zero_output_for_mask else y
                 new = ops.where(kept, new, before)
                 pairs = zip(leaves(after), leaves(states), strict=True)
-                chosen = iter([ops.where(kept, a, b) for a, b in pairs])
-                after = mapped(lambda _, chosen=chosen: next(chosen), after)
+                after = filled(after, [ops.where(kept, a, b) for a, b in pairs])
             y, states = new, after
             if self.return_sequences:
                 outputs.append(y)

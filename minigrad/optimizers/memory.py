@@ -191,9 +191,9 @@ class Memory(Configurable):
         added = list(self._added)
         self._weights, self._gradients = layout.row(), layout.row()
         asked = [lookups.asks(self, v) for v in variables]
-        home = Row(self._gradients, len(variables))
+        own = Row(self._gradients, len(variables))
         places = [
-            Place(home, *columns, v.shape, told)
+            Place(own, *columns, v.shape, told)
             for v, columns, told in zip(variables, layout.places, asked, strict=True)
         ]
         for v, *home in zip(variables, *map(layout.parts, (self._weights, self._gradients)), places, strict=True):

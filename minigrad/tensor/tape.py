@@ -1,6 +1,5 @@
 """GradientTape: gradients of what was computed inside a `with` block, with respect to any tensors, as in TensorFlow."""
 
-
 import numpy as np
 
 from minigrad.program import empty_like

@@ -15,7 +15,7 @@ from minigrad.trainer.logs import batch_results, listed, results
 from minigrad.trainer.programs import Forgetting, check_batch, run_staged
 from minigrad.trainer.snapshot import build_optimizer
 from minigrad.trainer.sources import Stream
-from minigrad.trees import leaves, mapped
+from minigrad.trees import filled, leaves
 
 _STOP = {"test": "stop_evaluating", "predict": "stop_predicting"}  # what a callback sets to end it
 
@@ -198,4 +198,4 @@ def _joined(outputs):
     if len(outputs) == 1:
         return outputs[0]
     parts = zip(*map(leaves, outputs), strict=True)
-    return mapped(lambda _: np.concatenate(next(parts)), outputs[0])
+    return filled(outputs[0], map(np.concatenate, parts))
